@@ -1,0 +1,689 @@
+"""Reads the system catalog, and only this module does: rows in, values of core.model out.
+
+Nothing here waits behind a lock for more than a moment. What reads of a locked relation would wait for (sizes, printed
+bounds) is left out for the relations that pg_locks names, and those are marked busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.bounds import Bounds, Key, KeyType, stored_bounds
+from core.database import LOCK_TIMEOUT, session, sqlstate, translate
+from core.ddl import within
+from core.errors import CatalogBusy, TableNotFound, UsageError
+from core.model import (
+    Activity,
+    Archived,
+    ArchiveSchema,
+    Check,
+    Column,
+    ForeignKey,
+    Index,
+    KeyRange,
+    Partition,
+    PartitionedTable,
+    Server,
+    Size,
+    Source,
+    TableSummary,
+    Tag,
+)
+from core.names import fit, ident, literal, qualified, split_qualified
+from core.period import Range, range_of_label
+
+TRIES = 3
+"""How often a read is begun again that met a lock after pg_locks was asked."""
+
+Row = Any
+"""A row of a result, its columns as attributes."""
+
+
+def _rows(connection: Connection, sql: str) -> Sequence[Row]:
+    return connection.exec_driver_sql(sql).all()
+
+
+# Relations that somebody holds, or waits for, in ACCESS EXCLUSIVE: reading their size or bounds would wait.
+_BUSY = """
+    SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+"""
+
+
+def _size(exact: bool) -> str:
+    """Columns heap, index_bytes, toast of the relation c; NULL where it is busy (source: dbsize.c)."""
+    if exact:
+        return """
+            CASE WHEN b.oid IS NULL THEN pg_catalog.pg_table_size(c.oid)
+                - CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END
+            END AS heap,
+            CASE WHEN b.oid IS NULL THEN pg_catalog.pg_indexes_size(c.oid) END AS index_bytes,
+            CASE WHEN b.oid IS NULL AND c.reltoastrelid <> 0
+                THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END AS toast
+        """
+    return """
+        c.relpages::bigint * pg_catalog.current_setting('block_size')::int AS heap,
+        (SELECT coalesce(sum(ic.relpages), 0)::bigint FROM pg_catalog.pg_index x
+            JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid)
+            * pg_catalog.current_setting('block_size')::int AS index_bytes,
+        (SELECT coalesce(sum(tc.relpages), 0)::bigint FROM pg_catalog.pg_class tc WHERE tc.oid = c.reltoastrelid)
+            * pg_catalog.current_setting('block_size')::int AS toast
+    """
+
+
+_ACTIVITY = """
+    s.n_dead_tup, coalesce(s.seq_scan, 0) + coalesce(s.idx_scan, 0) AS scans, s.n_tup_ins,
+    greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed, greatest(s.last_analyze, s.last_autoanalyze) AS analyzed
+"""
+
+_CHECKS = """
+    (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated)
+        ORDER BY k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+"""
+
+_COLUMNS = """
+    (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+            a.attidentity <> '',
+            CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || ' ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+                ELSE '' END,
+            CASE WHEN a.attcollation <> t.typcollation THEN co.collname ELSE '' END) ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a
+     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+"""
+
+
+def _indexes(definition: bool) -> str:
+    """A JSON list of the indexes of c. Shapes come from columns alone, which no lock guards; expressions do not."""
+    tail = (
+        """CASE WHEN b.oid IS NULL THEN pg_catalog.substr(pg_catalog.pg_get_indexdef(x.indexrelid),
+            pg_catalog.length('CREATE ' || CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
+                || pg_catalog.quote_ident(ic.relname) || ' ON '
+                || CASE WHEN c.relkind = 'p' THEN 'ONLY ' ELSE '' END || pg_catalog.quote_ident(n.nspname) || '.'
+                || pg_catalog.quote_ident(c.relname) || ' ') + 1) ELSE '' END"""
+        if definition
+        else "''"
+    )
+    return f"""
+    (SELECT json_agg(json_build_array(ic.relname,
+            am.amname || ' ' || CASE WHEN x.indisunique THEN 'unique ' ELSE '' END
+                || x.indnkeyatts || ' ' || x.indclass::text || ' ' || x.indcollation::text || ' '
+                || x.indoption::text || ' ' || (SELECT coalesce(json_agg(a.attname ORDER BY u.n), '[]')::text
+                    FROM unnest(x.indkey) WITH ORDINALITY u(num, n)
+                    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num)
+                || CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN '' WHEN b.oid IS NOT NULL THEN ' (busy)'
+                    ELSE coalesce(' on ' || pg_catalog.pg_get_expr(x.indexprs, x.indrelid), '')
+                    || coalesce(' where ' || pg_catalog.pg_get_expr(x.indpred, x.indrelid), '') END,
+            (SELECT coalesce(json_agg(coalesce(a.attname, 'expression') ORDER BY u.n), '[]')
+                FROM unnest(x.indkey) WITH ORDINALITY u(num, n)
+                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num
+                WHERE u.n <= x.indnkeyatts),
+            x.indisunique, x.indisprimary,
+            EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+                WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('p', 'u')),
+            x.indisvalid, {tail}) ORDER BY ic.relname)
+     FROM pg_catalog.pg_index x
+     JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+     JOIN pg_catalog.pg_am am ON am.oid = ic.relam
+     WHERE x.indrelid = c.oid)
+    """
+
+
+_SERVER = """
+SELECT pg_catalog.current_database() AS database, current_user AS role,
+    pg_catalog.current_setting('server_version_num')::int AS version_num,
+    pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS in_recovery,
+    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') = 'on' AS read_only,
+    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone') AS time_zone,
+    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'citus') AS citus,
+    pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
+    j.oid IS NOT NULL AS journal,
+    CASE WHEN j.oid IS NULL THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+        ELSE pg_catalog.has_schema_privilege(j.oid, 'USAGE') AND coalesce((
+            SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+            FROM pg_catalog.pg_class c WHERE c.relnamespace = j.oid AND c.relname = 'operation'), false)
+    END AS may_write_journal
+FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace j ON j.nspname = 'partition_desk'
+"""
+
+
+def _server(row: Row) -> Server:
+    return Server(
+        database=row.database,
+        user=row.role,
+        version_num=row.version_num,
+        version=row.version,
+        in_recovery=row.in_recovery,
+        read_only=row.read_only,
+        time_zone=row.time_zone,
+        superuser=row.superuser,
+        citus=row.citus,
+        may_create_schema=row.may_create_schema,
+        journal=row.journal,
+        may_write_journal=row.may_write_journal,
+    )
+
+
+_PARENT = """
+WITH busy AS ({busy})
+SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+    c.relispartition,
+    pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+    pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
+    pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
+    p.partstrat, p.partnatts, ka.attname AS key_column,
+    pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type, ts.spcname,
+    {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
+    (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
+            pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
+        FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class fc ON fc.oid = k.confrelid
+        JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
+        WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0) AS refs,
+    (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
+            pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
+        FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class fc ON fc.oid = k.conrelid
+        JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
+        WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 AND k.conrelid <> c.oid) AS referenced_by,
+    an.oid IS NOT NULL AS archive_exists,
+    coalesce(pg_catalog.has_schema_privilege(an.oid, 'CREATE'), false) AS archive_create,
+    coalesce((SELECT bool_or(acl.grantee = 0) FROM pg_catalog.aclexplode(an.nspacl) acl), false) AS archive_public
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN busy b ON b.oid = c.oid
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace
+LEFT JOIN pg_catalog.pg_namespace an ON an.nspname = {archive}
+WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND {schema}
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'partition_desk')
+ORDER BY c.relkind = 'p' DESC, n.nspname = 'public' DESC, n.nspname = {archive}, n.nspname
+"""
+
+_CHILDREN = """
+WITH busy AS ({busy})
+SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+    {pending} AS pending, b.oid IS NOT NULL AS busy,
+    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
+    CASE WHEN b.oid IS NOT NULL THEN c.relpartbound::text END AS stored,
+    d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}, {checks} AS checks,
+    (SELECT json_agg(k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid) AS constraint_names,
+    (SELECT json_agg(json_build_array(ic.relname, x.indisvalid) ORDER BY ic.relname) FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid) AS index_names
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN busy b ON b.oid = c.oid
+LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
+LEFT JOIN pg_catalog.pg_description d
+    ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
+WHERE i.inhparent = {parent}
+"""
+
+_ARCHIVED = """
+WITH busy AS ({busy})
+SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
+    d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
+    {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
+    (SELECT json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
+        WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.convalidated) AS foreign_keys
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN busy b ON b.oid = c.oid
+LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
+LEFT JOIN pg_catalog.pg_description d
+    ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
+WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}
+    AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0)
+    AND EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attname = {key} AND NOT a.attisdropped)
+ORDER BY n.nspname, c.relname
+"""
+
+# Names that are taken where a partition would go: in the archive schema, and back in its own.
+_TAKEN = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE (n.nspname = {archive} AND c.relname = ANY ({leaving}))
+    OR (n.nspname = {home} AND c.relname = ANY ({coming}))
+    OR (n.nspname = {home} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        AND pg_catalog.starts_with(c.relname, {stem}))
+"""
+
+
+def _array(names: Iterable[str]) -> str:
+    return f"ARRAY[{', '.join(literal(name) for name in names)}]::name[]"
+
+
+def read_server(engine: Engine) -> Server:
+    """The server, its version and what the connected role may do there."""
+    with session(engine) as connection:
+        try:
+            return _server(_rows(connection, _SERVER)[0])
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+def read_table(engine: Engine, name: str, *, archive_schema: str = "archive", exact: bool = True) -> PartitionedTable:
+    """The table called `name` or `schema.name`, its partitions, and what was archived from it.
+
+    One snapshot. `exact` sizes ask the file system, others come from the last analyze. Raises TableNotFound,
+    ConnectionFailed, and CatalogBusy where the table itself stays locked.
+    """
+    schema, relation = split_qualified(name)
+    with session(engine) as connection:
+        return read_table_on(connection, schema, relation, archive_schema=archive_schema, exact=exact)
+
+
+def read_table_on(
+    connection: Connection, schema: str | None, name: str, *, archive_schema: str, exact: bool = True
+) -> PartitionedTable:
+    """`read_table` on a connection that is there already, which must be in AUTOCOMMIT."""
+    for attempt in range(TRIES):
+        try:
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                return _read_table(connection, schema, name, archive_schema, exact)
+            finally:
+                if not connection.invalidated:
+                    connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            if sqlstate(error) != LOCK_TIMEOUT:
+                raise translate(error) from error
+            if attempt == TRIES - 1:
+                raise CatalogBusy(
+                    f"{name} is locked by somebody else just now.", next="It is read again in a moment."
+                ) from error
+    raise AssertionError("unreachable")
+
+
+def _read_table(
+    connection: Connection, schema: str | None, name: str, archive_schema: str, exact: bool
+) -> PartitionedTable:
+    server = _server(_rows(connection, _SERVER)[0])
+    where = f"n.nspname = {literal(schema)}" if schema else f"n.nspname <> {literal(archive_schema)}"
+    parents = _rows(
+        connection,
+        _PARENT.format(
+            busy=_BUSY,
+            columns=_COLUMNS,
+            checks=_CHECKS,
+            indexes=_indexes(definition=True),
+            archive=literal(archive_schema),
+            name=literal(name),
+            schema=where,
+        ),
+    )
+    if not parents:
+        raise TableNotFound(
+            f"There is no table {f'{schema}.' if schema else ''}{name} in the database {server.database}.",
+            next="Check the name, its capitals and its schema; partitions status --table names another.",
+        )
+    row = parents[0]
+    if len(parents) > 1 and parents[1].relkind == "p" == row.relkind and row.nspname != "public":
+        names = ", ".join(f"{other.nspname}.{other.relname}" for other in parents if other.relkind == "p")
+        raise UsageError(f"{name} stands in several schemas: {names}.", next="Name one with its schema.")
+    key, not_served = _key(row)
+    children = _children(connection, row, server, exact) if row.relkind == "p" else ()
+    if any(not child.leaf for child in children) and not_served is None:
+        not_served = "some of its partitions are partitioned again, or foreign tables"
+    columns = _columns(row.columns)
+    archived = (
+        _archived(connection, row, key, archive_schema, columns, exact)
+        if key is not None and not_served is None
+        else ()
+    )
+    taken = _taken(connection, row, archive_schema, children, archived)
+    return PartitionedTable(
+        oid=row.oid,
+        schema=row.nspname,
+        name=row.relname,
+        owner=row.owner,
+        key=key,
+        strategy={"r": "range", "l": "list", "h": "hash"}.get(row.partstrat or "", "plain"),
+        not_served=not_served,
+        server=server,
+        archive=ArchiveSchema(
+            archive_schema, row.archive_exists, row.archive_create, row.archive_public, taken[archive_schema]
+        ),
+        owned=row.owned,
+        may_create=row.may_create,
+        may_read=row.may_read,
+        columns=columns,
+        indexes=_index_values(row.indexes),
+        checks=_checks(row.checks),
+        references=tuple(ForeignKey(*fk) for fk in row.refs or ()),
+        referenced_by=tuple(ForeignKey(*fk) for fk in row.referenced_by or ()),
+        tablespace=row.spcname,
+        taken=taken[row.nspname],
+        partitions=children,
+        archived=archived,
+        as_of=datetime.now(UTC),
+    )
+
+
+def _key(row: Row) -> tuple[Key | None, str | None]:
+    """The key, where the table has one that is served, or why it is not served."""
+    if row.relkind != "p":
+        return None, "it is not partitioned"
+    reason = unserved(row.partstrat, row.partnatts, row.key_type)
+    if reason is not None:
+        return None, reason
+    if row.relispartition:
+        return None, "it is a partition of another table"
+    return Key(row.key_column, KeyType(row.key_type)), None
+
+
+def unserved(strategy: str, columns: int, key_type: str | None) -> str | None:
+    """Why a partitioned table is only shown: its strategy, several columns, an expression, or another type."""
+    if strategy != "r":
+        return f"it is partitioned by {'LIST' if strategy == 'l' else 'HASH'}, not by RANGE"
+    if columns != 1:
+        return "it is partitioned by several columns"
+    if key_type is None:
+        return "it is partitioned by an expression"
+    if (key_type.split("(")[0] + key_type.partition(")")[2]) not in set(KeyType):
+        return f"its key is {key_type}, not a date or timestamp"
+    return None if key_type in set(KeyType) else f"its key is {key_type}, with a precision of its own"
+
+
+def _columns(raw: Iterable[Sequence[Any]] | None) -> tuple[Column, ...]:
+    return tuple(Column(*column) for column in raw or ())
+
+
+def _checks(raw: Iterable[Sequence[Any]] | None) -> tuple[Check, ...]:
+    return tuple(Check(*check) for check in raw or ())
+
+
+def _index_values(raw: Iterable[Sequence[Any]] | None) -> tuple[Index, ...]:
+    return tuple(
+        Index(name, shape, tuple(columns), unique, primary, constraint, valid, definition)
+        for name, shape, columns, unique, primary, constraint, valid, definition in raw or ()
+    )
+
+
+def _measured(row: Row, exact: bool) -> Size | None:
+    return None if row.heap is None else Size(row.heap, row.index_bytes, row.toast, exact)
+
+
+def _active(row: Row) -> Activity | None:
+    if row.n_tup_ins is None:
+        return None
+    return Activity(row.n_dead_tup, row.scans, row.n_tup_ins, row.vacuumed, row.analyzed)
+
+
+def _children(connection: Connection, parent: Row, server: Server, exact: bool) -> tuple[Partition, ...]:
+    sql = _CHILDREN.format(
+        busy=_BUSY,
+        pending="i.inhdetachpending" if server.version_num >= 140000 else "false",
+        size=_size(exact),
+        activity=_ACTIVITY,
+        checks=_CHECKS,
+        parent=parent.oid,
+    )
+    return tuple(sorted((_partition(row, exact) for row in _rows(connection, sql)), key=_place))
+
+
+def _partition(row: Row, exact: bool) -> Partition:
+    try:
+        bounds = Bounds.parse(row.bounds) if row.bounds else stored_bounds(row.stored or "")
+    except ValueError:
+        bounds = None  # LIST or HASH
+    indexes = row.index_names or ()
+    return Partition(
+        oid=row.oid,
+        schema=row.nspname,
+        name=row.relname,
+        owner=row.owner,
+        bounds=bounds,
+        pending=row.pending,
+        leaf=row.relkind == "r",
+        checks=_checks(row.checks),
+        index_names=tuple(name for name, _ in indexes),
+        comment=row.comment,
+        constraint_names=tuple(row.constraint_names or ()),
+        busy=row.busy,
+        size=_measured(row, exact),
+        rows=row.rows,
+        activity=_active(row),
+        invalid_indexes=tuple(name for name, valid in indexes if not valid),
+    )
+
+
+def _place(item: Partition) -> tuple[int, float, str]:
+    """Sorts by lower end: MINVALUE first, unknown bounds after the known, DEFAULT last."""
+    bounds = item.bounds
+    if bounds is None or bounds.is_default:
+        return (2 if bounds is None else 3), 0, item.name
+    return (0, 0, item.name) if bounds.lower is None else (1, _ordinal(bounds), item.name)
+
+
+def _ordinal(bounds: Bounds) -> float:
+    lower = bounds.lower
+    if isinstance(lower, datetime):
+        midnight = lower.replace(hour=0, minute=0, second=0, microsecond=0)
+        return lower.toordinal() + (lower - midnight).total_seconds() / 86400
+    return lower.toordinal() if lower is not None else 0
+
+
+def _archived(
+    connection: Connection, parent: Row, key: Key, schema: str, columns: tuple[Column, ...], exact: bool
+) -> tuple[Archived, ...]:
+    sql = _ARCHIVED.format(
+        busy=_BUSY,
+        size=_size(exact),
+        activity=_ACTIVITY,
+        columns=_COLUMNS,
+        checks=_CHECKS,
+        indexes=_indexes(definition=False),
+        parent=parent.oid,
+        archive=literal(schema),
+        key=literal(key.column),
+    )
+    home = qualified(parent.nspname, parent.relname)
+    names = {column.name for column in columns}
+    found = [_archived_value(row, key, parent.relname, home, names, exact) for row in _rows(connection, sql)]
+    return tuple(sorted((a for a in found if a), key=lambda a: (a.bounds is None, a.bounds.text if a.bounds else "")))
+
+
+def _archived_value(row: Row, key: Key, parent: str, home: str, columns: set[str], exact: bool) -> Archived | None:
+    """The archived table, or None where it belongs to another parent."""
+    comment, tag = Tag.split(row.comment)
+    checks = _checks(row.checks)
+    if tag is not None and tag.parent != home:
+        return None
+    named = range_of_label(row.relname[len(parent) + 1 :]) if row.relname.startswith(f"{parent}_") else None
+    ranged = next((found for check in checks if (found := check.range_on(key)) and found.lower and found.upper), None)
+    own = _columns(row.columns)
+    bounds: Bounds | None
+    source: Source | None
+    if tag is not None:
+        bounds, source = Bounds.parse(tag.bounds), Source.TAG
+    elif ranged is not None and (named or columns <= {column.name for column in own}):
+        bounds, source = ranged, Source.CHECK
+    elif named is not None:
+        bounds, source = Bounds.between(key, *named), Source.NAME
+    elif row.relname.startswith(f"{parent}_") and columns <= {column.name for column in own}:
+        bounds, source = None, None
+    else:
+        return None
+    return Archived(
+        oid=row.oid,
+        schema=row.nspname,
+        name=row.relname,
+        owner=row.owner,
+        bounds=bounds,
+        source=source,
+        tag=tag,
+        comment=comment,
+        columns=own,
+        indexes=_index_values(row.indexes),
+        checks=checks,
+        foreign_keys=tuple(row.foreign_keys or ()),
+        busy=row.busy,
+        size=_measured(row, exact),
+        rows=row.rows,
+        activity=_active(row),
+    )
+
+
+def _taken(
+    connection: Connection,
+    parent: Row,
+    schema: str,
+    children: tuple[Partition, ...],
+    archived: tuple[Archived, ...],
+) -> dict[str, frozenset[str]]:
+    leaving = [name for child in children for name in (child.name, *child.index_names)]
+    coming = [name for item in archived for name in (item.name, *(index.name for index in item.indexes))]
+    outside = [item.name for item in archived if item.schema == parent.nspname]
+    stem = fit(parent.relname, "_" + "x" * 12)[: len(parent.relname)]
+    rows = _rows(
+        connection,
+        _TAKEN.format(
+            archive=literal(schema),
+            home=literal(parent.nspname),
+            leaving=_array(leaving),
+            coming=_array(coming),
+            stem=literal(stem[:40]),
+        ),
+    )
+    taken: dict[str, set[str]] = {schema: set(), parent.nspname: set()}
+    own = {child.name for child in children if child.schema == parent.nspname} | set(outside) | {parent.relname}
+    for row in rows:
+        if not (row.nspname == parent.nspname and row.relname in own):
+            taken[row.nspname].add(row.relname)
+    return {place: frozenset(names) for place, names in taken.items()}
+
+
+_TABLES = """
+SELECT n.nspname, c.relname, p.partstrat, p.partnatts, pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
+    t.partitions, t.sub, t.pages * pg_catalog.current_setting('block_size')::bigint AS bytes
+FROM pg_catalog.pg_partitioned_table p
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+LEFT JOIN LATERAL (
+    WITH RECURSIVE tree(oid, level) AS (
+        SELECT i.inhrelid, 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid
+        UNION ALL SELECT i.inhrelid, tree.level + 1 FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+    SELECT count(*) FILTER (WHERE level = 1) AS partitions, coalesce(max(level), 0) > 1 AS sub,
+        coalesce(sum(r.relpages + coalesce(tr.relpages, 0) + coalesce(x.pages, 0)), 0)::bigint AS pages
+    FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid
+    LEFT JOIN pg_catalog.pg_class tr ON tr.oid = r.reltoastrelid
+    LEFT JOIN LATERAL (SELECT sum(ic.relpages) AS pages FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid = r.oid) x ON true
+) t ON true
+WHERE NOT c.relispartition
+ORDER BY n.nspname, c.relname
+"""
+
+
+def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
+    """Every partitioned table of the database, served or only shown, with estimated sizes."""
+    with session(engine) as connection:
+        try:
+            rows = _rows(connection, _TABLES)
+        except DBAPIError as error:
+            raise translate(error) from error
+    return tuple(
+        TableSummary(
+            schema=row.nspname,
+            name=row.relname,
+            strategy={"r": "range", "l": "list", "h": "hash"}[row.partstrat],
+            not_served=unserved(row.partstrat, row.partnatts, row.key_type)
+            or ("some of its partitions are partitioned again" if row.sub else None),
+            partitions=row.partitions,
+            bytes=row.bytes,
+        )
+        for row in rows
+    )
+
+
+# One round trip, whatever the session's settings are: names resolve by the search path, bounds come as stored.
+_STORED = """
+SELECT c.relpartbound::text AS stored, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS key_type
+FROM pg_catalog.pg_partitioned_table p
+JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid {not_pending}
+LEFT JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+WHERE p.partrelid = pg_catalog.to_regclass({name}) AND p.partnatts = 1 AND p.partstrat = 'r'
+"""
+
+
+def lacks(engine: Engine, name: str, ranges: Iterable[Range]) -> bool:
+    """Whether some of the ranges may lack a partition, in one round trip and without a lock; False is certain."""
+    schema, relation = split_qualified(name)
+    target = qualified(schema, relation) if schema else ident(relation)
+    sql = _STORED.format(name=literal(target), not_pending="AND NOT i.inhdetachpending")
+    with engine.connect() as connection:
+        found = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
+        try:
+            rows = _rows(found, sql)
+        except DBAPIError:
+            return True
+    held = [bounds for row in rows if (bounds := stored_bounds(row.stored or "")) is not None]
+    if not rows or rows[0].key_type not in set(KeyType):
+        return True
+    key = Key(rows[0].attname, KeyType(rows[0].key_type))
+    wanted = [Bounds.between(key, lower, upper) for lower, upper in ranges]
+    return not all(any(bounds.covers(one) for bounds in held) for one in wanted)
+
+
+ROWS_TIMEOUT_MS = 120_000
+"""How long a read of rows, not of the catalog, may take."""
+
+
+def _read_rows(engine: Engine, sql: str) -> Row:
+    with session(engine) as connection:
+        try:
+            connection.exec_driver_sql("BEGIN READ ONLY")
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {ROWS_TIMEOUT_MS}")
+            try:
+                return _rows(connection, sql)[0]
+            finally:
+                if not connection.invalidated:
+                    connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) -> KeyRange:
+    """The real range of keys in an archived table; reads every row where no index helps."""
+    if table.key is None:
+        raise ValueError(f"{table.label} has no key that is served")
+    column = ident(table.key.column)
+    nulls = any(c.name == table.key.column and not c.not_null for c in archived.columns)
+    row = _read_rows(
+        engine,
+        f"SELECT min({column})::text AS lowest, max({column})::text AS highest,"
+        f" {f'count(*) FILTER (WHERE {column} IS NULL)' if nulls else '0'} AS nulls FROM ONLY {archived.sql}",
+    )
+    ends = Bounds.parse(
+        f"FOR VALUES FROM ({literal(row.lowest or '-infinity')}) TO ({literal(row.highest or 'infinity')})"
+    )
+    return KeyRange(ends.lower, ends.upper, row.nulls)
+
+
+COUNTED_ROWS = 1_000_000
+"""Where counting the rows of a DEFAULT partition stops: as many are too many either way."""
+
+
+def count_default_rows(engine: Engine, table: PartitionedTable, wanted: Iterable[Bounds]) -> int:
+    """How many rows of the ranges the DEFAULT partition holds, at most COUNTED_ROWS; 0 without a DEFAULT."""
+    conditions = " OR ".join(f"({within(table.key, bounds)})" for bounds in wanted) if table.key else ""
+    if table.default is None or not conditions:
+        return 0
+    row = _read_rows(
+        engine,
+        f"SELECT count(*) AS found FROM"
+        f" (SELECT 1 FROM ONLY {table.default.sql} WHERE {conditions} LIMIT {COUNTED_ROWS}) rows",
+    )
+    return int(row.found)

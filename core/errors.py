@@ -1,0 +1,127 @@
+"""Every error a user can meet, each saying what happened, whether data is safe, and what to do next.
+
+    DeskError
+      SettingError             an environment variable that can't be used
+      UsageError               an argument that can't be what was meant
+      ConnectionFailed         the server can't be reached, or refuses the login
+      CatalogBusy              what was to be read is locked for longer than a reader waits
+      Refused                  looked at beforehand and not begun
+        NotAllowed             the actor's role or the database role may not do this
+        TableNotFound, NotServed, PartitionNotFound, PeriodNotOver, AlreadyArchived,
+        NameTaken, Overlap, DetachPending, NotAttachable, ReadOnlyServer
+      PlanOutdated             the table changed between plan and apply
+      LockNotObtained          the patience ran out; carries who was in the way
+      Cancelled                a person stopped it
+      Failed                   the server refused a statement; carries SQLSTATE and message
+
+`core.database.translate` makes these from SQLSTATE, `dashboard.notices` and `core.cli` show them: one place each.
+"""
+
+from __future__ import annotations
+
+NOTHING_CHANGED = "Nothing was changed."
+
+
+class DeskError(Exception):
+    """Base of all: `what` happened, whether data is `safe`, and what to do `next`; each a sentence or empty."""
+
+    def __init__(self, what: str, *, safe: str = NOTHING_CHANGED, next: str = "") -> None:
+        super().__init__(" ".join(part for part in (what, safe, next) if part))
+        self.what = what
+        self.safe = safe
+        self.next = next
+
+
+class SettingError(DeskError):
+    """An environment variable that can't be used; the message names it."""
+
+
+class UsageError(DeskError):
+    """An argument that can't be what was meant, such as a year 20255."""
+
+
+class ConnectionFailed(DeskError):
+    """The server can't be reached, or refuses the login. Never holds a password."""
+
+
+class CatalogBusy(DeskError):
+    """What was to be read is locked for longer than a reader waits."""
+
+
+class Refused(DeskError):
+    """Looked at beforehand and not begun."""
+
+
+class NotAllowed(Refused):
+    """The actor's role, or the connected database role, may not do this."""
+
+
+class TableNotFound(Refused):
+    """No table of that name in this database."""
+
+
+class NotServed(Refused):
+    """The table is plain, or partitioned in a way that is only shown here."""
+
+
+class PartitionNotFound(Refused):
+    """No partition, or no archived table, for what was asked."""
+
+
+class PeriodNotOver(Refused):
+    """Archiving the current or a future period was asked for without allowing it."""
+
+
+class AlreadyArchived(Refused):
+    """What was to be archived is archived already."""
+
+
+class NameTaken(Refused):
+    """A table or index of that name is in the way."""
+
+
+class Overlap(Refused):
+    """Another partition holds part of the range."""
+
+
+class DetachPending(Refused):
+    """A detach that was interrupted has to be finished first."""
+
+
+class NotAttachable(Refused):
+    """The archived table can't be attached as it is; `reasons` says why, one sentence each."""
+
+    def __init__(self, what: str, reasons: tuple[str, ...], *, next: str = "") -> None:
+        super().__init__(" ".join((what, *reasons)), next=next)
+        self.reasons = reasons
+
+
+class ReadOnlyServer(Refused):
+    """The server is a standby, or read-only."""
+
+
+class PlanOutdated(DeskError):
+    """The table changed between plan and apply; `changes` tells what, one line each."""
+
+    def __init__(self, what: str, changes: tuple[str, ...] = (), *, safe: str = NOTHING_CHANGED) -> None:
+        super().__init__(what, safe=safe, next="Look at the table as it is now and confirm again.")
+        self.changes = changes
+
+
+class LockNotObtained(DeskError):
+    """The patience for a lock ran out; who was in the way is in the message."""
+
+
+class Cancelled(DeskError):
+    """A person stopped the operation."""
+
+
+class Failed(DeskError):
+    """The server refused a statement; `sqlstate` is five characters or empty."""
+
+    def __init__(
+        self, what: str, *, sqlstate: str = "", server_message: str = "", safe: str = NOTHING_CHANGED, next: str = ""
+    ) -> None:
+        super().__init__(what, safe=safe, next=next)
+        self.sqlstate = sqlstate
+        self.server_message = server_message

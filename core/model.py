@@ -1,0 +1,519 @@
+"""What the catalog says of a partitioned table, as frozen values that can be compared.
+
+Fields that change by themselves (sizes, estimates, times) take no part in comparisons.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from core.bounds import Bounds, End, Key, day_of, key_value
+from core.names import address, qualified
+from core.period import Period, Range
+
+
+class State(StrEnum):
+    """Where a partition is in its life."""
+
+    ATTACHED = "attached"
+    DETACH_PENDING = "detach_pending"
+    ARCHIVED = "archived"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes of one table on disk, split as PostgreSQL stores them; `exact` is False for relpages estimates."""
+
+    heap: int
+    index: int
+    toast: int
+    exact: bool = True
+
+    @property
+    def total(self) -> int:
+        """All three in bytes."""
+        return self.heap + self.index + self.toast
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What pg_stat_all_tables counts of one table since its last reset."""
+
+    dead_rows: int
+    scans: int
+    inserted: int
+    last_vacuum: datetime | None
+    last_analyze: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as ATTACH compares it."""
+
+    name: str
+    type: str
+    not_null: bool
+    identity: bool = field(default=False, compare=False)
+    """Whether it is GENERATED ... AS IDENTITY; a child's comes and goes with the attachment."""
+    generated: str = ""
+    collation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index; `shape` says everything ATTACH matches it by, and is equal for indexes that match."""
+
+    name: str
+    shape: str
+    columns: tuple[str, ...]
+    unique: bool
+    primary: bool
+    constraint: bool
+    """Whether a PRIMARY KEY or UNIQUE constraint stands on it."""
+    valid: bool
+    definition: str = field(default="", compare=False)
+
+
+_CONDITION = re.compile(r"(\"(?:[^\"]|\"\")+\"|[\w$]+) (>=|<|IS NOT NULL)(?: ('[^']*')::([a-z ]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CHECK constraint, its definition as pg_get_constraintdef() gives it."""
+
+    name: str
+    definition: str
+    validated: bool
+
+    def range_on(self, key: Key) -> Bounds | None:
+        """The range of `key` that this constraint says and nothing else, or None."""
+        body = self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID")
+        lower, upper = "MINVALUE", "MAXVALUE"
+        for part in body.replace("(", "").replace(")", "").split(" AND "):
+            match = _CONDITION.fullmatch(part.strip())
+            if match is None or match[1].strip('"').replace('""', '"') != key.column:
+                return None
+            if match[4] not in (None, key.type.value):
+                return None
+            if match[2] == ">=":
+                lower = match[3]
+            elif match[2] == "<":
+                upper = match[3]
+        bounds = f"FOR VALUES FROM ({lower}) TO ({upper})"
+        return None if (lower, upper) == ("MINVALUE", "MAXVALUE") else Bounds.parse(bounds)
+
+    def excludes_null(self) -> bool:
+        """Whether it says that the key is not null."""
+        return "IS NOT NULL" in self.definition
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key between the table and another one, named `schema.table`."""
+
+    name: str
+    other: str
+    definition: str
+
+
+_TAG = "partition-desk: "
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The line in an archived table's comment that says where it came from."""
+
+    parent: str
+    """The parent, quoted and qualified."""
+    schema: str
+    """The schema that the partition stood in."""
+    bounds: str
+    """PostgreSQL's text of the bounds, verbatim."""
+    archived_at: str
+    """ISO 8601, UTC."""
+    made_check: bool
+    """Whether archiving left the CHECK of the bounds, so that reattaching takes it away again."""
+
+    def beside(self, comment: str | None) -> str:
+        """The user's comment with the tag as its last line."""
+        line = _TAG + json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
+        return f"{comment}\n{line}" if comment else line
+
+    @classmethod
+    def split(cls, comment: str | None) -> tuple[str | None, Tag | None]:
+        """(the user's comment, the tag) of a table comment; a tag that can't be read counts as the user's text."""
+        if comment is None:
+            return None, None
+        head, _, last = comment.rpartition("\n")
+        if not last.startswith(_TAG):
+            return comment, None
+        try:
+            tag = cls(**json.loads(last.removeprefix(_TAG)))
+            Bounds.parse(tag.bounds)
+        except (ValueError, TypeError):
+            return comment, None
+        return head or None, tag
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition that hangs on its parent."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    bounds: Bounds | None
+    """None where they could not be read."""
+    pending: bool = False
+    """Detach pending: the rows are out of the parent's sight until the detach is finished."""
+    leaf: bool = True
+    """False for one that is partitioned itself, or foreign."""
+    checks: tuple[Check, ...] = ()
+    index_names: tuple[str, ...] = ()
+    comment: str | None = None
+    constraint_names: tuple[str, ...] = field(default=(), compare=False)
+    busy: bool = field(default=False, compare=False)
+    """Somebody holds or waits for ACCESS EXCLUSIVE on it just now."""
+    size: Size | None = field(default=None, compare=False)
+    rows: int | None = field(default=None, compare=False)
+    """The planner's estimate; None before the first analyze."""
+    activity: Activity | None = field(default=None, compare=False)
+    invalid_indexes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def state(self) -> State:
+        """busy wins over attached, pending over busy."""
+        if self.pending:
+            return State.DETACH_PENDING
+        return State.BUSY if self.busy else State.ATTACHED
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it takes the rows that no other partition wants."""
+        return self.bounds is not None and self.bounds.is_default
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+
+class Source(StrEnum):
+    """How the bounds of an archived table are known."""
+
+    TAG = "tag"
+    CHECK = "check"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A table that was a partition: tagged by the console, or moved to the archive schema by hand."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    bounds: Bounds | None
+    """None where neither tag nor CHECK nor name tells them."""
+    source: Source | None
+    tag: Tag | None
+    comment: str | None
+    """The user's own comment, without the tag."""
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    checks: tuple[Check, ...] = ()
+    foreign_keys: tuple[str, ...] = ()
+    """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
+    busy: bool = field(default=False, compare=False)
+    size: Size | None = field(default=None, compare=False)
+    rows: int | None = field(default=None, compare=False)
+    activity: Activity | None = field(default=None, compare=False)
+
+    @property
+    def state(self) -> State:
+        """busy while somebody holds it exclusively."""
+        return State.BUSY if self.busy else State.ARCHIVED
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+    def bounds_check(self, key: Key) -> Check | None:
+        """Its CHECK that says exactly its bounds, if it has one; a validated one first."""
+        fits = [check for check in self.checks if check.range_on(key) == self.bounds]
+        return min(fits, key=lambda check: not check.validated, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """The smallest and largest key among a table's rows, and how many rows have none."""
+
+    lowest: End | None
+    highest: End | None
+    nulls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server and the session that looks at it."""
+
+    database: str
+    user: str
+    version_num: int
+    version: str
+    in_recovery: bool
+    read_only: bool
+    time_zone: str = "UTC"
+    superuser: bool = False
+    citus: bool = False
+    may_create_schema: bool = False
+    journal: bool = False
+    """Whether the journal's schema exists."""
+    may_write_journal: bool = False
+
+    @property
+    def detaches_concurrently(self) -> bool:
+        """DETACH ... CONCURRENTLY came with 14; Citus refuses it."""
+        return self.version_num >= 140000 and not self.citus
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSchema:
+    """The schema that archived partitions move to."""
+
+    name: str
+    exists: bool
+    may_create: bool
+    open_to_public: bool = False
+    taken: frozenset[str] = field(default=frozenset(), compare=False)
+    """The relations there whose names partitions of this table, or their indexes, have too."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionedTable:
+    """A partitioned table with everything that hangs on it or came from it."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    key: Key | None
+    strategy: str
+    """range, list, hash, or plain for a table that is not partitioned."""
+    not_served: str | None
+    """Why the console only shows this table, in plain words; None where it serves it."""
+    server: Server
+    archive: ArchiveSchema
+    owned: bool
+    """Whether the connected role owns it, or is a member of its owner."""
+    may_create: bool = False
+    """Whether the connected role may create tables in the table's schema."""
+    may_read: bool = False
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    checks: tuple[Check, ...] = ()
+    referenced_by: tuple[ForeignKey, ...] = ()
+    references: tuple[ForeignKey, ...] = ()
+    tablespace: str | None = None
+    taken: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names in the table's own schema that a new or returning partition could meet."""
+    partitions: tuple[Partition, ...] = ()
+    """In the order of their lower ends; DEFAULT last."""
+    archived: tuple[Archived, ...] = ()
+    as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
+    """When it was read, UTC."""
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """Its name for people: schema.name."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def address(self) -> str:
+        """A name that `split_qualified` reads back, whatever is in it."""
+        return address(self.schema, self.name)
+
+    @property
+    def default(self) -> Partition | None:
+        """The DEFAULT partition."""
+        return next((p for p in self.partitions if p.is_default), None)
+
+    @property
+    def pending(self) -> Partition | None:
+        """The partition whose detach was begun and not finished; the server allows one at a time."""
+        return next((p for p in self.partitions if p.pending), None)
+
+    @property
+    def ranges(self) -> tuple[Partition, ...]:
+        """The partitions with known bounds, without the DEFAULT."""
+        return tuple(p for p in self.partitions if p.bounds is not None and not p.bounds.is_default)
+
+    def find(self, name: str) -> Partition | None:
+        """The attached partition of that name."""
+        return next((p for p in self.partitions if p.name == name), None)
+
+    def find_archived(self, name: str) -> Archived | None:
+        """The archived table of that name."""
+        return next((a for a in self.archived if a.name == name), None)
+
+    def holding(self, lower: date, upper: date, zone: str = "UTC") -> tuple[Partition, ...]:
+        """The partitions whose ranges overlap [lower, upper)."""
+        wanted = self.bounds_between(lower, upper, zone)
+        return tuple(p for p in self.ranges if p.bounds and p.bounds.overlaps(wanted))
+
+    def archived_in(self, lower: date, upper: date, zone: str = "UTC") -> tuple[Archived, ...]:
+        """The archived tables whose ranges overlap [lower, upper)."""
+        wanted = self.bounds_between(lower, upper, zone)
+        return tuple(a for a in self.archived if a.bounds and a.bounds.overlaps(wanted))
+
+    def bounds_between(self, lower: date, upper: date, zone: str = "UTC") -> Bounds:
+        """The bounds that a partition for [lower, upper) of this table has."""
+        if self.key is None:
+            raise ValueError(f"{self.label} has no key that is served")
+        return Bounds.between(self.key, lower, upper, zone)
+
+    def period(self, zone: str = "UTC") -> Period:
+        """The period that most of its partitions have; year where nothing tells."""
+        known = [item.bounds for item in self.ranges] + [item.bounds for item in self.archived]
+        found = [period for bounds in known if bounds and (period := bounds.period(zone)) is not None]
+        return max(set(found), key=lambda period: (found.count(period), period.value), default=Period.YEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSummary:
+    """One partitioned table of the database, for a list to choose from."""
+
+    schema: str
+    name: str
+    strategy: str
+    not_served: str | None
+    partitions: int
+    bytes: int
+    """Estimated from relpages."""
+
+    @property
+    def label(self) -> str:
+        """Its name for people: schema.name."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def address(self) -> str:
+        """A name that `split_qualified` reads back, whatever is in it."""
+        return address(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A range between partitions, or after them, that no partition holds."""
+
+    lower: End
+    upper: End
+
+
+def gaps(table: PartitionedTable) -> tuple[Gap, ...]:
+    """The ranges between the first lower and the last upper end that no partition holds.
+
+    A detach-pending partition leaves a gap: inserts for its range fail. An archived one does as well, by intent.
+    """
+    found: list[Gap] = []
+    reach: End | None = None
+    for partition in table.ranges:
+        bounds = partition.bounds
+        if bounds is None or partition.pending:
+            continue
+        if reach is not None and bounds.lower is not None and bounds.lower > reach:
+            found.append(Gap(reach, bounds.lower))
+        if bounds.upper is None:
+            return tuple(found)
+        reach = bounds.upper if reach is None else max(reach, bounds.upper)
+    return tuple(found)
+
+
+def unexplained_gaps(table: PartitionedTable) -> tuple[Gap, ...]:
+    """The gaps, less the ranges that archived tables hold or that a detach-pending partition does."""
+    pieces: list[Gap] = list(gaps(table))
+    holders = [a.bounds for a in table.archived] + [p.bounds for p in table.partitions if p.pending]
+    for bounds in holders:
+        if bounds is not None:
+            pieces = [piece for gap in pieces for piece in _without(gap, bounds)]
+    return tuple(pieces)
+
+
+def _without(gap: Gap, bounds: Bounds) -> Iterator[Gap]:
+    if (bounds.lower is not None and bounds.lower >= gap.upper) or (
+        bounds.upper is not None and bounds.upper <= gap.lower
+    ):
+        yield gap
+        return
+    if bounds.lower is not None and bounds.lower > gap.lower:
+        yield Gap(gap.lower, bounds.lower)
+    if bounds.upper is not None and bounds.upper < gap.upper:
+        yield Gap(bounds.upper, gap.upper)
+
+
+def covered_until(table: PartitionedTable, today: date, zone: str = "UTC") -> End | None:
+    """The first moment from `today` on that has no partition; None where the last one is open to MAXVALUE.
+
+    A DEFAULT partition is not counted: rows in it make the next partition fail.
+    """
+    if table.key is None:
+        return None
+    reach = key_value(table.key, today, zone)
+    for partition in table.ranges:
+        if partition.bounds is None or partition.pending or not partition.bounds.holds(reach):
+            continue
+        if partition.bounds.upper is None:
+            return None
+        reach = partition.bounds.upper
+    return reach
+
+
+UNLIMITED = 1_000_000
+"""Days of runway that stand for "for ever": a partition open to MAXVALUE."""
+
+
+def runway_days(table: PartitionedTable, today: date, zone: str = "UTC") -> int:
+    """Whole days from `today` until a date has no partition; 0 when today has none."""
+    until = covered_until(table, today, zone)
+    if until is None:
+        return UNLIMITED
+    moment = until.astimezone(ZoneInfo(zone)) if isinstance(until, datetime) and until.tzinfo else until
+    return max(0, (day_of(moment) - today).days)
+
+
+def due(table: PartitionedTable, cutoff: date, zone: str = "UTC") -> tuple[Partition, ...]:
+    """The attached partitions whose whole range lies before `cutoff`, oldest first."""
+    if table.key is None:
+        return ()
+    limit = key_value(table.key, cutoff, zone)
+    return tuple(
+        p
+        for p in table.ranges
+        if p.leaf and not p.pending and p.bounds and p.bounds.upper is not None and p.bounds.upper <= limit
+    )
+
+
+def next_periods(table: PartitionedTable, today: date, ahead: int) -> tuple[Range, ...]:
+    """The current period and `ahead` more, by the table's own period."""
+    period = table.period()
+    lower, upper = period.containing(today)
+    found = [(lower, upper)]
+    for _ in range(ahead):
+        lower, upper = upper, period.after(upper)
+        found.append((lower, upper))
+    return tuple(found)

@@ -1,0 +1,79 @@
+"""Reads what an operation has to know and has its plan built: the one way from a wish to a Plan, for every edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from core.bounds import Bounds
+from core.catalog import count_default_rows, read_key_range
+from core.errors import PartitionNotFound
+from core.model import Archived, Partition, PartitionedTable
+from core.operations.archive import plan_archive, plan_reattach
+from core.operations.ensure import missing, plan_ensure
+from core.period import Range, parse_year
+from core.plan import Plan
+
+
+def year_range(text: str) -> Range:
+    """The range of a year as a person typed it. Raises UsageError."""
+    year = parse_year(text)
+    return date(year, 1, 1), date(year + 1, 1, 1)
+
+
+def prepare_ensure(engine: Engine, table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC") -> Plan:
+    """A plan that gives each range a partition; counts what the DEFAULT holds of those that lack one."""
+    wanted = tuple(ranges)
+    lacking: tuple[Bounds, ...] = ()
+    if table.default is not None and table.key is not None:
+        lacking = tuple(new.bounds for new in missing(table, wanted, zone))
+    return plan_ensure(table, wanted, zone=zone, default_rows=count_default_rows(engine, table, lacking))
+
+
+def prepare_archive(
+    table: PartitionedTable, name: str, *, now: datetime, zone: str = "UTC", allow_current: bool = False
+) -> Plan:
+    """A plan that archives the partition `name`."""
+    return plan_archive(table, name, now=now, zone=zone, allow_current=allow_current)
+
+
+def prepare_reattach(engine: Engine, table: PartitionedTable, name: str) -> Plan:
+    """A plan that brings the archived table `name` back; reads its rows' range where no CHECK proves it."""
+    archived = table.find_archived(name)
+    rows = None
+    default_rows = 0
+    if archived is not None and archived.bounds is not None and table.key is not None:
+        check = archived.bounds_check(table.key)
+        if check is None or not check.validated:
+            rows = read_key_range(engine, table, archived)
+        default_rows = count_default_rows(engine, table, (archived.bounds,))
+    return plan_reattach(table, name, rows=rows, default_rows=default_rows)
+
+
+def partition_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:
+    """The name of the one partition, or archived table, for [lower, upper), to archive. Raises PartitionNotFound."""
+    found: list[Partition | Archived] = [*table.holding(lower, upper, zone)]
+    found = found or [*table.archived_in(lower, upper, zone)]
+    return _only(table, found, lower, upper, "partition")
+
+
+def archived_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:
+    """The name of the one archived table for [lower, upper), or of the attached partition. Raises PartitionNotFound."""
+    found: list[Partition | Archived] = [*table.archived_in(lower, upper, zone)]
+    found = found or [*table.holding(lower, upper, zone)]
+    return _only(table, found, lower, upper, "archived table")
+
+
+def _only(table: PartitionedTable, found: list[Partition | Archived], lower: date, upper: date, what: str) -> str:
+    label = f"{lower:%Y}" if (lower.month, lower.day) == (1, 1) else f"{lower} to {upper}"
+    if not found:
+        known = ", ".join([p.name for p in table.partitions] + [a.name for a in table.archived]) or "none"
+        raise PartitionNotFound(f"{table.label} has no {what} for {label}.", next=f"There are: {known}.")
+    if len(found) > 1:
+        names = ", ".join(item.name for item in found)
+        raise PartitionNotFound(
+            f"{label} lies in {len(found)} of them: {names}.", next="Name one with --partition NAME."
+        )
+    return found[0].name

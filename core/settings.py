@@ -1,0 +1,115 @@
+"""Reads every environment variable of Partition Desk, typed, in one place."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from platformdirs import user_data_path
+
+from core.errors import SettingError, UsageError
+from core.period import Duration
+
+_TRUTH = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says; README.md has the table for people."""
+
+    database_url: str | None = field(repr=False)
+    """DATABASE_URL, as it was given; None means the embedded server. May hold a password."""
+    home: Path
+    """PARTITION_DESK_HOME, absolute: where the embedded server keeps its data."""
+    archive_after: Duration
+    """PARTITION_DESK_ARCHIVE_AFTER: a partition that ended longer ago is due for archive."""
+    enable_absence_partitions: bool
+    """ENABLE_ABSENCE_PARTITIONS: whether an application's start-up creates partitions."""
+    lock_budget_ms: int
+    """PARTITION_DESK_LOCK_BUDGET_MS: how long one try may make others wait."""
+    patience_s: float
+    """PARTITION_DESK_PATIENCE_S: how long tries are repeated before giving up."""
+    archive_schema: str
+    """PARTITION_DESK_ARCHIVE_SCHEMA."""
+    table: str
+    """PARTITION_DESK_TABLE: the table of a command or page that names none, with or without its schema."""
+    time_zone: str
+    """PARTITION_DESK_TIME_ZONE: the application's, in which a date begins."""
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of `environ`; an empty variable counts as unset. Raises SettingError, naming the variable."""
+    return Settings(
+        database_url=environ.get("DATABASE_URL") or None,
+        home=_home(environ),
+        archive_after=_duration(environ, "PARTITION_DESK_ARCHIVE_AFTER", "3 years"),
+        enable_absence_partitions=_truth(environ, "ENABLE_ABSENCE_PARTITIONS", "true"),
+        lock_budget_ms=int(_number(environ, "PARTITION_DESK_LOCK_BUDGET_MS", "100", 1, 60_000, whole=True)),
+        patience_s=_number(environ, "PARTITION_DESK_PATIENCE_S", "300", 0, 86_400),
+        archive_schema=environ.get("PARTITION_DESK_ARCHIVE_SCHEMA") or "archive",
+        table=environ.get("PARTITION_DESK_TABLE") or "kid_absences",
+        time_zone=_time_zone(environ, "PARTITION_DESK_TIME_ZONE", "UTC"),
+    )
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    text = environ.get("PARTITION_DESK_HOME")
+    if not text:
+        # root's own data directory lies under a private home, which the server's OS user can't enter.
+        if os.geteuid() == 0:
+            return Path("/var/lib/partition-desk")
+        return user_data_path("partition-desk", appauthor=False)
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingError(
+            f"PARTITION_DESK_HOME is {text!r}, and there is no home directory of that user.",
+            next="Write the whole path.",
+        ) from error
+
+
+def _duration(environ: Mapping[str, str], name: str, default: str) -> Duration:
+    try:
+        return Duration.parse(environ.get(name) or default)
+    except UsageError as error:
+        raise SettingError(f"{name}: {error.what}", next=error.next) from error
+
+
+def _truth(environ: Mapping[str, str], name: str, default: str) -> bool:
+    text = environ.get(name) or default
+    truth = _TRUTH.get(text.strip().lower())
+    if truth is None:
+        raise SettingError(f"{name} is {text!r}, which is neither true nor false.", next="Set it to true or false.")
+    return truth
+
+
+def _number(
+    environ: Mapping[str, str], name: str, default: str, least: int, most: int, *, whole: bool = False
+) -> float:
+    text = environ.get(name) or default
+    try:
+        number = float(int(text)) if whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:  # false for NaN as well
+        kind = "a whole number" if whole else "a number"
+        raise SettingError(f"{name} is {text!r}, which is not {kind} from {least} to {most}.")
+    return number
+
+
+def _time_zone(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = environ.get(name) or default
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of the database, as "Europe"
+        raise SettingError(
+            f"{name} is {text!r}, which is no time zone known here.", next="Write one such as UTC or Europe/Berlin."
+        ) from error
+    return text

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from core.bounds import Bounds, Key, KeyType, stored_bounds
 from core.database import LOCK_TIMEOUT, session, sqlstate, translate
 from core.ddl import within
-from core.errors import CatalogBusy, TableNotFound, UsageError
+from core.errors import CatalogBusy, DeskError, TableNotFound, UsageError
 from core.model import (
     Activity,
     Archived,
@@ -34,7 +34,7 @@ from core.model import (
     TableSummary,
     Tag,
 )
-from core.names import fit, ident, literal, qualified, split_qualified
+from core.names import address, fit, ident, literal, qualified, split_qualified
 from core.period import Range, range_of_label
 
 TRIES = 3
@@ -618,23 +618,42 @@ WHERE p.partrelid = pg_catalog.to_regclass({name}) AND p.partnatts = 1 AND p.par
 """
 
 
-def lacks(engine: Engine, name: str, ranges: Iterable[Range]) -> bool:
+def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UTC") -> bool:
     """Whether some of the ranges may lack a partition, in one round trip and without a lock; False is certain."""
     schema, relation = split_qualified(name)
     target = qualified(schema, relation) if schema else ident(relation)
     sql = _STORED.format(name=literal(target), not_pending="AND NOT i.inhdetachpending")
-    with engine.connect() as connection:
-        found = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
-        try:
-            rows = _rows(found, sql)
-        except DBAPIError:
-            return True
+    try:
+        with engine.connect() as connection:
+            rows = _rows(connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True), sql)
+    except DBAPIError:
+        return True
     held = [bounds for row in rows if (bounds := stored_bounds(row.stored or "")) is not None]
     if not rows or rows[0].key_type not in set(KeyType):
         return True
     key = Key(rows[0].attname, KeyType(rows[0].key_type))
-    wanted = [Bounds.between(key, lower, upper) for lower, upper in ranges]
+    wanted = [Bounds.between(key, lower, upper, zone) for lower, upper in ranges]
     return not all(any(bounds.covers(one) for bounds in held) for one in wanted)
+
+
+_NAMED = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = pg_catalog.to_regclass({name})
+"""
+
+
+def read_address(engine: Engine, name: str) -> str:
+    """`name` with the schema that the engine's own search path finds it in; as it is where that finds none."""
+    schema, relation = split_qualified(name)
+    if schema:
+        return name
+    try:
+        with engine.connect() as connection:
+            own = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
+            rows = _rows(own, _NAMED.format(name=literal(ident(relation))))
+    except DBAPIError as error:
+        raise translate(error, engine.url) from error
+    return address(rows[0].nspname, rows[0].relname) if rows else name
 
 
 ROWS_TIMEOUT_MS = 120_000
@@ -679,11 +698,22 @@ COUNTED_ROWS = 1_000_000
 def count_default_rows(engine: Engine, table: PartitionedTable, wanted: Iterable[Bounds]) -> int:
     """How many rows of the ranges the DEFAULT partition holds, at most COUNTED_ROWS; 0 without a DEFAULT."""
     conditions = " OR ".join(f"({within(table.key, bounds)})" for bounds in wanted) if table.key else ""
-    if table.default is None or not conditions:
+    return _count_default(engine, table, f"WHERE {conditions}") if conditions else 0
+
+
+def count_all_default_rows(engine: Engine, table: PartitionedTable) -> int | None:
+    """How many rows the DEFAULT partition holds, at most COUNTED_ROWS; None where they can't be counted just now."""
+    try:
+        return _count_default(engine, table, "")
+    except DeskError:
+        return None  # busy, or not for this role to read: no reason to show nothing else
+
+
+def _count_default(engine: Engine, table: PartitionedTable, where: str) -> int:
+    if table.default is None:
         return 0
     row = _read_rows(
         engine,
-        f"SELECT count(*) AS found FROM"
-        f" (SELECT 1 FROM ONLY {table.default.sql} WHERE {conditions} LIMIT {COUNTED_ROWS}) rows",
+        f"SELECT count(*) AS found FROM (SELECT 1 FROM ONLY {table.default.sql} {where} LIMIT {COUNTED_ROWS}) rows",
     )
     return int(row.found)

@@ -1,0 +1,72 @@
+"""Alembic: kid_absences plain to partitioned and back; and the filter for the Alembic of the user's own project.
+
+`env.py` and `versions/` are this project's own migrations. `skip_partitions` is for somebody else's `env.py`:
+
+    from core.migrations import skip_partitions
+
+    context.configure(connection=connection, target_metadata=..., include_name=skip_partitions(connection))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from core.names import literal
+
+VERSION_TABLE = "partition_desk_version"
+"""How the name begins of the table in which these migrations keep their revision, beside the table they migrate."""
+
+Kind = Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint"]
+Parents = MutableMapping[Literal["schema_name", "table_name", "schema_qualified_table_name"], str | None]
+IncludeName = Callable[[str | None, Kind, Parents], bool]
+"""What Alembic calls with each name that it finds in the database, before it compares it with the models."""
+
+# Partitions of whatever table; tables that were archived from one, by their tag or, moved by hand, by their name; and
+# the console's own tables.
+_SKIPPED = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f') AND (
+    c.relispartition
+    OR pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0
+    OR n.nspname = 'partition_desk'
+    OR pg_catalog.starts_with(c.relname, {version_table})
+    OR n.nspname = {archive} AND EXISTS (SELECT 1 FROM pg_catalog.pg_class p
+        WHERE p.relkind = 'p' AND pg_catalog.starts_with(c.relname, p.relname || '_')))
+"""
+
+
+def skip_partitions(
+    connection: Connection, *, archive_schema: str = "archive", also: IncludeName | None = None
+) -> IncludeName:
+    """An `include_name` that keeps autogenerate from proposing to drop partitions, attached or archived.
+
+    The catalog is asked once, when autogenerate first asks: a query before that would open a transaction that Alembic
+    then would not commit. `also` is an `include_name` of your own, asked about everything else.
+    """
+    skipped: set[tuple[str, str]] | None = None
+
+    def include_name(name: str | None, kind: Kind, parents: Parents) -> bool:
+        nonlocal skipped
+        if kind == "schema" and name == "partition_desk":
+            return False
+        if kind == "table" and name is not None:
+            if skipped is None:
+                skipped = _read_skipped(connection, archive_schema)
+            if (_schema(connection, parents), name) in skipped:
+                return False
+        return also is None or also(name, kind, parents)
+
+    return include_name
+
+
+def _schema(connection: Connection, parents: Mapping[Literal["schema_name"], str | None]) -> str:
+    return parents.get("schema_name") or connection.dialect.default_schema_name or "public"
+
+
+def _read_skipped(connection: Connection, archive_schema: str) -> set[tuple[str, str]]:
+    sql = _SKIPPED.format(archive=literal(archive_schema), version_table=literal(VERSION_TABLE))
+    rows = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+    return {(row.nspname, row.relname) for row in rows}

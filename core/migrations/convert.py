@@ -1,0 +1,186 @@
+"""Runs the two migrations inside Alembic's transaction: looks, takes the locks under their budget, plans, does it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.database import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
+from core.definition import read_definition, read_partitioned_contents, read_plain_contents
+from core.errors import LockNotObtained, PlanOutdated, ReadOnlyServer
+from core.journal import TABLE_LOCKS
+from core.locks import Blocker, read_holders
+from core.model import PartitionedTable
+from core.names import literal
+from core.operations.migrate import (
+    Conversion,
+    Definition,
+    Target,
+    lock_statements,
+    plan_partition,
+    plan_unpartition,
+    require_partitionable,
+    require_unpartitionable,
+)
+from core.plan import Lock, Mode
+from core.settings import Settings
+
+AUTOVACUUM_MS = 1_200
+"""A server's own worker yields only to somebody who has waited for deadlock_timeout, which is 1 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What both directions work with."""
+
+    connection: Connection
+    """Alembic's, in its transaction."""
+    watch: Engine
+    """Reads who is in the way."""
+    table: PartitionedTable
+    """As it was read before the transaction."""
+    settings: Settings
+
+
+def partition(migration: Migration, target: Target, today: date) -> tuple[str, ...]:
+    """Partitions the plain table by years; what has changed, in plain sentences. Raises DeskError."""
+
+    def require(definition: Definition) -> None:
+        require_partitionable(definition, target)
+
+    def plan(definition: Definition) -> Conversion:
+        zone = migration.settings.time_zone
+        contents = read_plain_contents(migration.connection, definition, target, zone)
+        return plan_partition(definition, contents, today=today, target=target, zone=zone)
+
+    return _convert(migration, require, plan)
+
+
+def unpartition(migration: Migration) -> tuple[str, ...]:
+    """Makes the partitioned table plain; what has changed, and what was left in the archive. Raises DeskError."""
+
+    def plan(definition: Definition) -> Conversion:
+        contents = read_partitioned_contents(migration.connection, definition)
+        archived = tuple(f"{one.schema}.{one.name}" for one in migration.table.archived)
+        return plan_unpartition(definition, contents, archived=archived)
+
+    return _convert(migration, require_unpartitionable, plan)
+
+
+def _convert(
+    migration: Migration, require: Callable[[Definition], None], plan: Callable[[Definition], Conversion]
+) -> tuple[str, ...]:
+    table = migration.table
+    if table.server.in_recovery or table.server.read_only:
+        kind = "a standby" if table.server.in_recovery else "read-only"
+        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
+    try:
+        with _own_settings(migration.connection):
+            _run(migration.connection, f"SET LOCAL lock_timeout = {migration.settings.lock_budget_ms}")
+            require(read_definition(migration.connection, table.schema, table.name))
+            definition = _locked(migration, require)
+            _run(migration.connection, "SET LOCAL lock_timeout = 0")
+            conversion = plan(definition)
+            for statement in conversion.statements:
+                _run(migration.connection, statement)
+    except DBAPIError as error:
+        raise translate(error) from error
+    return conversion.effects
+
+
+def _run(connection: Connection, sql: str) -> None:
+    connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+
+
+# Everything is printed qualified and in ISO and UTC, row security hides no row, and no time-out meant for others ends it.
+_SETTINGS = {
+    "search_path": "pg_catalog",
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "IntervalStyle": "postgres",
+    "row_security": "off",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_tablespace": "",
+    "lock_timeout": "0",
+}
+
+
+@contextmanager
+def _own_settings(connection: Connection) -> Iterator[None]:
+    """The settings above for this transaction, and those of before at its end; Alembic goes on with them."""
+    shown = ", ".join(f"pg_catalog.current_setting('{name}')" for name in _SETTINGS)
+    before = connection.exec_driver_sql(f"SELECT {shown}").one()
+    for name, value in _SETTINGS.items():
+        _set(connection, name, value)
+    yield
+    for name, value in zip(_SETTINGS, before, strict=True):
+        _set(connection, name, value)
+
+
+def _set(connection: Connection, name: str, value: str) -> None:
+    _run(connection, f"SELECT pg_catalog.set_config('{name}', {literal(value)}, true)")
+
+
+def _locked(migration: Migration, require: Callable[[Definition], None]) -> Definition:
+    """The definition, read under all the locks; each try holds up others for no longer than the lock budget."""
+    patience = migration.settings.patience_s
+    deadline = time.monotonic() + patience
+    blockers: tuple[Blocker, ...] = ()
+    tries = 0
+    while True:
+        tries += 1
+        budget = migration.settings.lock_budget_ms
+        if any(one.is_autovacuum for one in blockers):
+            budget = max(budget, AUTOVACUUM_MS)
+        try:
+            return _try_locks(migration, require, budget)
+        except DBAPIError as error:
+            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK):
+                raise
+            _run(migration.connection, "ROLLBACK TO SAVEPOINT partition_desk_locks")
+            blockers = _in_the_way(migration)
+            if time.monotonic() > deadline:
+                who = "; ".join(one.sentence() for one in blockers[:3]) or "sessions that came and went without a gap"
+                raise LockNotObtained(
+                    f"{migration.table.label} could not be locked within {patience:.0f} s, after {tries} tries. "
+                    f"In the way: {who}.",
+                    next="Ask again in a quieter hour, or allow more patience (PARTITION_DESK_PATIENCE_S) or a longer "
+                    "lock budget (PARTITION_DESK_LOCK_BUDGET_MS), which lets others wait as long.",
+                ) from error
+        time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 no secret
+
+
+def _try_locks(migration: Migration, require: Callable[[Definition], None], budget_ms: int) -> Definition:
+    connection, table = migration.connection, migration.table
+    _run(connection, "SAVEPOINT partition_desk_locks")
+    _run(connection, f"SET LOCAL lock_timeout = {budget_ms}")
+    _run(
+        connection,
+        f"SELECT pg_catalog.pg_advisory_xact_lock({TABLE_LOCKS}, pg_catalog.hashtext({literal(table.address)}))",
+    )
+    _run(connection, f"LOCK TABLE {table.sql} IN ACCESS EXCLUSIVE MODE")
+    definition = read_definition(connection, table.schema, table.name)
+    if definition.oid != table.oid:
+        raise PlanOutdated(f"{table.label} is another table than it was a moment ago.")
+    require(definition)
+    for statement in lock_statements(definition):
+        _run(connection, statement)
+    _run(connection, "RELEASE SAVEPOINT partition_desk_locks")
+    return definition
+
+
+def _in_the_way(migration: Migration) -> tuple[Blocker, ...]:
+    table = migration.table
+    others = dict.fromkeys(fk.other for fk in (*table.references, *table.referenced_by))
+    relations = (table.sql, *others, *(one.sql for one in table.partitions))
+    own = migration.connection.exec_driver_sql("SELECT pg_catalog.pg_backend_pid()").scalar_one()
+    with session(migration.watch) as watch:
+        return read_holders(watch, (Lock(relation, Mode.ACCESS_EXCLUSIVE) for relation in relations), own)

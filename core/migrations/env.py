@@ -1,0 +1,79 @@
+"""Alembic's environment: `alembic upgrade head` and `alembic downgrade -1` on the database that the settings name.
+
+The revision stands in a table of its own beside the migrated one, so that it meets neither the alembic_version of the
+application whose database this is nor that of another table migrated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alembic import context
+from alembic.util import CommandError
+from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from core.catalog import read_table
+from core.database import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, reading_engine, translate
+from core.embedded import running_server
+from core.errors import DeskError, UsageError
+from core.migrations import VERSION_TABLE
+from core.migrations.convert import Migration
+from core.names import fit
+from core.settings import Settings, read_settings
+
+
+@contextmanager
+def _address(settings: Settings) -> Iterator[URL]:
+    """DATABASE_URL, or the embedded server, which runs for as long as the migration does."""
+    if settings.database_url:
+        yield parse_url(settings.database_url)
+    else:
+        with running_server(settings.home) as url:
+            yield parse_url(url)
+
+
+@contextmanager
+def _engines(url: URL) -> Iterator[tuple[Engine, Engine]]:
+    """(the engine that Alembic works on, the engine that reads the catalog beside it)."""
+    arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME}
+    work = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    watch = reading_engine(url)
+    try:
+        yield work, watch
+    finally:
+        watch.dispose()
+
+
+def _migrate(url: URL, settings: Settings) -> None:
+    with _engines(url) as (work, watch):
+        table = read_table(watch, settings.table, archive_schema=settings.archive_schema, exact=False)
+        try:
+            with work.connect() as connection:
+                context.configure(
+                    connection=connection,
+                    version_table=fit(f"{VERSION_TABLE}_{table.name}", ""),
+                    version_table_schema=table.schema,
+                    migration=Migration(connection, watch, table, settings),
+                )
+                with context.begin_transaction():
+                    context.run_migrations()
+        except DBAPIError as error:
+            raise translate(error, url) from error
+
+
+def main() -> None:
+    """Runs what was asked for; what stands in the way is one line, not a traceback."""
+    try:
+        if context.is_offline_mode():
+            raise UsageError("These migrations read the table before they change it, so --sql can't print them.")
+        settings = read_settings()
+        with _address(settings) as url:
+            _migrate(url, settings)
+    except DeskError as error:
+        raise CommandError(str(error)) from error
+
+
+main()

@@ -1,0 +1,72 @@
+"""Numbers, sizes, dates and durations in the words of a reader; the command line and the pages share them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+NBSP = "\N{NO-BREAK SPACE}"
+"""Keeps a number and its unit on one line."""
+
+
+def human_bytes(count: int | None) -> str:
+    """Bytes in binary units, as PostgreSQL counts them: 268 MiB, 1.4 GiB; "unknown" for None."""
+    if count is None:
+        return "unknown"
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if abs(size) < 1024 or unit == "TiB":
+            digits = 0 if unit == "bytes" or abs(size) >= 10 else 1
+            return f"{size:,.{digits}f}{NBSP}{unit}"
+        size /= 1024
+    raise AssertionError("unreachable")
+
+
+def human_rows(count: int | None) -> str:
+    """A number of rows with its thousands separated; "unknown" for None."""
+    return "unknown" if count is None else f"{count:,}"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """1 partition, 2 partitions, no partitions."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def human_date(day: date | None) -> str:
+    """1 January 2028; "unlimited" for None."""
+    return "unlimited" if day is None else f"{day.day} {day:%B} {day.year}"
+
+
+def human_time(moment: datetime | None) -> str:
+    """1 January 2028 at 12:04:31 UTC; "never" for None."""
+    if moment is None:
+        return "never"
+    at = moment.astimezone(UTC)
+    return f"{human_date(at.date())} at {at:%H:%M:%S} UTC"
+
+
+def human_seconds(seconds: float | None) -> str:
+    """How long something took: under 1 s, 12 s, 3 min 20 s, 2 h 5 min; "unknown" for None."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 1:
+        return f"under 1{NBSP}s"
+    if seconds < 60:
+        return f"{seconds:.0f}{NBSP}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{NBSP}min {rest}{NBSP}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{NBSP}h {minutes}{NBSP}min"
+
+
+def human_ago(moment: datetime | None, now: datetime) -> str:
+    """How long ago something was: just now, 5 minutes ago, 212 days ago; "never" for None."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    if seconds < 60:
+        return "just now"
+    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length:
+            return f"{plural(int(seconds // length), unit)} ago"
+    raise AssertionError("unreachable")

@@ -1,0 +1,278 @@
+"""What a page reads and remembers: cached reads, their invalidation, who is here, and every session-state key."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core import catalog, journal, locks, prepare
+from core.actor import Actor, Origin, Role, system_user
+from core.database import parse_url, place, reading_engine, session, translate, working_engine
+from core.doctor import Finding, examine
+from core.errors import DeskError, NotAllowed, SettingError
+from core.execute import Budget
+from core.find import Found, find_rows
+from core.jobs import Worker
+from core.journal import OperationRecord, StepRecord, Ticket
+from core.locks import Blocker
+from core.model import PartitionedTable, TableSummary
+from core.names import split_qualified
+from core.period import Range
+from core.plan import Plan
+from core.settings import Settings, read_settings
+
+TABLE_PARAMETER = "table"
+PARTITION_PARAMETER = "partition"
+OPERATION_PARAMETER = "operation"
+
+ASKED = "asked"
+"""The plan that the dialog shows, until it is confirmed or dismissed."""
+REFUSAL = "refusal"
+"""The error of the last click, until the next one."""
+FOLLOWED = "followed"
+"""The number of the operation that this browser asked for last."""
+ACTIVE_SEEN = "active_seen"
+"""The operations that ran at the last look, to notice when one ends."""
+
+TABLE_TTL_S = 10
+LIST_TTL_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One database: how to read it, and the worker that acts on it."""
+
+    settings: Settings
+    reader: Engine
+    worker: Worker
+    work: Engine
+    place: str
+    embedded: bool
+
+
+@st.cache_resource(show_spinner=False)
+def _desk(url: str) -> Desk:
+    settings = read_settings()
+    parsed = parse_url(url)
+    work = working_engine(parsed)
+    worker = Worker(
+        work, budget=Budget(settings.lock_budget_ms, settings.patience_s), archive_schema=settings.archive_schema
+    )
+    worker.start()
+    embedded = os.environ.get("PARTITION_DESK_EMBEDDED") == "1"
+    return Desk(settings, reading_engine(parsed), worker, work, place(parsed), embedded)
+
+
+def desk() -> Desk:
+    """The database of DATABASE_URL, opened once for all sessions. Raises SettingError."""
+    url = os.environ.get("DATABASE_URL", "").strip()
+    if not url:
+        raise SettingError(
+            "DATABASE_URL is not set.", next="Start the dashboard with make run, or set DATABASE_URL and restart it."
+        )
+    return _desk(url)
+
+
+def today() -> date:
+    """The date in the application's time zone."""
+    return datetime.now(ZoneInfo(desk().settings.time_zone)).date()
+
+
+def now() -> datetime:
+    """This moment, UTC."""
+    return datetime.now(UTC)
+
+
+def zone() -> str:
+    """The application's time zone."""
+    return desk().settings.time_zone
+
+
+def cutoff() -> date:
+    """Partitions that end before this date are due for archive."""
+    return desk().settings.archive_after.before(today())
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+@st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)
+def _tables(url: str) -> tuple[TableSummary, ...]:
+    return catalog.read_tables(_desk(url).reader)
+
+
+@st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
+def _table(url: str, name: str) -> PartitionedTable:
+    opened = _desk(url)
+    return catalog.read_table(opened.reader, name, archive_schema=opened.settings.archive_schema)
+
+
+@st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
+def _findings(url: str, name: str, _table: PartitionedTable, day: date) -> tuple[Finding, ...]:
+    opened = _desk(url)
+    default_rows = None
+    if _table.default is not None:
+        default_rows = catalog.count_all_default_rows(opened.reader, _table)
+    return examine(
+        _table,
+        today=day,
+        now=now(),
+        zone=opened.settings.time_zone,
+        cutoff=opened.settings.archive_after.before(day),
+        automatic_creation=opened.settings.enable_absence_partitions,
+        default_rows=default_rows,
+    )
+
+
+def _url() -> str:
+    desk()
+    return os.environ["DATABASE_URL"].strip()
+
+
+def tables() -> tuple[TableSummary, ...]:
+    """Every partitioned table, at most LIST_TTL_S old. Raises ConnectionFailed."""
+    return _tables(_url())
+
+
+def current_address() -> str:
+    """The table that the address bar names, else the configured one, else the first there is."""
+    asked = st.query_params.get(TABLE_PARAMETER)
+    known = tables()
+    if asked:
+        schema, name = split_qualified(asked)
+        return next((t.address for t in known if t.name == name and schema in (None, t.schema)), asked)
+    schema, name = split_qualified(desk().settings.table)
+    configured = next((t.address for t in known if t.name == name and schema in (None, t.schema)), None)
+    return configured or (known[0].address if known else desk().settings.table)
+
+
+def table() -> PartitionedTable:
+    """The current table, at most TABLE_TTL_S old. Raises TableNotFound, ConnectionFailed, CatalogBusy."""
+    return _table(_url(), current_address())
+
+
+def findings() -> tuple[Finding, ...]:
+    """What the doctor says of the current table."""
+    return _findings(_url(), current_address(), table(), today())
+
+
+def refresh() -> None:
+    """Forgets what was read, so that the next read is of now."""
+    _table.clear()
+    _tables.clear()
+    _findings.clear()
+
+
+def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
+    """The journal, newest first."""
+    return journal.read_operations(desk().reader, table=of_table, limit=limit)
+
+
+def operation(number: int) -> OperationRecord | None:
+    """One operation of the journal."""
+    return journal.read_operation(desk().reader, number)
+
+
+def steps(number: int) -> tuple[StepRecord, ...]:
+    """The committed steps of an operation."""
+    return journal.read_steps(desk().reader, number)
+
+
+def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
+    """Who holds, just now, what the plan's locks conflict with, for longer than the budget of a try."""
+    longest = desk().settings.lock_budget_ms / 1000
+    with session(desk().reader) as connection:
+        try:
+            found = locks.read_holders(connection, plan.locks, 0)
+        except DBAPIError as error:
+            raise translate(error) from error
+    return tuple(b for b in found if b.seconds > longest or b.is_autovacuum or b.pid is None)
+
+
+def find(day: date, kid_id: int | None) -> Found:
+    """Where the rows of a date are."""
+    return find_rows(desk().reader, table(), day, kid_id, zone=zone())
+
+
+# --- acting: plans are built here, confirmed in confirm.py, run by the worker -------------------------------------
+
+
+def plan_ensure(ranges: tuple[Range, ...]) -> Plan:
+    """A plan for the ranges on the table as it is now."""
+    refresh()
+    return prepare.prepare_ensure(desk().reader, table(), ranges, zone=zone())
+
+
+def plan_archive(name: str) -> Plan:
+    """A plan to archive a partition of the table as it is now."""
+    refresh()
+    return prepare.prepare_archive(table(), name, now=now(), zone=zone())
+
+
+def plan_reattach(name: str) -> Plan:
+    """A plan to bring an archived table back, as both are now."""
+    refresh()
+    return prepare.prepare_reattach(desk().reader, table(), name)
+
+
+def enqueue(plan: Plan, reason: str) -> Ticket:
+    """Puts a confirmed plan into the queue and wakes the worker."""
+    reading = read_only_reason()
+    if reading is not None:
+        raise NotAllowed(reading)
+    ticket = journal.enqueue(desk().work, plan, actor(), reason)
+    desk().worker.wake()
+    st.session_state[FOLLOWED] = ticket.id
+    return ticket
+
+
+def cancel(number: int) -> None:
+    """Asks for an operation to stop."""
+    if read_only_reason() is None:
+        journal.request_cancel(desk().work, number)
+
+
+def actor() -> Actor:
+    """Who is here: without a sign-in, whoever runs the dashboard; a viewer where it listens to the network."""
+    role = Role.ADMIN if read_only_reason() is None else Role.VIEWER
+    return Actor(system_user(), role, Origin.DASHBOARD)
+
+
+def read_only_reason() -> str | None:
+    """Why nothing can be done from here, or None where it can."""
+    address = st.get_option("server.address")
+    if isinstance(address, str) and (address == "localhost" or _is_loopback(address)):
+        return None
+    where = f"on {address}" if address else "on every network address"
+    return (
+        f"This dashboard listens {where} and has no sign-in, so it only shows."
+        " Bind it to 127.0.0.1 to act, or use the command line."
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def attempt(act: Callable[[], object]) -> Callable[[], None]:
+    """The callback of a button: does `act`, and keeps a DeskError for the page to show instead of raising it."""
+
+    def callback() -> None:
+        st.session_state.pop(REFUSAL, None)
+        try:
+            act()
+        except DeskError as error:
+            st.session_state[REFUSAL] = error
+
+    return callback

@@ -1,0 +1,177 @@
+"""The fixtures of every test that needs a server.
+
+A test that asks for `database_url` gets a fresh database on PostgreSQL 18; one marked `every_version` runs on each
+version that is installed. TEST_DATABASE_URL puts one given server in the place of all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import psycopg2
+import pytest
+from psycopg2 import extensions
+from sqlalchemy import URL, Engine
+
+from core.database import parse_url, reading_engine, working_engine
+from tests import tables
+from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, make_homes, remove_homes
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_version: run on every installed version of PostgreSQL, not on 18 alone")
+    if not hasattr(config, "workerinput"):
+        make_homes()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        remove_homes()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "major" not in metafunc.fixturenames:
+        return
+    if GIVEN:
+        metafunc.parametrize("major", [pytest.param(None, id="given")])
+        return
+    every = metafunc.definition.get_closest_marker("every_version") is not None
+    metafunc.parametrize("major", [_version(major) for major in (MAJORS if every else MAJORS[:1])])
+
+
+def _version(major: int) -> Any:
+    marks = () if installed(major) else (pytest.mark.skip(reason=f"PostgreSQL {major} is not installed here"),)
+    return pytest.param(major, id=f"pg{major}", marks=marks)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers of this process, each started at its first use."""
+    found = Servers()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def server_url(servers: Servers, major: int | None) -> URL:
+    """The address of a server, the database `postgres` on it."""
+    return servers.url(major)
+
+
+@pytest.fixture
+def database_url(server_url: URL, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a fresh, empty database; whoever is still connected when the test ends makes it fail."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    database = Database(server_url, worker)
+    yield database.url
+    left = database.left_open()
+    database.drop()
+    assert not left, f"Sessions were left open on the test's database (application, state, last query): {left}"
+
+
+@pytest.fixture
+def reader(database_url: str) -> Iterator[Engine]:
+    """The engine that pages read with."""
+    engine = reading_engine(parse_url(database_url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def worker(database_url: str) -> Iterator[Engine]:
+    """The engine that operations run on."""
+    engine = working_engine(parse_url(database_url))
+    yield engine
+    engine.dispose()
+
+
+class Session:
+    """Somebody else's connection, for real lock conflicts; AUTOCOMMIT until it runs BEGIN."""
+
+    def __init__(self, url: str) -> None:
+        self.connection: extensions.connection = connect(url)
+        self.run = tables.runner(self.connection)
+        self.pid: int = self.connection.info.backend_pid
+        self.error: psycopg2.Error | None = None
+        self._thread: threading.Thread | None = None
+
+    def hold(self, *statements: str) -> None:
+        """Begins a transaction, runs the statements and leaves it open."""
+        self.run("BEGIN")
+        for statement in statements:
+            self.run(statement)
+
+    def release(self) -> None:
+        """Ends the transaction."""
+        self.run("ROLLBACK")
+
+    def background(self, sql: str) -> None:
+        """Runs a statement in a thread; its error, if any, is in `error` after `join`."""
+
+        def go() -> None:
+            try:
+                self.run(sql)
+            except psycopg2.Error as error:
+                self.error = error
+
+        self._thread = threading.Thread(target=go, name=f"test session {self.pid}")
+        self._thread.start()
+
+    def join(self, timeout: float = 20) -> None:
+        """Waits for the statement in the background."""
+        assert self._thread is not None
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), "the statement in the background did not end"
+
+    def close(self) -> None:
+        """Closes the connection, and with it whatever it held."""
+        if self._thread is not None and self._thread.is_alive():
+            self.connection.cancel()
+            self._thread.join(10)
+        self.connection.close()
+
+
+class OpenSession(Protocol):
+    """What the fixture `session` gives."""
+
+    def __call__(self) -> Session: ...
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[OpenSession]:
+    """Opens further connections to the test's database: `session().hold("SELECT ...")`."""
+    opened: list[Session] = []
+
+    def open_session() -> Session:
+        opened.append(Session(database_url))
+        return opened[-1]
+
+    yield open_session
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def run(database_url: str) -> Iterator[tables.Run]:
+    """Runs SQL on a session of its own, as the superuser, and returns the rows."""
+    connection = connect(database_url)
+    yield tables.runner(connection)
+    connection.close()
+
+
+@pytest.fixture
+def make_table(run: tables.Run) -> Callable[..., tables.Made]:
+    """Makes a partitioned table by the options of `tests.tables.make_table`."""
+
+    def make(*args: Any, **options: Any) -> tables.Made:
+        return tables.make_table(run, *args, **options)
+
+    return make
+
+
+@pytest.fixture
+def fingerprint() -> Callable[[Engine, str], tuple[int, int]]:
+    """(rows, sum of their hashes) of a relation's quoted name."""
+    return tables.fingerprint

@@ -1,0 +1,135 @@
+"""Real PostgreSQL servers for tests: started at first use, shared by all of pytest's processes, a database a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+from sqlalchemy import URL
+
+from core.database import parse_url
+from core.embedded import running_server, server_binaries
+from core.errors import ConnectionFailed
+
+MAJORS = (18, 16, 15)
+GIVEN = os.environ.get("TEST_DATABASE_URL") or None
+"""A server to use instead of those that are started here."""
+
+_HOMES = "PARTITION_DESK_TEST_HOMES"
+_COUNTER = itertools.count(1)
+_FAST = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET synchronous_commit = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "ALTER SYSTEM SET autovacuum = off",  # a worker that comes by would be one more who holds a lock
+    "SELECT pg_reload_conf()",
+)
+
+
+def installed(major: int) -> bool:
+    """Whether the binaries of that version are here."""
+    try:
+        server_binaries(major)
+    except ConnectionFailed:
+        return False
+    return True
+
+
+def make_homes() -> None:
+    """Makes the folder of all servers of this run; pytest's other processes find it in their environment."""
+    homes = Path(tempfile.mkdtemp(prefix="pd-"))
+    homes.chmod(0o711)  # the server's user has to pass through
+    os.environ[_HOMES] = str(homes)
+
+
+def remove_homes() -> None:
+    """Removes the folder, once every server in it has stopped."""
+    shutil.rmtree(os.environ.pop(_HOMES))
+
+
+def connect(url: URL | str, **options: Any) -> extensions.connection:
+    """A plain psycopg2 connection in AUTOCOMMIT, for whoever is to be in the console's way."""
+    parsed = parse_url(str(url)) if isinstance(url, str) else url
+    words = {**parsed.translate_connect_args(username="user", database="dbname"), **parsed.query, **options}
+    connection = psycopg2.connect(**{"application_name": "test", **words})
+    connection.autocommit = True
+    return connection
+
+
+class Servers:
+    """Starts a server of each version at its first use; `close` stops those that nobody else uses."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._urls: dict[int | None, URL] = {}
+
+    def url(self, major: int | None) -> URL:
+        """The address of the running server of that version; of the given one for None."""
+        if major not in self._urls:
+            self._urls[major] = self._given() if major is None else self._start(major)
+        return self._urls[major]
+
+    def close(self) -> None:
+        """Stops what was started here and is used by no other process."""
+        self._stack.close()
+
+    def _given(self) -> URL:
+        assert GIVEN is not None
+        return parse_url(GIVEN)
+
+    def _start(self, major: int) -> URL:
+        home = Path(os.environ[_HOMES]) / str(major)
+        url = parse_url(self._stack.enter_context(running_server(home, major=major)))
+        connection = connect(url)
+        with connection.cursor() as cursor:
+            for statement in _FAST:
+                cursor.execute(statement)
+        connection.close()
+        return url
+
+
+class Database:
+    """A fresh database of a server, dropped by `drop`, which finds whoever was left connected to it."""
+
+    def __init__(self, server: URL, worker: str) -> None:
+        self._server = server
+        self.name = f"pd_{worker}_{os.getpid()}_{next(_COUNTER)}"
+        self._run(f'CREATE DATABASE "{self.name}" TEMPLATE template0')
+
+    @property
+    def url(self) -> str:
+        """Its address, driver and all."""
+        return self._server.set(database=self.name).render_as_string(hide_password=False)
+
+    def left_open(self, patience_s: float = 2.0) -> list[tuple[Any, ...]]:
+        """The sessions that are still connected: (application, state, last query); a closing one gets a moment."""
+        give_up = time.monotonic() + patience_s
+        while True:
+            found = self._run(
+                "SELECT application_name, state, left(query, 200) FROM pg_stat_activity"
+                f" WHERE datname = '{self.name}' AND backend_type = 'client backend'"
+            )
+            if not found or time.monotonic() > give_up:
+                return found
+            time.sleep(0.01)
+
+    def drop(self) -> None:
+        """Drops it with everybody who is in it."""
+        self._run(f'DROP DATABASE "{self.name}" WITH (FORCE)')
+
+    def _run(self, sql: str) -> list[tuple[Any, ...]]:
+        connection = connect(self._server)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()

@@ -1,4 +1,4 @@
-"""kid_absences: its definition, and the helper that an application calls at its start so that every date has a place."""
+"""kid_absences: its definition, and what an application calls at its start so that every date has a place."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def _create(engine: Engine, settings: Settings, table: PartitionedTable, plan: P
     """Runs the plan; False where another process was found at the same, and waited for."""
     budget = Budget(settings.lock_budget_ms, settings.patience_s)
     if not table.server.may_write_journal:
-        log.warning("The role %s may not write the journal: this is not recorded", table.server.user)
         run_unrecorded(engine, plan, budget=budget, archive_schema=settings.archive_schema)
+        log.warning("The role %s may not write the journal: this is not recorded", table.server.user)
         return True
     actor = Actor(system_user(), Role.OPERATOR, Origin.START_UP)
     reason = f"Start of process {threading.get_native_id()} on {platform.node()}"

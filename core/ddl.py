@@ -32,7 +32,7 @@ def require_nothing_pending(table: PartitionedTable) -> None:
     if table.pending is not None:
         raise DetachPending(
             f"The detach of {table.pending.name} was begun and not finished.",
-            next=f"Finish it first: partitions archive --partition {table.pending.name}.",
+            next=f"Finish it first: partitions archive{partition_option(table.pending.name)}{table_option(table)}",
         )
 
 
@@ -130,3 +130,8 @@ def readmit_to_default(table: PartitionedTable, label: str) -> tuple[str, ...]:
 def table_option(table: PartitionedTable) -> str:
     """` --table X` for a command line, or nothing for the table that is meant without it."""
     return "" if table.address == "public.kid_absences" else f" --table {shlex.quote(table.address)}"
+
+
+def partition_option(name: str) -> str:
+    """` --partition X` for a command line, whatever is in the name."""
+    return f" --partition={shlex.quote(name)}" if name.startswith("-") else f" --partition {shlex.quote(name)}"

@@ -9,27 +9,31 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core import jobs, prepare
+from core.absences import definition
 from core.actor import Actor, Origin, Role
 from core.catalog import read_table
 from core.database import parse_url, session, translate, working_engine
 from core.embedded import running_server
-from core.errors import DeskError, Refused, UsageError
+from core.errors import AlreadyArchived, DeskError, Refused
 from core.execute import Budget
 from core.model import PartitionedTable
 from core.names import ident, literal, qualified
-from core.plan import Plan
+from core.period import Range
+from core.plan import Operation, Plan
 from core.settings import read_settings
 
 PAST_YEARS = 8
@@ -37,124 +41,114 @@ PAST_YEARS = 8
 DEMO_LOCKS = 20550
 """First key of the advisory lock under which one process at a time fills."""
 
-_WHOLE = "Invented data: the demo of Partition Desk."
-_UNFINISHED = "Invented data: the demo of Partition Desk, being filled."
 _TABLE = "public.kid_absences"
-_OLD_ARCHIVE = "Reports go back seven years; kept in the archive."
-_NEW_ARCHIVE = "Older than the retention of three years."
-_AHEAD = "Partitions for this year and next."
+_COMMENT = re.compile(r"Invented data: the demo of Partition Desk for (\d{4}-\d\d-\d\d)(, being filled)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """What the comment of the table kids says: that this is the demo, and whether all of it is there."""
+
+    day: date
+    whole: bool
+
+    @property
+    def sql(self) -> str:
+        """The statement that writes it."""
+        words = f"Invented data: the demo of Partition Desk for {self.day}{'' if self.whole else ', being filled'}"
+        return f"COMMENT ON TABLE public.kids IS {literal(words)}"
+
+
+_READ_MARKER = """
+SELECT pg_catalog.obj_description(kids, 'pg_class') AS comment, pg_catalog.num_nonnulls(kids, absences) AS found
+FROM (SELECT pg_catalog.to_regclass('public.kids'), pg_catalog.to_regclass('public.kid_absences')) t (kids, absences)
+"""
+
+
+def _read_marker(connection: Connection) -> _Marker | None:
+    """The demo's marker, or None where neither of its tables is there. Raises Refused where somebody else's is."""
+    row = connection.exec_driver_sql(_READ_MARKER).one()
+    if not row.found:
+        return None
+    found = _COMMENT.fullmatch(row.comment or "")
+    if found is None:
+        raise Refused(
+            "This database has a table kids or kid_absences that is not the demo's.",
+            next="The demo goes into a database without them.",
+        )
+    return _Marker(date.fromisoformat(found[1]), whole=found[2] is None)
 
 
 def is_demo(engine: Engine) -> bool:
     """Whether the database holds the whole demo."""
     with session(engine) as connection:
-        return _read_marker(connection) == _WHOLE
+        try:
+            marker = _read_marker(connection)
+        except Refused:
+            return False
+        except DBAPIError as error:
+            raise translate(error) from error
+    return marker is not None and marker.whole
 
 
 def fill(engine: Engine, *, today: date, archive_schema: str = "archive") -> None:
     """Fills a database with the demo, unless it is there; one that was cut short is finished.
 
-    All rows come in one transaction, then the acts, each of which can be done again. Raises Refused where the
-    database has tables of those names that are not the demo's.
+    All rows come in one transaction; of what follows, each act is left out where it is done. Raises Refused where
+    the database has tables of those names that are not the demo's.
     """
-    with session(engine) as connection, _alone(connection):
-        marker = _read_marker(connection)
-        if marker == _WHOLE:
-            return
-        if marker is None:
-            _require_free(connection)
-            _create(connection, today)
-        else:
-            today = _day_of(connection)
-        for act in _acts(today):
-            _run(engine, act, archive_schema)
-        _archive_by_hand(connection, today.year - PAST_YEARS, archive_schema)
-        for act in _acts(today):
-            _backdate(connection, act)
-        table = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False)
-        archived = ", ".join(item.sql for item in table.archived)
-        connection.exec_driver_sql(f"VACUUM (ANALYZE) public.kids, public.kid_absences, {archived}")
-        connection.exec_driver_sql(_mark(_WHOLE))
+    with session(engine) as connection:
+        try:
+            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({DEMO_LOCKS}, 0)")
+            marker = _read_marker(connection)
+            if marker is None:
+                marker = _Marker(today, whole=False)
+                _create(connection, marker)
+            if not marker.whole:
+                _finish(engine, connection, marker.day, archive_schema)
+        except DBAPIError as error:
+            raise translate(error, safe="What was filled so far is finished next time.") from error
+        finally:
+            connection.invalidate()  # the session ends, and with it the lock and whatever transaction was open
 
 
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """Holds the lock under which one process at a time fills; errors of the driver become those of core.errors."""
-    try:
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({DEMO_LOCKS}, 0)")
-        yield
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({DEMO_LOCKS}, 0)")
-    except DBAPIError as error:
-        raise translate(error, safe="What was filled so far is finished next time.") from error
-    finally:
-        connection.invalidate()  # whatever ended it, the session goes, and its lock and transaction with it
-
-
-# --- the marker: the comment of the table kids ----------------------------------------------------------------------
-
-_MARKER = """
-SELECT pg_catalog.obj_description(pg_catalog.to_regclass('public.kids'), 'pg_class')
-WHERE pg_catalog.to_regclass('public.kid_absences') IS NOT NULL
-"""
-
-
-def _read_marker(connection: Connection) -> str | None:
-    """The comment of the demo's table of kids, or None where there is no demo."""
-    found = connection.exec_driver_sql(_MARKER).scalar_one_or_none()
-    return found if found in (_WHOLE, _UNFINISHED) else None
-
-
-def _mark(words: str) -> str:
-    return f"COMMENT ON TABLE public.kids IS {literal(words)}"
-
-
-def _require_free(connection: Connection) -> None:
-    names = "SELECT count(pg_catalog.to_regclass(name)) FROM (VALUES ('public.kids'), ('public.kid_absences')) t (name)"
-    if connection.exec_driver_sql(names).scalar_one():
-        raise Refused(
-            "This database has a table kids or kid_absences that is not the demo's.",
-            next="The demo goes into a database without them.",
-        )
-
-
-def _day_of(connection: Connection) -> date:
-    """The `today` of a demo that was cut short: its last row's date."""
-    last = connection.exec_driver_sql("SELECT max(date) FROM public.kid_absences").scalar_one()
-    return date.fromisoformat(str(last))
+def _finish(engine: Engine, connection: Connection, today: date, archive_schema: str) -> None:
+    """Everything after the rows."""
+    for act in _acts(today):
+        _run(engine, act, archive_schema)
+        _backdate(connection, act)
+    _archive_by_hand(engine, connection, today.year - PAST_YEARS, archive_schema)
+    archived = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False).archived
+    tables = ", ".join(["public.kids", "public.kid_absences", *(item.sql for item in archived)])
+    connection.exec_driver_sql(f"VACUUM (ANALYZE) {tables}")
+    connection.exec_driver_sql(_Marker(today, whole=True).sql)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
 
-_KIDS = """
+# What absences.py defines, and what a school would add: a foreign key, and notes long enough for TOAST.
+_TABLES = f"""
 CREATE TABLE public.kids (
-    id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
     name text NOT NULL
-)
+);
+{definition(_TABLE)};
+ALTER TABLE public.kid_absences
+    ALTER COLUMN reason SET NOT NULL,
+    ADD CHECK (reason IN ('sick', 'appointment', 'family', 'other')),
+    ADD COLUMN half_day boolean NOT NULL DEFAULT false,
+    ADD COLUMN note text
 """
-
-_ABSENCES = """
-CREATE TABLE public.kid_absences (
-    id bigint GENERATED BY DEFAULT AS IDENTITY,
-    kid_id integer NOT NULL REFERENCES public.kids,
-    date date NOT NULL,
-    reason text NOT NULL CHECK (reason IN ('sick', 'appointment', 'family', 'other')),
-    half_day boolean NOT NULL DEFAULT false,
-    note text,
-    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-    PRIMARY KEY (id, date),
-    UNIQUE (kid_id, date)
-) PARTITION BY RANGE (date);
-CREATE INDEX ON public.kid_absences (date)
-"""
+# After the rows: checked once for all, it costs a tenth of what it does row by row.
+_FOREIGN_KEY = "ALTER TABLE public.kid_absences ADD FOREIGN KEY (kid_id) REFERENCES public.kids"
 
 
-def _create(connection: Connection, today: date) -> None:
+def _create(connection: Connection, marker: _Marker) -> None:
     """Both tables with all their rows, in one transaction."""
-    years = range(today.year - PAST_YEARS, today.year + 1)
+    years = range(marker.day.year - PAST_YEARS, marker.day.year + 1)
     connection.exec_driver_sql("BEGIN")
-    connection.exec_driver_sql(_KIDS)
-    connection.exec_driver_sql(_mark(_UNFINISHED))
-    connection.exec_driver_sql(_ABSENCES)
+    connection.exec_driver_sql(_TABLES)
+    connection.exec_driver_sql(marker.sql)
     last = _enrolled(len(years) - 1)
     connection.exec_driver_sql(_names(last.stop - 1))
     for number, year in enumerate(years):
@@ -163,8 +157,9 @@ def _create(connection: Connection, today: date) -> None:
             f"CREATE TABLE {name} PARTITION OF public.kid_absences"
             f" FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
         )
-        days = [day for day in school_days(year) if day <= today]
+        days = [day for day in school_days(year) if day <= marker.day]
         connection.exec_driver_sql(_rows(year, days, _enrolled(number)))
+    connection.exec_driver_sql(_FOREIGN_KEY)
     connection.exec_driver_sql("COMMIT")
 
 
@@ -193,7 +188,7 @@ def _names(kids: int) -> str:
 
 # --- rows -----------------------------------------------------------------------------------------------------------
 
-_KIDS_AT_FIRST = 2_000
+_KIDS_AT_FIRST = 2_400
 _GROWTH = 1.08
 _LEAVERS = 6
 """Each year a sixth of the kids leaves."""
@@ -273,23 +268,25 @@ SELECT kid_id, date, reason, reason = 'appointment' AND h >> 44 & 3 > 0,
         WHEN reason = 'sick' AND h >> 46 & 127 < 2 THEN 'Certificate, scanned (base64): ' || (
             SELECT pg_catalog.string_agg(pg_catalog.encode(pg_catalog.sha512((h + p)::text::bytea), 'base64'), '')
             FROM pg_catalog.generate_series(1, 35 + (h >> 53 & 63)::int) p)
-        WHEN h >> 46 & 127 < 24 THEN ({notes}::text[])[1 + (h >> 53 & 1023) % {note_count}] END,
+        WHEN h >> 46 & 127 < 24 THEN CASE reason {notes} END END,
     (date + time '05:30' + (h >> 54 & 127) * interval '1 minute') AT TIME ZONE 'UTC'
 FROM absence ORDER BY date, kid_id
 """
 
-_NOTES = (
-    "Called in by the mother.",
-    "Called in by the father.",
-    "E-mail from home, answered.",
-    "Fever since last night, will see the doctor today and call again tomorrow morning.",
-    "Picked up at 11:00, did not feel well.",
-    "Dentist.",
-    "Stomach bug; siblings stay at home, too.",
-    "Back tomorrow if there is no more fever.",
-    "Family occasion, agreed upon with the class teacher.",
-    "No word from home yet; called twice and left a message.",
-)
+_NOTES = {
+    "sick": (
+        "Called in by the mother.",
+        "Called in by the father.",
+        "E-mail from home, answered.",
+        "Fever since last night, will see the doctor today and call again tomorrow morning.",
+        "Picked up at 11:00, did not feel well.",
+        "Stomach bug; siblings stay at home, too.",
+        "Back tomorrow if there is no more fever.",
+    ),
+    "appointment": ("Dentist.", "Eye test, back by noon.", "Hospital, check-up.", "Speech therapy."),
+    "family": ("Wedding, agreed upon with the class teacher.", "Funeral.", "Moving house."),
+    "other": ("No word from home yet; called twice and left a message.", "Train strike.", "Exchange programme."),
+}
 
 
 def _rows(year: int, days: Sequence[date], kids: range) -> str:
@@ -301,9 +298,13 @@ def _rows(year: int, days: Sequence[date], kids: range) -> str:
         starts=literal("{" + ",".join(str(count) for count in starts) + "}"),
         first_kid=kids.start,
         kids=len(kids),
-        notes=f"ARRAY[{', '.join(literal(note) for note in _NOTES)}]",
-        note_count=len(_NOTES),
+        notes=" ".join(_note_case(reason, notes) for reason, notes in _NOTES.items()),
     )
+
+
+def _note_case(reason: str, notes: Sequence[str]) -> str:
+    choice = f"(ARRAY[{', '.join(literal(note) for note in notes)}])[1 + (h >> 53 & 1023) % {len(notes)}]"
+    return f"WHEN {literal(reason)} THEN {choice}"
 
 
 # --- what was done to it: really run, then moved to the time when it would have been --------------------------------
@@ -311,26 +312,171 @@ def _rows(year: int, days: Sequence[date], kids: range) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Act:
-    """An operation of the console that the demo's journal tells of."""
+    """One operation of the console that the demo's journal tells of."""
 
     when: datetime
+    origin: Origin
     reason: str
-    archived: int | None
-    """The year to archive; None for an ensure of this year and next."""
-    today: date
+    kind: Operation
+    subject: str
+    """What the journal calls it; an ensure's is found by its kind alone."""
+    ranges: tuple[Range, ...] = ()
 
-    @property
-    def subject(self) -> str:
-        """As the journal has it."""
-        return f"kid_absences_{self.archived}"
-
-    def plan(self, engine: Engine, table: PartitionedTable) -> Plan | None:
-        """What is left to do; None where it is done."""
-        if self.archived is None:
-            year = self.today.year
-            ranges = ((date(y, 1, 1), date(y + 1, 1, 1)) for y in (year, year + 1))
-            return prepare.prepare_ensure(engine, table, ranges)
-        found = table.find_archived(self.subject)
-        if found is not None and found.schema == table.archive.name:
-            return None
+    def plan(self, engine: Engine, table: PartitionedTable) -> Plan:
+        """What is left to do. Raises AlreadyArchived where an archive is done."""
+        if self.kind is Operation.ENSURE:
+            return prepare.prepare_ensure(engine, table, self.ranges)
         return prepare.prepare_archive(table, self.subject, now=self.when)
+
+
+def _acts(today: date) -> tuple[_Act, ...]:
+    """Oldest first: two archives, then the partition of next year."""
+    year = today.year
+    morning = datetime.combine(today, time_of_day(8, 14), UTC)
+    ensured = max(morning - timedelta(days=90), datetime(year, 1, 1, 5, 0, tzinfo=UTC))
+    ahead = tuple((date(y, 1, 1), date(y + 1, 1, 1)) for y in (year, year + 1))
+
+    def archived(days_ago: int, old: int, reason: str) -> _Act:
+        when = morning - timedelta(days=days_ago)
+        return _Act(when, Origin.COMMAND_LINE, reason, Operation.ARCHIVE, f"kid_absences_{old}")
+
+    oldest = year - PAST_YEARS + 1
+    return (
+        archived(311, oldest, f"No report needs {oldest} any more."),
+        archived(193, oldest + 1, "Beyond the retention of three years; agreed with the school office."),
+        _Act(ensured, Origin.START_UP, "Partitions for this year and next.", Operation.ENSURE, "", ahead),
+    )
+
+
+def _run(engine: Engine, act: _Act, archive_schema: str) -> None:
+    table = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False)
+    with suppress(AlreadyArchived):
+        jobs.run_now(
+            engine,
+            act.plan(engine, table),
+            Actor("Demo", Role.ADMIN, act.origin),
+            act.reason,
+            budget=Budget(),
+            archive_schema=archive_schema,
+        )
+
+
+_BACKDATE = """
+WITH moved AS (
+    SELECT id, {when}::timestamptz - requested_at AS by FROM partition_desk.operation
+    WHERE table_address = {table} AND kind = {kind} AND {subject}
+), steps AS (
+    UPDATE partition_desk.operation_step s SET started_at = s.started_at + by, finished_at = s.finished_at + by
+    FROM moved WHERE s.operation_id = moved.id
+)
+UPDATE partition_desk.operation o
+SET requested_at = o.requested_at + by, started_at = o.started_at + by, finished_at = o.finished_at + by
+FROM moved WHERE o.id = moved.id
+"""
+
+
+def _backdate(connection: Connection, act: _Act) -> None:
+    """Moves an act's row to its `when`; how long it took stays true."""
+    connection.exec_driver_sql(
+        _BACKDATE.format(
+            when=literal(act.when.isoformat()),
+            table=literal(_TABLE),
+            kind=literal(act.kind),
+            subject=f"subject = {literal(act.subject)}" if act.subject else "true",
+        )
+    )
+
+
+def _archive_by_hand(engine: Engine, connection: Connection, year: int, archive_schema: str) -> None:
+    """The SQL of kid_absences_partitioning.md, as somebody ran it before there was a console: no tag, no CHECK."""
+    name = f"kid_absences_{year}"
+    if read_table(engine, _TABLE, archive_schema=archive_schema, exact=False).find(name) is None:
+        return
+    connection.exec_driver_sql("BEGIN")
+    connection.exec_driver_sql(f"ALTER TABLE public.kid_absences DETACH PARTITION public.{name}")
+    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {ident(archive_schema)}")
+    connection.exec_driver_sql(f"ALTER TABLE public.{name} SET SCHEMA {ident(archive_schema)}")
+    connection.exec_driver_sql("COMMIT")
+
+
+# --- the embedded server --------------------------------------------------------------------------------------------
+
+
+def fill_embedded(
+    url: str, *, today: date, archive_schema: str, begin: Callable[[], None] = lambda: None
+) -> float | None:
+    """Fills the running embedded server's database; how many seconds that took, or None where nothing was to do.
+
+    `begin` is called where there is something to do. Raises Refused where the database holds tables of the user's
+    under the demo's names.
+    """
+    _make_database(url)
+    engine = working_engine(parse_url(url))
+    try:
+        if is_demo(engine):
+            return None
+        begin()
+        began = time.monotonic()
+        fill(engine, today=today, archive_schema=archive_schema)
+        return time.monotonic() - began
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _beside(url: str) -> Iterator[Connection]:
+    """A connection to the server's other database, from which its own can be dropped and made."""
+    engine = working_engine(parse_url(url).set(database="template1"))
+    try:
+        with session(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _make_database(url: str) -> None:
+    """Makes the database where a reset was cut short between the old one and the new."""
+    name = parse_url(url).database or ""
+    with _beside(url) as connection:
+        found = connection.exec_driver_sql(f"SELECT count(*) FROM pg_database WHERE datname = {literal(name)}")
+        if not found.scalar_one():
+            connection.exec_driver_sql(f"CREATE DATABASE {ident(name)} TEMPLATE template0")
+
+
+def _drop_database(url: str) -> None:
+    """Drops the database under whoever looks at it: a dashboard that runs finds the new one by itself."""
+    with _beside(url) as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {ident(parse_url(url).database or '')} WITH (FORCE)")
+
+
+def reset(home: Path, *, today: date, archive_schema: str) -> float:
+    """Empties the embedded server's database in `home` and fills it; how many seconds the filling took."""
+    with running_server(home) as url:
+        _make_database(url)
+        _drop_database(url)
+        return fill_embedded(url, today=today, archive_schema=archive_schema) or 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m core.demo --reset`: 0 done, 1 refused or failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m core.demo", description="Fills the embedded demo database afresh.")
+    parser.add_argument("--reset", action="store_true", required=True, help="empty the embedded database and fill it")
+    parser.parse_args(arguments)
+    try:
+        settings = read_settings()
+        if settings.database_url is not None:
+            raise Refused(
+                "DATABASE_URL is set; only the embedded demo database is ever reset.",
+                next="Run it without: env -u DATABASE_URL make demo-reset.",
+            )
+        print(f"Emptying the embedded database in {settings.home} and filling it afresh ...", flush=True)
+        seconds = reset(settings.home, today=date.today(), archive_schema=settings.archive_schema)
+    except DeskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Done: what was in it is gone, and the demo is as on the first day (filled in {seconds:.1f} s).")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -82,6 +82,7 @@ class Index:
 
 
 _CONDITION = re.compile(r"(\"(?:[^\"]|\"\")+\"|[\w$]+) (>=|<|IS NOT NULL)(?: ('[^']*')::([a-z ]+))?")
+_JOINED = re.compile(r"[() ]|AND")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,12 @@ class Check:
     def range_on(self, key: Key) -> Bounds | None:
         """The range of `key` that this constraint says and nothing else, or None."""
         body = self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID")
+        if _JOINED.sub("", _CONDITION.sub("", body)):
+            return None
         lower, upper = "MINVALUE", "MAXVALUE"
-        for part in body.replace("(", "").replace(")", "").split(" AND "):
-            match = _CONDITION.fullmatch(part.strip())
-            if match is None or match[1].strip('"').replace('""', '"') != key.column:
-                return None
-            if match[4] not in (None, key.type.value):
+        for match in _CONDITION.finditer(body):
+            column = match[1][1:-1].replace('""', '"') if match[1].startswith('"') else match[1]
+            if column != key.column or match[4] not in (None, key.type.value):
                 return None
             if match[2] == ">=":
                 lower = match[3]

@@ -125,7 +125,7 @@ class Plan:
     @property
     def sql(self) -> str:
         """The whole plan as a script for psql, each step under its title."""
-        return "\n\n".join(f"-- {step.title}\n{step.sql}" for step in self.steps)
+        return "\n\n".join(f"-- {' '.join(step.title.splitlines())}\n{step.sql}" for step in self.steps)
 
     @property
     def locks(self) -> tuple[Lock, ...]:

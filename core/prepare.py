@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from core.bounds import Bounds
 from core.catalog import count_default_rows, read_key_range
+from core.ddl import partition_option
 from core.errors import PartitionNotFound
 from core.model import Archived, Partition, PartitionedTable
 from core.operations.archive import plan_archive, plan_reattach
@@ -56,17 +57,18 @@ def partition_in(table: PartitionedTable, lower: date, upper: date, zone: str = 
     """The name of the one partition, or archived table, for [lower, upper), to archive. Raises PartitionNotFound."""
     found: list[Partition | Archived] = [*table.holding(lower, upper, zone)]
     found = found or [*table.archived_in(lower, upper, zone)]
-    return _only(table, found, lower, upper, "partition")
+    return _only(table, found, (lower, upper), "partition", zone)
 
 
 def archived_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:
     """The name of the one archived table for [lower, upper), or of the attached partition. Raises PartitionNotFound."""
     found: list[Partition | Archived] = [*table.archived_in(lower, upper, zone)]
     found = found or [*table.holding(lower, upper, zone)]
-    return _only(table, found, lower, upper, "archived table")
+    return _only(table, found, (lower, upper), "archived table", zone)
 
 
-def _only(table: PartitionedTable, found: list[Partition | Archived], lower: date, upper: date, what: str) -> str:
+def _only(table: PartitionedTable, found: list[Partition | Archived], asked: Range, what: str, zone: str) -> str:
+    lower, upper = asked
     label = f"{lower:%Y}" if (lower.month, lower.day) == (1, 1) else f"{lower} to {upper}"
     if not found:
         known = ", ".join([p.name for p in table.partitions] + [a.name for a in table.archived]) or "none"
@@ -75,5 +77,11 @@ def _only(table: PartitionedTable, found: list[Partition | Archived], lower: dat
         names = ", ".join(item.name for item in found)
         raise PartitionNotFound(
             f"{label} lies in {len(found)} of them: {names}.", next="Name one with --partition NAME."
+        )
+    bounds = found[0].bounds
+    if bounds is None or not table.bounds_between(lower, upper, zone).covers(bounds):
+        raise PartitionNotFound(
+            f"{label} lies in {found[0].name}, which holds more than that: {bounds.text if bounds else 'unknown'}.",
+            next=f"If all of it is meant, name it:{partition_option(found[0].name)}",
         )
     return found[0].name

@@ -25,6 +25,7 @@ DARK_LABEL = (Shown.DUE, Shown.AHEAD, Shown.ARCHIVED)
 """States whose colour takes dark text."""
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
 MIB = 1024 * 1024
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
 def _ink() -> str:
@@ -58,7 +59,7 @@ def strip_frame(items: Sequence[Item]) -> pd.DataFrame:
     )
 
 
-def coverage(items: Sequence[Item], today: date) -> alt.LayerChart | None:
+def coverage(items: Sequence[Item], today: date) -> Chart | None:
     """Which dates have a partition and where it is; None where nothing has two ends."""
     frame = strip_frame(items)
     if frame.empty:
@@ -123,7 +124,7 @@ def _legend(columns: int = 0) -> alt.Legend:
     )
 
 
-def sizes(items: Sequence[Item]) -> alt.Chart:
+def sizes(items: Sequence[Item]) -> Chart:
     """Bytes of each partition, split into rows, indexes and large values, as stacked bars."""
     rows = [
         {"label": item.label, "order": number, "part": part, "MiB": size / MIB, "Size": human_bytes(size),
@@ -151,7 +152,7 @@ def sizes(items: Sequence[Item]) -> alt.Chart:
     )
 
 
-def rows(items: Sequence[Item]) -> alt.Chart:
+def rows(items: Sequence[Item]) -> Chart:
     """The planner's estimate of rows in each partition, in the colour of its state."""
     known = [item for item in items if item.name]
     frame = pd.DataFrame(
@@ -194,7 +195,7 @@ def _partition_axis() -> alt.Y:
     )
 
 
-def timeline(items: Sequence[Item], today: date) -> alt.LayerChart | None:
+def timeline(items: Sequence[Item], today: date) -> Chart | None:
     """The bounds of each partition on its own line, to see overlaps and gaps."""
     frame = strip_frame(items)
     if frame.empty:

@@ -9,9 +9,8 @@ import streamlit as st
 
 from core.errors import DeskError
 from core.model import Archived, Partition, PartitionedTable
-from core.operations.archive import Operation
 from core.period import Range
-from core.plan import Plan
+from core.plan import Operation, Plan
 from core.text import human_bytes, human_rows, human_seconds
 from dashboard import session
 from dashboard.format import plain
@@ -168,5 +167,9 @@ def _who_is_in_the_way(plan: Plan) -> None:
     else:
         st.markdown("**Who is in the way right now** :green-badge[nobody]")
     st.markdown("**What is locked, for moments**")
-    for lock in plan.locks:
-        st.markdown(f"- {plain(lock.relation.replace(chr(34), ''))}: {lock.mode.meaning} (*{lock.mode.lower()}*)")
+    st.markdown(
+        "\n".join(
+            f"- {plain(lock.relation.replace(chr(34), ''))}: {lock.mode.meaning} (*{lock.mode.lower()}*)"
+            for lock in plan.locks
+        )
+    )

@@ -127,8 +127,8 @@ def _ended(operation: OperationRecord) -> None:
 def read_at() -> None:
     """When the figures on the page were read."""
     moment = session.table().as_of
-    with st.container(horizontal=True, horizontal_alignment="right"):
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         st.caption(
             f"read {moment:%H:%M:%S} UTC", help=f"Read on {human_time(moment)}; sizes are exact, rows are estimates."
         )
-        st.button(":material/refresh:", key="refresh", help="Read again now", on_click=session.refresh, type="tertiary")
+        st.button("", icon=":material/refresh:", key="refresh", help="Read again now", on_click=session.refresh, type="tertiary")

@@ -6,6 +6,8 @@ version that is installed. TEST_DATABASE_URL puts one given server in the place 
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -15,7 +17,12 @@ import pytest
 from psycopg2 import extensions
 from sqlalchemy import URL, Engine
 
+from core.actor import Actor, Origin, Role
 from core.database import parse_url, reading_engine, working_engine
+from core.execute import Budget
+from core.jobs import run_now
+from core.journal import OperationRecord
+from core.plan import Plan
 from tests import tables
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, make_homes, remove_homes
 
@@ -175,3 +182,43 @@ def make_table(run: tables.Run) -> Callable[..., tables.Made]:
 def fingerprint() -> Callable[[Engine, str], tuple[int, int]]:
     """(rows, sum of their hashes) of a relation's quoted name."""
     return tables.fingerprint
+
+
+ADMIN = Actor("Ada", Role.ADMIN, Origin.COMMAND_LINE)
+Act = Callable[..., OperationRecord | None]
+
+
+@pytest.fixture
+def act(worker: Engine) -> Act:
+    """Runs a plan to its end, journalled, as the command line does; the budget may be given."""
+
+    def run_plan(plan: Plan, budget: Budget | None = None) -> OperationRecord | None:
+        return run_now(worker, plan, ADMIN, "a test", budget=budget or Budget(), archive_schema="archive")
+
+    return run_plan
+
+
+_ROLES = itertools.count(1)
+
+
+@pytest.fixture
+def make_role(database_url: str, run: tables.Run) -> Iterator[Callable[..., tuple[str, str]]]:
+    """Makes a role without rights and returns (its name, the test database's address for it)."""
+    made: list[str] = []
+
+    def make(name: str | None = None) -> tuple[str, str]:
+        role = name or f"pd_role_{os.getpid()}_{next(_ROLES)}"
+        url = parse_url(database_url)
+        password = f" PASSWORD '{url.password}'" if url.password else ""
+        run(f'CREATE ROLE "{role}" LOGIN{password}')
+        made.append(role)
+        if GIVEN or run("SHOW server_version_num")[0][0] >= "160000":
+            own = url.set(username=role)
+        else:  # the embedded server lets nobody but postgres in before 16
+            own = url.update_query_dict({"options": f"-c role={role}"})
+        return role, own.render_as_string(hide_password=False)
+
+    yield make
+    for role in made:
+        run(f'DROP OWNED BY "{role}" CASCADE')
+        run(f'DROP ROLE "{role}"')

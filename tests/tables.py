@@ -59,11 +59,11 @@ class Made:
     def insert(self, lower: date, upper: date, rows: int = 20, *, into: str | None = None) -> None:
         """Puts `rows` rows into [lower, upper), spread evenly, the first of them at its very beginning."""
         column = ident(self.key.column)
+        type_ = KeyType.TIMESTAMPTZ if self.key.type is KeyType.TIMESTAMPTZ else KeyType.TIMESTAMP
         seconds = max(1, (upper - lower).days * 86400 // rows)
         self.run(
             f"INSERT INTO {into or self.sql} (kid_id, {column}, reason)"
-            f" SELECT g, (timestamp '{lower}' + g * interval '{seconds} s')"
-            f"{' AT TIME ZONE ' + literal('UTC') if self.key.type is KeyType.TIMESTAMPTZ else ''}::{self.key.type},"
+            f" SELECT g, ('{lower} 00:00:00+00'::{type_} + g * interval '{seconds} s')::{self.key.type},"
             f" 'reason ' || g FROM generate_series(0, {rows - 1}) g"
         )
 

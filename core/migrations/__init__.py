@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -62,7 +62,7 @@ def skip_partitions(
     return include_name
 
 
-def _schema(connection: Connection, parents: Mapping[Literal["schema_name"], str | None]) -> str:
+def _schema(connection: Connection, parents: Parents) -> str:
     return parents.get("schema_name") or connection.dialect.default_schema_name or "public"
 
 

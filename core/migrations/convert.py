@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.database import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
 from core.definition import read_definition, read_partitioned_contents, read_plain_contents
-from core.errors import LockNotObtained, PlanOutdated, ReadOnlyServer
+from core.errors import LockNotObtained, PlanOutdated
 from core.journal import TABLE_LOCKS
 from core.locks import Blocker, read_holders
 from core.model import PartitionedTable
@@ -78,9 +78,6 @@ def _convert(
     migration: Migration, require: Callable[[Definition], None], plan: Callable[[Definition], Conversion]
 ) -> tuple[str, ...]:
     table = migration.table
-    if table.server.in_recovery or table.server.read_only:
-        kind = "a standby" if table.server.in_recovery else "read-only"
-        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
     try:
         with _own_settings(migration.connection):
             _run(migration.connection, f"SET LOCAL lock_timeout = {migration.settings.lock_budget_ms}")
@@ -99,7 +96,7 @@ def _run(connection: Connection, sql: str) -> None:
     connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
-# Everything is printed qualified and in ISO and UTC, row security hides no row, and no time-out meant for others ends it.
+# Everything is printed qualified, in ISO and UTC; row security hides no row; no time-out meant for others ends it.
 _SETTINGS = {
     "search_path": "pg_catalog",
     "DateStyle": "ISO",

@@ -22,6 +22,7 @@ from core.errors import DeskError, UsageError
 from core.migrations import VERSION_TABLE
 from core.migrations.convert import Migration
 from core.names import fit
+from core.operations.migrate import require_rights
 from core.settings import Settings, read_settings
 
 
@@ -54,10 +55,12 @@ def _migrate(url: URL, settings: Settings) -> None:
             with work.connect() as connection:
                 context.configure(
                     connection=connection,
-                    version_table=fit(f"{VERSION_TABLE}_{table.name}", ""),
+                    version_table=fit(f"{VERSION_TABLE}_{table.name}", "_pkc").removesuffix("_pkc"),  # its key's name
                     version_table_schema=table.schema,
                     migration=Migration(connection, watch, table, settings),
                 )
+                if not context.get_context().opts.get("dont_mutate"):  # `alembic current` only looks
+                    require_rights(table)
                 with context.begin_transaction():
                     context.run_migrations()
         except DBAPIError as error:

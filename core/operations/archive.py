@@ -10,6 +10,7 @@ from core.ddl import (
     attach,
     attach_locks,
     exclude_from_default,
+    partition_option,
     readmit_to_default,
     require_nothing_pending,
     require_served,
@@ -67,8 +68,8 @@ def plan_archive(
         basis=basis(table, partition.oid),
         steps=(*_make_schema(table), *steps),
         effects=_effects(table, partition, target),
-        way_back=f"Reattach: partitions reattach --partition {partition.name}{table_option(table)}",
-        command=f"partitions archive --partition {partition.name}{table_option(table)}"
+        way_back=f"Reattach: partitions reattach{partition_option(partition.name)}{table_option(table)}",
+        command=f"partitions archive{partition_option(partition.name)}{table_option(table)}"
         + (" --allow-current" if allow_current else ""),
         warnings=_warnings(table, partition),
     )
@@ -267,7 +268,7 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     if not steps:
         raise AlreadyArchived(
             f"{name} is archived already: {archived.schema}.{archived.name}.",
-            next="To bring it back: partitions reattach --partition " + name,
+            next=f"To bring it back: partitions reattach{partition_option(name)}{table_option(table)}",
         )
     return Plan(
         operation=Operation.ARCHIVE,
@@ -276,8 +277,8 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
         basis=basis(table, archived.oid),
         steps=tuple(steps),
         effects=("It is detached already; this finishes what an interrupted archive left.",),
-        way_back=f"Reattach: partitions reattach --partition {name}{table_option(table)}",
-        command=f"partitions archive --partition {name}{table_option(table)}",
+        way_back=f"Reattach: partitions reattach{partition_option(name)}{table_option(table)}",
+        command=f"partitions archive{partition_option(name)}{table_option(table)}",
     )
 
 
@@ -337,8 +338,8 @@ def plan_reattach(
             f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
             "Queries through the table return its rows again, and rows of its range can be written.",
         ),
-        way_back=f"Archive: partitions archive --partition {name}{table_option(table)}",
-        command=f"partitions reattach --partition {name}{table_option(table)}",
+        way_back=f"Archive: partitions archive{partition_option(name)}{table_option(table)}",
+        command=f"partitions reattach{partition_option(name)}{table_option(table)}",
         warnings=_reattach_warnings(table, archived),
     )
 

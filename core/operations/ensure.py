@@ -10,6 +10,7 @@ from core.ddl import (
     attach,
     attach_locks,
     exclude_from_default,
+    partition_option,
     readmit_to_default,
     require_nothing_pending,
     require_served,
@@ -58,7 +59,7 @@ def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition 
         names = ", ".join(f"{a.schema}.{a.name}" for a in archived)
         raise Overlap(
             f"{label} is archived in {names}: a new partition would keep it from coming back.",
-            next=f"Reattach it instead: partitions reattach --partition {archived[0].name}.",
+            next=f"Reattach it instead: partitions reattach{partition_option(archived[0].name)}{table_option(table)}",
         )
     return NewPartition(fit(table.name, f"_{label}"), label, bounds)
 

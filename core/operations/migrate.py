@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 from core.bounds import Bounds, Key, KeyType
-from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, Refused
+from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, ReadOnlyServer, Refused
+from core.model import PartitionedTable
 from core.names import fit, ident, literal, qualified
 from core.period import Period
 from core.plan import comment_sql
@@ -195,8 +196,6 @@ class Definition:
     user: str
     """The connected role."""
     partitioned: bool
-    owned: bool = True
-    may_create: bool = True
     key: str | None = None
     """The one column of a RANGE key; None for a plain table and any other key."""
     columns: tuple[DefinedColumn, ...] = ()
@@ -334,6 +333,24 @@ class Memo:
 # ---------------------------------------------------------------- what is looked at beforehand
 
 
+def require_rights(table: PartitionedTable) -> None:
+    """Raises NotAllowed or ReadOnlyServer where the connected role can't make the table anew on this server."""
+    server = table.server
+    if server.in_recovery or server.read_only:
+        kind = "a standby" if server.in_recovery else "read-only"
+        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
+    if not table.owned:
+        raise NotAllowed(
+            f"The role {server.user} does not own {table.label}; its owner is {table.owner}.",
+            next=f"Connect as {table.owner}, or grant the role {table.owner} to {server.user}.",
+        )
+    if not table.may_create:
+        raise NotAllowed(
+            f"The role {server.user} may not create tables in the schema {table.schema}.",
+            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(table.schema)} TO {ident(server.user)}.",
+        )
+
+
 def require_partitionable(definition: Definition, target: Target) -> Key:
     """The key, where the table can become partitioned. Raises Refused with every reason that stands against it."""
     if definition.partitioned:
@@ -341,7 +358,6 @@ def require_partitionable(definition: Definition, target: Target) -> Key:
             f"{definition.label} is partitioned already.",
             next="If it was partitioned in another way, alembic stamp head records that without changing it.",
         )
-    _require_rights(definition)
     column = definition.column(target.key)
     if column is None:
         raise Refused(
@@ -364,7 +380,6 @@ def require_unpartitionable(definition: Definition) -> None:
     """Raises Refused with every reason that stands against a plain table."""
     if not definition.partitioned:
         raise NotServed(f"{definition.label} is not partitioned: there is nothing to take back.")
-    _require_rights(definition)
     column = definition.column(definition.key or "")
     if column is None or column.type not in set(KeyType):
         raise NotServed(f"{definition.label} is not partitioned by RANGE of one date or timestamp column.")
@@ -380,19 +395,6 @@ def require_unpartitionable(definition: Definition) -> None:
     reasons = (*definition.oddities, *_left_behind(definition), *_unowned(definition))
     if reasons:
         raise Refused(" ".join((f"{definition.label} can't become a plain table as it is.", *reasons)))
-
-
-def _require_rights(definition: Definition) -> None:
-    if not definition.owned:
-        raise NotAllowed(
-            f"The role {definition.user} does not own {definition.label}; its owner is {definition.owner}.",
-            next=f"Connect as {definition.owner}, or grant the role {definition.owner} to {definition.user}.",
-        )
-    if not definition.may_create:
-        raise NotAllowed(
-            f"The role {definition.user} may not create tables in the schema {definition.schema}.",
-            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(definition.schema)} TO {ident(definition.user)}.",
-        )
 
 
 def _left_behind(definition: Definition) -> Iterator[str]:

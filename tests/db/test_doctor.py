@@ -411,12 +411,8 @@ def make_pending(engine: Engine, database_url: str, name: str) -> None:
     other = create_engine(parse_url(database_url))
     with other.connect() as reader:
         reader.exec_driver_sql("SELECT count(*) FROM public.kid_absences")
-        with session(engine) as connection, pytest.raises(DBAPIError, match="statement timeout"):
-            connection.exec_driver_sql("SET statement_timeout = 300")
-            try:
-                connection.exec_driver_sql(
-                    f"ALTER TABLE public.kid_absences DETACH PARTITION public.{name} CONCURRENTLY"
-                )
-            finally:
-                connection.exec_driver_sql("RESET statement_timeout")
+        detach = f"ALTER TABLE public.kid_absences DETACH PARTITION public.{name} CONCURRENTLY"
+        with pytest.raises(DBAPIError, match="statement timeout"):
+            run(engine, f"SET statement_timeout = 300; {detach}")
+        engine.dispose()  # and with it the time-out
     other.dispose()

@@ -1,0 +1,777 @@
+"""The command line: one command for each operation and each reader, for people and for cron.
+
+Exit status: 0 done, also when there was nothing to do; 1 refused or failed, with one message on standard error;
+2 wrong usage; 130 stopped by Ctrl-C. Results go to standard output, everything said meanwhile to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+from io import TextIOWrapper
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core import database, jobs, journal
+from core.actor import Actor, Origin, Role, system_user
+from core.bounds import Bounds, End
+from core.catalog import count_all_default_rows, read_table
+from core.ddl import require_served, table_option
+from core.doctor import Finding, Severity, examine
+from core.embedded import DEFAULT_MAJOR, running_server, server_binaries
+from core.errors import DeskError, Failed, PlanOutdated, Refused, TableNotFound, UsageError
+from core.execute import Budget, Cancellation
+from core.find import Found, find_rows
+from core.journal import OperationRecord
+from core.model import (
+    UNLIMITED,
+    Archived,
+    Partition,
+    PartitionedTable,
+    next_periods,
+    runway_days,
+    unexplained_gaps,
+)
+from core.names import address, qualified, split_qualified
+from core.plan import Plan
+from core.prepare import (
+    archived_in,
+    partition_in,
+    prepare_archive,
+    prepare_ensure,
+    prepare_reattach,
+    year_range,
+)
+from core.settings import Settings, read_settings
+from core.text import NBSP, human_bytes, human_date, human_rows, human_seconds, human_time, plural
+
+MOST_AHEAD = 1000
+"""The most periods that are created ahead at once."""
+PLANNED_AGAIN = 5
+"""How often an act is planned anew because the table changed before it was begun."""
+JOIN_S = 0.2
+"""How long Ctrl-C may go unnoticed."""
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every command works with."""
+
+    settings: Settings
+    table: str
+    """As it was typed, or PARTITION_DESK_TABLE."""
+    url: URL
+    embedded: bool
+    reading: Engine
+    working: Engine
+    cancellation: Cancellation
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def zone(self) -> str:
+        """The application's time zone."""
+        return self.settings.time_zone
+
+    @property
+    def today(self) -> date:
+        """The date there."""
+        return self.now.astimezone(ZoneInfo(self.zone)).date()
+
+    def read(self) -> PartitionedTable:
+        """The table as it is now."""
+        return read_table(self.reading, self.table, archive_schema=self.settings.archive_schema)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    cancellation = Cancellation()
+    try:
+        args = _parser().parse_args(argv)
+        with _opened(args, cancellation) as desk:
+            status: int = args.run(desk, args)
+            sys.stdout.flush()
+    except UsageError as error:
+        _say(str(error))
+        return 2
+    except DeskError as error:
+        _say(str(error))
+        return 130 if cancellation.requested else 1
+    except DBAPIError as error:
+        _say(str(database.translate(error)))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _forget_stdout()
+        return 0  # whoever read has read enough
+    return status
+
+
+@contextmanager
+def _opened(args: argparse.Namespace, cancellation: Cancellation) -> Iterator[Desk]:
+    settings = read_settings()
+    with ExitStack() as stack:
+        if settings.database_url is None:
+            _say(f"Using the embedded database in {settings.home}.")
+            url = database.parse_url(stack.enter_context(running_server(settings.home)))
+        else:
+            url = database.parse_url(settings.database_url)
+        reading, working = database.reading_engine(url), database.working_engine(url)
+        stack.callback(reading.dispose)
+        stack.callback(working.dispose)
+        embedded = settings.database_url is None
+        yield Desk(settings, args.table or settings.table, url, embedded, reading, working, cancellation)
+
+
+# What is typed ---------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="partitions",
+        description="Sees after date-partitioned PostgreSQL tables: which partitions there are, creating them ahead,"
+        " archiving them and bringing them back.",
+        epilog="The database is DATABASE_URL; without it, the embedded one. Exit status: 0 done or nothing to do,"
+        " 1 refused or failed, 2 wrong usage, 130 stopped by Ctrl-C.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"partitions {version('partition-desk')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_readers(commands)
+    _add_acts(commands)
+    return parser
+
+
+_STATUS_JSON = """\
+--json gives one object: database, server_version, table, key (the column; null where the table is only shown here),
+as_of, runway_days (null where it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601;
+a lower or upper of null is unbounded, and bytes are null where somebody holds the partition exclusively. Archived
+tables are among the partitions. Gaps are ranges between the first and the last partition that neither a partition nor
+an archived table explains."""
+
+
+def _add_readers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    status = _command(commands, "status", _status, "show the partitions, archived ones too, and how long they last")
+    status.epilog = _STATUS_JSON
+    _command(commands, "doctor", _doctor, "check everything that can be wrong, with the reason and the remedy")
+    find = _command(commands, "find", _find, "tell where the rows of a date are")
+    find.add_argument("--date", required=True, metavar="D", type=_date, help="the date, as 2025-03-14")
+    kid_id = _number("The kid id", -(2**63), 2**63 - 1)
+    find.add_argument("--kid-id", metavar="N", type=kid_id, help="only the rows of this kid")
+    history = _command(commands, "history", _history, "list what was done, newest first; of all tables without --table")
+    limit = _number("The limit", 1, 100_000)
+    history.add_argument("--limit", metavar="N", type=limit, default=20, help="how many (default 20)")
+    for reader in (status, find, history, commands.choices["doctor"]):
+        reader.add_argument("--json", action="store_true", help="print JSON instead")
+
+
+def _add_acts(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ensure = _command(commands, "ensure", _ensure, "create the partitions that are missing: this period and the next")
+    ensure.add_argument(
+        "--year",
+        metavar="Y",
+        type=year_range,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="these years, and no others",
+    )
+    ahead = _number("The number of periods ahead", 0, MOST_AHEAD)
+    ensure.add_argument("--ahead", metavar="N", type=ahead, help="the current period and N more (default 1)")
+    archive = _command(commands, "archive", _archive, "detach a partition and move it to the archive schema")
+    archive.add_argument("--allow-current", action="store_true", help="also where its dates are not over yet")
+    reattach = _command(commands, "reattach", _reattach, "bring an archived partition back")
+    for act in (archive, reattach):
+        which = act.add_mutually_exclusive_group(required=True)
+        which.add_argument("--year", metavar="Y", type=year_range, help="the partition of this year")
+        which.add_argument("--partition", metavar="NAME", type=_text, help="the partition of this name")
+    for act in (ensure, archive, reattach):
+        act.add_argument("--reason", metavar="TEXT", type=_text, default="", help="why, for the history")
+    cancel = _command(commands, "cancel", _cancel, "ask a queued or running operation to stop")
+    number = _number("The operation", 1, 2**63 - 1)
+    cancel.add_argument("id", metavar="ID", type=number, help="its number, as partitions history shows it")
+    for act in (ensure, archive, reattach, cancel):
+        act.add_argument("--dry-run", action="store_true", help="print the SQL and change nothing")
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[Desk, argparse.Namespace], int],
+    does: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False)
+    parser.add_argument(
+        "--table",
+        metavar="[SCHEMA.]NAME",
+        type=_table,
+        help="the table (default kid_absences, or PARTITION_DESK_TABLE)",
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _text(argument: str) -> str:
+    """Refuses bytes that are no text: PostgreSQL would refuse them later, and less clearly."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{argument.encode(errors='backslashreplace').decode()} is not text in UTF-8.") from error
+    return argument
+
+
+def _table(argument: str) -> str:
+    split_qualified(_text(argument))
+    return argument
+
+
+def _number(what: str, least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers between the two."""
+
+    def read(argument: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,19}", argument) or not least <= int(argument) <= most:
+            raise UsageError(f"{what} is {argument!r}, which is not a whole number from {least} to {most}.")
+        return int(argument)
+
+    return read
+
+
+def _date(argument: str) -> date:
+    try:
+        return datetime.strptime(argument, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise UsageError(f"{argument!r} is not a date.", next="Write it as 2025-03-14.") from error
+
+
+# Readers ---------------------------------------------------------------------------------------------------------
+
+
+def _status(desk: Desk, args: argparse.Namespace) -> int:
+    table = desk.read()
+    if args.json:
+        _print_json(status_json(table, desk.today, desk.zone))
+    else:
+        _print(status_text(table, desk.today, desk.zone, database.place(desk.url)))
+    return 0
+
+
+def _doctor(desk: Desk, args: argparse.Namespace) -> int:
+    table = desk.read()
+    findings = examine(
+        table,
+        today=desk.today,
+        now=desk.now,
+        cutoff=desk.settings.archive_after.before(desk.today),
+        automatic_creation=desk.settings.enable_absence_partitions,
+        default_rows=count_all_default_rows(desk.reading, table),
+        zone=desk.zone,
+    )
+    if args.json:
+        _print_json({"table": table.address, "findings": [_finding_json(finding) for finding in findings]})
+    else:
+        _print(_findings_text(table, findings))
+    return 0
+
+
+def _find(desk: Desk, args: argparse.Namespace) -> int:
+    found = find_rows(desk.reading, desk.read(), args.date, args.kid_id, zone=desk.zone)
+    if args.json:
+        _print_json(_found_json(found))
+    else:
+        _print(_found_text(found))
+    return 0
+
+
+def _history(desk: Desk, args: argparse.Namespace) -> int:
+    table = None if args.table is None else _address(desk)
+    operations = journal.read_operations(desk.reading, table=table, limit=args.limit)
+    if args.json:
+        _print_json({"operations": [_operation_json(operation) for operation in operations]})
+    else:
+        _print(_history_text(operations))
+    return 0
+
+
+def _address(desk: Desk) -> str:
+    """The address of the table; what a table that is gone had done with it can still be asked for."""
+    schema, name = split_qualified(desk.table)
+    if schema is not None:
+        return address(schema, name)
+    try:
+        return desk.read().address
+    except TableNotFound:
+        return address("public", name)
+
+
+# Acts ------------------------------------------------------------------------------------------------------------
+
+
+def _ensure(desk: Desk, args: argparse.Namespace) -> int:
+    def prepare(table: PartitionedTable) -> Plan:
+        period = table.period(desk.zone)
+        ranges = [part for year in args.year for part in period.cover(*year)]
+        if args.ahead is not None or not args.year:
+            ranges += next_periods(table, desk.today, 1 if args.ahead is None else args.ahead)
+        return prepare_ensure(desk.reading, table, dict.fromkeys(ranges), zone=desk.zone)
+
+    _act(desk, args, prepare)
+    return 0
+
+
+def _archive(desk: Desk, args: argparse.Namespace) -> int:
+    def prepare(table: PartitionedTable) -> Plan:
+        name = _named(args, table, partition_in, desk.zone)
+        return prepare_archive(table, name, now=desk.now, zone=desk.zone, allow_current=args.allow_current)
+
+    plan = _act(desk, args, prepare)
+    if not args.dry_run:
+        _print(_next_steps(desk, plan))
+    return 0
+
+
+def _reattach(desk: Desk, args: argparse.Namespace) -> int:
+    def prepare(table: PartitionedTable) -> Plan:
+        name = _named(args, table, archived_in, desk.zone)
+        return prepare_reattach(desk.reading, table, name)
+
+    _act(desk, args, prepare)
+    return 0
+
+
+def _named(
+    args: argparse.Namespace,
+    table: PartitionedTable,
+    choose: Callable[[PartitionedTable, date, date, str], str],
+    zone: str,
+) -> str:
+    """The partition's name as it was typed, or the one of the year that was."""
+    if args.partition is not None:
+        return str(args.partition)
+    lower, upper = args.year
+    return choose(table, lower, upper, zone)
+
+
+def _cancel(desk: Desk, args: argparse.Namespace) -> int:
+    operation = journal.read_operation(desk.reading, args.id)
+    if operation is None:
+        raise Refused(f"There is no operation {args.id}.", next="Look for its number: partitions history.")
+    what = f"operation {operation.id}, {operation.kind} {operation.subject}"
+    if not operation.state.active:
+        _print(f"Nothing to do: {what}, is {operation.state} already.")
+    elif args.dry_run:
+        _print(f"-- Would ask to stop: {_shown(what)}, {operation.state}.")
+    else:
+        journal.request_cancel(desk.working, operation.id)
+        _print(f"Asked to stop: {what}. partitions history tells how it ended.")
+    return 0
+
+
+def _act(desk: Desk, args: argparse.Namespace, prepare: Callable[[PartitionedTable], Plan]) -> Plan:
+    """Plans and runs, or prints; plans anew while others change the table before it is begun."""
+    for again in reversed(range(PLANNED_AGAIN)):
+        table = desk.read()
+        require_served(table)
+        plan = prepare(table)
+        if args.dry_run:
+            _print(_script(plan))
+            return plan
+        try:
+            done = _run(desk, plan, args.reason)
+        except PlanOutdated:
+            if not again:
+                raise
+            continue
+        _print(_outcome(plan, done, database.place(desk.url)))
+        return plan
+    raise AssertionError("unreachable")
+
+
+def _run(desk: Desk, plan: Plan, reason: str) -> OperationRecord | None:
+    """Runs the plan in a thread: the driver, while it waits for the server, does not hear Ctrl-C."""
+    actor = Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE)
+    ended: list[OperationRecord | None] = []
+    failed: list[DeskError] = []
+
+    def work() -> None:
+        try:
+            ended.append(
+                jobs.run_now(
+                    desk.working,
+                    plan,
+                    actor,
+                    reason,
+                    budget=Budget(desk.settings.lock_budget_ms, desk.settings.patience_s),
+                    archive_schema=desk.settings.archive_schema,
+                    cancellation=desk.cancellation,
+                    progress=jobs.printer(_say),
+                )
+            )
+        except DeskError as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=work, daemon=True, name="partitions-operation")
+    worker.start()
+    while worker.is_alive():
+        try:
+            worker.join(JOIN_S)
+        except KeyboardInterrupt:
+            if desk.cancellation.requested:
+                _say("Left at once. The server may still be at its last statement: partitions history tells.")
+                raise
+            desk.cancellation.request()
+            _say("Stopping. Ctrl-C again leaves at once.")
+    if failed:
+        raise failed[0]
+    if not ended:
+        raise Failed("The operation ended by a fault of this program.", safe="partitions history tells what was done.")
+    return ended[0]
+
+
+# What is printed of acts -----------------------------------------------------------------------------------------
+
+
+def _script(plan: Plan) -> str:
+    """The plan as a script for psql, what it means in comments."""
+    if not plan.steps:
+        return f"-- Nothing to do: {_shown(plan.table)} has all of it. Nothing was changed."
+    comments = [
+        f"{plan.operation} {plan.subject}, table {plan.table}. This is a dry run: nothing was changed.",
+        *plan.effects,
+        *(f"Note: {warning}" for warning in plan.warnings),
+        *(f"Locks {lock.relation}: {lock.mode} ({lock.mode.meaning})" for lock in plan.locks),
+    ]
+    return "\n".join([*(f"-- {_shown(comment)}" for comment in comments), "", plan.sql])
+
+
+def _outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
+    if not plan.steps:
+        return f"Nothing to do: {_shown(plan.table)} has all of it already."
+    number = f"operation {done.id}, " if done else ""
+    took = human_seconds(done.seconds) if done else "no time"
+    head = f"Done: {plan.operation} {plan.subject} in {place} ({number}took {took})."
+    lines = [head, *plan.effects, *(f"Note: {warning}" for warning in plan.warnings), plan.way_back]
+    return "\n".join(_shown(line) for line in lines if line)
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def _next_steps(desk: Desk, plan: Plan) -> str:
+    """What to do with an archived table: back up, upload, drop."""
+    schema, name = desk.settings.archive_schema, plan.subject
+    relation = f"{schema}.{name}" if _PLAIN.fullmatch(schema) and _PLAIN.fullmatch(name) else qualified(schema, name)
+    where = shlex.quote(_without_password(desk.url))
+    program = "pg_dump"
+    if desk.embedded:
+        program = shlex.quote(str(server_binaries(DEFAULT_MAJOR) / program))
+    file = shlex.quote(re.sub(r"[^\w.-]+", "_", name) + ".sql.gz")
+    drop = shlex.quote(f"DROP TABLE {relation};")
+    lines = (
+        "",
+        "Next steps, if its rows are to leave the database:",
+        "",
+        "# Create a backup (pg_dump must be at least as new as the server)",
+        f"{program} -t {shlex.quote(relation)} {where} | gzip > {file}",
+        "",
+        "# Upload it",
+        f"aws s3 cp {file} s3://your-bucket/archives/",
+        "",
+        "# Drop it from the database, after the backup was tried",
+        f"psql {where} -c {drop}",
+    )
+    return "\n".join(_shown(line) for line in lines)
+
+
+def _without_password(url: URL) -> str:
+    """The address for libpq's programs, which ask for the password or find it in PGPASSWORD or ~/.pgpass."""
+    query = {name: value for name, value in url.query.items() if name not in ("password", "sslpassword")}
+    bare = URL.create(
+        "postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=query
+    )
+    return bare.render_as_string()
+
+
+# What is printed of a table --------------------------------------------------------------------------------------
+
+
+def status_json(table: PartitionedTable, today: date, zone: str) -> Json:
+    """What `status --json` prints."""
+    runway = _runway(table, today, zone)
+    return {
+        "database": table.server.database,
+        "server_version": table.server.version,
+        "table": table.address,
+        "key": table.key.column if table.key and table.not_served is None else None,
+        "as_of": table.as_of.isoformat(timespec="seconds"),
+        "runway_days": runway,
+        "partitions": [_item_json(item) for item in _items(table)],
+        "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
+    }
+
+
+def _runway(table: PartitionedTable, today: date, zone: str) -> int | None:
+    """Days until a date has no partition; None where that is never, or the table is only shown."""
+    if table.key is None or table.not_served is not None:
+        return None
+    days = runway_days(table, today, zone)
+    return None if days == UNLIMITED else days
+
+
+def _items(table: PartitionedTable) -> tuple[Partition | Archived, ...]:
+    """Partitions and archived tables by their lower ends, the DEFAULT and what has no known bounds last."""
+    return tuple(sorted((*table.partitions, *table.archived), key=_order))
+
+
+def _order(item: Partition | Archived) -> tuple[int, str, str]:
+    bounds = item.bounds
+    if bounds is None or bounds.is_default:
+        return (2 if bounds is None else 3), "", item.name
+    return (1 if bounds.lower else 0), (bounds.lower.isoformat() if bounds.lower else ""), item.name
+
+
+def _ends(bounds: Bounds | None) -> tuple[End | None, End | None]:
+    return (None, None) if bounds is None else (bounds.lower, bounds.upper)
+
+
+def _item_json(item: Partition | Archived) -> Json:
+    lower, upper = _ends(item.bounds)
+    size = item.size
+    return {
+        "schema": item.schema,
+        "name": item.name,
+        "state": item.state.value,
+        "is_default": isinstance(item, Partition) and item.is_default,
+        "lower": lower.isoformat() if lower else None,
+        "upper": upper.isoformat() if upper else None,
+        "heap_bytes": size.heap if size else None,
+        "index_bytes": size.index if size else None,
+        "toast_bytes": size.toast if size else None,
+        "total_bytes": size.total if size else None,
+        "rows_estimate": item.rows,
+    }
+
+
+def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> str:
+    """What `status` prints."""
+    by = f"by {table.strategy.upper()}" + (f" ({table.key.column})" if table.key else "")
+    how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
+    lines = [
+        *_verdict(table, today, zone),
+        f"{table.label} in {place}, PostgreSQL {table.server.version}, {how}, {human_time(table.as_of)}.",
+    ]
+    lines = [_shown(line) for line in lines]
+    if table.partitions or table.archived:
+        head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
+        lines += ["", *_aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
+        lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
+    return "\n".join(lines)
+
+
+def _verdict(table: PartitionedTable, today: date, zone: str) -> Iterator[str]:
+    if table.key is None or table.not_served is not None:
+        yield f"{table.label} is only shown here: {table.not_served}."
+        return
+    days = runway_days(table, today, zone)
+    if days == UNLIMITED:
+        yield "Everything has a place, without end."
+    elif days:
+        yield f"Everything has a place until {human_date(today + timedelta(days))}, in {plural(days, 'day')}."
+    else:
+        lands = f"rows land in the DEFAULT partition {table.default.name}" if table.default else "new rows fail"
+        yield f"No partition holds today, {human_date(today)}: {lands}. Run: partitions ensure{table_option(table)}"
+    for gap in unexplained_gaps(table):
+        yield f"No partition holds {gap.lower} up to, not including, {gap.upper}."
+    if table.pending is not None:
+        name = shlex.quote(table.pending.name)
+        yield (
+            f"The detach of {table.pending.name} was begun and not finished; its rows are out of the table's sight."
+            f" Run: partitions archive --partition {name}{table_option(table)}"
+        )
+
+
+def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
+    lower, upper = _ends(item.bounds)
+    name = item.name if item.schema == home else f"{item.schema}.{item.name}"
+    if item.bounds is None:
+        ends = ("unknown", "unknown")
+    elif item.bounds.is_default:
+        ends = ("DEFAULT", "")
+    else:
+        ends = (str(lower) if lower else "unbounded", str(upper) if upper else "unbounded")
+    size = item.size
+    parts = (size.heap, size.index, size.toast, size.total) if size else (None,) * 4
+    state = item.state.value.replace("_", " ")
+    return (_shown(name), state, *ends, human_rows(item.rows), *(human_bytes(part) for part in parts))
+
+
+def _aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:
+    """Columns under their heads, the last `numbers` of them to the right."""
+    every = [head, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    text = len(head) - numbers
+    return [
+        "  ".join(
+            cell.ljust(width) if column < text else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in every
+    ]
+
+
+# What is printed of findings, rows and history -------------------------------------------------------------------
+
+
+def _finding_json(finding: Finding) -> Json:
+    return {
+        "check": finding.check,
+        "severity": finding.severity.value,
+        "subject": finding.subject,
+        "title": finding.title,
+        "reason": finding.reason,
+        "hint": finding.hint,
+        "command": finding.fix.command if finding.fix else None,
+        "sql": finding.fix.sql if finding.fix else None,
+    }
+
+
+def _findings_text(table: PartitionedTable, findings: Sequence[Finding]) -> str:
+    wrong = [finding for finding in findings if finding.severity is not Severity.OK]
+    right = len(findings) - len(wrong)
+    lines = [f"{table.label}: {plural(len(wrong), 'finding')}; {plural(right, 'check')} found nothing wrong."]
+    for finding in findings:
+        lines.append(f"{finding.severity.value.upper():8}  {finding.title}")
+        if finding.severity is Severity.OK:
+            continue
+        remedy = f"Run: {finding.fix.command}" if finding.fix else finding.hint
+        lines += [f"          {part}" for text in (finding.reason, remedy) for part in text.splitlines()]
+    return "\n".join(_shown(line) for line in lines)
+
+
+def _found_json(found: Found) -> Json:
+    return {
+        "date": found.day.isoformat(),
+        "kid_id": found.kid_id,
+        "verdict": found.verdict,
+        "places": [
+            {
+                "kind": place.kind.value,
+                "relation": place.relation or None,
+                "bounds": place.bounds or None,
+                "rows": place.rows,
+                "note": place.note,
+                "problem": place.problem or None,
+            }
+            for place in found.places
+        ],
+    }
+
+
+def _found_text(found: Found) -> str:
+    lines = [_shown(found.verdict)]
+    if found.places:
+        head = ("where", "kind", "bounds", "rows")
+        cells = [
+            (_shown(p.relation) or "nowhere", p.kind.value.replace("_", " "), _shown(p.bounds), human_rows(p.rows))
+            for p in found.places
+        ]
+        lines += ["", *_aligned(head, cells, numbers=1)]
+    return "\n".join(lines)
+
+
+def _operation_json(operation: OperationRecord) -> Json:
+    started, finished = operation.started_at, operation.finished_at
+    return {
+        "id": operation.id,
+        "table": operation.table,
+        "kind": operation.kind,
+        "subject": operation.subject,
+        "state": operation.state.value,
+        "step": operation.step,
+        "steps": operation.steps,
+        "tries": operation.tries,
+        "actor": operation.actor,
+        "role": operation.role,
+        "origin": operation.origin,
+        "reason": operation.reason,
+        "requested_at": operation.requested_at.isoformat(),
+        "started_at": started.isoformat() if started else None,
+        "finished_at": finished.isoformat() if finished else None,
+        "seconds": operation.seconds,
+        "error": operation.error or None,
+        "sqlstate": operation.sqlstate or None,
+        "sql": operation.plan.sql,
+    }
+
+
+def _history_text(operations: Sequence[OperationRecord]) -> str:
+    if not operations:
+        return "Nothing was done here yet."
+    head = ("what", "table", "state", "who", "from", "asked for", "id", "took")
+    rows = [
+        (
+            _shown(f"{o.kind} {o.subject}"),
+            _shown(o.table),
+            o.state.value,
+            _shown(o.actor),
+            o.origin,
+            f"{o.requested_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+            str(o.id),
+            human_seconds(o.seconds) if o.finished_at else "",
+        )
+        for o in operations
+    ]
+    table = _aligned(head, rows, numbers=2)
+    lines = [table[0]]
+    for operation, row in zip(operations, table[1:], strict=True):
+        lines.append(row)
+        lines += [f"  {_shown(said)}" for said in (operation.reason, operation.error) if said]
+    return "\n".join(lines)
+
+
+# The terminal ----------------------------------------------------------------------------------------------------
+
+
+def _shown(text: str) -> str:
+    """`text` in one line that a terminal takes for nothing else: names may hold line ends and control characters."""
+    return "".join(letter if letter.isprintable() or letter == NBSP else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+def _print(text: str) -> None:
+    print(text.replace(NBSP, " "))
+
+
+def _print_json(value: Json) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    """Writes one line to standard error, and never fails for nobody listening: an operation may be under way."""
+    with suppress(OSError, ValueError):
+        print(_shown(text), file=sys.stderr, flush=True)
+
+
+def _forget_stdout() -> None:
+    """Lets the interpreter end without another complaint about the closed pipe."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,206 @@
+"""Starts the dashboard: the embedded demo server where DATABASE_URL names no other, then Streamlit, until Ctrl-C.
+
+python -m dashboard [--port 8502]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from core.database import APPLICATION_NAME, parse_url
+from core.demo import fill_embedded
+from core.embedded import running_server
+from core.errors import DeskError, Refused, SettingError
+from core.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+ROOT = Path(__file__).parents[1]
+LOOPBACK = "127.0.0.1"
+READY_S = 2.0
+"""How long the database may take to answer /readyz."""
+GRACE_S = 2
+"""How long open connections may take to end once the dashboard is stopped."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 once it was stopped, 1 where it can't start, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m dashboard", description="Starts the dashboard; Ctrl-C stops it.")
+    parser.add_argument("--port", type=int, help="the port to listen on (default: 8501, or STREAMLIT_SERVER_PORT)")
+    port: int | None = parser.parse_args(arguments).port
+    _stop_like_ctrl_c(signal.SIGTERM)
+    _stop_like_ctrl_c(signal.SIGHUP)
+    try:
+        _run(read_settings(), port)
+    except DeskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _stop_like_ctrl_c(number: signal.Signals) -> None:
+    if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is kept
+        signal.signal(number, signal.default_int_handler)
+
+
+def _run(settings: Settings, port: int | None) -> None:
+    # Streamlit reads .streamlit/config.toml of the current folder, wherever this was started from.
+    os.chdir(ROOT)
+    with ExitStack() as stack:
+        # Taken before anything is started; who comes early is served once all is up.
+        listener = stack.enter_context(_listen(port))
+        if settings.database_url is None:
+            url = stack.enter_context(running_server(settings.home))
+            stack.callback(_let_it_stop)
+            _fill(url, settings)
+            os.environ["DATABASE_URL"] = url
+            os.environ["PARTITION_DESK_EMBEDDED"] = "1"
+        _serve(listener)
+
+
+def _let_it_stop() -> None:
+    """From here on another Ctrl-C does nothing: it would leave the embedded server running."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _fill(url: str, settings: Settings) -> None:
+    try:
+        seconds = fill_embedded(
+            url,
+            today=date.today(),
+            archive_schema=settings.archive_schema,
+            begin=lambda: print("Filling the demo database (once) ...", flush=True),
+        )
+    except Refused as error:
+        print(f"The demo was left out. {error}", file=sys.stderr)
+        return
+    if seconds is not None:
+        print(f"Filled in {seconds:.1f} s.", flush=True)
+
+
+# --- listening ------------------------------------------------------------------------------------------------------
+
+
+def _listen(port: int | None) -> socket.socket:
+    """The socket of Streamlit's server.address and server.port. Raises SettingError where it can't be had."""
+    if port is not None:
+        os.environ["STREAMLIT_SERVER_PORT"] = str(port)
+    from streamlit import config
+
+    if not config.get_option("server.address"):
+        config.set_option("server.address", LOOPBACK)  # Streamlit's own default is every address
+    address = str(config.get_option("server.address"))
+    number = int(config.get_option("server.port"))
+    try:
+        family, _, _, _, where = socket.getaddrinfo(address, number, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server((str(where[0]), number), family=family)
+    except (OSError, OverflowError) as error:
+        _refuse(address, number, error)
+    config.set_option("server.port", listener.getsockname()[1])  # port 0 is any that is free
+    return listener
+
+
+def _refuse(address: str, port: int, error: OSError | OverflowError) -> NoReturn:
+    code = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+    if code == errno.EADDRINUSE:
+        raise SettingError(
+            f"Port {port} on {address} is taken, perhaps by a Partition Desk that runs already.",
+            safe="",
+            next=f"Stop what listens there, or choose another port: STREAMLIT_SERVER_PORT={port + 1} make run.",
+        ) from error
+    if code == errno.EACCES:
+        raise SettingError(f"Port {port} is reserved for root.", safe="", next="Choose one from 1024 up.") from error
+    if isinstance(error, OverflowError):
+        raise SettingError(f"{port} is not a port.", safe="", next="Choose one from 1024 to 65535.") from error
+    raise SettingError(
+        f"This machine can't listen on the address {address}: {error.strerror}.",
+        safe="",
+        next="Set STREAMLIT_SERVER_ADDRESS to one of its own, or leave it unset.",
+    ) from error
+
+
+# --- serving --------------------------------------------------------------------------------------------------------
+
+
+def _serve(listener: socket.socket) -> None:
+    """Serves dashboard/app.py on the socket until a signal comes, which is then raised as KeyboardInterrupt."""
+    import streamlit as st
+    import uvicorn
+    from starlette.routing import Route
+
+    class Server(uvicorn.Server):
+        """Tells its address once it answers."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                print(f"Partition Desk is at {_address(listener)} (Ctrl-C stops it)", flush=True)
+
+    app = st.App(ROOT / "dashboard" / "app.py", routes=[Route("/readyz", _readyz)])
+    options = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ssl_certfile=st.get_option("server.sslCertFile"),
+        ssl_keyfile=st.get_option("server.sslKeyFile"),
+        timeout_graceful_shutdown=GRACE_S,
+        log_level="warning",
+        use_colors=False,
+    )
+    Server(options).run(sockets=[listener])
+
+
+def _address(listener: socket.socket) -> str:
+    import streamlit as st
+
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if st.get_option("server.sslCertFile") else "http"
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{f'/{base}' if base else ''}"
+
+
+async def _readyz(_request: Request) -> Response:
+    """200 while the database answers, 503 otherwise; where and who is not told."""
+    from starlette.responses import PlainTextResponse
+
+    try:
+        answers = await asyncio.wait_for(asyncio.to_thread(_answers, os.environ.get("DATABASE_URL", "")), READY_S)
+    except TimeoutError:
+        answers = False
+    words = "The database answers." if answers else "The database does not answer."
+    return PlainTextResponse(words + "\n", status_code=200 if answers else 503, headers={"Cache-Control": "no-store"})
+
+
+def _answers(url: str) -> bool:
+    """Whether a new connection gets an answer; each gives up by itself, so that none piles up."""
+    limits = {"connect_timeout": 2, "tcp_user_timeout": 2000, "application_name": APPLICATION_NAME}
+    try:
+        engine = create_engine(parse_url(url), poolclass=NullPool, connect_args=limits)
+        with engine.connect() as connection:
+            return bool(connection.exec_driver_sql("SELECT 1").scalar_one())
+    except (DBAPIError, SettingError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,611 @@
+"""The Alembic migrations against real servers: plain to partitioned and back, with everything that hangs on a table."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+from sqlalchemy import Column, Date, Engine, Index, Integer, MetaData, Table, UniqueConstraint, create_engine
+from sqlalchemy.pool import NullPool
+
+from core.absences import ensure_absence_partitions
+from core.catalog import read_table
+from core.database import parse_url
+from core.embedded import server_binaries
+from core.migrations import skip_partitions
+from core.names import ident, literal
+from tests.conftest import OpenSession
+from tests.tables import Run, fingerprint
+
+ROOT = Path(__file__).parents[2]
+MakeRole = Callable[..., tuple[str, str]]
+THIS_YEAR = date.today().year
+
+pytestmark = pytest.mark.every_version
+
+
+class Alembic:
+    """`alembic` on the test's database; what it printed is in `told`."""
+
+    told = ""
+
+    def upgrade(self, *x: str) -> None:
+        self._run(lambda config: command.upgrade(config, "head"), x)
+
+    def downgrade(self) -> None:
+        self._run(lambda config: command.downgrade(config, "-1"), ())
+
+    def _run(self, act: Callable[[Config], None], x: tuple[str, ...]) -> None:
+        out = io.StringIO()
+        act(Config(toml_file=str(ROOT / "pyproject.toml"), cmd_opts=Namespace(x=list(x)), stdout=out))
+        self.told = out.getvalue()
+
+
+@pytest.fixture
+def alembic(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Alembic:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    for name in list(os.environ):
+        if name.startswith("PARTITION_DESK_") and name != "PARTITION_DESK_TEST_HOMES":
+            monkeypatch.delenv(name)
+    return Alembic()
+
+
+@pytest.fixture
+def dump(database_url: str) -> Callable[[], str]:
+    """The schema of the database as pg_dump prints it, less the console's own tables and what changes each time."""
+    program = server_binaries(18) / "pg_dump"
+    url = database_url.replace("postgresql+psycopg2://", "postgresql://")
+
+    def run() -> str:
+        arguments = ["--schema-only", "--exclude-table=partition_desk_version*", "--dbname", url]
+        done = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return "".join(line for line in done.stdout.splitlines(True) if not re.match(r"\\(un)?restrict", line))
+
+    return run
+
+
+def plain(run: Run, name: str = "kid_absences", key_type: str = "date", years: tuple[int, ...] = (2019, 2021)) -> None:
+    run(
+        f"CREATE TABLE {ident(name)} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kid_id bigint NOT NULL,"
+        f" date {key_type} NOT NULL, reason text DEFAULT 'ill', UNIQUE (kid_id, date))"
+    )
+    run(f"CREATE INDEX ON {ident(name)} (date)")
+    for year in years:
+        run(
+            f"INSERT INTO {ident(name)} (kid_id, date) SELECT g, '{year}-01-01'::date + g * 3"
+            " FROM generate_series(0, 120) g"
+        )
+
+
+def partitions(run: Run, name: str = "kid_absences") -> list[str]:
+    return [row[0] for row in run(
+        f"SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        f" WHERE i.inhparent = {literal(ident(name))}::regclass ORDER BY 1"
+    )]  # fmt: skip
+
+
+EVERYTHING = """
+CREATE SCHEMA other;
+CREATE TYPE mood AS ENUM ('sad', 'ill');
+CREATE DOMAIN short AS text CHECK (length(VALUE) < 100);
+CREATE TABLE kids (id bigint PRIMARY KEY, name text);
+INSERT INTO kids SELECT g, 'kid ' || g FROM generate_series(0, 999) g;
+CREATE TABLE kid_absences (
+    gone int,
+    id bigint GENERATED ALWAYS AS IDENTITY (START WITH 7 INCREMENT BY 3 CACHE 1),
+    kid_id bigint NOT NULL CONSTRAINT of_kid REFERENCES kids (id) ON DELETE CASCADE,
+    date date,
+    number bigserial,
+    reason text COLLATE "C" DEFAULT 'ill; 100 % of it',
+    how mood DEFAULT 'ill',
+    note short,
+    extra json,
+    spot point,
+    days int[] DEFAULT '{1,2}',
+    hours numeric(6, 2) NOT NULL DEFAULT 6,
+    minutes numeric GENERATED ALWAYS AS (hours * 60) STORED,
+    CONSTRAINT kid_absences_pkey PRIMARY KEY (id) INCLUDE (hours),
+    CONSTRAINT one_a_day UNIQUE (kid_id, date),
+    CONSTRAINT one_a_number UNIQUE (number, date) DEFERRABLE INITIALLY DEFERRED,
+    CONSTRAINT hours_positive CHECK (hours > 0)
+) WITH (fillfactor = 80, toast.autovacuum_enabled = false);
+ALTER TABLE kid_absences DROP COLUMN gone;
+ALTER TABLE kid_absences ADD COLUMN late boolean NOT NULL DEFAULT false;
+ALTER TABLE kid_absences ALTER COLUMN reason SET STORAGE EXTERNAL, ALTER COLUMN kid_id SET STATISTICS 500,
+    ALTER COLUMN kid_id SET (n_distinct = -0.1), ALTER COLUMN note SET COMPRESSION pglz;
+CREATE INDEX by_reason ON kid_absences (lower(reason) DESC) INCLUDE (how) WHERE late;
+CREATE INDEX by_days ON kid_absences USING gin (days) WITH (fastupdate = off);
+"""
+
+HANGING_ON_IT = """
+CREATE STATISTICS other.reasons (ndistinct, dependencies) ON kid_id, reason FROM kid_absences;
+ALTER STATISTICS other.reasons SET STATISTICS 300;
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'must not fire'; END $$;
+CREATE TRIGGER touched BEFORE INSERT OR UPDATE ON kid_absences FOR EACH ROW WHEN (NEW.late) EXECUTE FUNCTION touch();
+CREATE TRIGGER each_insert AFTER INSERT ON kid_absences FOR EACH STATEMENT EXECUTE FUNCTION boom();
+CREATE TRIGGER switched_off AFTER DELETE ON kid_absences FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE kid_absences DISABLE TRIGGER switched_off;
+ALTER TABLE kid_absences ENABLE ALWAYS TRIGGER touched;
+CREATE POLICY own ON kid_absences AS RESTRICTIVE FOR SELECT TO PUBLIC USING (kid_id = (SELECT min(id) FROM kids));
+CREATE POLICY mine ON kid_absences FOR UPDATE TO {reader} USING (true) WITH CHECK (late);
+ALTER TABLE kid_absences ENABLE ROW LEVEL SECURITY;
+ALTER TABLE kid_absences FORCE ROW LEVEL SECURITY;
+ALTER TABLE kid_absences REPLICA IDENTITY FULL;
+CREATE PUBLICATION changes FOR TABLE kid_absences WITH (publish_via_partition_root = true);
+CREATE TABLE excuses (kid_id bigint, day date, CONSTRAINT for_absence FOREIGN KEY (kid_id, day)
+    REFERENCES kid_absences (kid_id, date));
+GRANT SELECT, INSERT ON kid_absences TO {reader};
+GRANT UPDATE ON kid_absences TO {reader} WITH GRANT OPTION;
+GRANT UPDATE (reason), SELECT (note) ON kid_absences TO PUBLIC;
+GRANT USAGE ON SEQUENCE kid_absences_id_seq TO {reader};
+GRANT SELECT ON SEQUENCE kid_absences_number_seq TO {reader};
+COMMENT ON TABLE kid_absences IS 'Who is away
+and why: 100 %';
+COMMENT ON COLUMN kid_absences.note IS 'It''s short';
+COMMENT ON CONSTRAINT kid_absences_pkey ON kid_absences IS 'ids';
+COMMENT ON CONSTRAINT hours_positive ON kid_absences IS 'no negative hours';
+COMMENT ON CONSTRAINT of_kid ON kid_absences IS 'which kid';
+COMMENT ON INDEX by_reason IS 'for the report';
+COMMENT ON INDEX one_a_day IS 'an index under a constraint';
+COMMENT ON TRIGGER touched ON kid_absences IS 'touches';
+COMMENT ON POLICY own ON kid_absences IS 'own rows';
+COMMENT ON STATISTICS other.reasons IS 'reasons of kids';
+COMMENT ON SEQUENCE kid_absences_id_seq IS 'counts';
+ALTER TABLE kid_absences OWNER TO {owner};
+"""
+
+
+def test_there_and_back_gives_an_equal_table(
+    alembic: Alembic, run: Run, dump: Callable[[], str], make_role: MakeRole
+) -> None:
+    owner, granted = make_role(f"owner%{os.getpid()}")[0], make_role(f"reader {os.getpid()}")[0]
+    run(f"GRANT CREATE ON SCHEMA public TO {ident(owner)}")
+    run(EVERYTHING)
+    run(
+        "INSERT INTO kid_absences (kid_id, date, reason, extra, spot, late, note) SELECT g % 900, "
+        "'2019-12-20'::date + g / 7, 'reason ' || g, '{\"a\": 1}', point(g, 0.1), g % 5 = 0, repeat('x', g % 90)"
+        " FROM generate_series(1, 1500) g"
+    )
+    run(HANGING_ON_IT.format(owner=ident(owner), reader=ident(granted)))
+    run("INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 40")
+    before, rows = dump(), run("SELECT * FROM kid_absences ORDER BY id")
+    position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
+
+    alembic.upgrade()
+    assert "1,500 rows in 4 partitions" in alembic.told
+    assert "(id, date)" in alembic.told
+    assert partitions(run) == [f"kid_absences_{year}" for year in (2019, 2020, THIS_YEAR, THIS_YEAR + 1)]
+    assert run("SELECT * FROM kid_absences ORDER BY id") == rows
+    assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
+    while_partitioned = dump()
+    assert "ADD CONSTRAINT kid_absences_pkey PRIMARY KEY (id, date) INCLUDE (hours)" in while_partitioned
+    kept = re.compile(r"(GRANT|CREATE (TRIGGER|POLICY|STATISTICS|INDEX)|ALTER PUBLICATION|COMMENT ON|.* OWNER TO).*")
+    lost = {line for line in before.splitlines() if kept.fullmatch(line)} - set(while_partitioned.splitlines())
+    assert lost == {"COMMENT ON CONSTRAINT kid_absences_pkey ON public.kid_absences IS 'ids';"}  # has a second line
+
+    alembic.downgrade()
+    assert "The primary key kid_absences_pkey is (id) again" in alembic.told
+    assert dump() == before
+    assert run("SELECT * FROM kid_absences ORDER BY id") == rows
+    assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
+    assert run("SELECT count(*) FROM pg_class WHERE relname LIKE 'kid_absences%before'") == [(0,)]
+    alembic.upgrade()
+    alembic.downgrade()
+    assert dump() == before
+
+
+def test_ids_go_on_and_new_rows_find_their_partition(alembic: Alembic, run: Run) -> None:
+    plain(run)
+    alembic.upgrade()
+    run(f"INSERT INTO kid_absences (kid_id, date) VALUES (1, '{THIS_YEAR}-06-01'), (1, '{THIS_YEAR + 1}-06-01')")
+    assert run("SELECT max(id), count(*), count(DISTINCT id) FROM kid_absences") == [(244, 244, 244)]
+    indexes = run(
+        "SELECT c.relname, count(*) FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid"
+        " WHERE c.relname ~ '^kid_absences_\\d+$' GROUP BY 1"
+    )
+    assert {count for _, count in indexes} == {3}
+    assert len(indexes) == 4
+    alembic.downgrade()
+    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '1999-06-01')")
+    assert run("SELECT max(id), count(*) FROM kid_absences") == [(245, 245)]
+
+
+def test_what_the_table_lacks_is_added_and_taken_away_again(
+    alembic: Alembic, run: Run, dump: Callable[[], str]
+) -> None:
+    run("CREATE TABLE kid_absences (id serial PRIMARY KEY, kid_id int, date date)")
+    run("INSERT INTO kid_absences (kid_id, date) SELECT g, '2020-02-01' FROM generate_series(1, 9) g")
+    before = dump()
+    alembic.upgrade()
+    assert "unique constraint kid_absences_kid_id_date_key on (kid_id, date) was added" in alembic.told
+    assert "index kid_absences_date_idx on (date) was added" in alembic.told
+    run(f"INSERT INTO kid_absences (kid_id, date) VALUES (1, '{THIS_YEAR}-06-01')")
+    assert run("SELECT max(id) FROM kid_absences") == [(10,)]
+    alembic.downgrade()
+    assert dump() == before
+    assert run("SELECT is_nullable FROM information_schema.columns WHERE column_name = 'date'") == [("YES",)]
+
+
+def test_no_rows_no_key(alembic: Alembic, run: Run, dump: Callable[[], str]) -> None:
+    run("CREATE TABLE kid_absences (kid_id int, date date)")
+    before = dump()
+    alembic.upgrade()
+    assert partitions(run) == [f"kid_absences_{THIS_YEAR}", f"kid_absences_{THIS_YEAR + 1}"]
+    alembic.downgrade()
+    assert dump() == before
+
+
+@pytest.mark.parametrize("key_type", ["timestamp", "timestamptz"])
+def test_timestamps_by_the_applications_time_zone(
+    alembic: Alembic, run: Run, monkeypatch: pytest.MonkeyPatch, key_type: str
+) -> None:
+    monkeypatch.setenv("PARTITION_DESK_TIME_ZONE", "Europe/Berlin")
+    run(f"CREATE TABLE kid_absences (kid_id int, at {key_type})")
+    run("INSERT INTO kid_absences VALUES (1, '2020-12-31 23:30+00'), (2, '2021-06-01 12:00+00')")
+    alembic.upgrade("key=at")
+    years = ["2021"] if key_type == "timestamptz" else ["2020", "2021"]
+    assert partitions(run) == [f"kid_absences_{year}" for year in (*years, THIS_YEAR, THIS_YEAR + 1)]
+    alembic.downgrade()
+    assert run("SELECT count(*) FROM kid_absences") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "name", ['Od"d 100 % :name', "Größe", "select", "x" * 63, "wide_" + "ü" * 29, "back\\slash'quote", "$compare$.dot"]
+)
+def test_hostile_names(
+    alembic: Alembic, run: Run, monkeypatch: pytest.MonkeyPatch, dump: Callable[[], str], name: str
+) -> None:
+    plain(run, name)
+    monkeypatch.setenv("PARTITION_DESK_TABLE", ident(name))
+    before = dump()
+    alembic.upgrade()
+    assert len(partitions(run, name)) == 4
+    assert run(f"SELECT count(*) FROM {ident(name)}") == [(242,)]
+    alembic.downgrade()
+    assert dump() == before
+
+
+def test_archived_partitions_stay_and_are_told(alembic: Alembic, run: Run) -> None:
+    plain(run)
+    alembic.upgrade()
+    run("CREATE SCHEMA archive")
+    run("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2019")
+    run("ALTER TABLE kid_absences_2019 SET SCHEMA archive")
+    alembic.downgrade()
+    assert "Archived and left where they are, not in the plain table: archive.kid_absences_2019." in alembic.told
+    assert run("SELECT count(*) FROM kid_absences") == [(121,)]
+    assert run("SELECT count(*) FROM archive.kid_absences_2019") == [(121,)]
+
+
+def test_default_partition_comes_along(alembic: Alembic, run: Run) -> None:
+    plain(run)
+    alembic.upgrade()
+    run("CREATE TABLE rest PARTITION OF kid_absences DEFAULT")
+    run("CREATE INDEX alone ON rest (reason)")
+    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '1999-06-01')")
+    alembic.downgrade()
+    assert "index public.alone" in alembic.told
+    assert run("SELECT count(*) FROM kid_absences") == [(243,)]
+
+
+def test_primary_key_stays_wide_where_ids_repeat(alembic: Alembic, run: Run) -> None:
+    plain(run)
+    alembic.upgrade()
+    run(f"INSERT INTO kid_absences (id, kid_id, date) OVERRIDING SYSTEM VALUE VALUES (1, 1, '{THIS_YEAR}-06-01')")
+    alembic.downgrade()
+    assert "The primary key stays on (id, date): 1 values of (id) stand in more than one row." in alembic.told
+    assert run("SELECT count(*) FROM kid_absences") == [(243,)]
+
+
+def test_a_console_table_goes_on_from_here(alembic: Alembic, run: Run, reader: Engine, worker: Engine) -> None:
+    plain(run)
+    before = fingerprint(reader, "public.kid_absences")
+    alembic.upgrade()
+    table = read_table(reader, "kid_absences")
+    assert table.not_served is None
+    assert table.key is not None
+    assert table.key.column == "date"
+    ensure_absence_partitions(worker)
+    assert fingerprint(reader, "public.kid_absences") == before
+
+
+REFUSED = {
+    "no table": ("SELECT 1", "There is no table kid_absences"),
+    "no key": ("CREATE TABLE kid_absences (id int)", "has no column date"),
+    "text key": ("CREATE TABLE kid_absences (date text)", "its column date is text"),
+    "narrow key": ("CREATE TABLE kid_absences (date timestamp(3))", "timestamp(3) without time zone"),
+    "partitioned": ("CREATE TABLE kid_absences (date date) PARTITION BY RANGE (date)", "is partitioned already"),
+    "nulls": (
+        "CREATE TABLE kid_absences (date date); INSERT INTO kid_absences VALUES (NULL), (NULL), ('2020-01-01')",
+        "2 rows of public.kid_absences have no date",
+    ),
+    "infinity": (
+        "CREATE TABLE kid_absences (date date); INSERT INTO kid_absences VALUES ('infinity'), ('0044-03-15 BC')",
+        "2 rows of public.kid_absences have a date that is infinite",
+    ),
+    "duplicates": (
+        "CREATE TABLE kid_absences (kid_id int, date date);"
+        "INSERT INTO kid_absences SELECT 1, '2020-01-01' FROM generate_series(1, 3)",
+        "(kid_id, date) has to be unique in public.kid_absences, and 1 pairs",
+    ),
+    "unique": ("CREATE TABLE kid_absences (date date, code int UNIQUE)", "kid_absences_code_key can't be kept"),
+    "unique index": (
+        "CREATE TABLE kid_absences (date date, code text); CREATE UNIQUE INDEX odd ON kid_absences (lower(code))",
+        "The unique index odd can't be kept",
+    ),
+    "exclusion": (
+        "CREATE TABLE kid_absences (date date, span daterange, EXCLUDE USING gist (span WITH &&))",
+        "The exclusion constraint",
+    ),
+    "referenced": (
+        "CREATE TABLE kid_absences (id int PRIMARY KEY, date date);"
+        "CREATE TABLE notes (absence int CONSTRAINT of_absence REFERENCES kid_absences)",
+        "The foreign key of_absence of public.notes references (id)",
+    ),
+    "self": (
+        "CREATE TABLE kid_absences (id int PRIMARY KEY, date date, parent int REFERENCES kid_absences)",
+        "references (id) of the table itself",
+    ),
+    "view": (
+        "CREATE TABLE kid_absences (date date); CREATE VIEW report AS SELECT * FROM kid_absences;"
+        "CREATE MATERIALIZED VIEW stock AS SELECT * FROM report",
+        "These would stay with the old table: view public.report.",
+    ),
+    "function": (
+        "CREATE TABLE kid_absences (date date);CREATE FUNCTION f(kid_absences) RETURNS int LANGUAGE sql RETURN 1",
+        "function public.f(public.kid_absences)",
+    ),
+    "row type": (
+        "CREATE TABLE kid_absences (date date); CREATE TABLE log (old kid_absences, more kid_absences[])",
+        "column more of table public.log, column old of table public.log",
+    ),
+    "policy elsewhere": (
+        "CREATE TABLE kid_absences (date date); CREATE TABLE log (d date);"
+        "CREATE POLICY p ON log USING (d IN (SELECT date FROM kid_absences))",
+        "policy p on table public.log",
+    ),
+    "not valid": (
+        "CREATE TABLE kid_absences (date date);"
+        "ALTER TABLE kid_absences ADD CONSTRAINT late CHECK (date > '2000-01-01') NOT VALID",
+        "The constraint late is not valid",
+    ),
+    "no inherit": (
+        "CREATE TABLE kid_absences (date date, CONSTRAINT alone CHECK (date > '2000-01-01') NO INHERIT)",
+        "The constraint alone is NO INHERIT",
+    ),
+    "transition table": (
+        "CREATE TABLE kid_absences (date date);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER rows AFTER INSERT ON kid_absences REFERENCING NEW TABLE AS fresh FOR EACH ROW"
+        " EXECUTE FUNCTION f()",
+        "The trigger rows has transition tables",
+    ),
+    "unlogged": ("CREATE UNLOGGED TABLE kid_absences (date date)", "It is unlogged"),
+    "inherited": (
+        "CREATE TABLE kid_absences (date date); CREATE TABLE child () INHERITS (kid_absences)",
+        "It takes part in table inheritance",
+    ),
+    "rules": (
+        "CREATE TABLE kid_absences (date date); CREATE RULE r AS ON DELETE TO kid_absences DO INSTEAD NOTHING",
+        "It has rewrite rules",
+    ),
+    "generated key": (
+        "CREATE TABLE kid_absences (y int, date date GENERATED ALWAYS AS (make_date(y, 1, 1)) STORED)",
+        "date is a generated column",
+    ),
+    "replica identity": (
+        "CREATE TABLE kid_absences (date date PRIMARY KEY);"
+        "ALTER TABLE kid_absences REPLICA IDENTITY USING INDEX kid_absences_pkey",
+        "Its replica identity is an index",
+    ),
+    "name taken": (
+        f"CREATE TABLE kid_absences (date date); CREATE VIEW kid_absences_{THIS_YEAR} AS SELECT 1",
+        f"public already holds kid_absences_{THIS_YEAR}",
+    ),
+    "aside taken": (
+        "CREATE TABLE kid_absences (date date); CREATE TYPE kid_absences_before AS ENUM ()",
+        "public already holds kid_absences_before",
+    ),
+    "publication": (
+        "CREATE TABLE kid_absences (date date);CREATE PUBLICATION p FOR TABLE kid_absences WHERE (date > '2000-01-01')",
+        "The publication p names columns or rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(alembic: Alembic, run: Run, dump: Callable[[], str], case: str) -> None:
+    statements, reason = REFUSED[case]
+    run(statements)
+    before = dump()
+    with pytest.raises(CommandError, match=re.escape(reason)) as error:
+        alembic.upgrade()
+    assert "Nothing was changed." in str(error.value)
+    assert "\n" not in str(error.value)
+    assert dump() == before
+    assert run("SELECT count(*) FROM pg_class WHERE relname LIKE 'partition_desk%'") == [(0,)]
+
+
+def test_downgrade_refused(alembic: Alembic, run: Run, session: OpenSession, dump: Callable[[], str]) -> None:
+    plain(run)
+    alembic.upgrade()
+    run("CREATE VIEW old AS SELECT * FROM kid_absences_2019")
+    with pytest.raises(CommandError, match=re.escape("These would stay with the old table: view public.old.")):
+        alembic.downgrade()
+    run("DROP VIEW old")
+    run("CREATE TABLE notes (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences_2019 (kid_id, date))")
+    with pytest.raises(CommandError, match=r"constraint notes_kid_day_fkey on table public\.notes"):
+        alembic.downgrade()
+    run("DROP TABLE notes")
+    in_the_way = session()
+    in_the_way.hold("SELECT 1 FROM kid_absences")
+    late = session()
+    late.run("SET lock_timeout = 300")
+    late.background("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2019 CONCURRENTLY")
+    late.join()
+    in_the_way.release()
+    with pytest.raises(CommandError, match="The detach of kid_absences_2019 was begun and not finished"):
+        alembic.downgrade()
+    run("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2019 FINALIZE")
+    run("ALTER TABLE kid_absences RENAME TO was; CREATE TABLE kid_absences (id int, date date)")
+    with pytest.raises(CommandError, match="is not partitioned: there is nothing to take back"):
+        alembic.downgrade()
+
+
+def test_rights(alembic: Alembic, run: Run, monkeypatch: pytest.MonkeyPatch, make_role: MakeRole) -> None:
+    other, url = make_role(f"other {os.getpid()}")
+    plain(run)
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(CommandError, match=r"does not own public\.kid_absences; its owner is postgres"):
+        alembic.upgrade()
+    run(f"ALTER TABLE kid_absences OWNER TO {ident(other)}")
+    run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    with pytest.raises(CommandError, match="may not create tables in the schema public"):
+        alembic.upgrade()
+    run(f"GRANT CREATE ON SCHEMA public TO {ident(other)}")
+    run("ALTER TABLE kid_absences ENABLE ROW LEVEL SECURITY; ALTER TABLE kid_absences FORCE ROW LEVEL SECURITY")
+    alembic.upgrade()
+    assert run("SELECT count(*) FROM kid_absences") == [(242,)]
+    alembic.downgrade()
+    assert run("SELECT count(*) FROM kid_absences") == [(242,)]
+    assert run("SELECT relforcerowsecurity, relowner::regrole::text FROM pg_class WHERE relname = 'kid_absences'") == [
+        (True, f'"{other}"')
+    ]
+
+
+def test_default_privileges_add_nothing(
+    alembic: Alembic, run: Run, make_role: MakeRole, dump: Callable[[], str]
+) -> None:
+    plain(run)
+    role = ident(make_role()[0])
+    run(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {role}, PUBLIC")
+    run(f"ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO {role}")
+    before = dump()
+    alembic.upgrade()
+    assert run("SELECT has_table_privilege('public', 'kid_absences', 'SELECT')") == [(False,)]
+    alembic.downgrade()
+    assert dump() == before
+
+
+def test_waits_for_a_gap_and_gives_up_in_plain_words(
+    alembic: Alembic, run: Run, session: OpenSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain(run)
+    run("CREATE TABLE kids (id bigint PRIMARY KEY); INSERT INTO kids SELECT g FROM generate_series(0, 120) g")
+    run("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id) REFERENCES kids")
+    monkeypatch.setenv("PARTITION_DESK_PATIENCE_S", "0.5")
+    for held in ("kid_absences", "kids"):
+        someone = session()
+        someone.hold(f"SELECT count(*) FROM {held}")
+        with pytest.raises(CommandError, match=rf"could not be locked within 0 s.*session {someone.pid}"):
+            alembic.upgrade()
+        assert run("SELECT relkind FROM pg_class WHERE relname = 'kid_absences'") == [("r",)]
+        someone.release()
+    monkeypatch.setenv("PARTITION_DESK_PATIENCE_S", "30")
+    someone.hold("SELECT count(*) FROM kids")
+    timer = threading.Timer(1.5, someone.release)
+    timer.start()
+    alembic.upgrade()
+    timer.join()
+    assert len(partitions(run)) == 4
+
+
+def test_a_copy_that_differs_is_rolled_back(alembic: Alembic, run: Run, dump: Callable[[], str]) -> None:
+    run(
+        "CREATE FUNCTION fickle(int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT clock_timestamp()::text $$;"
+        "CREATE TABLE kid_absences (date date, kid_id int, t text GENERATED ALWAYS AS (fickle(kid_id)) STORED);"
+        "INSERT INTO kid_absences (date, kid_id) VALUES ('2020-01-01', 1)"
+    )
+    run("CREATE OR REPLACE FUNCTION fickle(int) RETURNS text IMMUTABLE LANGUAGE sql AS"
+        " $$ SELECT clock_timestamp()::text || 'x' $$")  # fmt: skip
+    before = dump()
+    with pytest.raises(CommandError, match="the copy differs from the table: 1 rows before, 1 rows after"):
+        alembic.upgrade()
+    assert dump() == before
+
+
+def test_command_line(run: Run, database_url: str) -> None:
+    """The two commands of the procedure, as they are typed at the root."""
+    plain(run)
+    environment = {**os.environ, "DATABASE_URL": database_url.replace("postgresql+psycopg2", "postgres")}
+
+    def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "alembic", *arguments],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = typed("upgrade", "head")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is partitioned by RANGE (date): 242 rows in 4 partitions" in done.stdout
+    done = typed("downgrade", "-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is a plain table again: 242 rows from 4 partitions" in done.stdout
+    done = typed("upgrade", "head", "--sql")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    environment["DATABASE_URL"] = "mysql://elsewhere/x"
+    done = typed("upgrade", "head")
+    assert done.returncode != 0
+    assert "DATABASE_URL begins with mysql" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("include_schemas", [False, True])
+def test_autogenerate_proposes_no_partition_to_drop(
+    alembic: Alembic, run: Run, database_url: str, include_schemas: bool
+) -> None:
+    run("CREATE TABLE kid_absences (id int NOT NULL, kid_id int NOT NULL, date date NOT NULL, PRIMARY KEY (id, date))")
+    run("INSERT INTO kid_absences VALUES (1, 1, '2019-01-01'), (2, 2, '2020-01-01')")
+    run("ALTER TABLE kid_absences ADD UNIQUE (kid_id, date); CREATE INDEX ON kid_absences (date)")
+    alembic.upgrade()
+    run("CREATE SCHEMA archive; CREATE SCHEMA partition_desk; CREATE TABLE partition_desk.operation (id int)")
+    run("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2019; ALTER TABLE kid_absences_2019 SET SCHEMA archive")
+    run("CREATE TABLE forgotten (id int); CREATE TABLE archive.other (id int)")
+    metadata = MetaData()
+    model = Table(
+        "kid_absences",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("kid_id", Integer, nullable=False),
+        Column("date", Date, primary_key=True, index=False),
+        UniqueConstraint("kid_id", "date", name="kid_absences_kid_id_date_key"),
+    )
+    Index("kid_absences_date_idx", model.c.date)
+    engine = create_engine(parse_url(database_url), poolclass=NullPool)
+
+    def proposals(**options: Any) -> set[str]:
+        with engine.connect() as connection:
+            filters = {name: make(connection) for name, make in options.items()}
+            assert not connection.in_transaction()
+            opts = {"include_schemas": include_schemas, **filters}
+            found = compare_metadata(MigrationContext.configure(connection, opts=opts), metadata)
+        return {f"{change[0]} {getattr(change[1], 'fullname', change[1])}" for change in found}
+
+    unfiltered = proposals()
+    assert f"remove_table kid_absences_{THIS_YEAR}" in unfiltered
+    expected = {"remove_table forgotten"} | ({"remove_table archive.other"} if include_schemas else set())
+    assert proposals(include_name=skip_partitions) == expected
+    also = proposals(include_name=lambda c: skip_partitions(c, also=lambda name, kind, parents: name != "forgotten"))
+    assert also == expected - {"remove_table forgotten"}

@@ -82,15 +82,26 @@ _ACTIVITY = """
     greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed, greatest(s.last_analyze, s.last_autoanalyze) AS analyzed
 """
 
+# Printing an expression opens the relation that its columns are named by: for a busy one that is its parent, where
+# the same number names the same column (source: ruleutils.c).
 _CHECKS = """
-    (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated)
+    (SELECT json_agg(json_build_array(k.conname, CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_constraintdef(k.oid)
+            WHEN NOT EXISTS (SELECT 1 FROM unnest(k.conkey) u(num)
+                JOIN pg_catalog.pg_attribute own ON own.attrelid = c.oid AND own.attnum = u.num
+                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = {parent} AND a.attnum = u.num
+                WHERE a.attname IS DISTINCT FROM own.attname)
+            THEN 'CHECK (' || pg_catalog.pg_get_expr(k.conbin, {parent}) || ')'
+                || CASE WHEN k.connoinherit THEN ' NO INHERIT' ELSE '' END
+                || CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
+            ELSE '' END, k.convalidated)
         ORDER BY k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
 """
 
 _COLUMNS = """
     (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
             a.attidentity <> '',
-            CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || ' ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+            CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || ' ' || pg_catalog.pg_get_expr(d.adbin,
+                CASE WHEN b.oid IS NULL THEN d.adrelid ELSE {parent} END)
                 ELSE '' END,
             CASE WHEN a.attcollation <> t.typcollation THEN co.collname ELSE '' END) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a
@@ -313,8 +324,8 @@ def _read_table(
         connection,
         _PARENT.format(
             busy=_BUSY,
-            columns=_COLUMNS,
-            checks=_CHECKS,
+            columns=_COLUMNS.format(parent="c.oid"),
+            checks=_CHECKS.format(parent="c.oid"),
             indexes=_indexes(definition=True),
             archive=literal(archive_schema),
             name=literal(name),
@@ -425,7 +436,7 @@ def _children(connection: Connection, parent: Row, server: Server, exact: bool) 
         pending="i.inhdetachpending" if server.version_num >= 140000 else "false",
         size=_size(exact),
         activity=_ACTIVITY,
-        checks=_CHECKS,
+        checks=_CHECKS.format(parent=parent.oid),
         parent=parent.oid,
     )
     return tuple(sorted((_partition(row, exact) for row in _rows(connection, sql)), key=_place))
@@ -480,8 +491,8 @@ def _archived(
         busy=_BUSY,
         size=_size(exact),
         activity=_ACTIVITY,
-        columns=_COLUMNS,
-        checks=_CHECKS,
+        columns=_COLUMNS.format(parent=parent.oid),
+        checks=_CHECKS.format(parent=parent.oid),
         indexes=_indexes(definition=False),
         parent=parent.oid,
         archive=literal(schema),

@@ -61,7 +61,7 @@ MOST_AHEAD = 1000
 """The most periods that are created ahead at once."""
 PLANNED_AGAIN = 5
 """How often an act is planned anew because the table changed before it was begun."""
-JOIN_S = 0.2
+LOOK_S = 0.2
 """How long Ctrl-C may go unnoticed."""
 
 Json = dict[str, object]
@@ -78,7 +78,8 @@ class Desk:
     embedded: bool
     reading: Engine
     working: Engine
-    cancellation: Cancellation
+    interrupted: threading.Event
+    """Ctrl-C was pressed."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -101,10 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    cancellation = Cancellation()
+    interrupted = threading.Event()
     try:
         args = _parser().parse_args(argv)
-        with _opened(args, cancellation) as desk:
+        with _opened(args, interrupted) as desk:
             status: int = args.run(desk, args)
             sys.stdout.flush()
     except UsageError as error:
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except DeskError as error:
         _say(str(error))
-        return 130 if cancellation.requested else 1
+        return 130 if interrupted.is_set() else 1
     except DBAPIError as error:
         _say(str(database.translate(error)))
         return 1
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _opened(args: argparse.Namespace, cancellation: Cancellation) -> Iterator[Desk]:
+def _opened(args: argparse.Namespace, interrupted: threading.Event) -> Iterator[Desk]:
     settings = read_settings()
     with ExitStack() as stack:
         if settings.database_url is None:
@@ -137,7 +138,7 @@ def _opened(args: argparse.Namespace, cancellation: Cancellation) -> Iterator[De
         stack.callback(reading.dispose)
         stack.callback(working.dispose)
         embedded = settings.database_url is None
-        yield Desk(settings, args.table or settings.table, url, embedded, reading, working, cancellation)
+        yield Desk(settings, args.table or settings.table, url, embedded, reading, working, interrupted)
 
 
 # What is typed ---------------------------------------------------------------------------------------------------
@@ -408,6 +409,8 @@ def _run(desk: Desk, plan: Plan, reason: str) -> OperationRecord | None:
     actor = Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE)
     ended: list[OperationRecord | None] = []
     failed: list[DeskError] = []
+    over = threading.Event()
+    cancellation = Cancellation()
 
     def work() -> None:
         try:
@@ -419,23 +422,26 @@ def _run(desk: Desk, plan: Plan, reason: str) -> OperationRecord | None:
                     reason,
                     budget=Budget(desk.settings.lock_budget_ms, desk.settings.patience_s),
                     archive_schema=desk.settings.archive_schema,
-                    cancellation=desk.cancellation,
+                    cancellation=cancellation,
                     progress=jobs.printer(_say),
                 )
             )
         except DeskError as error:
             failed.append(error)
+        finally:
+            over.set()
 
-    worker = threading.Thread(target=work, daemon=True, name="partitions-operation")
-    worker.start()
-    while worker.is_alive():
+    threading.Thread(target=work, daemon=True, name="partitions-operation").start()
+    # Thread.join() takes a thread for ended once it was interrupted (bpo-45274)
+    while not over.is_set():
         try:
-            worker.join(JOIN_S)
+            over.wait(LOOK_S)
         except KeyboardInterrupt:
-            if desk.cancellation.requested:
+            if desk.interrupted.is_set():
                 _say("Left at once. The server may still be at its last statement: partitions history tells.")
                 raise
-            desk.cancellation.request()
+            desk.interrupted.set()
+            cancellation.request()
             _say("Stopping. Ctrl-C again leaves at once.")
     if failed:
         raise failed[0]

@@ -11,9 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core.errors import TableNotFound
-from core.names import ident, literal
-from core.operations.migrate import (
+from core.anatomy import (
     Child,
     Constraint,
     Contents,
@@ -27,11 +25,11 @@ from core.operations.migrate import (
     Publication,
     Rights,
     Statistics,
-    Target,
     Trigger,
-    remembered_key,
-    wanted_unique,
 )
+from core.errors import TableNotFound
+from core.names import ident, literal
+from core.operations.migrate import Target, remembered_key, wanted_unique
 
 Row = Any
 """A row of a result, its columns as attributes."""

@@ -23,7 +23,6 @@ from core.model import (
     Index,
     Partition,
     PartitionedTable,
-    Size,
     Tag,
     covered_until,
     due,
@@ -35,6 +34,7 @@ from core.operations.archive import attach_obstacles, plan_archive
 from core.operations.ensure import plan_ensure
 from core.period import Period, Range, period_of
 from core.plan import Plan, comment_sql
+from core.text import human_bytes, human_date, plural
 
 
 class Severity(StrEnum):
@@ -148,19 +148,14 @@ def _unserved(table: PartitionedTable) -> Finding:
 # Words -----------------------------------------------------------------------------------------------------------
 
 
-def spoken(day: date) -> str:
-    """A date for people: 1 January 2027."""
-    return f"{day.day} {day:%B} {day.year}"
-
-
 def spoken_end(end: End | None, zone: str = "UTC") -> str:
     """One end of bounds for people, with its time where that is not midnight in `zone`."""
     if end is None:
         return "open end"
     if not isinstance(end, datetime):
-        return spoken(end)
+        return human_date(end)
     local = end.astimezone(ZoneInfo(zone)) if end.tzinfo else end
-    return spoken(local.date()) + ("" if local.time() == time() else f" {local:%H:%M}")
+    return human_date(local.date()) + ("" if local.time() == time() else f" {local:%H:%M}")
 
 
 def spoken_period(wanted: Range) -> str:
@@ -174,22 +169,8 @@ def spoken_period(wanted: Range) -> str:
     if period is Period.MONTH:
         return f"{lower:%B} {lower.year}"
     if period is Period.DAY:
-        return spoken(lower)
-    return f"{spoken(lower)} to {spoken(upper - timedelta(days=1))}"
-
-
-def _bytes(sizes: Iterable[Size | None]) -> str:
-    """The sum in binary units; a busy table's size is not known and not counted."""
-    amount = float(sum(size.total for size in sizes if size))
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:,.0f} bytes" if unit == "bytes" else f"{amount:,.1f} {unit}"
-        amount /= 1024
-    return f"{amount:,.1f} TiB"
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
+        return human_date(lower)
+    return f"{human_date(lower)} to {human_date(upper - timedelta(days=1))}"
 
 
 def _listed(names: Iterable[str], most: int = 5) -> str:
@@ -235,7 +216,7 @@ def partitioned(case: Case) -> Iterator[Finding]:
         yield Finding(
             "partitioned",
             Severity.OK,
-            f"{table.label} is partitioned by {case.key.column}, with {_count(len(table.partitions), 'partition')}",
+            f"{table.label} is partitioned by {case.key.column}, with {plural(len(table.partitions), 'partition')}",
         )
 
 
@@ -262,7 +243,7 @@ def current_period(case: Case) -> Iterator[Finding]:
     moment = key_value(case.key, case.today, case.zone)
     holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)
     if holder is not None:
-        title = f"Today, {spoken(case.today)}, has its partition: {holder.name}"
+        title = f"Today, {human_date(case.today)}, has its partition: {holder.name}"
         yield Finding("current_period", Severity.OK, title)
         return
     name = spoken_period(case.current)
@@ -275,7 +256,7 @@ def current_period(case: Case) -> Iterator[Finding]:
     found = Finding(
         "current_period",
         Severity.WARNING if fallen else Severity.CRITICAL,
-        f"Today, {spoken(case.today)}, has no partition",
+        f"Today, {human_date(case.today)}, has no partition",
         reason + _default_caveat(case),
     )
     yield _planned(found, f"Create {name}", lambda: _ensure(case, case.current))
@@ -286,17 +267,17 @@ def next_period(case: Case) -> Iterator[Finding]:
     days = runway_days(case.table, case.today, case.zone)
     name = spoken_period(case.following)
     if _following_is_held(case):
-        left = "The last partition has no upper end" if days == UNLIMITED else f"{_count(days, 'day')} of runway"
+        left = "The last partition has no upper end" if days == UNLIMITED else f"{plural(days, 'day')} of runway"
         yield Finding("next_period", Severity.OK, f"The next period, {name}, has its partition", f"{left}.")
         return
-    begins = spoken(case.following[0])
+    begins = human_date(case.following[0])
     reason = f"From {begins} on inserts would fail"
     if case.table.default is not None:
         reason = f"From {begins} on rows would go to the DEFAULT partition"
     found = Finding(
         "next_period",
         Severity.WARNING,
-        f"The next period, {name}, lacks its partition: {_count(days, 'day')} of runway left",
+        f"The next period, {name}, lacks its partition: {plural(days, 'day')} of runway left",
         f"{reason}.{_default_caveat(case)}",
     )
     yield _planned(found, f"Create {name}", lambda: _ensure(case, case.following))
@@ -461,7 +442,7 @@ def default_partition(case: Case) -> Iterator[Finding]:
     yield Finding(
         "default_partition",
         Severity.WARNING,
-        f"The DEFAULT partition {default.name} holds {least}{_count(case.default_rows, 'row')}",
+        f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
         f"No partition can be created or reattached for a period whose rows are there. {costs}",
         hint=_move_out_of_default(case, default),
         subject=default.name,
@@ -701,16 +682,17 @@ def due_for_archive(case: Case) -> Iterator[Finding]:
     """NOTE with how many partitions are due and how large; the fix archives the oldest."""
     found = due(case.table, case.cutoff, case.zone)
     if not found:
-        title = f"No partition is due for archive: none ended by {spoken(case.cutoff)}"
+        title = f"No partition is due for archive: none ended by {human_date(case.cutoff)}"
         yield Finding("due_for_archive", Severity.OK, title)
         return
     oldest = found[0]
     are = "is" if len(found) == 1 else "are"
+    size = human_bytes(sum(p.size.total for p in found if p.size))
     note = Finding(
         "due_for_archive",
         Severity.NOTE,
-        f"{_count(len(found), 'partition')} {are} due for archive, {_bytes(p.size for p in found)}",
-        f"{_listed(p.name for p in found)} ended by {spoken(case.cutoff)}. Nothing archives by itself.",
+        f"{plural(len(found), 'partition')} {are} due for archive, {size}",
+        f"{_listed(p.name for p in found)} ended by {human_date(case.cutoff)}. Nothing archives by itself.",
         subject=oldest.name,
     )
     yield _planned(note, f"Archive {oldest.name}", lambda: _archive(case, oldest.name))
@@ -746,7 +728,7 @@ def invalid_indexes(case: Case) -> Iterator[Finding]:
             hint=_complete_index(table, index),
         )
     if not broken and not unfinished:
-        indexes = _count(len(table.indexes), "index", "indexes")
+        indexes = plural(len(table.indexes), "index", "indexes")
         yield Finding("invalid_indexes", Severity.OK, f"The table's {indexes} and those of its partitions are valid")
 
 
@@ -830,7 +812,7 @@ def never_analyzed(case: Case) -> Iterator[Finding]:
     yield Finding(
         "never_analyzed",
         Severity.NOTE,
-        f"{_count(len(found), 'partition')} never analyzed: {_listed(p.name for p in found)}",
+        f"{plural(len(found), 'partition')} never analyzed: {_listed(p.name for p in found)}",
         "Their row counts are unknown here, and queries on them may be planned badly.",
         hint=_script(*(f"ANALYZE {p.sql}" for p in found)),
         subject=found[0].name,
@@ -907,7 +889,7 @@ def owners(case: Case) -> Iterator[Finding]:
     yield Finding(
         "owners",
         Severity.WARNING,
-        f"{_count(len(others), 'partition')} not owned by {table.owner}: {_listed(p.name for p in others)}",
+        f"{plural(len(others), 'partition')} not owned by {table.owner}: {_listed(p.name for p in others)}",
         "PostgreSQL lets a table be moved to the archive by its own owner only.",
         hint=_script(*(f"ALTER TABLE {p.sql} OWNER TO {ident(table.owner)}" for p in others)),
         subject=others[0].name,

@@ -15,11 +15,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.catalog import read_table_on
 from core.database import CANCELLED, DEADLOCK, LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, is_lost, session, sqlstate, translate
-from core.errors import NOTHING_CHANGED, Cancelled, CatalogBusy, DeskError, LockNotObtained, PlanOutdated
+from core.errors import (
+    NOTHING_CHANGED,
+    Cancelled,
+    CatalogBusy,
+    ConnectionFailed,
+    DeskError,
+    LockNotObtained,
+    PlanOutdated,
+)
 from core.journal import TABLE_LOCKS, Record
 from core.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
 from core.model import PartitionedTable
@@ -137,6 +145,9 @@ def apply(
                     run.done = number
         except DBAPIError as error:
             raise _with_outcome(run, translate(error)) from error
+        except PendingRollbackError as error:  # the watching session was lost while the working one went on
+            lost = ConnectionFailed("The connection to the server was lost.", next="Try again once the server is back.")
+            raise _with_outcome(run, lost) from error
         except DeskError as error:
             raise _with_outcome(run, error) from error
 
@@ -157,8 +168,9 @@ def _table_to_ourselves(run: _Run) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(DBAPIError):
-            run.work.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({key})")
+        if not run.work.invalidated:  # a lost session holds no lock any more
+            with suppress(DBAPIError):
+                run.work.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({key})")
 
 
 def _require_unchanged(run: _Run, archive_schema: str) -> None:
@@ -380,21 +392,25 @@ def _watch(run: _Run, step: Step, over: threading.Event) -> None:
 
 def _with_outcome(run: _Run, error: DeskError) -> DeskError:
     """The same error, saying what became of the steps that were committed; takes back those that can be."""
-    if run.done == 0 or error.safe != NOTHING_CHANGED:
-        return error
-    kept = [s.title for s in reversed(run.plan.steps[: run.done]) if not (s.undo and _undone(run, s))]
-    if kept:
+    done = "; ".join(step.title for step in run.plan.steps[: run.done]) or "nothing that is known"
+    if isinstance(error, ConnectionFailed):
+        error.safe = f"No row is lost: each step happened whole or not at all. Done before: {done}."
+        error.next = "Ask for the same again once the server is back; it goes on from wherever this stopped."
+    elif run.done and error.safe == NOTHING_CHANGED:
+        kept = [s.title for s in reversed(run.plan.steps[: run.done]) if not (s.undo and _undone(run, s))]
         error.safe = (
             f"No row was changed. Done and kept: {'; '.join(reversed(kept))}."
             " Asking for the same again goes on from there."
+            if kept
+            else "What was begun was taken back; nothing is changed."
         )
-    else:
-        error.safe = "What was begun was taken back; nothing is changed."
     error.args = (" ".join(part for part in (error.what, error.safe, error.next) if part),)
     return error
 
 
 def _undone(run: _Run, step: Step) -> bool:
+    if run.work.invalidated:
+        return False
     for _ in range(20):
         try:
             run.work.exec_driver_sql("BEGIN")

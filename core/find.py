@@ -25,10 +25,11 @@ from core.database import (
     translate,
 )
 from core.ddl import table_option, within
-from core.doctor import spoken, spoken_end
+from core.doctor import spoken_end
 from core.errors import NotServed, UsageError
 from core.model import Archived, Column, Partition, PartitionedTable, Source
 from core.names import ident, literal
+from core.text import human_date
 
 FIND_TIMEOUT_MS = 20_000
 """How long counting in one table may take."""
@@ -101,7 +102,7 @@ def find_rows(
     wanted = table.bounds_between(day, day + timedelta(days=1), zone)
     search = _Search(engine, table, table.key, wanted, kid_id, columns.get(id_column) if kid_id is not None else None)
     places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search))
-    what = spoken(day) if kid_id is None else f"{spoken(day)} of {id_column} {kid_id}"
+    what = human_date(day) if kid_id is None else f"{human_date(day)} of {id_column} {kid_id}"
     return Found(day, kid_id, places, _verdict(table, places, what))
 
 
@@ -167,11 +168,12 @@ def _why_nowhere(search: _Search, day: date, zone: str) -> str:
     if not live:
         return f"{search.table.label} has no partition at all: {no_writes}"
     first, last = live[0].lower, live[-1].upper
+    said = human_date(day)
     if first is not None and moment < first:
-        return f"{spoken(day)} lies before the first partition, which begins on {spoken_end(first, zone)}: {no_writes}"
+        return f"{said} lies before the first partition, which begins on {spoken_end(first, zone)}: {no_writes}"
     if last is not None and moment >= last:
-        return f"{spoken(day)} lies after the last partition, which ends before {spoken_end(last, zone)}: {no_writes}"
-    return f"No partition holds {spoken(day)}: {no_writes}"
+        return f"{said} lies after the last partition, which ends before {spoken_end(last, zone)}: {no_writes}"
+    return f"No partition holds {said}: {no_writes}"
 
 
 def _archived(search: _Search) -> Iterator[Place]:
@@ -199,7 +201,7 @@ def _since(archived: Archived) -> str:
     if archived.tag is None:
         return "by hand"
     try:
-        return f"on {spoken(datetime.fromisoformat(archived.tag.archived_at).date())}"
+        return f"on {human_date(datetime.fromisoformat(archived.tag.archived_at).date())}"
     except ValueError:
         return "by the console"
 

@@ -239,7 +239,9 @@ def _concerns(fact: str, subjects: set[str], plan: Plan) -> bool:
     kind = fact.split(" ", 1)[0]
     if kind in ("table", "server", "schema"):
         return True
-    return plan.operation is Operation.ENSURE or " ".join(fact.split(" ", 2)[:2]) in subjects
+    if plan.operation is Operation.ENSURE or (plan.operation is Operation.REATTACH and kind == "partition"):
+        return True
+    return " ".join(fact.split(" ", 2)[:2]) in subjects
 
 
 def comment_sql(relation: str, comment: str | None) -> str:

@@ -12,10 +12,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import date
+from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from sqlalchemy import create_engine
@@ -45,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dashboard", description="Starts the dashboard; Ctrl-C stops it.")
     parser.add_argument("--port", type=int, help="the port to listen on (default: 8501, or STREAMLIT_SERVER_PORT)")
     port: int | None = parser.parse_args(arguments).port
-    _stop_like_ctrl_c(signal.SIGTERM)
-    _stop_like_ctrl_c(signal.SIGHUP)
+    _on_stop(signal.default_int_handler)
     try:
         _run(read_settings(), port)
     except DeskError as error:
@@ -57,9 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _stop_like_ctrl_c(number: signal.Signals) -> None:
-    if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is kept
-        signal.signal(number, signal.default_int_handler)
+def _on_stop(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Has Ctrl-C, SIGTERM and a closed terminal handled alike; nohup's wish is kept."""
+    signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, handler)
 
 
 def _run(settings: Settings, port: int | None) -> None:
@@ -67,7 +72,8 @@ def _run(settings: Settings, port: int | None) -> None:
     os.chdir(ROOT)
     with ExitStack() as stack:
         # Taken before anything is started; who comes early is served once all is up.
-        listener = stack.enter_context(_listen(port))
+        _configure(port)
+        listener = stack.enter_context(_listen())
         if settings.database_url is None:
             url = stack.enter_context(running_server(settings.home))
             stack.callback(_let_it_stop)
@@ -79,8 +85,7 @@ def _run(settings: Settings, port: int | None) -> None:
 
 def _let_it_stop() -> None:
     """From here on another Ctrl-C does nothing: it would leave the embedded server running."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _on_stop(signal.SIG_IGN)
 
 
 def _fill(url: str, settings: Settings) -> None:
@@ -101,14 +106,31 @@ def _fill(url: str, settings: Settings) -> None:
 # --- listening ------------------------------------------------------------------------------------------------------
 
 
-def _listen(port: int | None) -> socket.socket:
-    """The socket of Streamlit's server.address and server.port. Raises SettingError where it can't be had."""
-    if port is not None:
-        os.environ["STREAMLIT_SERVER_PORT"] = str(port)
+def _configure(port: int | None) -> None:
+    """Sets Streamlit's options as `streamlit run` does: its file, then STREAMLIT_..., then --port."""
+    import click
     from streamlit import config
+    from streamlit.web import bootstrap
+    from streamlit.web.cli import configurator_options
 
+    @click.command
+    @configurator_options
+    def read(**options: object) -> dict[str, object]:
+        return options
+
+    try:
+        options = read.main([], standalone_mode=False)
+    except click.ClickException as error:
+        raise SettingError(error.format_message(), safe="") from error
+    bootstrap.load_config_options({**options, **({} if port is None else {"server_port": port})})
     if not config.get_option("server.address"):
         config.set_option("server.address", LOOPBACK)  # Streamlit's own default is every address
+
+
+def _listen() -> socket.socket:
+    """The socket of server.address and server.port. Raises SettingError where it can't be had."""
+    from streamlit import config
+
     address = str(config.get_option("server.address"))
     number = int(config.get_option("server.port"))
     try:
@@ -143,18 +165,26 @@ def _refuse(address: str, port: int, error: OSError | OverflowError) -> NoReturn
 
 
 def _serve(listener: socket.socket) -> None:
-    """Serves dashboard/app.py on the socket until a signal comes, which is then raised as KeyboardInterrupt."""
+    """Serves dashboard/app.py on the socket until a signal comes; whatever is open then has GRACE_S to end."""
     import streamlit as st
     import uvicorn
     from starlette.routing import Route
 
     class Server(uvicorn.Server):
-        """Tells its address once it answers."""
+        """Tells its address once it answers, and ends quietly; uvicorn's own raises each signal once more."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
                 print(f"Partition Desk is at {_address(listener)} (Ctrl-C stops it)", flush=True)
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            def stop(_number: int, _frame: FrameType | None) -> None:
+                self.should_exit = True
+
+            _on_stop(stop)
+            yield
 
     app = st.App(ROOT / "dashboard" / "app.py", routes=[Route("/readyz", _readyz)])
     options = uvicorn.Config(
@@ -167,7 +197,14 @@ def _serve(listener: socket.socket) -> None:
         log_level="warning",
         use_colors=False,
     )
+    threading.Thread(target=_import_ahead, daemon=True).start()
     Server(options).run(sockets=[listener])
+
+
+def _import_ahead() -> None:
+    """Loads, while the browser loads Streamlit's own files, what the first page would wait for."""
+    for name in ("pandas", "altair"):
+        import_module(name)
 
 
 def _address(listener: socket.socket) -> str:

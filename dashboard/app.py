@@ -1,61 +1,55 @@
-"""The dashboard's entry: the pages, the sidebar that says where one is, and the dialog over all of them."""
+"""The dashboard's entry: the pages, the sidebar that says where one is, and the dialogs over all of them."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import DeskError
-from dashboard import confirm, notices, sidebar
+from dashboard import confirm, following, notices, sidebar
 
 st.set_page_config(page_title="Partition Desk", page_icon=":material/view_week:", layout="wide")
 
-page = st.navigation(
-    {
-        "": [
-            st.Page(
-                "app_pages/overview.py",
-                title="Overview",
-                icon=":material/space_dashboard:",
-                default=True,
-                help="Is everything in place, and what needs doing now?",
-            )
-        ],
-        "Operate": [
-            st.Page(
-                "app_pages/partitions.py",
-                title="Partitions",
-                icon=":material/view_list:",
-                help="Every partition with its bounds, rows and sizes; create, archive and reattach.",
-            ),
-            st.Page(
-                "app_pages/archive.py",
-                title="Archive",
-                icon=":material/archive:",
-                help="Each period on its road: attached, due, archived, and back.",
-            ),
-            st.Page(
-                "app_pages/doctor.py",
-                title="Doctor",
-                icon=":material/stethoscope:",
-                help="Every check with its reason and remedy, and where the rows of a date are.",
-            ),
-        ],
-        "Understand": [
-            st.Page(
-                "app_pages/activity.py",
-                title="Activity",
-                icon=":material/history:",
-                help="What was done, by whom, why, with which SQL, and how it ended.",
-            )
-        ],
-    }
+OVERVIEW = st.Page(
+    "app_pages/overview.py",
+    title="Overview",
+    icon=":material/space_dashboard:",
+    default=True,
+    help="Is everything in place, and what needs doing now?",
+)
+PARTITIONS = st.Page(
+    "app_pages/partitions.py",
+    title="Partitions",
+    icon=":material/view_list:",
+    help="Every partition with its bounds, rows and sizes; create, archive and reattach.",
+)
+ARCHIVE = st.Page(
+    "app_pages/archive.py",
+    title="Archive",
+    icon=":material/archive:",
+    help="Each period on its road: attached, due, archived, and back.",
+)
+DOCTOR = st.Page(
+    "app_pages/doctor.py",
+    title="Doctor",
+    icon=":material/stethoscope:",
+    help="Every check with its reason and remedy, and where the rows of a date are.",
+)
+ACTIVITY = st.Page(
+    "app_pages/activity.py",
+    title="Activity",
+    icon=":material/history:",
+    help="What was done, by whom, why, with which SQL, and how it ended.",
 )
 
-try:
-    sidebar.draw()
-    notices.refusal()
-    notices.under_way()
-    page.run()
-    confirm.open_if_asked()
-except DeskError as error:
-    notices.show(error)
+page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [ACTIVITY]})
+
+trouble = sidebar.draw()
+if trouble is not None:
+    st.title("The database can't be read just now", anchor=False)
+    notices.show(trouble)
+else:
+    with notices.told():
+        following.draw()
+        page.run()
+    with notices.told():
+        notices.refusal_if_any()
+        confirm.open_if_asked()

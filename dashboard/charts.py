@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import groupby
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from core.text import human_bytes, human_rows
+from core.period import Period
+from core.text import human_bytes, human_date, human_rows
 from dashboard.format import Item, Shown
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 COLOURS: dict[Shown, str] = {
     Shown.ATTACHED: "#2f6fed",
@@ -18,203 +23,446 @@ COLOURS: dict[Shown, str] = {
     Shown.AHEAD: "#9dc0ff",
     Shown.ARCHIVED: "#8a94a6",
     Shown.PENDING: "#9333ea",
-    Shown.BUSY: "#5b7fbf",
+    Shown.BUSY: "#2f6fed",
     Shown.MISSING: "#d64545",
 }
+OUTLINED = {Shown.BUSY: [1, 0], Shown.MISSING: [4, 3]}
+"""States that are drawn as an outline, with the dash of its line."""
 DARK_LABEL = (Shown.DUE, Shown.AHEAD, Shown.ARCHIVED)
-"""States whose colour takes dark text."""
+"""Filled states whose colour takes dark text."""
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
-MIB = 1024 * 1024
-Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("bytes", 1))
+DARK = "#0d1524"
+
+LISTED = 40
+"""Up to so many partitions each gets its own line or bar with its name; more are drawn along time."""
+DRAWN = 400
+"""More are drawn together, by month or by year."""
+STRIP_PX = 620
+"""Width of the strip on a narrow page, to judge which labels fit."""
 
 
-def _ink() -> str:
-    """The colour of axis labels, readable on the page's ground."""
-    return "#b6c0d1" if st.context.theme.type == "dark" else "#4a5568"
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """The colours that follow the theme."""
+
+    axis: str
+    text: str
+    grid: str
+    today: str
+    missing: str
 
 
-def _today_colour() -> str:
-    return "#ff9a9a" if st.context.theme.type == "dark" else "#a32222"
+LIGHT_INK = Ink(axis="#4a5568", text=DARK, grid="#dde3ec", today="#c22f2f", missing="#a32222")
+DARK_INK = Ink(axis="#b6c0d1", text="#e8ecf4", grid="#2b3649", today="#ff9a9a", missing="#ff9a9a")
+
+
+def _ink() -> Ink:
+    return DARK_INK if st.context.theme.type == "dark" else LIGHT_INK
+
+
+def _styled(chart: Chart, height: int | alt.Step) -> Chart:
+    """A chart with the page's font and colours, and no more space around it than it needs."""
+    ink = _ink()
+    styled: Chart = (
+        chart.properties(
+            height=height,
+            width="container",
+            background="transparent",
+            padding={"left": 2, "right": 8, "top": 2, "bottom": 2},
+        )
+        .configure(font='"Source Sans", sans-serif')
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=ink.axis,
+            titleColor=ink.axis,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor=ink.grid,
+            tickColor=ink.grid,
+            domain=False,
+        )
+        .configure_legend(
+            orient="top",
+            title=None,
+            labelColor=ink.axis,
+            labelFontSize=13,
+            symbolType="square",
+            symbolSize=110,
+            symbolStrokeWidth=1.5,
+            offset=8,
+            columnPadding=14,
+        )
+    )
+    return styled
 
 
 def _utc(day: date) -> pd.Timestamp:
     return pd.Timestamp(day.isoformat(), tz="UTC")
 
 
-def strip_frame(items: Sequence[Item]) -> pd.DataFrame:
+# --- which dates have a place -------------------------------------------------------------------------------------
+
+
+def closed(items: Sequence[Item], today: date) -> list[Item]:
+    """The items that stand in time, open ends cut a little outside of what is known."""
+    ranged = [item for item in items if item.ranged]
+    ends = [end for item in ranged for end in (item.lower, item.upper) if end is not None] + [today]
+    room = max(timedelta(days=30), (max(ends) - min(ends)) / 8)
+    first, last = _moved(min(ends), -room), _moved(max(ends), room)
+    return [replace(item, lower=item.lower or first, upper=item.upper or last) for item in ranged]
+
+
+def _moved(day: date, by: timedelta) -> date:
+    try:
+        return day + by
+    except OverflowError:
+        return day
+
+
+def merged(items: Sequence[Item], most: int) -> list[Item]:
+    """The same stretches of time; where there are more than `most`, neighbours of one state are drawn as one."""
+    if len(items) <= most:
+        return list(items)
+    runs: list[list[Item]] = []
+    for item in items:
+        if runs and runs[-1][-1].state is item.state and runs[-1][-1].upper == item.lower:
+            runs[-1].append(item)
+        else:
+            runs.append([item])
+    return [_sum(run, f"{run[0].label} to {run[-1].label}") for run in runs]
+
+
+def _sum(run: Sequence[Item], label: str) -> Item:
+    first, last = run[0], run[-1]
+    if len(run) == 1:
+        return first
+    bounds = f"{human_date(first.lower)} up to, not including, {human_date(last.upper)}"
+    counted = [item.rows for item in run if item.rows is not None]
+    return Item(
+        label=label,
+        name=f"{len(run):,} partitions, {first.name} to {last.name}",
+        state=first.state,
+        lower=first.lower,
+        upper=last.upper,
+        bounds=bounds,
+        rows=sum(counted) if counted else None,
+        heap=sum(item.heap for item in run),
+        index=sum(item.index for item in run),
+        toast=sum(item.toast for item in run),
+    )
+
+
+def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
     """One row an item with two ends: label, state, lower, upper, middle (UTC), and what the tooltip says."""
-    known = [item for item in items if item.lower is not None and item.upper is not None]
-    return pd.DataFrame(
+    known = [(item, item.lower, item.upper) for item in items if item.lower and item.upper]
+    days = (max(u for _, _, u in known) - min(lo for _, lo, _ in known)).days if known else 1
+    rows = [
         {
-            "label": [item.label for item in known],
-            "state": [str(item.state) for item in known],
-            "lower": [_utc(item.lower) for item in known if item.lower],
-            "upper": [_utc(item.upper) for item in known if item.upper],
-            "middle": [_utc(i.lower) + (_utc(i.upper) - _utc(i.lower)) / 2 for i in known if i.lower and i.upper],
-            "Where": [item.name or "no partition" for item in known],
-            "Range": [item.bounds for item in known],
-            "Rows": [f"about {human_rows(item.rows)}" if item.rows is not None else "unknown" for item in known],
-            "Size": [human_bytes(item.total) if item.known else "busy, not read" for item in known],
+            "label": item.label,
+            "word": item.label if (upper - lower).days / max(1, days) * STRIP_PX > 8 * len(item.label) else "",
+            "state": str(item.state),
+            "lower": _utc(lower),
+            "upper": _utc(upper),
+            "middle": _utc(lower) + (_utc(upper) - _utc(lower)) / 2,
+            "ink": _label_ink(item.state, ink),
+            **_told(item),
         }
+        for item, lower, upper in known
+    ]
+    return pd.DataFrame(rows, columns=["label", "word", "state", "lower", "upper", "middle", "ink", *TOLD])
+
+
+TOLD = ("Where", "Range", "Rows", "Size")
+TOOLTIP = [
+    alt.Tooltip("label:N", title="Period"),
+    alt.Tooltip("state:N", title="State"),
+    *(alt.Tooltip(f"{name}:N") for name in TOLD),
+]
+
+
+def _told(item: Item) -> dict[str, str]:
+    rows = f"about {human_rows(item.rows)} (estimate)" if item.rows is not None else "not counted yet"
+    return {
+        "Where": item.name or "no partition",
+        "Range": item.bounds,
+        "Rows": rows if item.name else "none",
+        "Size": (human_bytes(item.total) if item.known else "busy, not read") if item.name else "none",
+    }
+
+
+def _label_ink(state: Shown, ink: Ink) -> str:
+    if state in OUTLINED:
+        return ink.missing if state is Shown.MISSING else ink.text
+    return DARK if state in DARK_LABEL else "#ffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class _States:
+    """The encodings of the states that a chart shows, merged into one legend: colour, outline, dash."""
+
+    fill: alt.Fill
+    stroke: alt.Stroke
+    dash: alt.StrokeDash
+    opacity: alt.FillOpacity
+
+
+def _states(shown: Sequence[Item]) -> _States:
+    present = [state for state in Shown if any(item.state is state for item in shown)]
+    domain = [str(state) for state in present]
+    colours = [COLOURS[state] for state in present]
+    opacities = [0.12 if state in OUTLINED else 1.0 for state in present]
+    dashes = [OUTLINED.get(state, [1, 0]) for state in present]
+    return _States(
+        fill=alt.Fill("state:N", scale=alt.Scale(domain=domain, range=colours)),
+        stroke=alt.Stroke("state:N", scale=alt.Scale(domain=domain, range=colours)),
+        dash=alt.StrokeDash("state:N", scale=alt.Scale(domain=domain, range=dashes)),
+        opacity=alt.FillOpacity("state:N", scale=alt.Scale(domain=domain, range=opacities)),
     )
 
 
 def coverage(items: Sequence[Item], today: date) -> Chart | None:
-    """Which dates have a partition and where it is; None where nothing has two ends."""
-    frame = strip_frame(items)
-    if frame.empty:
+    """Which dates have a partition and where it is; None where nothing stands in time."""
+    shown = merged(closed(items, today), DRAWN // 4)
+    if not shown:
         return None
-    present = [state for state in Shown if (frame["state"] == str(state)).any()]
-    scale = alt.Scale(domain=[str(s) for s in present], range=[COLOURS[s] for s in present])
-    first, last = min(frame["lower"].min(), _utc(today)), max(frame["upper"].max(), _utc(today))
-    x = alt.X("lower:T", title=None, scale=alt.Scale(type="utc", domain=[_iso(first), _iso(last)], nice=False))
-    axis = alt.Axis(
-        labelColor=_ink(), labelFontSize=12, tickColor=_ink(), domain=False, grid=False, labelOverlap=True,
-        labelFlush=True, **({"values": _years(first, last)} if _whole_years(frame) else {}), format=_tick(frame),
-    )  # fmt: skip
-    base = alt.Chart(frame)
-    hollow = f"datum.state === '{Shown.MISSING}'"
-    tooltip = ["label:N", alt.Tooltip("state:N", title="State"), "Where:N", "Range:N", "Rows:N", "Size:N"]
-    bars = base.mark_bar(height=38, cornerRadius=4, strokeWidth=1.5).encode(
-        x=x.axis(axis),
+    ink, states = _ink(), _states(shown)
+    frame = strip_frame(shown, ink)
+    base = alt.Chart(frame).encode(x=_time(frame, today))
+    bars = base.mark_bar(cornerRadius=4 if len(shown) <= LISTED else 0, strokeWidth=1.5).encode(
         x2="upper:T",
-        color=alt.Color("state:N", scale=scale, legend=_legend()),
-        fillOpacity=alt.condition(hollow, alt.value(0.08), alt.value(1)),
-        stroke=alt.condition(hollow, alt.value(COLOURS[Shown.MISSING]), alt.value("transparent")),
-        strokeDash=alt.condition(hollow, alt.value([4, 3]), alt.value([1, 0])),
-        tooltip=tooltip,
+        y=_level(0.1),
+        y2=alt.Y2Datum(0.68),
+        fill=states.fill,
+        stroke=states.stroke,
+        strokeDash=states.dash,
+        fillOpacity=states.opacity,
+        tooltip=TOOLTIP,
     )
-    layers: list[alt.Chart] = [bars]
-    if len(frame) <= 16:
-        dark = " || ".join(f"datum.state === '{state}'" for state in (*DARK_LABEL, Shown.MISSING))
-        missing = alt.value("#0d1524")
-        layers.append(
-            base.mark_text(fontSize=12, fontWeight=600, limit=90).encode(
-                x=alt.X("middle:T"), text="label:N", color=alt.condition(dark, missing, alt.value("#ffffff"))
-            )
-        )
-    now = pd.DataFrame({"today": [_utc(today)], "word": ["today"]})
-    rule = alt.Chart(now).mark_rule(color=_today_colour(), strokeWidth=2.5).encode(x="today:T")
-    word = alt.Chart(now).mark_text(
-        color=_today_colour(), fontSize=12, fontWeight=600, dy=-34, align="right" if len(frame) else "left", dx=-4
-    ).encode(x="today:T", text="word:N")  # fmt: skip
-    return alt.layer(*layers, rule, word).properties(height=104)
+    words = base.mark_text(fontSize=12, fontWeight=600).encode(
+        x="middle:T", y=_level(0.39), text="word:N", color=alt.Color("ink:N", scale=None)
+    )
+    return _styled(alt.layer(bars, words, *_today(today)), 138)
 
 
-def _iso(moment: pd.Timestamp) -> dict[str, int | bool]:
-    return {"year": moment.year, "month": moment.month, "date": moment.day, "utc": True}
+def _level(value: float) -> alt.YDatum:
+    return alt.YDatum(value, scale=alt.Scale(domain=[0, 1]), axis=None)
 
 
-def _whole_years(frame: pd.DataFrame) -> bool:
+def _today(today: date, *, word: bool = True) -> list[alt.Chart]:
+    """A line through the whole height with a ground of its own, and its word on top."""
+    ink = _ink()
+    now = alt.Chart(pd.DataFrame({"today": [_utc(today)], "Today": [human_date(today)]})).encode(
+        x="today:T", tooltip="Today:N"
+    )
+    ground = now.mark_rule(color="#ffffff" if ink is LIGHT_INK else "#0e1420", strokeWidth=5)
+    rule = now.mark_rule(color=ink.today, strokeWidth=2.5)
+    if not word:
+        return [ground, rule]
+    said = now.mark_text(
+        text="today", color=ink.today, fontSize=12, fontWeight=700, align="right", dx=-6, baseline="top"
+    )
+    return [ground, rule, said.encode(y=alt.value(0))]
+
+
+def _time(frame: pd.DataFrame, today: date, field: str = "lower:T") -> alt.X:
+    first, last = min(frame["lower"].min(), _utc(today)), max(frame["upper"].max(), _utc(today))
+    domain = [_moment(first), _moment(last)]
+    years = last.year - first.year
     starts = frame["lower"]
-    return bool(((starts.dt.month == 1) & (starts.dt.day == 1)).all()) and len(frame) <= 40
-
-
-def _years(first: pd.Timestamp, last: pd.Timestamp) -> list[dict[str, int | bool]]:
-    return [{"year": year, "month": 1, "date": 1, "utc": True} for year in range(first.year, last.year + 1)]
-
-
-def _tick(frame: pd.DataFrame) -> str:
-    return "%Y" if _whole_years(frame) else "%b %Y"
-
-
-def _legend(columns: int = 0) -> alt.Legend:
-    return alt.Legend(
-        orient="top", title=None, labelColor=_ink(), labelFontSize=13, symbolType="square", columns=columns, offset=6
-    )
-
-
-def sizes(items: Sequence[Item]) -> Chart:
-    """Bytes of each partition, split into rows, indexes and large values, as stacked bars."""
-    rows = [
-        {"label": item.label, "order": number, "part": part, "MiB": size / MIB, "Size": human_bytes(size),
-         "Whole": human_bytes(item.total), "Table": item.name, "State": str(item.state), "stack": place}
-        for number, item in enumerate(items)
-        if item.name
-        for place, (part, size) in enumerate(
-            (("rows", item.heap), ("indexes", item.index), ("large values", item.toast))
+    whole = bool(((starts.dt.month == 1) & (starts.dt.day == 1)).all())
+    axis = alt.Axis(grid=False, labelFlush=True, labelOverlap=True, format="%Y" if years > 3 or whole else "%b %Y")
+    if whole and years <= 14:
+        axis = alt.Axis(
+            grid=False,
+            labelFlush=True,
+            labelOverlap=False,
+            format="%Y",
+            values=[_moment(pd.Timestamp(year, 1, 1)) for year in range(first.year, last.year + 1)],
         )
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["label", "order", "part", "MiB", "Size", "Whole", "Table", "State", "stack"])
-    return (
-        alt.Chart(frame)
-        .mark_bar(cornerRadius=2)
-        .encode(
-            y=_partition_axis(),
-            x=alt.X("MiB:Q", title="MiB", axis=alt.Axis(labelColor=_ink(), titleColor=_ink(), tickCount=5)),
-            color=alt.Color(
-                "part:N", scale=alt.Scale(domain=list(SIZES), range=list(SIZES.values())), legend=_legend()
-            ),
-            order=alt.Order("stack:Q"),
-            tooltip=["Table:N", "State:N", alt.Tooltip("part:N", title="Part"), "Size:N", "Whole:N"],
-        )
-        .properties(height=alt.Step(22))
-    )
+    return alt.X(field, title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
 
 
-def rows(items: Sequence[Item]) -> Chart:
-    """The planner's estimate of rows in each partition, in the colour of its state."""
-    known = [item for item in items if item.name]
-    frame = pd.DataFrame(
-        {
-            "label": [item.label for item in known],
-            "order": list(range(len(known))),
-            "rows": [item.rows or 0 for item in known],
-            "Rows": [
-                f"about {human_rows(item.rows)}" if item.rows is not None else "not counted yet" for item in known
-            ],
-            "Table": [item.name for item in known],
-            "state": [str(item.state) for item in known],
-        }
-    )
-    present = [state for state in Shown if state in {item.state for item in known}]
-    scale = alt.Scale(domain=[str(s) for s in present], range=[COLOURS[s] for s in present])
-    return (
-        alt.Chart(frame)
-        .mark_bar(cornerRadius=2)
-        .encode(
-            y=_partition_axis(),
-            x=alt.X(
-                "rows:Q",
-                title="rows (estimate)",
-                axis=alt.Axis(labelColor=_ink(), titleColor=_ink(), tickCount=5, format="~s"),
-            ),
-            color=alt.Color("state:N", scale=scale, legend=_legend()),
-            tooltip=["Table:N", alt.Tooltip("state:N", title="State"), "Rows:N"],
-        )
-        .properties(height=alt.Step(22))
-    )
-
-
-def _partition_axis() -> alt.Y:
-    return alt.Y(
-        "label:N",
-        sort=alt.EncodingSortField("order"),
-        title=None,
-        axis=alt.Axis(labelColor=_ink(), labelFontSize=12, labelLimit=180, labelOverlap=False),
-    )
+def _moment(moment: pd.Timestamp) -> alt.DateTime:
+    return alt.DateTime(year=moment.year, month=moment.month, date=moment.day, utc=True)
 
 
 def timeline(items: Sequence[Item], today: date) -> Chart | None:
     """The bounds of each partition on its own line, to see overlaps and gaps."""
-    frame = strip_frame(items)
-    if frame.empty:
+    shown = closed(items, today)
+    if not shown:
         return None
+    frame, states = strip_frame(shown), _states(shown)
     frame["order"] = range(len(frame))
-    present = [state for state in Shown if (frame["state"] == str(state)).any()]
-    scale = alt.Scale(domain=[str(s) for s in present], range=[COLOURS[s] for s in present])
-    axis = alt.Axis(labelColor=_ink(), labelOverlap=True, format=_tick(frame), gridOpacity=0.5)
     bars = (
         alt.Chart(frame)
-        .mark_bar(cornerRadius=3, height=14)
+        .mark_bar(cornerRadius=3, height=14, strokeWidth=1.5)
         .encode(
-            x=alt.X("lower:T", title=None, scale=alt.Scale(type="utc"), axis=axis),
+            x=_time(frame, today),
             x2="upper:T",
-            y=_partition_axis(),
-            color=alt.Color("state:N", scale=scale, legend=_legend()),
-            tooltip=["label:N", alt.Tooltip("state:N", title="State"), "Where:N", "Range:N", "Rows:N", "Size:N"],
+            y=_names(),
+            tooltip=TOOLTIP,
+            fill=states.fill,
+            stroke=states.stroke,
+            strokeDash=states.dash,
+            fillOpacity=states.opacity,
         )
     )
-    now = pd.DataFrame({"today": [_utc(today)]})
-    rule = alt.Chart(now).mark_rule(color=_today_colour(), strokeWidth=2).encode(x="today:T")
-    return alt.layer(bars, rule).properties(height=alt.Step(22))
+    return _styled(alt.layer(bars, *_today(today, word=False)), alt.Step(22))
+
+
+def road(items: Sequence[Item], today: date) -> Chart | None:
+    """Each period at its stop of the road, as a circle as large as its bytes."""
+    shown = [item for item in closed(items, today) if item.name]
+    shown = bucketed(shown, LISTED) if len(shown) > LISTED else shown
+    if not shown:
+        return None
+    states = _states(shown)
+    frame = strip_frame(shown)
+    frame["stop"] = [_stop(item.state) for item in shown]
+    frame["bytes"] = [item.total for item in shown]
+    frame["size"] = [human_bytes(item.total) if item.known else "busy" for item in shown]
+    stops = ["Attached", "Due for archive", "Archived"]
+    y = alt.Y(
+        "stop:N",
+        sort=stops,
+        title=None,
+        scale=alt.Scale(domain=stops),
+        axis=alt.Axis(grid=True, ticks=False, labelLimit=110),
+    )
+    base = alt.Chart(frame).encode(y=y)
+    circles = base.mark_circle(opacity=1, strokeWidth=1.5).encode(
+        x=_time(frame, today, "middle:T"),
+        size=alt.Size("bytes:Q", scale=alt.Scale(range=[30, 900], zero=True), legend=None),
+        fill=states.fill.legend(None),
+        stroke=states.stroke.legend(None),
+        fillOpacity=states.opacity.legend(None),
+        strokeDash=states.dash.legend(None),
+        tooltip=TOOLTIP,
+    )
+    layers = [circles]
+    if len(shown) <= 14:
+        layers.append(base.mark_text(fontSize=11, dy=26, color=_ink().axis).encode(x="middle:T", text="size:N"))
+    return _styled(alt.layer(*layers, *_today(today, word=False)), 230)
+
+
+def _stop(state: Shown) -> str:
+    return str(state) if state in (Shown.DUE, Shown.ARCHIVED) else "Attached"
+
+
+# --- how large, how many ------------------------------------------------------------------------------------------
+
+
+def bucketed(items: Sequence[Item], most: int) -> list[Item]:
+    """The same figures, added up by the narrowest of month, quarter and year that gives at most `most` of them."""
+    grouped = list(items)
+    for period in (Period.MONTH, Period.QUARTER, Period.YEAR):
+        if len(grouped) <= most:
+            break
+        starts = [period.containing(item.lower or date.min)[0] for item in items]
+        keyed = groupby(zip(starts, items, strict=True), key=lambda pair: (pair[0], pair[1].state))
+        grouped = [_sum([item for _, item in run], period.label(key[0]).replace("_", "-")) for key, run in keyed]
+    return grouped
+
+
+def _unit(largest: int) -> tuple[str, int]:
+    return next((unit for unit in UNITS if largest >= unit[1]), UNITS[-1])
+
+
+def sizes(items: Sequence[Item], today: date) -> Chart:
+    """Bytes of each partition, split into rows, indexes and large values: a bar each, or along time where many."""
+    known = [item for item in items if item.name and item.known]
+    along = len(known) > LISTED and all(item.ranged for item in known)
+    known = bucketed(closed(known, today), DRAWN) if along else known
+    unit, factor = _unit(max((item.total for item in known), default=0))
+    rows = []
+    for number, item in enumerate(known):
+        start = 0
+        for part, size in (("rows", item.heap), ("indexes", item.index), ("large values", item.toast)):
+            rows.append(
+                {
+                    "label": item.label,
+                    "order": number,
+                    "part": part,
+                    "from": start / factor,
+                    "to": (start + size) / factor,
+                    "lower": _end(item.lower),
+                    "upper": _end(item.upper),
+                    "state": str(item.state),
+                    "Part": f"{human_bytes(size)} of {human_bytes(item.total)}",
+                    **_told(item),
+                }
+            )
+            start += size
+    columns = ["label", "order", "part", "from", "to", "lower", "upper", "state", "Part", *TOLD]
+    frame = pd.DataFrame(rows, columns=columns)
+    colour = alt.Fill("part:N", scale=alt.Scale(domain=list(SIZES), range=list(SIZES.values())))
+    tooltip = [
+        TOOLTIP[0],
+        TOOLTIP[1],
+        alt.Tooltip("part:N", title="Part"),
+        alt.Tooltip("Part:N", title="Of it"),
+        *TOOLTIP[2:],
+    ]
+    return _measured(frame, along, today, ("from", "to"), unit, colour, tooltip, alt.Axis(tickCount=5))
+
+
+def rows(items: Sequence[Item], today: date) -> Chart:
+    """The planner's estimate of rows in each partition, in the colour of its state."""
+    known = [item for item in items if item.name]
+    along = len(known) > LISTED and all(item.ranged for item in known)
+    known = bucketed(closed(known, today), DRAWN) if along else known
+    rows = [
+        {
+            "label": item.label,
+            "order": number,
+            "from": 0,
+            "to": item.rows or 0,
+            "lower": _end(item.lower),
+            "upper": _end(item.upper),
+            "state": str(item.state),
+            **_told(item),
+        }
+        for number, item in enumerate(known)
+    ]
+    frame = pd.DataFrame(rows, columns=["label", "order", "from", "to", "lower", "upper", "state", *TOLD])
+    axis = alt.Axis(tickCount=5, format="~s")
+    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", _states(known).fill, TOOLTIP, axis)
+
+
+def _end(day: date | None) -> pd.Timestamp | None:
+    return _utc(day) if day is not None else None
+
+
+def _measured(
+    frame: pd.DataFrame,
+    along: bool,
+    today: date,
+    ends: tuple[str, str],
+    unit: str,
+    colour: alt.Fill,
+    tooltip: list[alt.Tooltip],
+    axis: alt.Axis,
+) -> Chart:
+    """Bars of a quantity: lying, one a name, or standing along time."""
+    bars = alt.Chart(frame).mark_bar(cornerRadius=0 if along else 2)
+    if along:
+        chart = bars.encode(
+            x=_time(frame, today),
+            x2="upper:T",
+            y=alt.Y(f"{ends[0]}:Q", title=unit, axis=axis),
+            y2=f"{ends[1]}:Q",
+            fill=colour,
+            tooltip=tooltip,
+        )
+        return _styled(chart, 280)
+    chart = bars.encode(
+        y=_names(), x=alt.X(f"{ends[0]}:Q", title=unit, axis=axis), x2=f"{ends[1]}:Q", fill=colour, tooltip=tooltip
+    )
+    return _styled(chart, alt.Step(22))
+
+
+def _names() -> alt.Y:
+    axis = alt.Axis(labelLimit=180, labelOverlap=False, grid=False, ticks=False)
+    return alt.Y("label:N", sort=alt.EncodingSortField("order"), title=None, axis=axis)

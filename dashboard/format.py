@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from core.bounds import Bounds, day_of
+from core.bounds import Bounds, End, day_of
 from core.model import (
     UNLIMITED,
     Archived,
@@ -42,6 +43,7 @@ class Item:
     """schema.name, or empty for a gap."""
     state: Shown
     lower: date | None
+    """None where it is open, or not known; so for `upper`."""
     upper: date | None
     bounds: str
     rows: int | None
@@ -50,6 +52,8 @@ class Item:
     toast: int
     known: bool = True
     """Whether the sizes could be read."""
+    ranged: bool = True
+    """Whether it stands somewhere in time: a DEFAULT, a LIST partition and an unknown range do not."""
 
     @property
     def total(self) -> int:
@@ -57,13 +61,23 @@ class Item:
         return self.heap + self.index + self.toast
 
 
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|:$~^&=])")
+# What Markdown renderers replace in plain text, after escapes are gone: addresses, icons, arrows, dashes.
+_JOINED = re.compile(r"(?<=[:@.<>=\-+~!])(?=\S)")
+JOINER = "\N{WORD JOINER}"
+
+
 def plain(text: str) -> str:
-    """A name inside Markdown: nothing in it makes a link, a picture or a colour."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|:$~^])", r"\\\1", text)
+    """A text inside Markdown as it stands: nothing in it makes a link, a picture, an icon, an arrow or a colour.
+
+    An invisible joiner breaks up what escapes don't: "http://x", ":material/x:", "->".
+    """
+    joined = _JOINED.sub(JOINER, text) if re.search(r"[:@]\S|www\.|[-<>=+~!][-<>=]", text) else text
+    return _MARKUP.sub(r"\\\1", joined.replace("\n", " "))
 
 
 def short(bounds: Bounds | None, name: str, zone: str = "UTC") -> str:
-    """What a person calls a partition: 2024, 2024-05, Q1 2024; DEFAULT; else its name."""
+    """What a person calls a partition: 2024, 2024-05, 2024-q1; DEFAULT; else its name."""
     if bounds is None:
         return name
     if bounds.is_default:
@@ -72,93 +86,110 @@ def short(bounds: Bounds | None, name: str, zone: str = "UTC") -> str:
     return period.label(dates[0]).replace("_", "-") if dates and period else name
 
 
-def describe_bounds(bounds: Bounds | None) -> str:
+def describe_bounds(bounds: Bounds | None, zone: str = "UTC") -> str:
     """A range in words: 1 January 2024 up to, not including, 1 January 2025."""
     if bounds is None:
         return "unknown"
     if bounds.is_default:
         return "whatever no other partition takes"
-    lower = "the beginning" if bounds.lower is None else _moment(bounds.lower_sql, day_of(bounds.lower))
-    upper = "the end" if bounds.upper is None else _moment(bounds.upper_sql, day_of(bounds.upper))
+    dates = bounds.dates(zone)
+    if dates is not None:
+        return f"{human_date(dates[0])} up to, not including, {human_date(dates[1])}"
+    lower = "the beginning" if bounds.lower is None else _moment(bounds.lower_sql, bounds.lower)
+    upper = "the end" if bounds.upper is None else _moment(bounds.upper_sql, bounds.upper)
     return f"{lower} up to, not including, {upper}"
 
 
-def _moment(sql: str, day: date) -> str:
+def _moment(sql: str, end: End) -> str:
     clock = sql.strip("'").partition(" ")[2]
-    return human_date(day) if clock in ("", "00:00:00", "00:00:00+00") else f"{human_date(day)} {clock}"
+    return human_date(day_of(end)) + (f" {clock}" if clock not in ("", "00:00:00", "00:00:00+00") else "")
 
 
 def items(table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC") -> tuple[Item, ...]:
     """Everything there is of a table, in the order of time; gaps that nothing explains are among them."""
     overdue = {p.oid for p in due(table, cutoff, zone)}
-    found = [_partition_item(p, overdue, today, zone) for p in table.partitions]
-    found += [_archived_item(a, zone) for a in table.archived]
+    found = [_item(p, _partition_state(p, overdue, today, zone), zone) for p in table.partitions]
+    found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, zone) for a in table.archived]
     for gap in unexplained_gaps(table):
-        lower, upper = day_of(gap.lower), day_of(gap.upper)
-        found.append(Item("missing", "", Shown.MISSING, lower, upper, f"{lower} to {upper}", None, 0, 0, 0))
-    return tuple(sorted(found, key=lambda item: (item.lower or date.min, item.label)))
+        bounds = Bounds("", gap.lower, gap.upper)
+        lower, upper = _days(bounds, zone)
+        words = f"{human_date(lower)} up to, not including, {human_date(upper)}"
+        label = short(bounds, "missing", zone)
+        found.append(Item(label, "", Shown.MISSING, lower, upper, words, None, 0, 0, 0))
+    return tuple(sorted(found, key=lambda item: (not item.ranged, item.lower or date.min, item.label)))
 
 
-def _partition_item(partition: Partition, overdue: set[int], today: date, zone: str) -> Item:
-    bounds = partition.bounds
-    lower = day_of(bounds.lower) if bounds and bounds.lower is not None else None
-    state = Shown.ATTACHED
+def _partition_state(partition: Partition, overdue: set[int], today: date, zone: str) -> Shown:
     if partition.pending:
-        state = Shown.PENDING
-    elif partition.busy:
-        state = Shown.BUSY
-    elif partition.oid in overdue:
-        state = Shown.DUE
-    elif lower is not None and lower > today:
-        state = Shown.AHEAD
-    size = partition.size
+        return Shown.PENDING
+    if partition.busy:
+        return Shown.BUSY
+    if partition.oid in overdue:
+        return Shown.DUE
+    lower = _days(partition.bounds, zone)[0] if partition.bounds else None
+    return Shown.AHEAD if lower is not None and lower > today else Shown.ATTACHED
+
+
+def _item(one: Partition | Archived, state: Shown, zone: str) -> Item:
+    bounds, size = one.bounds, one.size
+    lower, upper = _days(bounds, zone) if bounds else (None, None)
     return Item(
-        label=short(bounds, partition.name, zone),
-        name=f"{partition.schema}.{partition.name}",
+        label=short(bounds, one.name, zone),
+        name=f"{one.schema}.{one.name}",
         state=state,
         lower=lower,
-        upper=day_of(bounds.upper) if bounds and bounds.upper is not None else None,
-        bounds=describe_bounds(bounds),
-        rows=partition.rows,
+        upper=upper,
+        bounds=describe_bounds(bounds, zone),
+        rows=one.rows,
         heap=size.heap if size else 0,
         index=size.index if size else 0,
         toast=size.toast if size else 0,
         known=size is not None,
+        ranged=bounds is not None and not bounds.is_default,
     )
 
 
-def _archived_item(archived: Archived, zone: str) -> Item:
-    bounds = archived.bounds
-    size = archived.size
-    return Item(
-        label=short(bounds, archived.name, zone),
-        name=f"{archived.schema}.{archived.name}",
-        state=Shown.ARCHIVED,
-        lower=day_of(bounds.lower) if bounds and bounds.lower is not None else None,
-        upper=day_of(bounds.upper) if bounds and bounds.upper is not None else None,
-        bounds=describe_bounds(bounds),
-        rows=archived.rows,
-        heap=size.heap if size else 0,
-        index=size.index if size else 0,
-        toast=size.toast if size else 0,
-        known=size is not None,
+def _days(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
+    dates = bounds.dates(zone)
+    if dates is not None:
+        return dates
+    return (
+        day_of(bounds.lower) if bounds.lower is not None else None,
+        day_of(bounds.upper) if bounds.upper is not None else None,
     )
 
 
 def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
     """The state of a table in one sentence: until when every date has a place, or what fails."""
     if table.not_served is not None or table.key is None:
-        return f"{table.label} is not a table this console acts on"
+        return f"{table.label} is only shown here"
     if table.pending is not None:
         return f"The detach of {table.pending.name} is not finished"
+    if not table.partitions:
+        return f"{table.label} has no partition yet: every insert fails"
     days = runway_days(table, today, zone)
+    fails = "rows go to the DEFAULT partition" if table.default else "inserts fail"
+    if days == 0:
+        return f"Today, {human_date(today)}, has no partition: {fails}"
+    for gap in unexplained_gaps(table):
+        lower = _days(Bounds("", gap.lower, gap.upper), zone)[0]
+        if lower is not None and lower <= today:
+            return f"{short(Bounds('', gap.lower, gap.upper), human_date(lower), zone)} has no partition: {fails}"
     until = covered_until(table, today, zone)
     if until is None or days >= UNLIMITED:
         return "Everything has a place, without an end"
-    if days == 0:
-        return f"{human_date(today)} has no partition: inserts fail now"
-    missing = [gap for gap in unexplained_gaps(table) if day_of(gap.lower) <= today]
-    if missing:
-        gap = missing[0]
-        return f"{human_date(day_of(gap.lower))} to {human_date(day_of(gap.upper))} has no partition"
-    return f"Everything has a place until {human_date(day_of(until))}"
+    first = _days(Bounds("", until, until), zone)[0] or day_of(until)
+    period = table.period(zone)
+    if first <= period.containing(today)[1]:
+        return f"{period.label(first).replace('_', '-')} has no partition: {fails} from {human_date(first)}"
+    return f"Everything has a place until {human_date(first)}"
+
+
+def by_hand(archived: Archived) -> str:
+    """Backup, upload and drop as commands for a shell, for what the console does not do yet."""
+    relation, file = shlex.quote(archived.sql), shlex.quote(f"{archived.name}.dump")
+    return (
+        f'pg_dump --format=custom --table={relation} --file={file} "$DATABASE_URL"\n'
+        f"pg_restore --file=/dev/null {file} && aws s3 cp {file} s3://your-bucket/archives/\n"
+        f'psql "$DATABASE_URL" --command={shlex.quote(f"DROP TABLE {archived.sql}")}'
+    )

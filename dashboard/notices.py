@@ -1,134 +1,118 @@
-"""Shows errors, refusals and the operations under way: the one place where a page says what went wrong."""
+"""Says what went wrong, and what stands in the way: the one place where an error reaches a page."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
-from core.errors import CatalogBusy, ConnectionFailed, DeskError, NotAttachable, PlanOutdated
-from core.journal import OperationRecord, OperationState
-from core.text import human_seconds, human_time
-from dashboard import session
+from core.errors import CatalogBusy, ConnectionFailed, DeskError, NotAttachable, PlanOutdated, TableNotFound
+from core.model import PartitionedTable
+from dashboard import confirm, layout, session
 from dashboard.format import plain
 
 RETRY_S = 3
-IDLE_S = 15
+PENDING_MEANS = (
+    "Reads through the table no longer return its rows, and inserts for its range fail. All its rows are there."
+    " Until it is finished, applications must not insert straight into this partition: on PostgreSQL 18 that can"
+    " crash the server."
+)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Shows on the page what any part of it could not do, in words of core.errors and in none of the driver's."""
+    try:
+        with session.told():
+            yield
+    except TableNotFound as error:
+        if session.tables():
+            show(error)
+        else:
+            _no_table()
+    except DeskError as error:
+        show(error)
 
 
 def show(error: DeskError) -> None:
     """An error in its own words; one that passes by itself is tried again until it is gone."""
+    passing = isinstance(error, ConnectionFailed | CatalogBusy)
     icon = ":material/cloud_off:" if isinstance(error, ConnectionFailed) else ":material/error:"
     st.error(f"**{plain(error.what)}** {plain(error.safe)}", icon=icon)
     if isinstance(error, NotAttachable):
-        for reason in error.reasons:
-            st.markdown(f"- {plain(reason)}")
+        st.markdown("\n".join(f"- {plain(reason)}" for reason in error.reasons))
     if error.next:
         st.markdown(f"**What to do:** {plain(error.next)}")
     if isinstance(error, PlanOutdated) and error.changes:
         with st.expander("What changed"):
             st.code("\n".join(error.changes), language=None, wrap_lines=True)
-    if isinstance(error, ConnectionFailed | CatalogBusy):
+    if passing:
         _retry()
 
 
 @st.fragment(run_every=RETRY_S)
 def _retry() -> None:
     """Looks again every few seconds, and brings the page back when the database is."""
-    if st.session_state.get("retried"):
+    if st.session_state.get(session.RETRYING):
         try:
             session.refresh()
+            session.server()
             session.table()
         except (ConnectionFailed, CatalogBusy):
             pass
         except DeskError:
-            st.session_state.pop("retried")
-            st.rerun()
+            _come_back()
         else:
-            st.session_state.pop("retried")
-            st.rerun()
-    st.session_state["retried"] = True
+            _come_back()
+    st.session_state[session.RETRYING] = True
     st.caption(f":material/autorenew: Tried again every {RETRY_S} s; this page comes back by itself.")
 
 
-def refusal() -> None:
-    """What stood in the way of the last click."""
+def _come_back() -> None:
+    del st.session_state[session.RETRYING]
+    st.rerun()
+
+
+def _no_table() -> None:
+    layout.header("There is no partitioned table yet")
+    st.info(
+        f"The database {plain(session.server().database)} is reached, and holds no partitioned table."
+        " This page shows the first one as soon as it is there.",
+        icon=":material/table_rows:",
+    )
+    st.markdown("A plain `kid_absences` becomes a partitioned one, with all its rows, by")
+    st.code("alembic upgrade head", language="bash")
+    st.markdown("Any table made with `PARTITION BY RANGE` on one date or timestamp column is served.")
+
+
+def refusal_if_any() -> None:
+    """What stood in the way of the last click, over the page wherever it is scrolled to."""
     error = st.session_state.get(session.REFUSAL)
-    if error is not None:
-        show(error)
-        st.button("Close", key="close_refusal", on_click=lambda: st.session_state.pop(session.REFUSAL, None))
+    if isinstance(error, DeskError):
+        st.dialog("This can't be done now", width="medium", icon=":material/block:", on_dismiss=close_refusal)(
+            _refusal
+        )(error)
 
 
-def under_way() -> None:
-    """The operations that run now, live, and the end of the one asked for here, with its way back."""
-    running = any(operation.state.active for operation in session.operations(limit=20))
-    st.fragment(_under_way, run_every=1 if running else IDLE_S)()
+def close_refusal() -> None:
+    """Forgets the error of the last click."""
+    st.session_state.pop(session.REFUSAL, None)
 
 
-def _under_way() -> None:
-    try:
-        recent = session.operations(limit=20)
-    except DeskError:
-        return  # the page itself says that the database is gone
-    active = {operation.id for operation in recent if operation.state.active}
-    if active != st.session_state.setdefault(session.ACTIVE_SEEN, active):
-        st.session_state[session.ACTIVE_SEEN] = active
-        session.refresh()
+def _refusal(error: DeskError) -> None:
+    if session.REFUSAL not in st.session_state:
         st.rerun()
-    for operation in recent:
-        if operation.state.active:
-            _running(operation)
-        elif operation.id == st.session_state.get(session.FOLLOWED):
-            _ended(operation)
+    show(error)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Close", key="close_refusal", on_click=close_refusal)
 
 
-def _running(operation: OperationRecord) -> None:
-    title = f"{operation.kind.capitalize()} {operation.subject}"
+def pending(table: PartitionedTable) -> None:
+    """In red, that a detach is not finished and what that means right now, with what finishes it."""
+    if table.pending is None:
+        return
     with st.container(border=True):
-        line, stop = st.columns([5, 1], vertical_alignment="center")
-        waiting = " · waiting" if operation.blockers else ""
-        line.markdown(
-            f":material/progress_activity: **{plain(title)}** — {plain(operation.doing or 'queued')}{waiting}"
-        )
-        if operation.cancel_requested:
-            stop.caption("stopping …")
-        else:
-            stop.button("Stop", key=f"stop_{operation.id}", on_click=session.cancel, args=(operation.id,))
-        st.progress(operation.step / max(1, operation.steps), text=f"step {operation.step} of {operation.steps} done")
-        for blocker in operation.blockers[:5]:
-            st.caption(f":material/front_hand: In the way: {plain(blocker.sentence())}")
-        if operation.blockers:
-            st.caption("Nobody else is held up by this waiting. It goes on by itself, or stop it; nothing is killed.")
-
-
-def _ended(operation: OperationRecord) -> None:
-    title = plain(f"{operation.kind.capitalize()} {operation.subject}")
-    took = human_seconds(operation.seconds)
-    if operation.state is OperationState.DONE:
-        st.success(f"**{title}** is done, in {took}. {plain(operation.plan.way_back)}", icon=":material/check_circle:")
-    elif operation.state is OperationState.CANCELLED:
-        st.warning(f"**{title}** was stopped. {plain(operation.error)}", icon=":material/cancel:")
-    elif operation.state is OperationState.INTERRUPTED:
-        st.error(
-            f"**{title}** was interrupted: the process that ran it is gone. {plain(operation.error)}"
-            " Ask for the same again to finish it.",
-            icon=":material/power_off:",
-        )
-    else:
-        st.error(f"**{title}** did not happen. {plain(operation.error)}", icon=":material/error:")
-    with st.container(horizontal=True):
-        st.page_link(
-            "app_pages/activity.py",
-            label="What exactly ran",
-            icon=":material/history:",
-            query_params={session.OPERATION_PARAMETER: str(operation.id)},
-        )
-        st.button("Close", key="close_ended", on_click=lambda: st.session_state.pop(session.FOLLOWED, None))
-
-
-def read_at() -> None:
-    """When the figures on the page were read."""
-    moment = session.table().as_of
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
-        st.caption(
-            f"read {moment:%H:%M:%S} UTC", help=f"Read on {human_time(moment)}; sizes are exact, rows are estimates."
-        )
-        st.button("", icon=":material/refresh:", key="refresh", help="Read again now", on_click=session.refresh, type="tertiary")
+        st.error(f"**{plain(table.pending.name)} is detach pending.** {PENDING_MEANS}", icon=":material/pending:")
+        with st.container(width=layout.ACT_WIDTH):
+            confirm.archive_button(table.pending, key="finish_pending")

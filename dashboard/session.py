@@ -4,43 +4,53 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core import catalog, journal, locks, prepare
 from core.actor import Actor, Origin, Role, system_user
 from core.database import parse_url, place, reading_engine, session, translate, working_engine
 from core.doctor import Finding, examine
-from core.errors import DeskError, NotAllowed, SettingError
+from core.errors import ConnectionFailed, DeskError, NotAllowed, SettingError, UsageError
 from core.execute import Budget
 from core.find import Found, find_rows
 from core.jobs import Worker
 from core.journal import OperationRecord, StepRecord, Ticket
 from core.locks import Blocker
-from core.model import PartitionedTable, TableSummary
+from core.model import PartitionedTable, Server, TableSummary
 from core.names import split_qualified
 from core.period import Range
-from core.plan import Plan
+from core.plan import Mode, Plan
 from core.settings import Settings, read_settings
 
 TABLE_PARAMETER = "table"
 PARTITION_PARAMETER = "partition"
 OPERATION_PARAMETER = "operation"
 
+TABLE = "table"
+"""The address of the table that all pages look at, until another is chosen or named in the address bar."""
+TABLE_CHOICE = "table_choice"
+"""The sidebar's select box."""
 ASKED = "asked"
 """The plan that the dialog shows, until it is confirmed or dismissed."""
+REASON = "reason"
+"""The reason field of the dialog."""
 REFUSAL = "refusal"
-"""The error of the last click, until the next one."""
-FOLLOWED = "followed"
-"""The number of the operation that this browser asked for last."""
+"""The error of the last click, until it is closed."""
+WATCHED = "watched"
+"""The operations that were asked for here or seen running, until their end is closed: set[int]."""
 ACTIVE_SEEN = "active_seen"
-"""The operations that ran at the last look, to notice when one ends."""
+"""The operations that ran at the last look, to notice when one begins or ends: set[int]."""
+RETRYING = "retrying"
+"""Whether the page waits for the database to come back."""
 
 TABLE_TTL_S = 10
 LIST_TTL_S = 30
@@ -132,9 +142,25 @@ def _findings(url: str, name: str, _table: PartitionedTable, day: date) -> tuple
     )
 
 
+@st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)
+def _server(url: str) -> Server:
+    return catalog.read_server(_desk(url).reader)
+
+
 def _url() -> str:
     desk()
     return os.environ["DATABASE_URL"].strip()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns what the driver raises, on whichever path, into a DeskError, so that no statement reaches a browser."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise translate(error) from error
+    except PoolTimeout as error:
+        raise ConnectionFailed("All connections of the console are busy.", next="Try again in a moment.") from error
 
 
 def tables() -> tuple[TableSummary, ...]:
@@ -142,21 +168,55 @@ def tables() -> tuple[TableSummary, ...]:
     return _tables(_url())
 
 
-def current_address() -> str:
-    """The table that the address bar names, else the configured one, else the first there is."""
-    asked = st.query_params.get(TABLE_PARAMETER)
+def server() -> Server:
+    """The server, at most LIST_TTL_S old. Raises ConnectionFailed."""
+    return _server(_url())
+
+
+def settle() -> None:
+    """Decides which table all pages look at: the address bar's, else the one chosen before, else the configured one.
+
+    The address bar then says it, so that the page can be linked to. Raises ConnectionFailed.
+    """
+    asked = st.query_params.get(TABLE_PARAMETER) or st.session_state.get(TABLE) or desk().settings.table
     known = tables()
-    if asked:
+    try:
         schema, name = split_qualified(asked)
-        return next((t.address for t in known if t.name == name and schema in (None, t.schema)), asked)
-    schema, name = split_qualified(desk().settings.table)
-    configured = next((t.address for t in known if t.name == name and schema in (None, t.schema)), None)
-    return configured or (known[0].address if known else desk().settings.table)
+    except UsageError:
+        schema, name = None, asked
+    found = next((t.address for t in known if t.name == name and schema in (None, t.schema)), None)
+    if found is None and st.query_params.get(TABLE_PARAMETER) is None and known:
+        found = known[0].address
+    st.session_state[TABLE] = found or asked
+    if st.query_params.get(TABLE_PARAMETER) != st.session_state[TABLE]:
+        st.query_params[TABLE_PARAMETER] = st.session_state[TABLE]
+
+
+def choose(address: str) -> None:
+    """Makes all pages look at another table."""
+    st.session_state[TABLE] = address
+    st.query_params[TABLE_PARAMETER] = address
+    for parameter in (PARTITION_PARAMETER, OPERATION_PARAMETER):
+        if parameter in st.query_params:
+            del st.query_params[parameter]
+
+
+def current_address() -> str:
+    """The table that all pages look at."""
+    return str(st.session_state.get(TABLE) or desk().settings.table)
 
 
 def table() -> PartitionedTable:
     """The current table, at most TABLE_TTL_S old. Raises TableNotFound, ConnectionFailed, CatalogBusy."""
     return _table(_url(), current_address())
+
+
+def read_at() -> datetime | None:
+    """When the current table was read; None where it can't be."""
+    try:
+        return table().as_of
+    except DeskError:
+        return None
 
 
 def findings() -> tuple[Finding, ...]:
@@ -169,6 +229,7 @@ def refresh() -> None:
     _table.clear()
     _tables.clear()
     _findings.clear()
+    _server.clear()
 
 
 def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
@@ -187,14 +248,21 @@ def steps(number: int) -> tuple[StepRecord, ...]:
 
 
 def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
-    """Who holds, just now, what the plan's locks conflict with, for longer than the budget of a try."""
+    """Who holds, just now, what the plan has to wait for, and has held it for longer than the budget of a try."""
     longest = desk().settings.lock_budget_ms / 1000
+    # a concurrent detach waits for everybody who holds anything on its tables; its finish for every statement
+    wanted = [
+        replace(lock, mode=Mode.ACCESS_EXCLUSIVE) if step.finish else lock for step in plan.steps for lock in step.locks
+    ]
     with session(desk().reader) as connection:
         try:
-            found = locks.read_holders(connection, plan.locks, 0)
+            found = locks.read_holders(connection, wanted, 0)
+            if any(step.waits_for_all for step in plan.steps):
+                found = (*found, *locks.read_running(connection, 0))
         except DBAPIError as error:
             raise translate(error) from error
-    return tuple(b for b in found if b.seconds > longest or b.is_autovacuum or b.pid is None)
+    unique = {blocker.pid: blocker for blocker in reversed(found)}
+    return tuple(b for b in unique.values() if b.seconds > longest or b.is_autovacuum or b.pid is None)
 
 
 def find(day: date, kid_id: int | None) -> Found:
@@ -224,26 +292,36 @@ def plan_reattach(name: str) -> Plan:
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:
-    """Puts a confirmed plan into the queue and wakes the worker."""
-    reading = read_only_reason()
-    if reading is not None:
-        raise NotAllowed(reading)
+    """Puts a confirmed plan into the queue and wakes the worker. Raises NotAllowed where nothing can be done."""
+    _require_open()
     ticket = journal.enqueue(desk().work, plan, actor(), reason)
     desk().worker.wake()
-    st.session_state[FOLLOWED] = ticket.id
+    watched().add(ticket.id)
     return ticket
 
 
 def cancel(number: int) -> None:
-    """Asks for an operation to stop."""
-    if read_only_reason() is None:
-        journal.request_cancel(desk().work, number)
+    """Asks for an operation to stop. Raises NotAllowed where nothing can be done from here."""
+    _require_open()
+    journal.request_cancel(desk().work, number)
+
+
+def watched() -> set[int]:
+    """The operations whose end this browser is told."""
+    found: set[int] = st.session_state.setdefault(WATCHED, set())
+    return found
 
 
 def actor() -> Actor:
     """Who is here: without a sign-in, whoever runs the dashboard; a viewer where it listens to the network."""
     role = Role.ADMIN if read_only_reason() is None else Role.VIEWER
     return Actor(system_user(), role, Origin.DASHBOARD)
+
+
+def _require_open() -> None:
+    reason = read_only_reason()
+    if reason is not None:
+        raise NotAllowed(reason)
 
 
 def read_only_reason() -> str | None:
@@ -256,6 +334,18 @@ def read_only_reason() -> str | None:
         f"This dashboard listens {where} and has no sign-in, so it only shows."
         " Bind it to 127.0.0.1 to act, or use the command line."
     )
+
+
+def closed_reason() -> str | None:
+    """Why no button can act: this dashboard only shows, or its server takes no changes."""
+    reason = read_only_reason()
+    if reason is None:
+        here = server()
+        if here.in_recovery:
+            return "This server is a standby: nothing can be changed here. Connect to the primary server."
+        if here.read_only:
+            return "This server is set to read-only: nothing can be changed here."
+    return reason
 
 
 def _is_loopback(address: str) -> bool:
@@ -271,7 +361,8 @@ def attempt(act: Callable[[], object]) -> Callable[[], None]:
     def callback() -> None:
         st.session_state.pop(REFUSAL, None)
         try:
-            act()
+            with told():
+                act()
         except DeskError as error:
             st.session_state[REFUSAL] = error
 

@@ -10,49 +10,59 @@ from dashboard import session
 from dashboard.format import plain
 
 
-def draw() -> None:
-    """The choice of the table and the badge of the database; drawn even where the database can't be reached."""
+def draw() -> DeskError | None:
+    """The choice of the table and the badge of the database; returns why the database can't be read, if it can't."""
+    trouble: DeskError | None = None
     with st.sidebar:
-        desk = session.desk()
         try:
-            _choose_table()
-        except DeskError:
-            st.caption("The tables can't be read just now.")  # the page says why
-        st.caption("Database")
-        if desk.embedded:
-            st.badge("Embedded demo database", icon=":material/science:", color="violet")
-        else:
-            st.text(desk.place)
+            with session.told():
+                session.settle()
+                _choose_table()
+        except DeskError as error:
+            trouble = error
         try:
-            server = session.table().server
-        except DeskError:
-            st.badge("not reached", icon=":material/cloud_off:", color="red")
-        else:
-            st.caption(f"PostgreSQL {plain(server.version.split(' ', maxsplit=1)[0])} as {plain(server.user)}")
+            desk = session.desk()
+        except DeskError as error:
+            return error
+        with st.container(gap="xxsmall"):
+            st.caption("Database")
+            if desk.embedded:
+                st.badge("Embedded demo database", icon=":material/science:", color="violet")
+            else:
+                st.markdown(plain(desk.place))
+            trouble = trouble or _server()
+        if trouble is not None:
+            st.badge("Not reached", icon=":material/cloud_off:", color="red")
         closed = session.read_only_reason()
         if closed is not None:
             st.warning(closed, icon=":material/visibility:")
+    return trouble
+
+
+def _server() -> DeskError | None:
+    try:
+        with session.told():
+            server = session.server()
+    except DeskError as error:
+        return error
+    st.caption(f"PostgreSQL {plain(server.version.split(' ', maxsplit=1)[0])} as {plain(server.user)}")
+    return None
 
 
 def _choose_table() -> None:
-    tables = session.tables()
+    known = session.tables()
     current = session.current_address()
-    addresses = [table.address for table in tables]
+    addresses = [table.address for table in known]
+    labels = {table.address: f"{table.label}{'' if table.not_served is None else ' (only shown)'}" for table in known}
+    details = {t.address: f"{t.partitions:,} partitions, about {human_bytes(t.bytes)}" for t in known}
     if current not in addresses:
         addresses.insert(0, current)
-    labels = {table.address: f"{table.label}{'' if table.not_served is None else ' (only shown)'}" for table in tables}
-    details = {t.address: f"{t.partitions:,} partitions, about {human_bytes(t.bytes)}" for t in tables}
-    chosen = st.selectbox(
+    st.session_state[session.TABLE_CHOICE] = current
+    st.selectbox(
         "Table",
         addresses,
-        index=addresses.index(current),
+        key=session.TABLE_CHOICE,
         format_func=lambda address: labels.get(address, address),
         help=details.get(current),
+        on_change=lambda: session.choose(st.session_state[session.TABLE_CHOICE]),
     )
-    if chosen != current:
-        st.query_params.clear()
-        st.query_params[session.TABLE_PARAMETER] = chosen
-        session.refresh()
-        st.rerun()
-    if chosen and st.query_params.get(session.TABLE_PARAMETER) != chosen:
-        st.query_params[session.TABLE_PARAMETER] = chosen

@@ -22,6 +22,7 @@ from core.database import parse_url, reading_engine, working_engine
 from core.execute import Budget
 from core.jobs import run_now
 from core.journal import OperationRecord
+from core.names import ident
 from core.plan import Plan
 from tests import tables
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, make_homes, remove_homes
@@ -206,11 +207,11 @@ def make_role(database_url: str, run: tables.Run) -> Iterator[Callable[..., tupl
     """Makes a role without rights and returns (its name, the test database's address for it)."""
     made: list[str] = []
 
-    def make(name: str | None = None) -> tuple[str, str]:
-        role = name or f"pd_role_{os.getpid()}_{next(_ROLES)}"
+    def make(name: str = "pd_role") -> tuple[str, str]:
+        role = f"{name}_{os.getpid()}_{next(_ROLES)}"
         url = parse_url(database_url)
         password = f" PASSWORD '{url.password}'" if url.password else ""
-        run(f'CREATE ROLE "{role}" LOGIN{password}')
+        run(f"CREATE ROLE {ident(role)} LOGIN{password}")
         made.append(role)
         if GIVEN or run("SHOW server_version_num")[0][0] >= "160000":
             own = url.set(username=role)
@@ -220,5 +221,17 @@ def make_role(database_url: str, run: tables.Run) -> Iterator[Callable[..., tupl
 
     yield make
     for role in made:
-        run(f'DROP OWNED BY "{role}" CASCADE')
-        run(f'DROP ROLE "{role}"')
+        run(f"DROP OWNED BY {ident(role)} CASCADE")
+        run(f"DROP ROLE {ident(role)}")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    passed = [r for r in reports if r.when == "call" and r.outcome == "passed"]
+    survived = sum(int(value) for r in passed for name, value in r.user_properties if name == "faults")
+    if survived:
+        terminalreporter.write_line(f"faults injected and survived: {survived}")
+    for report in passed:
+        for name, value in report.user_properties:
+            if name == "said":
+                terminalreporter.write_line(str(value))

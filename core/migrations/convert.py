@@ -12,6 +12,7 @@ from datetime import date
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.anatomy import Definition
 from core.database import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
 from core.definition import read_definition, read_partitioned_contents, read_plain_contents
 from core.errors import LockNotObtained, PlanOutdated
@@ -21,7 +22,6 @@ from core.model import PartitionedTable
 from core.names import literal
 from core.operations.migrate import (
     Conversion,
-    Definition,
     Target,
     lock_statements,
     plan_partition,

@@ -18,9 +18,10 @@ from sqlalchemy.pool import NullPool
 from core.catalog import read_table
 from core.database import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, reading_engine, translate
 from core.embedded import running_server
-from core.errors import DeskError, UsageError
+from core.errors import DeskError, TableNotFound, UsageError
 from core.migrations import VERSION_TABLE
 from core.migrations.convert import Migration
+from core.model import PartitionedTable
 from core.names import fit
 from core.operations.migrate import require_rights
 from core.settings import Settings, read_settings
@@ -48,9 +49,16 @@ def _engines(url: URL) -> Iterator[tuple[Engine, Engine]]:
         watch.dispose()
 
 
+def _read(watch: Engine, settings: Settings) -> PartitionedTable:
+    try:
+        return read_table(watch, settings.table, archive_schema=settings.archive_schema, exact=False)
+    except TableNotFound as error:
+        raise TableNotFound(error.what, next="Create it first, or name another with PARTITION_DESK_TABLE.") from error
+
+
 def _migrate(url: URL, settings: Settings) -> None:
     with _engines(url) as (work, watch):
-        table = read_table(watch, settings.table, archive_schema=settings.archive_schema, exact=False)
+        table = _read(watch, settings)
         try:
             with work.connect() as connection:
                 context.configure(

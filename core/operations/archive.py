@@ -138,11 +138,7 @@ def _move(table: PartitionedTable, relation: str) -> str:
 def _detach_concurrently(table: PartitionedTable, partition: Partition, comment: str) -> tuple[Step, ...]:
     detach = f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}"
     return (
-        Step(
-            f"Write the bounds of {partition.name} into its comment",
-            (comment,),
-            (Lock(partition.sql, Mode.SHARE_UPDATE_EXCLUSIVE),),
-        ),
+        _tag_step(partition, comment),
         Step(
             f"Detach {partition.name} while reads and writes go on",
             (f"{detach} CONCURRENTLY",),
@@ -150,27 +146,37 @@ def _detach_concurrently(table: PartitionedTable, partition: Partition, comment:
             transactional=False,
             finish=f"{detach} FINALIZE",
         ),
-        Step(
-            f"Move it to {table.archive.name}",
-            (_move(table, partition.sql),),
-            (Lock(partition.sql, Mode.ACCESS_EXCLUSIVE),),
-        ),
+        _move_step(table, partition.name, partition.sql),
     )
 
 
 def _finish(table: PartitionedTable, partition: Partition, comment: str) -> tuple[Step, ...]:
+    """From detach pending to archived; the tag comes first, so that the table is known whatever happens after."""
     return (
+        *(() if Tag.split(partition.comment)[1] else (_tag_step(partition, comment),)),
         Step(
             f"Finish the detach of {partition.name}",
             (f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql} FINALIZE",),
             _detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
             waits_for_all=True,
         ),
-        Step(
-            f"Write its bounds into its comment and move it to {table.archive.name}",
-            (comment, _move(table, partition.sql)),
-            (Lock(partition.sql, Mode.ACCESS_EXCLUSIVE),),
-        ),
+        _move_step(table, partition.name, partition.sql),
+    )
+
+
+def _tag_step(partition: Partition, comment: str) -> Step:
+    return Step(
+        f"Write the bounds of {partition.name} into its comment",
+        (comment,),
+        (Lock(partition.sql, Mode.SHARE_UPDATE_EXCLUSIVE),),
+    )
+
+
+def _move_step(table: PartitionedTable, name: str, relation: str) -> Step:
+    return Step(
+        f"Move {name} to {table.archive.name}",
+        (_move(table, relation),),
+        (Lock(relation, Mode.ACCESS_EXCLUSIVE),),
     )
 
 
@@ -255,13 +261,7 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     if archived.tag is not None and archived.schema != table.archive.name:
         _require_room(table, (archived.name, *(index.name for index in archived.indexes)))
         steps += _make_schema(table)
-        steps.append(
-            Step(
-                f"Move {archived.name} to {table.archive.name}",
-                (_move(table, archived.sql),),
-                (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),),
-            )
-        )
+        steps.append(_move_step(table, archived.name, archived.sql))
     check = archived.bounds_check(key)
     if archived.tag is not None and check is not None and not check.validated:
         steps.append(_validate_step(qualified(table.archive.name, archived.name), check.name))

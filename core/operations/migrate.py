@@ -6,256 +6,32 @@ has only because it is partitioned says so in its own comment (`Memo`), so that 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 
+from core.anatomy import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
 from core.bounds import Bounds, Key, KeyType
 from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, ReadOnlyServer, Refused
 from core.model import PartitionedTable
-from core.names import fit, ident, literal, qualified
+from core.names import fit, ident, qualified
 from core.period import Period
-from core.plan import comment_sql
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One right of one role, as aclexplode() tells it."""
-
-    grantee: str
-    """Empty for PUBLIC."""
-    privilege: str
-    grantable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """Who may do what with a relation; `grants` is None where nothing was ever granted or revoked."""
-
-    grants: tuple[Grant, ...] | None = None
-    owner_limited: bool = False
-    """Whether the owner gave up some of its own rights."""
-    by_default: tuple[str, ...] = ()
-    """Who gets rights on a new relation here by ALTER DEFAULT PRIVILEGES; empty text for PUBLIC."""
-
-
-@dataclass(frozen=True, slots=True)
-class DefinedColumn:
-    """A column, and what LIKE does not carry over of it."""
-
-    name: str
-    type: str
-    not_null: bool = False
-    generated: bool = False
-    """Computed from other columns, so that no value can be inserted."""
-    hashable: bool = True
-    """Whether its type has a hash function of its own; others are compared as text."""
-    statistics: int | None = None
-    options: tuple[str, ...] = ()
-    grants: tuple[Grant, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedSequence:
-    """The sequence of an identity or serial column."""
-
-    schema: str
-    name: str
-    column: str
-    identity: str
-    """ALWAYS or BY DEFAULT; empty for serial, whose sequence is kept itself."""
-    options: str = ""
-    rights: Rights = Rights()
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """A constraint, its definition as pg_get_constraintdef() gives it."""
-
-    name: str
-    kind: str
-    """pg_constraint.contype: p, u, f, c, x, n."""
-    definition: str
-    columns: tuple[str, ...] = ()
-    validated: bool = True
-    no_inherit: bool = False
-    """A CHECK or NOT NULL that partitions would not have."""
-    comment: str | None = None
-    to_itself: tuple[str, ...] = ()
-    """The columns of the table itself that a foreign key references."""
-
-
-@dataclass(frozen=True, slots=True)
-class DefinedIndex:
-    """An index; one that stands under a constraint is made with it."""
-
-    name: str
-    tail: str
-    """What follows the table's name in pg_get_indexdef()."""
-    columns: tuple[str, ...]
-    """Empty text for an expression."""
-    unique: bool = False
-    partial: bool = False
-    valid: bool = True
-    constraint: bool = False
-    comment: str | None = None
-    tablespace: str = ""
-    clustered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingKey:
-    """A foreign key of another table that references this one."""
-
-    name: str
-    other: str
-    """The other table, quoted and qualified."""
-    definition: str
-    columns: tuple[str, ...]
-    """The columns that it references."""
-    owned: bool
-    """Whether the connected role may alter the other table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """A trigger, its definition as pg_get_triggerdef() gives it."""
-
-    name: str
-    definition: str
-    enabled: str
-    """pg_trigger.tgenabled: O, D, R, A."""
-    reads_rows: bool = False
-    """A row trigger with transition tables, which partitions can't have."""
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A row security policy and the statement that makes it."""
-
-    name: str
-    definition: str
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """A statistics object and the statement that makes it."""
-
-    schema: str
-    name: str
-    owner: str
-    definition: str
-    target: int | None = None
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A publication that names the table."""
-
-    name: str
-    via_root: bool
-    owned: bool
-    columns: tuple[str, ...] = ()
-    condition: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A partition, as far as the way back needs it."""
-
-    schema: str
-    name: str
-    kind: str
-    """pg_class.relkind."""
-    pending: bool = False
-    options: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
-    """What hangs on this partition alone and goes with it, in PostgreSQL's words."""
-
-    @property
-    def sql(self) -> str:
-        """Its quoted and qualified name."""
-        return qualified(self.schema, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """Everything that has to be made again when a table is made anew."""
-
-    oid: int
-    schema: str
-    name: str
-    owner: str
-    user: str
-    """The connected role."""
-    partitioned: bool
-    key: str | None = None
-    """The one column of a RANGE key; None for a plain table and any other key."""
-    columns: tuple[DefinedColumn, ...] = ()
-    sequences: tuple[OwnedSequence, ...] = ()
-    constraints: tuple[Constraint, ...] = ()
-    indexes: tuple[DefinedIndex, ...] = ()
-    incoming: tuple[IncomingKey, ...] = ()
-    triggers: tuple[Trigger, ...] = ()
-    policies: tuple[Policy, ...] = ()
-    statistics: tuple[Statistics, ...] = ()
-    publications: tuple[Publication, ...] = ()
-    children: tuple[Child, ...] = ()
-    rights: Rights = Rights()
-    regranted: bool = False
-    """Whether roles other than the owner granted some of the rights."""
-    row_security: bool = False
-    row_security_forced: bool = False
-    replica_identity: str = "d"
-    """pg_class.relreplident: d, n, f, i."""
-    options: tuple[str, ...] = ()
-    """Storage parameters, name=value; those of the TOAST table begin with "toast."."""
-    tablespace: str = ""
-    comment: str | None = None
-    dependents: tuple[str, ...] = ()
-    """Views and whatever else would stay behind with the old table, in PostgreSQL's words."""
-    oddities: tuple[str, ...] = ()
-    """Reasons that need no further look: unlogged, inherited, typed, with rules, ..."""
-
-    @property
-    def sql(self) -> str:
-        """Its quoted and qualified name."""
-        return qualified(self.schema, self.name)
-
-    @property
-    def label(self) -> str:
-        """Its name for people: schema.name."""
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def aside(self) -> str:
-        """The name that the old table has until it is dropped."""
-        return fit(self.name, "_before")
-
-    @property
-    def aside_sql(self) -> str:
-        """The same, quoted and qualified."""
-        return qualified(self.schema, self.aside)
-
-    def column(self, name: str) -> DefinedColumn | None:
-        """The column of that name."""
-        return next((column for column in self.columns if column.name == name), None)
-
-    @property
-    def primary_key(self) -> Constraint | None:
-        """The PRIMARY KEY."""
-        return next((one for one in self.constraints if one.kind == "p"), None)
-
-    def of_kind(self, kinds: str) -> tuple[Constraint, ...]:
-        """The constraints of the kinds named by their letters."""
-        return tuple(one for one in self.constraints if one.kind in kinds)
+from core.rebuild import (
+    belongings,
+    compare,
+    copy,
+    in_tablespace,
+    indexing,
+    like,
+    make_index,
+    owner,
+    put_aside,
+    sequences,
+    told,
+    with_options,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,23 +41,6 @@ class Target:
     key: str = "date"
     unique: tuple[str, ...] = ("kid_id", "date")
     """Left alone where the table lacks one of the columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What the rows say, read under the lock."""
-
-    rows: int
-    years: tuple[int, ...] = ()
-    """The years that have rows."""
-    without_key: int = 0
-    """Rows whose key is NULL."""
-    out_of_calendar: int = 0
-    """Rows before the year 1 or after 9998, infinity included."""
-    duplicates: int = 0
-    """Groups of rows that are equal in the columns that are to become unique."""
-    taken: frozenset[str] = frozenset()
-    """Names of relations and types of the table's schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,35 +58,6 @@ class Conversion:
     def sql(self) -> str:
         """The whole as a script for psql."""
         return "\n".join(["BEGIN;", *(f"{statement};" for statement in (*self.locks, *self.statements)), "COMMIT;"])
-
-
-_MEMO = "partition-desk: "
-
-
-@dataclass(frozen=True, slots=True)
-class Memo:
-    """The last line in the comment of a constraint or index that says why it is as it is."""
-
-    was: str = ""
-    """The definition of the constraint on the plain table; empty for what the plain table did not have."""
-    nullable: bool = False
-    """Whether the key could be NULL before the primary key got it."""
-
-    def beside(self, comment: str | None) -> str:
-        """The user's comment with the memo as its last line."""
-        line = _MEMO + json.dumps(asdict(self), ensure_ascii=False)
-        return f"{comment}\n{line}" if comment else line
-
-    @classmethod
-    def split(cls, comment: str | None) -> tuple[str | None, Memo | None]:
-        """(the user's comment, the memo); a line that can't be read counts as the user's."""
-        head, _, last = (comment or "").rpartition("\n")
-        if not last.startswith(_MEMO):
-            return comment, None
-        try:
-            return head or None, cls(**json.loads(last.removeprefix(_MEMO)))
-        except (ValueError, TypeError):
-            return comment, None
 
 
 # ---------------------------------------------------------------- what is looked at beforehand
@@ -511,26 +241,26 @@ def plan_partition(
     constraints, notes = _widened(definition, target)
     added = _additions(definition, target)
     _require_free(definition, contents, (*(name for name, _ in children), *(one.name for one in added)))
-    options = _with(definition.options)
+    options = with_options(definition.options)
     made = [
-        f"CREATE TABLE {definition.sql} ({_like(definition)}) PARTITION BY RANGE ({ident(key.column)})"
-        + _in_tablespace(definition),
-        *_owner(definition, definition.sql),
-        *_sequences(definition),
+        f"CREATE TABLE {definition.sql} ({like(definition)}) PARTITION BY RANGE ({ident(key.column)})"
+        + in_tablespace(definition),
+        *owner(definition, definition.sql),
+        *sequences(definition),
     ]
     for name, bounds in children:
         child = qualified(definition.schema, name)
         made.append(f"CREATE TABLE {child} PARTITION OF {definition.sql} {bounds.text}{options}")
-        made.extend(_owner(definition, child))
+        made.extend(owner(definition, child))
     statements = (
-        *_put_aside(definition),
+        *put_aside(definition),
         *made,
-        _copy(definition),
-        _compare(definition),
+        copy(definition),
+        compare(definition),
         f"DROP TABLE {definition.aside_sql}",
-        *_indexing(definition, (*constraints, *(one for one in added if isinstance(one, Constraint)))),
-        *(line for one in added if isinstance(one, DefinedIndex) for line in _index(definition, one)),
-        *_belongings(definition, tuple(qualified(definition.schema, name) for name, _ in children)),
+        *indexing(definition, (*constraints, *(one for one in added if isinstance(one, Constraint)))),
+        *(line for one in added if isinstance(one, DefinedIndex) for line in make_index(definition, one)),
+        *belongings(definition, tuple(qualified(definition.schema, name) for name, _ in children)),
         f"ANALYZE {definition.sql}",
     )
     first, last = children[0][0], children[-1][0]
@@ -539,7 +269,7 @@ def plan_partition(
         f"in {len(children)} partitions, {first} to {last}.",
         *notes,
         *(f"{_what(one)} was added; the way back takes it away again." for one in added),
-        *_told(definition),
+        *told(definition),
     )
     return Conversion(definition.label, lock_statements(definition), statements, effects)
 
@@ -556,17 +286,17 @@ def plan_unpartition(definition: Definition, contents: Contents, *, archived: It
     constraints, indexes, nullable, notes = _narrowed(definition, contents)
     options = Counter(child.options for child in definition.children).most_common(1)
     statements = (
-        *_put_aside(definition),
-        f"CREATE TABLE {definition.sql} ({_like(definition)}){_with(options[0][0] if options else ())}"
-        + _in_tablespace(definition),
-        *_owner(definition, definition.sql),
-        *_sequences(definition),
-        _copy(definition),
-        _compare(definition),
+        *put_aside(definition),
+        f"CREATE TABLE {definition.sql} ({like(definition)}){with_options(options[0][0] if options else ())}"
+        + in_tablespace(definition),
+        *owner(definition, definition.sql),
+        *sequences(definition),
+        copy(definition),
+        compare(definition),
         "DROP TABLE " + ", ".join((*(child.sql for child in definition.children), definition.aside_sql)),
         *_nullable(definition, nullable),
-        *_indexing(definition, constraints, indexes),
-        *_belongings(definition, ()),
+        *indexing(definition, constraints, indexes),
+        *belongings(definition, ()),
         f"ANALYZE {definition.sql}",
     )
     left = tuple(archived)
@@ -577,7 +307,7 @@ def plan_unpartition(definition: Definition, contents: Contents, *, archived: It
         *notes,
         *([f"Archived and left where they are, not in the plain table: {', '.join(left)}."] if left else []),
         *([f"Gone with the partitions that alone had them: {', '.join(extras)}."] if extras else []),
-        *_told(definition),
+        *told(definition),
     )
     return Conversion(definition.label, lock_statements(definition), statements, effects)
 
@@ -721,217 +451,3 @@ def _nullable(definition: Definition, nullable: bool) -> tuple[str, ...]:
 
 def _commented(one: Constraint, comment: str | None) -> Constraint:
     return Constraint(one.name, one.kind, one.definition, one.columns, comment=comment)
-
-
-# ---------------------------------------------------------------- the pieces of both
-
-
-def _like(definition: Definition) -> str:
-    """The columns with defaults, NOT NULL, generation, CHECKs, storage and comments; no identity, no index."""
-    what = ("DEFAULTS", "GENERATED", "CONSTRAINTS", "STORAGE", "COMPRESSION", "COMMENTS")
-    return " ".join((f"LIKE {definition.aside_sql}", *(f"INCLUDING {one}" for one in what)))
-
-
-def _in_tablespace(definition: Definition) -> str:
-    return f" TABLESPACE {ident(definition.tablespace)}" if definition.tablespace else ""
-
-
-def _with(options: tuple[str, ...]) -> str:
-    pairs = (option.partition("=") for option in options)
-    listed = ", ".join(f"{name}={literal(value).strip()}" for name, _, value in pairs)
-    return f" WITH ({listed})" if listed else ""
-
-
-def _owner(definition: Definition, relation: str) -> tuple[str, ...]:
-    if definition.owner == definition.user:
-        return ()
-    return (f"ALTER TABLE {relation} OWNER TO {ident(definition.owner)}",)
-
-
-def _put_aside(definition: Definition) -> Iterator[str]:
-    for one in definition.sequences:
-        if one.identity:
-            yield f"ALTER SEQUENCE {qualified(one.schema, one.name)} RENAME TO {ident(fit(one.name, '_before'))}"
-    yield f"ALTER TABLE {definition.sql} RENAME TO {ident(definition.aside)}"
-
-
-def _sequences(definition: Definition) -> Iterator[str]:
-    """Identity columns get a sequence that goes on where the old one stands; a serial's sequence changes hands."""
-    for one in definition.sequences:
-        sequence = qualified(one.schema, one.name)
-        if not one.identity:
-            yield f"ALTER SEQUENCE {sequence} OWNED BY {definition.sql}.{ident(one.column)}"
-            continue
-        old = qualified(one.schema, fit(one.name, "_before"))
-        yield (
-            f"ALTER TABLE {definition.sql} ALTER COLUMN {ident(one.column)} ADD GENERATED {one.identity} AS IDENTITY "
-            f"(SEQUENCE NAME {sequence} {one.options})"
-        )
-        yield f"SELECT pg_catalog.setval({literal(sequence).strip()}, last_value, is_called) FROM {old}"
-        yield from _grants(f"SEQUENCE {sequence}", one.rights, definition.owner)
-        if one.comment is not None:
-            yield f"COMMENT ON SEQUENCE {sequence} IS {literal(one.comment).strip()}"
-
-
-def _copy(definition: Definition) -> str:
-    columns = ", ".join(ident(column.name) for column in definition.columns if not column.generated)
-    overriding = " OVERRIDING SYSTEM VALUE" if any(one.identity for one in definition.sequences) else ""
-    return f"INSERT INTO {definition.sql} ({columns}){overriding} SELECT {columns} FROM {definition.aside_sql}"
-
-
-def _compare(definition: Definition) -> str:
-    """Raises where the copy has not the same rows: their number, and a sum of hashes that no order changes."""
-    row = ", ".join(ident(c.name) + ("" if c.hashable else "::pg_catalog.text") for c in definition.columns)
-    read = f"SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(ROW({row}), 0)) AS hash"
-    body = f"""
-DECLARE
-  original record;
-  copied record;
-BEGIN
-  {read} INTO original FROM {definition.aside_sql};
-  {read} INTO copied FROM {definition.sql};
-  IF original IS DISTINCT FROM copied THEN
-    RAISE EXCEPTION 'the copy differs from the table: % rows before, % rows after', original.rows, copied.rows;
-  END IF;
-END
-"""
-    tag = "$compare$"
-    while tag in body:
-        tag = f"{tag[:-1]}_$"
-    return f"DO {tag}{body}{tag}"
-
-
-def _indexing(
-    definition: Definition, constraints: tuple[Constraint, ...], indexes: tuple[DefinedIndex, ...] | None = None
-) -> Iterator[str]:
-    """PRIMARY KEY, UNIQUE and plain indexes under their own names, which the old table has given up by now."""
-    standing = {index.name: index for index in definition.indexes}
-    for one in constraints:
-        index = standing.get(one.name)
-        add = f"ALTER TABLE {definition.sql} ADD CONSTRAINT {ident(one.name)} {one.definition}"
-        yield from _placed(add, index.tablespace if index else "")
-        yield from _comment(f"CONSTRAINT {ident(one.name)} ON {definition.sql}", one.comment)
-        yield from _comment(f"INDEX {qualified(definition.schema, one.name)}", index.comment if index else None)
-    for index in definition.indexes if indexes is None else indexes:
-        if not index.constraint:
-            yield from _index(definition, index)
-    if not definition.partitioned:
-        return
-    for index in definition.indexes:
-        if index.clustered:
-            yield f"ALTER TABLE {definition.sql} CLUSTER ON {ident(index.name)}"
-
-
-def _index(definition: Definition, index: DefinedIndex) -> Iterator[str]:
-    unique = "UNIQUE " if index.unique else ""
-    yield from _placed(f"CREATE {unique}INDEX {ident(index.name)} ON {definition.sql} {index.tail}", index.tablespace)
-    yield from _comment(f"INDEX {qualified(definition.schema, index.name)}", index.comment)
-
-
-def _placed(statement: str, tablespace: str) -> tuple[str, ...]:
-    """The printed definitions leave out the tablespace."""
-    if not tablespace:
-        return (statement,)
-    return (
-        f"SET LOCAL default_tablespace = {literal(ident(tablespace)).strip()}",
-        statement,
-        "SET LOCAL default_tablespace = ''",
-    )
-
-
-def _comment(what: str, comment: str | None) -> tuple[str, ...]:
-    return () if comment is None else (f"COMMENT ON {what} IS {literal(comment).strip()}",)
-
-
-def _belongings(definition: Definition, children: tuple[str, ...]) -> Iterator[str]:
-    """Everything else that hangs on the table, in an order in which each finds what it needs."""
-    table = definition.sql
-    for one in definition.of_kind("f"):
-        yield f"ALTER TABLE {table} ADD CONSTRAINT {ident(one.name)} {one.definition}"
-        yield from _comment(f"CONSTRAINT {ident(one.name)} ON {table}", one.comment)
-    for fk in definition.incoming:
-        yield f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition}"
-    yield from _column_settings(definition, children)
-    identity = {"f": "FULL", "n": "NOTHING"}.get(definition.replica_identity)
-    if identity:
-        yield from (f"ALTER TABLE {relation} REPLICA IDENTITY {identity}" for relation in (table, *children))
-    for statistics in definition.statistics:
-        yield from _statistics(definition, statistics)
-    for trigger in definition.triggers:
-        yield trigger.definition
-        state = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(trigger.enabled)
-        if state:
-            yield f"ALTER TABLE {table} {state} TRIGGER {ident(trigger.name)}"
-        yield from _comment(f"TRIGGER {ident(trigger.name)} ON {table}", trigger.comment)
-    if definition.row_security:
-        yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
-    if definition.row_security_forced:
-        yield f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
-    for policy in definition.policies:
-        yield policy.definition
-        yield from _comment(f"POLICY {ident(policy.name)} ON {table}", policy.comment)
-    yield from _grants(f"TABLE {table}", definition.rights, definition.owner)
-    for column in definition.columns:
-        yield from _grant(f"TABLE {table}", column.grants, f" ({ident(column.name)})")
-    if definition.comment is not None:
-        yield comment_sql(table, definition.comment)
-    for publication in definition.publications:
-        columns = f" ({', '.join(map(ident, publication.columns))})" if publication.columns else ""
-        where = f" WHERE ({publication.condition})" if publication.condition else ""
-        yield f"ALTER PUBLICATION {ident(publication.name)} ADD TABLE {table}{columns}{where}"
-
-
-def _column_settings(definition: Definition, children: tuple[str, ...]) -> Iterator[str]:
-    for column in definition.columns:
-        alter = f"ALTER COLUMN {ident(column.name)}"
-        if column.statistics is not None:
-            yield f"ALTER TABLE {definition.sql} {alter} SET STATISTICS {column.statistics}"
-        if column.options:
-            for relation in (definition.sql, *children):
-                yield f"ALTER TABLE {relation} {alter} SET ({', '.join(column.options)})"
-
-
-def _statistics(definition: Definition, one: Statistics) -> Iterator[str]:
-    name = qualified(one.schema, one.name)
-    yield one.definition
-    if one.owner != definition.user:
-        yield f"ALTER STATISTICS {name} OWNER TO {ident(one.owner)}"
-    if one.target is not None:
-        yield f"ALTER STATISTICS {name} SET STATISTICS {one.target}"
-    yield from _comment(f"STATISTICS {name}", one.comment)
-
-
-def _role(name: str) -> str:
-    return ident(name) if name else "PUBLIC"
-
-
-def _grants(relation: str, rights: Rights, owner: str) -> Iterator[str]:
-    revoked = [*rights.by_default, *([owner] if rights.owner_limited else [])]
-    if revoked:
-        yield f"REVOKE ALL ON {relation} FROM {', '.join(map(_role, revoked))}"
-    own = () if rights.owner_limited else (owner,)
-    yield from _grant(relation, tuple(one for one in rights.grants or () if one.grantee not in own), "")
-
-
-def _grant(relation: str, grants: tuple[Grant, ...], columns: str) -> Iterator[str]:
-    """One statement for each role, in the order of the rights' list; apart where some may be passed on."""
-    together: dict[tuple[str, bool], list[str]] = {}
-    for one in grants:
-        together.setdefault((one.grantee, one.grantable), []).append(one.privilege + columns)
-    for (grantee, grantable), privileges in together.items():
-        option = " WITH GRANT OPTION" if grantable else ""
-        yield f"GRANT {', '.join(privileges)} ON {relation} TO {_role(grantee)}{option}"
-
-
-def _told(definition: Definition) -> Iterator[str]:
-    if definition.regranted:
-        yield "Rights that others than the owner had granted are granted by the owner now."
-    clustered = [index.name for index in definition.indexes if index.clustered]
-    if clustered and not definition.partitioned:
-        yield f"CLUSTER no longer knows {clustered[0]} by itself: a partitioned table keeps no such mark."
-    for publication in definition.publications:
-        if not publication.via_root and not definition.partitioned:
-            yield (
-                f"The publication {publication.name} sends changes under the partitions' names: its subscribers need "
-                "those tables, or set publish_via_partition_root."
-            )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
-from core.errors import DeskError
 from core.journal import OperationRecord, OperationState
-from core.text import human_seconds, human_time
-from dashboard import confirm, session
+from core.text import human_seconds, human_time, plural
+from dashboard import following, layout, session
 from dashboard.format import plain
 
-SHOWN = 1000
+SHOWN = 500
 WORDS = {
     OperationState.QUEUED: "Queued",
     OperationState.RUNNING: "Running",
@@ -20,15 +21,16 @@ WORDS = {
     OperationState.CANCELLED: "Stopped",
     OperationState.INTERRUPTED: "Interrupted",
 }
+CHIPS = dict(zip(WORDS.values(), ("gray", "blue", "green", "red", "orange", "red"), strict=True))
 
 
-def filtered(operations: tuple[OperationRecord, ...]) -> list[OperationRecord]:
+def filtered(operations: Sequence[OperationRecord]) -> list[OperationRecord]:
     """The operations that the filters leave."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = st.multiselect("What", sorted({o.kind for o in operations}), placeholder="everything", width=220)
-        ends = st.multiselect("Outcome", sorted({WORDS[o.state] for o in operations}), placeholder="any", width=220)
-        actors = st.multiselect("Who", sorted({o.actor for o in operations}), placeholder="anybody", width=220)
-        everywhere = st.toggle("All tables", value=False)
+        kinds = _choice("What", "everything", [o.kind for o in operations])
+        ends = _choice("Outcome", "any", [WORDS[o.state] for o in operations])
+        actors = _choice("Who", "anybody", [o.actor for o in operations])
+        everywhere = st.toggle("All tables", value=False, key="all_tables")
     here = session.current_address()
     return [
         o
@@ -40,105 +42,105 @@ def filtered(operations: tuple[OperationRecord, ...]) -> list[OperationRecord]:
     ]
 
 
-def listing(shown: list[OperationRecord]) -> int | None:
-    """The journal; returns the number of the selected operation."""
+def _choice(label: str, everything: str, values: Sequence[str]) -> list[str]:
+    return st.multiselect(label, sorted(set(values)), placeholder=everything, width=200, key=f"filter_{label}")
+
+
+def listing(shown: Sequence[OperationRecord], number: int | None) -> None:
+    """The journal; selecting a row puts its number into the address bar, and that number selects its row."""
+    numbers = [operation.id for operation in shown]
+    row = numbers.index(number) if number in numbers else None
+    key = f"journal_{hash((tuple(numbers), row))}"
     frame = pd.DataFrame(
         {
-            "No.": [o.id for o in shown],
-            "Asked for": [o.requested_at for o in shown],
+            "No.": numbers,
+            "Asked for, UTC": [o.requested_at for o in shown],
             "What": [o.kind for o in shown],
             "On": [o.subject for o in shown],
-            "Outcome": [WORDS[o.state] for o in shown],
-            "Took, s": [o.seconds for o in shown],
+            "Outcome": [[WORDS[o.state]] for o in shown],
+            "Took": [o.seconds for o in shown],
             "Who": [o.actor for o in shown],
             "From": [o.origin for o in shown],
             "Reason": [o.reason for o in shown],
             "Table": [o.table for o in shown],
         }
     )
-    event = st.dataframe(
+    st.dataframe(
         frame,
         hide_index=True,
         height=min(420, 38 + 35 * max(1, len(shown))),
-        on_select="rerun",
+        on_select=lambda: _select(key, numbers),
         selection_mode="single-row",
-        key="journal",
+        selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
+        key=key,
         alt="The operations, newest first",
         column_config={
-            "Asked for": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss", timezone="UTC", help="UTC"),
-            "Took, s": st.column_config.NumberColumn(format="%.2f"),
+            "Asked for, UTC": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm:ss", timezone="UTC"),
+            "Outcome": st.column_config.MultiselectColumn(options=list(CHIPS), color=list(CHIPS.values()), width=110),
+            "Took": st.column_config.NumberColumn(format="%.2f s"),
         },
     )
-    selected = event.selection.rows if event else []
-    return shown[selected[0]].id if selected and selected[0] < len(shown) else None
+
+
+def _select(key: str, numbers: list[int]) -> None:
+    rows = st.session_state[key].selection.rows
+    if rows and rows[0] < len(numbers):
+        st.query_params[session.OPERATION_PARAMETER] = str(numbers[rows[0]])
+    elif session.OPERATION_PARAMETER in st.query_params:
+        del st.query_params[session.OPERATION_PARAMETER]
 
 
 def detail(operation: OperationRecord) -> None:
     """One operation whole: times, outcome, each committed step with its SQL, the plan."""
-    with st.container(border=True):
-        head, act = st.columns([4, 1.2], vertical_alignment="center")
-        head.subheader(plain(f"{operation.id} · {operation.kind.capitalize()} {operation.subject}"), anchor=False)
-        with act:
-            if operation.state.active:
-                confirm.button("Stop", lambda: session.cancel(operation.id), key="stop_one", icon=":material/stop:")
-            elif operation.state is not OperationState.DONE and operation.kind != "ensure":
-                confirm.button("Ask again …", lambda: again(operation), key="again", icon=":material/replay:")
-        st.table(
-            {
-                "Outcome": WORDS[operation.state],
-                "Asked for": f"{human_time(operation.requested_at)} by {plain(operation.actor)} ({operation.role}),"
-                f" from the {operation.origin}",
-                "Reason": plain(operation.reason) or "none given",
-                "Ran": f"{human_seconds(operation.seconds)}, {operation.step} of {operation.steps} steps,"
-                f" {operation.tries} tries for a lock given up",
-                **({"What happened": plain(operation.error)} if operation.error else {}),
-                **(
-                    {"Server said": plain(f"{operation.sqlstate} {operation.server_message}")}
-                    if operation.server_message
-                    else {}
-                ),
-            },
-            border="horizontal",
-        )
+    with st.container(border=True, gap="small"):
+        layout.line(f"##### {operation.id} · {following.title(operation)}", "", lambda: act(operation))
+        following.outcome(operation)
+        origin = f"by {plain(operation.actor)} as {operation.role}, from the {operation.origin}"
+        tries = f", {plural(operation.tries, 'try', 'tries')} for a lock given up" if operation.tries else ""
+        rows = {
+            "Asked for": f"{human_time(operation.requested_at)} {origin}",
+            "Reason": plain(operation.reason) or "none given",
+            "Table": plain(operation.table),
+            "Ran": f"{human_seconds(operation.seconds)}, {operation.step} of {operation.steps} steps{tries}",
+        }
+        if operation.server_message:
+            rows["Server said"] = plain(f"{operation.sqlstate} {operation.server_message}".strip())
+        st.table(rows, border="horizontal")
         for step in session.steps(operation.id):
             took = human_seconds((step.finished_at - step.started_at).total_seconds())
             st.markdown(f":green[:material/check:] {step.step}. {plain(step.title)} · {took}")
             st.code(step.sql, language="sql", wrap_lines=True)
         if operation.step < operation.steps:
-            with st.expander("The whole plan"):
+            with st.expander("The whole plan", icon=":material/code:"):
                 st.code(operation.plan.sql, language="sql", wrap_lines=True)
 
 
-def again(operation: OperationRecord) -> None:
-    """Plans the same act from the state that the table is in now."""
-    st.query_params[session.TABLE_PARAMETER] = operation.table
-    (confirm.ask_archive if operation.kind == "archive" else confirm.ask_reattach)(operation.subject)
+def act(operation: OperationRecord) -> None:
+    """Stop what runs, resume what did not end as asked."""
+    if operation.state.active:
+        following.stop_button(operation, key="stop_one")
+    elif operation.state is not OperationState.DONE:
+        following.resume_button(operation, key="resume_one")
 
 
 def main() -> None:
     """The page."""
-    st.title("Activity", anchor=False)
     operations = session.operations(limit=SHOWN)
     if not operations:
+        layout.header("Activity")
         st.info(
-            "Nothing has been done yet. Every act is written down here: who, when, why, the exact SQL, and the outcome.",
+            "Nothing has been done yet. Every act is written down here: who, when, why, the exact SQL, how it ended.",
             icon=":material/history:",
         )
         return
-    shown = filtered(operations)
-    failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in shown)
-    st.caption(f"{len(shown)} of the newest {len(operations)} operations, {failed} of them failed or interrupted")
-    asked = st.query_params.get(session.OPERATION_PARAMETER)
-    number = listing(shown) or (int(asked) if asked and asked.isdigit() else None)
-    if number is not None:
-        st.query_params[session.OPERATION_PARAMETER] = str(number)
-        try:
-            chosen = session.operation(number)
-        except DeskError as error:
-            chosen = None
-            st.caption(plain(error.what))
-        if chosen is not None:
-            detail(chosen)
+    asked = st.query_params.get(session.OPERATION_PARAMETER, "")
+    number = int(asked) if asked.isdecimal() and len(asked) < 18 else None
+    failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in operations)
+    layout.header("Activity", f"The newest {plural(len(operations), 'operation')}, {failed or 'none'} of them failed")
+    listing(filtered(operations), number)
+    chosen = session.operation(number) if number is not None else None
+    if chosen is not None:
+        detail(chosen)
     else:
         st.caption("Select a row for its steps, its SQL and its outcome.")
 

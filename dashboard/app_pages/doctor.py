@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import streamlit as st
 
 from core.doctor import Finding, Severity
 from core.errors import DeskError
-from core.find import Kind
+from core.find import Kind, Place
+from core.model import PartitionedTable
 from core.text import human_rows, plural
-from dashboard import confirm, notices, session
+from dashboard import confirm, layout, notices, session
 from dashboard.format import plain
 
 BADGES = {
     Severity.CRITICAL: ("Fails now", ":material/error:", "red"),
     Severity.WARNING: ("Needs care", ":material/warning:", "orange"),
     Severity.NOTE: ("Good to know", ":material/info:", "blue"),
-    Severity.OK: ("Fine", ":material/check_circle:", "green"),
 }
 PLACES = {
-    Kind.ATTACHED: ":material/check_circle:",
-    Kind.DEFAULT: ":material/inbox:",
-    Kind.DETACH_PENDING: ":material/pending:",
-    Kind.ARCHIVED: ":material/archive:",
-    Kind.NO_PARTITION: ":material/block:",
+    Kind.ATTACHED: ":green[:material/check_circle:]",
+    Kind.DEFAULT: ":orange[:material/inbox:]",
+    Kind.DETACH_PENDING: ":red[:material/pending:]",
+    Kind.ARCHIVED: ":gray[:material/archive:]",
+    Kind.NO_PARTITION: ":red[:material/block:]",
 }
 
 
-def find_my_data() -> None:
-    """A date in, where its rows are out."""
-    with st.container(border=True):
-        st.markdown("**Find my data** — where are the rows of a date?")
+def find_my_data(table: PartitionedTable) -> None:
+    """A date in, where its rows are out; the address bar keeps both."""
+    if table.key is None or table.not_served is not None:
+        return
+    with st.container(border=True, gap="small"):
+        layout.heading("Find my data", "where are the rows of a date?")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             day = st.date_input(
-                "Date", value=None, min_value="0001-01-01", max_value="9998-12-31", format="YYYY-MM-DD", width=220
-            )
-            kid = st.number_input(
-                "Kid id (optional)",
+                "Date",
                 value=None,
-                step=1,
+                min_value="0002-01-01",
+                max_value="9998-12-31",
+                format="YYYY-MM-DD",
                 width=220,
-                placeholder="all",
-                help="Counts only this kid's rows",
+                key="date",
+                bind="query-params",
             )
+            kid = None
+            if any(column.name == "kid_id" for column in table.columns):
+                kid = st.number_input(
+                    "Kid id (optional)",
+                    value=None,
+                    step=1,
+                    width=220,
+                    placeholder="all",
+                    key="kid",
+                    bind="query-params",
+                    help="Counts the rows of this kid only",
+                )
         if day is None:
-            st.caption("Choose a date: attached, archived, without a partition, or out of all bounds is the answer.")
+            st.caption("Choose a date. The answer: attached, archived, in no partition, or out of all bounds.")
             return
         try:
             found = session.find(day, None if kid is None else int(kid))
@@ -54,62 +68,66 @@ def find_my_data() -> None:
             return
         st.markdown(f"**{plain(found.verdict)}**")
         for place in found.places:
-            rows = f"{human_rows(place.rows)} rows" if place.rows is not None else place.problem or "not counted"
-            where = plain(place.relation) or "nowhere"
-            st.markdown(f"{PLACES[place.kind]} {where} · {plain(rows)}")
-            st.caption(plain(place.note))
+            rows = f"{human_rows(place.rows)} rows, counted" if place.rows is not None else place.problem
+            name = f"**{plain(place.relation)}** · " if place.relation else ""
+            words = f"{PLACES[place.kind]} {name}{plain(rows or 'not counted')}"
+            layout.line(words, place.note, partial(remedy, table, place) if place.relation else None)
+
+
+def remedy(table: PartitionedTable, place: Place) -> None:
+    """The way back of an archived table; else the way to the partition."""
+    name = place.relation.partition(".")[2]
+    archived = table.find_archived(name) if place.kind is Kind.ARCHIVED else None
+    if archived is not None:
+        confirm.reattach_button(archived, key=f"found_{archived.oid}")
+    else:
+        layout.link("partitions", "Look at it", ":material/arrow_forward:", **{session.PARTITION_PARAMETER: name})
 
 
 def card(number: int, finding: Finding) -> None:
-    """One finding that is not green."""
+    """One finding that is not green: its reason, and its remedy as a button or in exact words."""
     word, icon, colour = BADGES[finding.severity]
-    with st.container(border=True):
-        words, act = st.columns([4, 1.2], vertical_alignment="center")
-        words.markdown(f":{colour}-badge[{icon} {word}] **{plain(finding.title)}**")
-        if finding.reason:
-            words.caption(plain(finding.reason))
-        if finding.fix is not None:
-            fix = finding.fix
-            with act:
-                confirm.button(finding.act or "Review", lambda: confirm.run(fix), key=f"doctor_{number}")
-        elif finding.hint:
-            st.markdown("What to do")
-            st.code(finding.hint, language=None, wrap_lines=True)
+    fix = finding.fix
+    with st.container(border=True, gap="small"):
+        layout.line(
+            f":{colour}-badge[{icon} {word}] **{plain(finding.title)}**",
+            finding.reason,
+            (lambda: confirm.review(fix, key=f"doctor_{number}")) if fix is not None else None,
+        )
+        if fix is None and finding.hint:
+            st.caption("What to do")
+            st.code(finding.hint, language="sql" if finding.hint.endswith(";") else None, wrap_lines=True)
         if finding.subject:
-            st.page_link(
-                "app_pages/partitions.py",
-                label=plain(finding.subject),
-                icon=":material/arrow_forward:",
-                query_params={
-                    session.TABLE_PARAMETER: session.current_address(),
-                    session.PARTITION_PARAMETER: finding.subject,
-                },
+            layout.link(
+                "partitions",
+                finding.subject,
+                ":material/arrow_forward:",
+                **{session.PARTITION_PARAMETER: finding.subject},
             )
 
 
 def main() -> None:
     """The page."""
-    found = session.findings()
+    table, found = session.table(), session.findings()
     faults = [finding for finding in found if finding.severity is not Severity.OK]
     fine = [finding for finding in found if finding.severity is Severity.OK]
     counts = Counter(finding.severity for finding in found)
-    title, when = st.columns([4, 1], vertical_alignment="center")
     urgent = counts[Severity.CRITICAL] + counts[Severity.WARNING]
-    title.title(f"{plural(urgent, 'thing')} to look after" if urgent else "Nothing is wrong", anchor=False)
-    with when:
-        notices.read_at()
-    st.caption(
-        f"{plural(len(found), 'check')}: {counts[Severity.CRITICAL]} failing now, {counts[Severity.WARNING]} that need"
-        f" care, {counts[Severity.NOTE]} good to know, {len(fine)} fine"
+    layout.header(
+        f"{plural(urgent, 'thing')} to look after" if urgent else "Nothing is wrong",
+        f"**{plain(table.label)}** · {plural(len(found), 'check')}: {counts[Severity.CRITICAL] or 'none'} failing now,"
+        f" {counts[Severity.WARNING] or 'none'} that need care, {counts[Severity.NOTE] or 'none'} good to know,"
+        f" {len(fine)} fine",
     )
-    find_my_data()
+    find_my_data(table)
     for number, finding in enumerate(faults):
         card(number, finding)
-    with st.expander(f"{plural(len(fine), 'check')} found right", icon=":material/check_circle:", expanded=not faults):
+    with (
+        st.expander(f"{plural(len(fine), 'check')} found right", icon=":material/check_circle:", expanded=not faults),
+        st.container(gap="small"),
+    ):
         for finding in fine:
-            st.markdown(f":green[:material/check:] {plain(finding.title)}")
-            if finding.reason:
-                st.caption(plain(finding.reason))
+            layout.line(f":green[:material/check:] {plain(finding.title)}", finding.reason)
 
 
 main()

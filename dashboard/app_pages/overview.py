@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from core.bounds import day_of
 from core.doctor import Finding, Severity
 from core.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
-from core.text import human_bytes, human_date, plural
-from dashboard import charts, confirm, notices, session
-from dashboard.format import items, plain, verdict
+from core.text import human_ago, human_bytes, human_date, human_time, plural
+from dashboard import charts, confirm, following, layout, notices, session
+from dashboard.format import Item, Shown, items, plain, verdict
 
 SHOWN_FINDINGS = 6
 ICONS = {
@@ -19,108 +21,120 @@ ICONS = {
 }
 
 
+def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
+    """One line of what there is."""
+    missing = sum(item.state is Shown.MISSING for item in shown)
+    key = f" by {table.period(session.zone()).value} on *{plain(table.key.column)}*" if table.key else ""
+    return (
+        f"**{plain(table.label)}**{key} · {plural(len(table.partitions), 'partition')} attached ·"
+        f" {len(table.archived) or 'none'} archived · {missing or 'none'} missing"
+    )
+
+
 def cards(table: PartitionedTable) -> None:
     """Runway, size, due and archived."""
-    runway = runway_days(table, session.today(), session.zone())
-    until = covered_until(table, session.today(), session.zone())
-    size = sum(p.size.total for p in table.partitions if p.size)
-    overdue = due(table, session.cutoff(), session.zone())
-    archived = sum(a.size.total for a in table.archived if a.size)
-    with st.grid(4, gap="small", min_column_width=190):
-        st.metric(
+    zone = session.zone()
+    runway = runway_days(table, session.today(), zone)
+    until = covered_until(table, session.today(), zone)
+    overdue = due(table, session.cutoff(), zone)
+    exact = f"Exact, read on {human_time(table.as_of)}."
+    unread = sum(p.size is None for p in table.partitions)
+    with st.grid(4, gap="small", min_column_width=170):
+        layout.card(
             "Runway",
             "unlimited" if runway >= UNLIMITED else plural(runway, "day"),
             f"until {human_date(day_of(until))}" if until else "open-ended",
-            delta_color="red" if runway < 31 else "gray",
-            delta_arrow="off",
-            border=True,
+            colour="red" if runway < 31 else "gray",
             help="Days until a date has no partition: from then on, writing it fails.",
         )
-        st.metric(
+        layout.card(
             "In the table",
-            human_bytes(size),
-            plural(len(table.partitions), "partition"),
-            delta_color="gray",
-            delta_arrow="off",
-            border=True,
-            help="Rows, indexes and large values of all attached partitions, on disk.",
+            human_bytes(sum(p.size.total for p in table.partitions if p.size)),
+            f"without {plural(unread, 'busy one')}" if unread else plural(len(table.partitions), "partition"),
+            help=f"Rows, indexes and large values of all attached partitions, on disk. {exact}",
         )
-        st.metric(
+        layout.card(
             "Due for archive",
-            plural(len(overdue), table.period().value),
+            plural(len(overdue), table.period(zone).value) if overdue else "none",
             f"would move {human_bytes(sum(p.size.total for p in overdue if p.size))}" if overdue else "nothing to do",
-            delta_color="orange" if overdue else "gray",
-            delta_arrow="off",
-            border=True,
-            help=f"Partitions that ended more than {session.desk().settings.archive_after} ago.",
+            colour="orange" if overdue else "gray",
+            help=f"Partitions that ended more than {session.desk().settings.archive_after} ago. {exact}",
         )
-        st.metric(
+        layout.card(
             "Archived",
-            human_bytes(archived),
+            human_bytes(sum(a.size.total for a in table.archived if a.size)),
             plural(len(table.archived), "table"),
-            delta_color="gray",
-            delta_arrow="off",
-            border=True,
-            help=f"Detached tables in the schema {table.archive.name}: on the server, out of the table's queries.",
+            help=f"Detached tables, on the server and out of the table's queries. {exact}",
         )
 
 
-def attention(found: tuple[Finding, ...]) -> None:
+def attention(found: tuple[Finding, ...], table: PartitionedTable) -> None:
     """What needs attention, each line with its reason and its one button; then how much is right."""
-    st.markdown("**Needs attention**")
+    layout.heading("Needs attention")
+    for operation in following.unsettled(session.operations(of_table=table.address), table)[:2]:
+        ended = human_ago(operation.finished_at or operation.requested_at, session.now())
+        layout.line(
+            f":red[:material/error:] **{following.title(operation)}: {operation.state}**",
+            f"{ended}. {operation.error}",
+            partial(following.resume_button, operation, key=f"again_{operation.id}"),
+        )
     wanting = [finding for finding in found if finding.severity is not Severity.OK]
     for number, finding in enumerate(wanting[:SHOWN_FINDINGS]):
         icon, colour = ICONS[finding.severity]
-        words, act = st.columns([4, 1.4], vertical_alignment="center")
-        words.markdown(f":{colour}[{icon}] **{plain(finding.title)}**")
-        if finding.reason:
-            words.caption(plain(finding.reason))
-        with act:
-            if finding.fix is not None:
-                fix = finding.fix
-                confirm.button(finding.act or "Review", lambda fix=fix: confirm.run(fix), key=f"fix_{number}")
-            else:
-                st.page_link("app_pages/doctor.py", label="What to do", icon=":material/stethoscope:")
-    right = len(found) - len(wanting)
-    if len(wanting) > SHOWN_FINDINGS:
-        st.page_link("app_pages/doctor.py", label=f"{len(wanting) - SHOWN_FINDINGS} more", icon=":material/more_horiz:")
-    st.markdown(f":green[:material/check_circle:] {plural(right, 'check')} passed")
-    st.page_link("app_pages/doctor.py", label="See all checks", icon=":material/stethoscope:")
+        layout.line(
+            f":{colour}[{icon}] **{plain(finding.title)}**",
+            finding.reason,
+            partial(remedy, number, finding),
+        )
+    more = len(wanting) - SHOWN_FINDINGS
+    right = plural(len(found) - len(wanting), "check")
+    layout.line(
+        f":green[:material/check_circle:] {right} passed",
+        "",
+        lambda: layout.link("doctor", f"{more} more" if more > 0 else "See all checks", ":material/stethoscope:"),
+    )
+
+
+def remedy(number: int, finding: Finding) -> None:
+    """The button of a finding, or where its remedy is told."""
+    if finding.fix is not None:
+        confirm.review(finding.fix, key=f"fix_{number}", primary=number == 0)
+    else:
+        layout.link("doctor", "What to do", ":material/arrow_forward:")
 
 
 def main() -> None:
     """The page."""
     table = session.table()
-    title, when = st.columns([4, 1], vertical_alignment="center")
-    title.title(verdict(table, session.today(), session.zone()), anchor=False)
-    with when:
-        notices.read_at()
+    title = verdict(table, session.today(), session.zone())
     shown = items(table, session.today(), session.cutoff(), session.zone())
+    layout.header(plain(title), counted(table, shown))
     if table.not_served is not None or table.key is None:
-        st.info(f"This table is only shown here: {plain(table.not_served or '')}.", icon=":material/visibility:")
+        layout.only_shown(table.not_served)
     else:
-        attached, archived = len(table.partitions), len(table.archived)
-        st.caption(
-            f"{plural(attached, 'partition')} of **{plain(table.label)}** by {table.period().value} on"
-            f" *{plain(table.key.column)}* · {attached} attached · {archived} archived ·"
-            f" {sum(item.state.name == 'MISSING' for item in shown) or 'none'} missing"
-        )
-    cards(table)
-    chart = charts.coverage(shown, session.today())
-    with st.container(border=True):
-        st.markdown("**Coverage** — which dates have a partition, and where it is")
+        cards(table)
+    notices.pending(table)
+    with st.container(border=True, gap="small"):
+        layout.heading("Coverage", "which dates have a partition, and where it is")
+        chart = charts.coverage(shown, session.today())
         if chart is None:
-            st.caption("No partition has a range of dates yet.")
+            st.caption("No partition has a range of dates.")
         else:
-            st.altair_chart(chart, alt=verdict(table, session.today(), session.zone()))
+            st.altair_chart(chart, theme=None, alt=title)
+        if table.default is not None:
+            st.caption(f"{plain(table.default.name)} is the DEFAULT partition: it takes what no other one does.")
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
-        attention(session.findings())
-    with right.container(border=True, height="stretch"):
-        st.markdown("**Size of each partition**")
-        if shown:
-            with st.container(height=340, border=False):
-                st.altair_chart(charts.sizes(shown), alt="Bytes of each partition: rows, indexes, large values")
+        attention(session.findings(), table)
+    with right.container(border=True, height="stretch", gap="small"):
+        layout.heading("Size of each partition")
+        if any(item.name for item in shown):
+            with st.container(height=340 if 12 < len(shown) <= charts.LISTED else "content", border=False):
+                st.altair_chart(
+                    charts.sizes(shown, session.today()),
+                    theme=None,
+                    alt="Bytes of each partition: rows, indexes, large values",
+                )
         else:
             st.caption("There is no partition yet.")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
+import psycopg2
 import pytest
 from sqlalchemy import Engine, create_engine, event
 
@@ -85,7 +86,7 @@ def test_each_partition_has_the_indexes_and_the_unique_constraint(application: E
             "btree (id, date)",
         ]
     run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '2025-03-01')")
-    with pytest.raises(Exception, match="kid_absences_2025_kid_id_date_key"):
+    with pytest.raises(psycopg2.errors.UniqueViolation, match="kid_absences_2025_kid_id_date_key"):
         run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '2025-03-01')")
 
 

@@ -81,7 +81,7 @@ def archive_schema(**changes: Any) -> ArchiveSchema:
 def bounds(lower: int | date, upper: int | date) -> Bounds:
     """The bounds from one date to another; a year stands for its first of January."""
     ends = [end if isinstance(end, date) else date(end, 1, 1) for end in (lower, upper)]
-    return Bounds.between(KEY, *ends)
+    return Bounds.between(KEY, ends[0], ends[1])
 
 
 def bounds_check(of: Bounds, name: str, *, validated: bool = True) -> Check:

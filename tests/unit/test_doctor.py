@@ -139,13 +139,13 @@ def test_a_pending_partition_does_not_hold_today() -> None:
     found = only("current_period", table(partitions=(partition(2025), partition(2026, pending=True))))
     assert found.severity is Severity.CRITICAL
     assert found.fix is None
-    assert found.hint == "Finish it first: partitions archive --partition kid_absences_2026."
+    assert found.hint == "Finish it first: partitions archive --partition kid_absences_2026"
 
 
 def test_an_archived_current_period_is_to_be_reattached_not_created_anew() -> None:
     found = only("current_period", table(partitions=(partition(2025),), archived=(archived(2026),)))
     assert found.fix is None
-    assert found.hint == "Reattach it instead: partitions reattach --partition kid_absences_2026."
+    assert found.hint == "Reattach it instead: partitions reattach --partition kid_absences_2026"
     assert "a new partition would keep it from coming back" in found.reason
 
 
@@ -309,9 +309,8 @@ def test_a_pending_detach_is_critical_and_its_plan_finishes_it() -> None:
     assert found.act == "Finish archiving kid_absences_2025"
     assert found.fix is not None
     assert found.fix.operation is Operation.ARCHIVE
-    assert found.fix.steps[0].sql == (
-        'ALTER TABLE "public"."kid_absences" DETACH PARTITION "public"."kid_absences_2025" FINALIZE;'
-    )
+    finalize = 'ALTER TABLE "public"."kid_absences" DETACH PARTITION "public"."kid_absences_2025" FINALIZE;'
+    assert finalize in [step.sql for step in found.fix.steps]
     assert only("detach_pending", table()).severity is Severity.OK
 
 
@@ -405,7 +404,7 @@ def test_an_archive_open_to_everybody_is_closed_by_hand() -> None:
 def test_what_is_due_is_a_note_with_bytes_and_archives_the_oldest() -> None:
     found = only("due_for_archive", table(partitions=(partition(2021), partition(2022), partition(2023), *YEARS)))
     assert found.severity is Severity.NOTE
-    assert found.title == "2 partitions are due for archive, 20.0 MiB"
+    assert found.title == "2 partitions are due for archive, 20\N{NO-BREAK SPACE}MiB"
     assert found.act == "Archive kid_absences_2021"
     assert found.fix is not None
     assert found.fix.subject == "kid_absences_2021"

@@ -1,0 +1,89 @@
+"""The parts that every page is laid out with: its first row, cards, and lines with one act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import streamlit as st
+
+from core.text import human_time
+from dashboard import session
+from dashboard.format import plain
+
+Colour = Literal["gray", "orange", "red"]
+ACT_WIDTH = 168
+"""Pixels of a button at the end of a line, so that all of them are of one width."""
+
+
+def header(title: str, counted: str = "") -> None:
+    """The title, when the figures were read with a button that reads again, and below one line of what was counted."""
+    with st.container(gap=None):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.title(title, anchor=False, width="stretch")
+            read_at()
+        if counted:
+            st.caption(counted)
+
+
+def read_at() -> None:
+    """When the figures on the page were read."""
+    moment = session.read_at()
+    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall", wrap=False):
+        if moment is not None:
+            st.caption(
+                f"read {moment:%H:%M:%S} UTC",
+                width="content",
+                help=f"Read on {human_time(moment)}. Sizes are exact; rows are the planner's estimates.",
+            )
+        st.button(
+            "",
+            icon=":material/refresh:",
+            key="refresh",
+            help="Read again now",
+            on_click=session.refresh,
+            type="tertiary",
+        )
+
+
+def card(label: str, value: str, note: str, *, help: str, colour: Colour = "gray") -> None:
+    """One figure with a note below it."""
+    st.metric(label, value, note, delta_color=colour, delta_arrow="off", border=True, height="stretch", help=help)
+
+
+def heading(title: str, words: str = "") -> None:
+    """What a card on the page is about."""
+    st.markdown(f"**{title}**{f' — {words}' if words else ''}")
+
+
+def line(words: str, reason: str, act: Callable[[], None] | None = None) -> None:
+    """A line with its reason below it and one act at its end; `words` is Markdown, `reason` is not."""
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+        with st.container(width="stretch", gap=None):
+            st.markdown(words)
+            if reason:
+                st.caption(plain(reason))
+        if act is not None:
+            with st.container(width=ACT_WIDTH):
+                act()
+
+
+def only_shown(reason: str | None) -> None:
+    """That a table is shown here and not acted on."""
+    st.info(
+        f"This table is only shown here: {plain(reason or 'it has no key that is served')}.",
+        icon=":material/visibility:",
+    )
+
+
+PAGES = {"doctor": "app_pages/doctor.py", "partitions": "app_pages/partitions.py", "activity": "app_pages/activity.py"}
+
+
+def link(page: str, label: str, icon: str, **parameters: str) -> None:
+    """A link to another page about the same table; `label` is not Markdown."""
+    st.page_link(
+        PAGES[page],
+        label=plain(label),
+        icon=icon,
+        query_params={session.TABLE_PARAMETER: session.current_address(), **parameters},
+    )

@@ -1,0 +1,254 @@
+"""`python -m dashboard`, really started: what it says, what it serves, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import psutil
+import pytest
+from sqlalchemy import create_engine
+
+from core.demo import is_demo
+from core.embedded import embedded_url
+
+START_S = 90
+STOP_S = 30
+SECRET = "a-secret-word"
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """The PARTITION_DESK_HOME of this file's tests: a short path below folders that everyone may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="pd-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@dataclass
+class Launched:
+    """A dashboard in a process of its own."""
+
+    process: subprocess.Popen[str]
+    port: int
+    said: list[str] = field(default_factory=list)
+
+    def wait_for(self, pattern: str, seconds: float = START_S) -> str:
+        """The first line of its output that matches."""
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            for line in tuple(self.said):
+                if re.search(pattern, line):
+                    return line
+            assert self.process.poll() is None, self.said
+            time.sleep(0.02)
+        raise AssertionError(f"{pattern} was not said within {seconds} s: {self.said}")
+
+    def get(self, path: str) -> tuple[int, str]:
+        """(status, body), or (0, why) where nobody listens."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except (URLError, ConnectionError) as error:
+            return 0, str(error)
+
+    def stop(self, number: signal.Signals = signal.SIGINT, *, times: int = 1) -> int:
+        """Sends it the signal, as a terminal does to all of its group, and waits; its exit code."""
+        for _ in range(times):
+            os.killpg(self.process.pid, number)
+            time.sleep(0.05)
+        code = self.process.wait(STOP_S)
+        assert "Traceback" not in "".join(self.said)
+        return code
+
+
+@contextmanager
+def launched(home: Path, port: int, *arguments: str, **environment: str) -> Iterator[Launched]:
+    """A started dashboard, whose output is read along; ended hard if the test left it running."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMLIT_", "DATABASE_URL"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dashboard", *(arguments or ("--port", str(port)))],
+        cwd="/",
+        env={**kept, "PARTITION_DESK_HOME": str(home), **environment},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    found = Launched(process, port)
+    assert process.stdout is not None
+    reader = threading.Thread(target=found.said.extend, args=(process.stdout,))
+    reader.start()
+    try:
+        yield found
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join()
+        process.stdout.close()
+
+
+def server_runs(home: Path) -> bool:
+    """Whether a process works in the cluster of `home`."""
+    data = home / "data"
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"].startswith("postgres") and Path(process.cwd()) == data:
+                return True
+        except psutil.Error:
+            continue
+    return False
+
+
+def test_the_first_start_fills_and_ctrl_c_stops_all(home: Path, port: int) -> None:
+    with launched(home, port) as begun:
+        begun.wait_for(r"^Filling the demo database \(once\) \.\.\.$")
+        time.sleep(0.5)
+        assert begun.stop() == 0
+    assert not server_runs(home)
+
+    with launched(home, port) as desk:
+        desk.wait_for(r"^Filled in \d+\.\d s\.$")
+        desk.wait_for(rf"^Partition Desk is at http://127\.0\.0\.1:{port} \(Ctrl-C stops it\)$")
+        assert desk.get("/_stcore/health") == (200, "ok")
+        assert desk.get("/readyz") == (200, "The database answers.\n")
+        status, page = desk.get("/")
+        assert status == 200
+        assert "<title>" in page
+        listening = [
+            tuple(connection.laddr)
+            for connection in psutil.Process(desk.process.pid).net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert listening == [("127.0.0.1", port)]
+        assert server_runs(home)
+        assert desk.stop() == 0
+        assert desk.get("/readyz")[0] == 0
+    assert not server_runs(home)
+    assert not (home / "data" / "postmaster.pid").exists()
+
+
+def test_a_second_start_fills_nothing_and_a_reset_goes_on_beside_it(home: Path, port: int) -> None:
+    with launched(home, port, "--port", str(port), STREAMLIT_SERVER_PORT="1") as desk:
+        desk.wait_for("^Partition Desk is at")
+        assert len(desk.said) == 1
+        assert desk.get("/readyz")[0] == 200
+
+        engine = create_engine(embedded_url(home))
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE something_else AS SELECT 1 AS one")
+        reset = subprocess.run(
+            [sys.executable, "-m", "core.demo", "--reset"],
+            env={**os.environ, "PARTITION_DESK_HOME": str(home), "DATABASE_URL": ""},
+            cwd="/",
+            text=True,
+            capture_output=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert (reset.returncode, reset.stderr) == (0, "")
+        assert reset.stdout.splitlines()[0] == f"Emptying the embedded database in {home} and filling it afresh ..."
+        engine.dispose()
+        assert is_demo(engine)
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT to_regclass('something_else')").scalar_one() is None
+        engine.dispose()
+
+        assert desk.get("/readyz")[0] == 200
+        assert desk.stop(signal.SIGTERM) == 0
+    assert not server_runs(home)
+
+
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 4), (signal.SIGHUP, 1)], ids=["impatient", "hangup"])
+def test_however_it_is_stopped_nothing_is_left(home: Path, port: int, number: signal.Signals, times: int) -> None:
+    with launched(home, port) as desk:
+        desk.wait_for("^Partition Desk is at")
+        assert desk.stop(number, times=times) == 0
+    assert not server_runs(home)
+
+
+def test_a_taken_port_is_one_clear_line_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+        with launched(tmp_path / "never", port) as desk:
+            assert desk.process.wait(START_S) == 1
+    assert "".join(desk.said) == (
+        f"Port {port} on 127.0.0.1 is taken, perhaps by a Partition Desk that runs already."
+        f" Stop what listens there, or choose another port: STREAMLIT_SERVER_PORT={port + 1} make run.\n"
+    )
+    assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (("--port", "0"), {"STREAMLIT_SERVER_PORT": "http"}, "STREAMLIT_SERVER_PORT.*'http' is not a valid int"),
+        (("--port", "99999"), {}, "99999 is not a port"),
+        (("--port", "0"), {"STREAMLIT_SERVER_ADDRESS": "192.0.2.1"}, r"can't listen on the address 192\.0\.2\.1"),
+        (("--port", "0"), {"PARTITION_DESK_PATIENCE_S": "long"}, "PARTITION_DESK_PATIENCE_S is 'long'"),
+    ],
+    ids=["port", "range", "address", "setting"],
+)
+def test_bad_settings_are_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], message: str
+) -> None:
+    with launched(tmp_path / "never", 0, *arguments, **environment) as desk:
+        assert desk.process.wait(START_S) == 1
+    assert len(desk.said) == 1
+    assert re.search(message, desk.said[0])
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_server_that_is_away_is_told_without_its_address(tmp_path: Path, port: int) -> None:
+    url = f"postgresql://anna:{SECRET}@127.0.0.1:1/school"
+    with launched(tmp_path / "never", port, DATABASE_URL=url) as desk:
+        desk.wait_for("^Partition Desk is at")
+        assert desk.get("/_stcore/health") == (200, "ok")
+        assert desk.get("/readyz") == (503, "The database does not answer.\n")
+        assert SECRET not in " ".join(psutil.Process(desk.process.pid).cmdline())
+        assert desk.stop(signal.SIGTERM) == 0
+    assert SECRET not in "".join(desk.said)
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_server_that_does_not_answer_is_given_up_after_two_seconds(tmp_path: Path, port: int) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        launched(
+            tmp_path / "never", port, DATABASE_URL=f"postgres://anna@127.0.0.1:{silent.getsockname()[1]}/school"
+        ) as desk,
+    ):
+        desk.wait_for("^Partition Desk is at")
+        began = time.monotonic()
+        assert desk.get("/readyz")[0] == 503
+        assert time.monotonic() - began < 5
+        assert desk.stop() == 0

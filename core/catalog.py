@@ -161,7 +161,8 @@ SELECT pg_catalog.current_database() AS database, current_user AS role,
     CASE WHEN j.oid IS NULL THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
         ELSE pg_catalog.has_schema_privilege(j.oid, 'USAGE') AND coalesce((
             SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
-            FROM pg_catalog.pg_class c WHERE c.relnamespace = j.oid AND c.relname = 'operation'), false)
+            FROM pg_catalog.pg_class c WHERE c.relnamespace = j.oid AND c.relname = 'operation'),
+            pg_catalog.has_schema_privilege(j.oid, 'CREATE'))
     END AS may_write_journal
 FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace j ON j.nspname = 'partition_desk'
 """

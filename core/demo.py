@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -470,7 +471,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 next="Run it without: env -u DATABASE_URL make demo-reset.",
             )
         print(f"Emptying the embedded database in {settings.home} and filling it afresh ...", flush=True)
-        seconds = reset(settings.home, today=date.today(), archive_schema=settings.archive_schema)
+        today = datetime.now(ZoneInfo(settings.time_zone)).date()
+        seconds = reset(settings.home, today=today, archive_schema=settings.archive_schema)
     except DeskError as error:
         print(error, file=sys.stderr)
         return 1

@@ -29,9 +29,8 @@ TABLE_LOCKS = 20549
 STALE_AFTER_S = 120
 """A queued operation that nobody took for so long is not begun any more."""
 
-_SCHEMA = f"""
-SELECT pg_catalog.pg_advisory_xact_lock({TABLE_LOCKS}, 0);
-CREATE SCHEMA IF NOT EXISTS partition_desk;
+_SCHEMA = "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'partition_desk'"
+_TABLES = """
 CREATE TABLE IF NOT EXISTS partition_desk.operation (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_address text NOT NULL,
@@ -230,7 +229,11 @@ def make(connection: Connection) -> None:
         return
     connection.exec_driver_sql("BEGIN")
     try:
-        connection.exec_driver_sql(_SCHEMA)
+        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({TABLE_LOCKS}, 0)")
+        # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
+        if not connection.exec_driver_sql(_SCHEMA).scalar_one():
+            connection.exec_driver_sql("CREATE SCHEMA partition_desk")
+        connection.exec_driver_sql(_TABLES)
         connection.exec_driver_sql("COMMIT")
     except DBAPIError as error:
         if not connection.invalidated:

@@ -15,11 +15,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
@@ -41,6 +42,8 @@ READY_S = 2.0
 """How long the database may take to answer /readyz."""
 GRACE_S = 2
 """How long open connections may take to end once the dashboard is stopped."""
+PATIENCE_S = 5.0
+"""How long operations that run may take to end then."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _leave_within(seconds: float) -> None:
+    """Lets operations that run end by themselves for so long; Python would wait for as long as they do."""
+
+    def leave() -> None:
+        print(
+            "An operation was left running: Activity shows it as interrupted and offers to resume it.", file=sys.stderr
+        )
+        sys.stderr.flush()
+        os._exit(0)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def _on_stop(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
@@ -81,6 +99,7 @@ def _run(settings: Settings, port: int | None) -> None:
             os.environ["DATABASE_URL"] = url
             os.environ["PARTITION_DESK_EMBEDDED"] = "1"
         _serve(listener)
+    _leave_within(PATIENCE_S)
 
 
 def _let_it_stop() -> None:
@@ -92,7 +111,7 @@ def _fill(url: str, settings: Settings) -> None:
     try:
         seconds = fill_embedded(
             url,
-            today=date.today(),
+            today=datetime.now(ZoneInfo(settings.time_zone)).date(),
             archive_schema=settings.archive_schema,
             begin=lambda: print("Filling the demo database (once) ...", flush=True),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.errors import ConnectionFailed
 from dashboard import confirm, following, notices, sidebar
 
 st.set_page_config(page_title="Partition Desk", page_icon=":material/view_week:", layout="wide")
@@ -44,12 +45,13 @@ page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], 
 
 trouble = sidebar.draw()
 if trouble is not None:
-    st.title("The database can't be read just now", anchor=False)
+    reached = not isinstance(trouble, ConnectionFailed)
+    st.title("The console can't begin" if reached else "The database can't be reached", anchor=False)
     notices.show(trouble)
 else:
     with notices.told():
         following.draw()
         page.run()
     with notices.told():
-        notices.refusal_if_any()
-        confirm.open_if_asked()
+        if not notices.refusal():
+            confirm.open_if_asked()

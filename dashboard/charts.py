@@ -49,12 +49,31 @@ class Ink:
     axis: str
     text: str
     grid: str
+    ground: str
     today: str
     missing: str
+    tints: dict[Shown, str]
+    """The fill of what is drawn as an outline."""
 
 
-LIGHT_INK = Ink(axis="#4a5568", text=DARK, grid="#dde3ec", today="#c22f2f", missing="#a32222")
-DARK_INK = Ink(axis="#b6c0d1", text="#e8ecf4", grid="#2b3649", today="#ff9a9a", missing="#ff9a9a")
+LIGHT_INK = Ink(
+    axis="#4a5568",
+    text=DARK,
+    grid="#dde3ec",
+    ground="#ffffff",
+    today="#c22f2f",
+    missing="#a32222",
+    tints={Shown.BUSY: "#e6efff", Shown.MISSING: "#fdf1f1"},
+)
+DARK_INK = Ink(
+    axis="#b6c0d1",
+    text="#e8ecf4",
+    grid="#2b3649",
+    ground="#0e1420",
+    today="#ff9a9a",
+    missing="#ff9a9a",
+    tints={Shown.BUSY: "#172b52", Shown.MISSING: "#2b1418"},
+)
 
 
 def _ink() -> Ink:
@@ -205,20 +224,18 @@ class _States:
     fill: alt.Fill
     stroke: alt.Stroke
     dash: alt.StrokeDash
-    opacity: alt.FillOpacity
 
 
 def _states(shown: Sequence[Item]) -> _States:
     present = [state for state in Shown if any(item.state is state for item in shown)]
     domain = [str(state) for state in present]
     colours = [COLOURS[state] for state in present]
-    opacities = [0.12 if state in OUTLINED else 1.0 for state in present]
+    fills = [_ink().tints.get(state, COLOURS[state]) for state in present]
     dashes = [OUTLINED.get(state, [1, 0]) for state in present]
     return _States(
-        fill=alt.Fill("state:N", scale=alt.Scale(domain=domain, range=colours)),
+        fill=alt.Fill("state:N", scale=alt.Scale(domain=domain, range=fills)),
         stroke=alt.Stroke("state:N", scale=alt.Scale(domain=domain, range=colours)),
         dash=alt.StrokeDash("state:N", scale=alt.Scale(domain=domain, range=dashes)),
-        opacity=alt.FillOpacity("state:N", scale=alt.Scale(domain=domain, range=opacities)),
     )
 
 
@@ -237,7 +254,6 @@ def coverage(items: Sequence[Item], today: date) -> Chart | None:
         fill=states.fill,
         stroke=states.stroke,
         strokeDash=states.dash,
-        fillOpacity=states.opacity,
         tooltip=TOOLTIP,
     )
     words = base.mark_text(fontSize=12, fontWeight=600).encode(
@@ -256,7 +272,7 @@ def _today(today: date, *, word: bool = True) -> list[alt.Chart]:
     now = alt.Chart(pd.DataFrame({"today": [_utc(today)], "Today": [human_date(today)]})).encode(
         x="today:T", tooltip="Today:N"
     )
-    ground = now.mark_rule(color="#ffffff" if ink is LIGHT_INK else "#0e1420", strokeWidth=5)
+    ground = now.mark_rule(color=ink.ground, strokeWidth=5)
     rule = now.mark_rule(color=ink.today, strokeWidth=2.5)
     if not word:
         return [ground, rule]
@@ -272,7 +288,13 @@ def _time(frame: pd.DataFrame, today: date, field: str = "lower:T") -> alt.X:
     years = last.year - first.year
     starts = frame["lower"]
     whole = bool(((starts.dt.month == 1) & (starts.dt.day == 1)).all())
-    axis = alt.Axis(grid=False, labelFlush=True, labelOverlap=True, format="%Y" if years > 3 or whole else "%b %Y")
+    axis = alt.Axis(
+        grid=False,
+        labelFlush=True,
+        labelOverlap=True,
+        tickCount={"interval": "year", "step": 1} if years > 6 else 8,
+        format="%Y" if years > 6 or whole else "%b %Y",
+    )
     if whole and years <= 14:
         axis = alt.Axis(
             grid=False,
@@ -306,7 +328,6 @@ def timeline(items: Sequence[Item], today: date) -> Chart | None:
             fill=states.fill,
             stroke=states.stroke,
             strokeDash=states.dash,
-            fillOpacity=states.opacity,
         )
     )
     return _styled(alt.layer(bars, *_today(today, word=False)), alt.Step(22))
@@ -337,7 +358,6 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
         size=alt.Size("bytes:Q", scale=alt.Scale(range=[30, 900], zero=True), legend=None),
         fill=states.fill.legend(None),
         stroke=states.stroke.legend(None),
-        fillOpacity=states.opacity.legend(None),
         strokeDash=states.dash.legend(None),
         tooltip=TOOLTIP,
     )
@@ -366,7 +386,8 @@ def bucketed(items: Sequence[Item], most: int) -> list[Item]:
     return grouped
 
 
-def _unit(largest: int) -> tuple[str, int]:
+def unit_of(largest: int) -> tuple[str, int]:
+    """The binary unit that a size is told in, and its bytes."""
     return next((unit for unit in UNITS if largest >= unit[1]), UNITS[-1])
 
 
@@ -375,7 +396,7 @@ def sizes(items: Sequence[Item], today: date) -> Chart:
     known = [item for item in items if item.name and item.known]
     along = len(known) > LISTED and all(item.ranged for item in known)
     known = bucketed(closed(known, today), DRAWN) if along else known
-    unit, factor = _unit(max((item.total for item in known), default=0))
+    unit, factor = unit_of(max((item.total for item in known), default=0))
     rows = []
     for number, item in enumerate(known):
         start = 0
@@ -397,7 +418,7 @@ def sizes(items: Sequence[Item], today: date) -> Chart:
             start += size
     columns = ["label", "order", "part", "from", "to", "lower", "upper", "state", "Part", *TOLD]
     frame = pd.DataFrame(rows, columns=columns)
-    colour = alt.Fill("part:N", scale=alt.Scale(domain=list(SIZES), range=list(SIZES.values())))
+    parts = ("part", list(SIZES), list(SIZES.values()))
     tooltip = [
         TOOLTIP[0],
         TOOLTIP[1],
@@ -405,7 +426,7 @@ def sizes(items: Sequence[Item], today: date) -> Chart:
         alt.Tooltip("Part:N", title="Of it"),
         *TOOLTIP[2:],
     ]
-    return _measured(frame, along, today, ("from", "to"), unit, colour, tooltip, alt.Axis(tickCount=5))
+    return _measured(frame, along, today, ("from", "to"), unit, parts, tooltip, alt.Axis(tickCount=5))
 
 
 def rows(items: Sequence[Item], today: date) -> Chart:
@@ -428,7 +449,9 @@ def rows(items: Sequence[Item], today: date) -> Chart:
     ]
     frame = pd.DataFrame(rows, columns=["label", "order", "from", "to", "lower", "upper", "state", *TOLD])
     axis = alt.Axis(tickCount=5, format="~s")
-    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", _states(known).fill, TOOLTIP, axis)
+    present = [state for state in Shown if any(item.state is state for item in known)]
+    states = ("state", [str(state) for state in present], [COLOURS[state] for state in present])
+    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", states, TOOLTIP, axis)
 
 
 def _end(day: date | None) -> pd.Timestamp | None:
@@ -441,28 +464,37 @@ def _measured(
     today: date,
     ends: tuple[str, str],
     unit: str,
-    colour: alt.Fill,
+    kinds: tuple[str, list[str], list[str]],
     tooltip: list[alt.Tooltip],
     axis: alt.Axis,
 ) -> Chart:
-    """Bars of a quantity: lying, one a name, or standing along time."""
-    bars = alt.Chart(frame).mark_bar(cornerRadius=0 if along else 2)
+    """Bars of a quantity: lying, one a name, or standing along time; `kinds` is a field, its values, their colours."""
+    fill = alt.Fill(field=kinds[0], type="nominal", scale=alt.Scale(domain=kinds[1], range=kinds[2]))
+    scale = alt.Scale() if frame["to"].any() else alt.Scale(domain=[0, 1])
+    bars = alt.Chart(frame).mark_bar(cornerRadius=0 if along else 2, strokeWidth=0.8)
     if along:
         chart = bars.encode(
             x=_time(frame, today),
             x2="upper:T",
-            y=alt.Y(f"{ends[0]}:Q", title=unit, axis=axis),
+            y=alt.Y(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
             y2=f"{ends[1]}:Q",
-            fill=colour,
+            fill=fill,
+            stroke=alt.Stroke(
+                field=kinds[0], type="nominal", legend=None, scale=alt.Scale(domain=kinds[1], range=kinds[2])
+            ),
             tooltip=tooltip,
         )
         return _styled(chart, 280)
     chart = bars.encode(
-        y=_names(), x=alt.X(f"{ends[0]}:Q", title=unit, axis=axis), x2=f"{ends[1]}:Q", fill=colour, tooltip=tooltip
+        y=_names(),
+        x=alt.X(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
+        x2=f"{ends[1]}:Q",
+        fill=fill,
+        tooltip=tooltip,
     )
     return _styled(chart, alt.Step(22))
 
 
 def _names() -> alt.Y:
-    axis = alt.Axis(labelLimit=180, labelOverlap=False, grid=False, ticks=False)
+    axis = alt.Axis(labelLimit=180, labelOverlap=False, labelPadding=7, grid=False, ticks=False)
     return alt.Y("label:N", sort=alt.EncodingSortField("order"), title=None, axis=axis)

@@ -62,8 +62,8 @@ class Item:
 
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|:$~^&=])")
-# What Markdown renderers replace in plain text, after escapes are gone: addresses, icons, arrows, dashes.
-_JOINED = re.compile(r"(?<=[:@.<>=\-+~!])(?=\S)")
+# What the Markdown renderer still replaces when escapes are gone: icons, addresses, arrows that stand alone.
+_REPLACED = re.compile(r":(?=[A-Za-z_/+\-])|@(?=\w)|www(?=\.)|(?<!\S)[<\->~!=](?=[<\->=]+(?!\S))")
 JOINER = "\N{WORD JOINER}"
 
 
@@ -72,8 +72,8 @@ def plain(text: str) -> str:
 
     An invisible joiner breaks up what escapes don't: "http://x", ":material/x:", "->".
     """
-    joined = _JOINED.sub(JOINER, text) if re.search(r"[:@]\S|www\.|[-<>=+~!][-<>=]", text) else text
-    return _MARKUP.sub(r"\\\1", joined.replace("\n", " "))
+    joined = _REPLACED.sub(lambda found: found[0] + JOINER, text.replace("\n", " "))
+    return _MARKUP.sub(r"\\\1", joined)
 
 
 def short(bounds: Bounds | None, name: str, zone: str = "UTC") -> str:
@@ -174,7 +174,8 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
     for gap in unexplained_gaps(table):
         lower = _days(Bounds("", gap.lower, gap.upper), zone)[0]
         if lower is not None and lower <= today:
-            return f"{short(Bounds('', gap.lower, gap.upper), human_date(lower), zone)} has no partition: {fails}"
+            name = short(Bounds("", gap.lower, gap.upper), human_date(lower), zone)
+            return f"{name} has no partition: its rows {'go to the DEFAULT' if table.default else 'are refused'}"
     until = covered_until(table, today, zone)
     if until is None or days >= UNLIMITED:
         return "Everything has a place, without an end"

@@ -86,13 +86,14 @@ def _no_table() -> None:
     st.markdown("Any table made with `PARTITION BY RANGE` on one date or timestamp column is served.")
 
 
-def refusal_if_any() -> None:
-    """What stood in the way of the last click, over the page wherever it is scrolled to."""
+def refusal() -> bool:
+    """What stood in the way of the last click, over the page wherever it is scrolled to; whether anything did."""
     error = st.session_state.get(session.REFUSAL)
     if isinstance(error, DeskError):
         st.dialog("This can't be done now", width="medium", icon=":material/block:", on_dismiss=close_refusal)(
             _refusal
         )(error)
+    return error is not None
 
 
 def close_refusal() -> None:

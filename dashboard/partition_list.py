@@ -8,10 +8,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import session
+from dashboard import charts, session
 from dashboard.format import Item, Shown
 
-MIB = 1024 * 1024
 FILTER_FROM = 20
 """More partitions than this get a filter."""
 CHIPS = {
@@ -61,8 +60,10 @@ def draw(shown: Sequence[Item]) -> None:
     row = next((number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])), None)
     # one widget for each list and selection: what the address bar says is what is selected
     key = f"partitions_{hash((tuple(names), row))}"
+    largest = max(item.total for item in shown)
+    unit, factor = charts.unit_of(largest)
     st.dataframe(
-        _frame(shown),
+        _frame(shown, factor),
         hide_index=True,
         height=min(420, 38 + 35 * len(shown)),
         on_select=lambda: _select(key, names),
@@ -70,7 +71,7 @@ def draw(shown: Sequence[Item]) -> None:
         selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
         key=key,
         alt="Every partition with its state, bounds, rows and sizes",
-        column_config=_columns(max(item.total for item in shown) / MIB),
+        column_config=_columns(unit, largest / factor),
     )
 
 
@@ -82,9 +83,9 @@ def _select(key: str, names: list[str]) -> None:
         del st.query_params[session.PARTITION_PARAMETER]
 
 
-def _frame(shown: Sequence[Item]) -> pd.DataFrame:
-    def mib(size: int, item: Item) -> float | None:
-        return size / MIB if item.known else None
+def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
+    def sized(size: int, item: Item) -> float | None:
+        return size / factor if item.known else None
 
     return pd.DataFrame(
         {
@@ -93,16 +94,16 @@ def _frame(shown: Sequence[Item]) -> pd.DataFrame:
             "From": [item.lower for item in shown],
             "Until": [item.upper for item in shown],
             "Rows": [item.rows for item in shown],
-            "Size": [mib(item.total, item) for item in shown],
-            "Rows, MiB": [mib(item.heap, item) for item in shown],
-            "Indexes": [mib(item.index, item) for item in shown],
-            "Large values": [mib(item.toast, item) for item in shown],
+            "Size": [sized(item.total, item) for item in shown],
+            "Rows alone": [sized(item.heap, item) for item in shown],
+            "Indexes": [sized(item.index, item) for item in shown],
+            "Large values": [sized(item.toast, item) for item in shown],
             "Table": [item.name for item in shown],
         }
     )
 
 
-def _columns(largest: float) -> dict[str, ColumnConfig]:
+def _columns(unit: str, largest: float) -> dict[str, ColumnConfig]:
     number, day = st.column_config.NumberColumn, st.column_config.DateColumn
     return {
         "Period": st.column_config.TextColumn(pinned=True),
@@ -113,10 +114,13 @@ def _columns(largest: float) -> dict[str, ColumnConfig]:
         "Until": day(format="D MMM YYYY", help="The first date that it does not hold any more"),
         "Rows": number(format="localized", help="The planner's estimate of the last analyze"),
         "Size": st.column_config.ProgressColumn(
-            format="%.1f MiB", max_value=largest or 1, help="Exact: rows, indexes and large values together", width=130
+            format=f"%.1f {unit}",
+            max_value=largest or 1,
+            help="Exact: rows, indexes and large values together",
+            width=130,
         ),
-        "Rows, MiB": number(format="%.1f", help="The heap, with its free space and visibility maps; exact"),
-        "Indexes": number(format="%.1f", help="MiB, exact"),
-        "Large values": number(format="%.1f", help="MiB of TOAST, exact: long texts that are kept beside the rows"),
+        "Rows alone": number(format="%.1f", help=f"{unit} of the heap, with its free space and visibility maps; exact"),
+        "Indexes": number(format="%.1f", help=f"{unit}, exact"),
+        "Large values": number(format="%.1f", help=f"{unit} of TOAST, exact: long texts that are kept beside the rows"),
         "Table": st.column_config.TextColumn(width="medium"),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -30,6 +31,7 @@ from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_version: run on every installed version of PostgreSQL, not on 18 alone")
+    config.addinivalue_line("markers", "newest_version: run on 18 alone, in a file marked every_version")
     if not hasattr(config, "workerinput"):
         make_homes()
 
@@ -45,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if GIVEN:
         metafunc.parametrize("major", [pytest.param(None, id="given")])
         return
-    every = metafunc.definition.get_closest_marker("every_version") is not None
+    marked = metafunc.definition.get_closest_marker
+    every = marked("every_version") is not None and marked("newest_version") is None
     metafunc.parametrize("major", [_version(major) for major in (MAJORS if every else MAJORS[:1])])
 
 
@@ -139,6 +142,14 @@ class Session:
             self.connection.cancel()
             self._thread.join(10)
         self.connection.close()
+
+
+def until(condition: Callable[[], object], patience_s: float = 20) -> None:
+    """Waits until it holds."""
+    give_up = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < give_up, "waited in vain"
+        time.sleep(0.02)
 
 
 class OpenSession(Protocol):

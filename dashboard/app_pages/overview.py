@@ -43,7 +43,11 @@ def cards(table: PartitionedTable) -> None:
         layout.card(
             "Runway",
             "unlimited" if runway >= UNLIMITED else plural(runway, "day"),
-            f"until {human_date(day_of(until))}" if until else "open-ended",
+            "today has no partition"
+            if runway == 0
+            else f"until {human_date(day_of(until))}"
+            if until
+            else "open-ended",
             colour="red" if runway < 31 else "gray",
             help="Days until a date has no partition: from then on, writing it fails.",
         )
@@ -62,8 +66,8 @@ def cards(table: PartitionedTable) -> None:
         )
         layout.card(
             "Archived",
-            human_bytes(sum(a.size.total for a in table.archived if a.size)),
-            plural(len(table.archived), "table"),
+            human_bytes(sum(a.size.total for a in table.archived if a.size)) if table.archived else "none",
+            plural(len(table.archived), "table") if table.archived else "nothing yet",
             help=f"Detached tables, on the server and out of the table's queries. {exact}",
         )
 
@@ -87,9 +91,9 @@ def attention(found: tuple[Finding, ...], table: PartitionedTable) -> None:
             partial(remedy, number, finding),
         )
     more = len(wanting) - SHOWN_FINDINGS
-    right = plural(len(found) - len(wanting), "check")
+    right = len(found) - len(wanting)
     layout.line(
-        f":green[:material/check_circle:] {right} passed",
+        f":green[:material/check_circle:] {plural(right, 'check')} passed" if right else "",
         "",
         lambda: layout.link("doctor", f"{more} more" if more > 0 else "See all checks", ":material/stethoscope:"),
     )

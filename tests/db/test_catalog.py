@@ -1,9 +1,10 @@
-"""The catalog as it is read: bounds without a lock, busy partitions, tables that are only shown, roles with no rights."""
+"""The catalog as it is read: bounds without a lock, busy partitions, tables only shown, roles with no rights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import Engine
@@ -14,7 +15,7 @@ from core.database import parse_url, reading_engine
 from core.errors import CatalogBusy, TableNotFound, UsageError
 from core.model import Archived, Check, KeyRange, PartitionedTable, Source, State
 from core.period import Period
-from tests.conftest import OpenSession
+from tests.conftest import OpenSession, until
 from tests.tables import KEY_TYPES, Made, Run
 
 pytestmark = pytest.mark.every_version
@@ -40,8 +41,8 @@ ENDS = {
         "'0001-01-01 00:00:00'",
         "'1999-12-31 23:59:59.999999'",
         "'2000-01-01 00:00:00'",
-        "'2024-02-29 12:30:00.5'",
         "'2024-02-29 12:30:00.000001'",
+        "'2024-02-29 12:30:00.5'",
         "'2024-03-10 12:30:10.12'",
         "'9999-12-31 23:59:59.9'",
     ],
@@ -65,7 +66,7 @@ def test_stored_bounds_are_those_that_postgresql_prints(run: Run, key_type: str)
     run("SET TimeZone = UTC")
     run(f"CREATE TABLE t (k {KEY_TYPES[key_type]}) PARTITION BY RANGE (k)")
     ends = ["MINVALUE", "'-infinity'", *ENDS[key_type], "'infinity'", "MAXVALUE"]
-    for number, (lower, upper) in enumerate(zip(ends, ends[1:], strict=False)):
+    for number, (lower, upper) in enumerate(pairwise(ends)):
         run(f"CREATE TABLE p{number} PARTITION OF t FOR VALUES FROM ({lower}) TO ({upper})")
     run("CREATE TABLE rest PARTITION OF t DEFAULT")
     rows = run(
@@ -86,7 +87,7 @@ def test_ends_that_python_has_no_date_for_are_unknown_rather_than_wrong(run: Run
     run("SET TimeZone = UTC")
     run(f"CREATE TABLE t (k {KEY_TYPES[key_type]}) PARTITION BY RANGE (k)")
     ends = [text.strip() for text in OUTSIDE[key_type].split(",")]
-    for number, (lower, upper) in enumerate(zip(ends, ends[1:], strict=False)):
+    for number, (lower, upper) in enumerate(pairwise(ends)):
         run(f"CREATE TABLE p{number} PARTITION OF t FOR VALUES FROM ({lower}) TO ({upper})")
     rows = run("SELECT relpartbound::text, pg_get_expr(relpartbound, oid) FROM pg_class WHERE relispartition")
     assert [(stored_bounds(stored), Bounds.parse(printed).lower) for stored, printed in rows] == [(None, None)] * len(
@@ -224,9 +225,9 @@ def test_a_busy_partition_is_shown_with_its_bounds(
     holder, waiter = session(), session()
     if queued:
         holder.hold("SELECT * FROM kid_absences_2022")
+        waiter.run("BEGIN")
         waiter.background("LOCK TABLE kid_absences_2022 IN ACCESS EXCLUSIVE MODE")
-        while not run("SELECT 1 FROM pg_locks WHERE relation = 'kid_absences_2022'::regclass AND NOT granted"):
-            pass
+        until(lambda: run("SELECT 1 FROM pg_locks WHERE relation = 'kid_absences_2022'::regclass AND NOT granted"))
     else:
         holder.hold("LOCK TABLE kid_absences_2022 IN ACCESS EXCLUSIVE MODE")
     table = busy_read(reader, made, exact=exact)
@@ -238,6 +239,7 @@ def test_a_busy_partition_is_shown_with_its_bounds(
     holder.release()
     if queued:
         waiter.join()
+        waiter.release()
     assert [p.state for p in busy_read(reader, made).partitions] == [State.ATTACHED] * 4
 
 
@@ -256,12 +258,8 @@ def test_a_busy_archived_table_is_shown(reader: Engine, make_table: Make, sessio
 def test_a_parent_that_stays_locked_is_told(reader: Engine, make_table: Make, session: OpenSession) -> None:
     made = make_table()
     session().hold("LOCK TABLE ONLY kid_absences IN ACCESS EXCLUSIVE MODE")
-    try:
-        table = busy_read(reader, made)
-    except CatalogBusy as busy:
-        assert busy.what == "kid_absences is locked by somebody else just now."
-    else:
-        assert len(table.partitions) == 3
+    with pytest.raises(CatalogBusy, match="kid_absences is locked by somebody else just now"):
+        busy_read(reader, made)
 
 
 def test_a_detach_that_is_pending(reader: Engine, make_table: Make, session: OpenSession, run: Run) -> None:
@@ -269,8 +267,7 @@ def test_a_detach_that_is_pending(reader: Engine, make_table: Make, session: Ope
     holder, hand = session(), session()
     holder.hold("SELECT * FROM kid_absences")
     hand.background("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2023 CONCURRENTLY")
-    while not run("SELECT 1 FROM pg_inherits WHERE inhdetachpending"):
-        pass
+    until(lambda: run("SELECT 1 FROM pg_inherits WHERE inhdetachpending"))
     run(f"SELECT pg_cancel_backend({hand.pid})")
     hand.join()
     table = busy_read(reader, made)
@@ -419,6 +416,7 @@ def test_a_default_partition_is_no_partition_for_a_range(reader: Engine, make_ta
     assert lacks(reader, "public.kid_absences", [(date(2030, 1, 1), date(2031, 1, 1))])
 
 
+@pytest.mark.newest_version
 def test_two_thousand_partitions_are_read_whole(reader: Engine, run: Run) -> None:
     run("CREATE TABLE many (d date, n int) PARTITION BY RANGE (d)")
     for first in range(0, 2000, 500):  # one transaction would need more locks than the server has

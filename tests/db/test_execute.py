@@ -28,7 +28,7 @@ from core.execute import Budget
 from core.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations, request_cancel
 from core.model import PartitionedTable
 from core.plan import Plan
-from tests.conftest import Act, OpenSession, Session
+from tests.conftest import Act, OpenSession, Session, until
 from tests.tables import Made, Run, describe, fingerprint
 
 every_version = pytest.mark.every_version
@@ -48,14 +48,6 @@ def start(act: Act) -> Iterator[Start]:
     """Begins to apply a plan in a thread: `start(plan, budget).result()`."""
     with ThreadPoolExecutor(4) as pool:
         yield lambda plan, budget=LONG: pool.submit(act, plan, budget)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits until it holds."""
-    give_up = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < give_up, "waited in vain"
-        time.sleep(0.02)
 
 
 def read(reader: Engine, made: Made) -> PartitionedTable:

@@ -23,7 +23,7 @@ from core.jobs import Worker, follow, printer, run_now, run_unrecorded
 from core.journal import OperationState, enqueue, read_operation, read_operations, read_steps, request_cancel
 from core.locks import Blocker
 from core.plan import Plan
-from tests.conftest import ADMIN, Act, OpenSession
+from tests.conftest import ADMIN, Act, OpenSession, until
 from tests.tables import Made, Run, fingerprint
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -41,14 +41,6 @@ budget = Budget(lock_ms=int(sys.argv[2]))
 Worker(working_engine(parse_url(sys.argv[1])), budget=budget, archive_schema="archive").start()
 time.sleep(60)
 """
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits until it holds."""
-    give_up = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < give_up, "waited in vain"
-        time.sleep(0.02)
 
 
 def archiving(reader: Engine, made: Made) -> Plan:

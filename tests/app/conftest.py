@@ -1,0 +1,148 @@
+"""The dashboard in this process (Streamlit's AppTest), on a fresh database with a small kid_absences."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import streamlit as st
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from core.period import Period
+from dashboard import session as desk_session
+from tests.tables import Made
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+PAGES = {name: f"app_pages/{name}.py" for name in ("overview", "partitions", "archive", "doctor", "activity")}
+THIS_YEAR = date.today().year
+
+
+class Open(Protocol):
+    """Opens a page as a browser does: its name, and what the address bar says."""
+
+    def __call__(self, page: str = "overview", **parameters: str) -> AppTest: ...
+
+
+@pytest.fixture
+def console(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Opens pages on the test's database; the worker runs what they enqueue."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    yield from _opened(monkeypatch)
+
+
+@pytest.fixture
+def console_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Open]]:
+    """Opens pages on any address."""
+    opening = _opened(monkeypatch)
+    opener = next(opening)
+
+    def on(url: str) -> Open:
+        monkeypatch.setenv("DATABASE_URL", url)
+        return opener
+
+    yield on
+    next(opening, None)
+
+
+def _opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    st.cache_resource.clear()
+    address = config.get_option("server.address")
+    config.set_option("server.address", "127.0.0.1")
+    desks: list[desk_session.Desk] = []
+    make = desk_session.Worker
+
+    def open_page(page: str = "overview", **parameters: str) -> AppTest:
+        app = AppTest.from_file(str(APP), default_timeout=30)
+        for name, value in parameters.items():
+            app.query_params[name] = value
+        app.run()
+        return app if page == "overview" else go(app, page, **parameters)
+
+    workers: list[Any] = []
+
+    def keep(*args: Any, **options: Any) -> Any:
+        workers.append(make(*args, **options))
+        return workers[-1]
+
+    engines: list[Any] = []
+    for name in ("reading_engine", "working_engine"):
+        original = getattr(desk_session, name)
+
+        def build(url: Any, original: Any = original) -> Any:
+            engines.append(original(url))
+            return engines[-1]
+
+        monkeypatch.setattr(desk_session, name, build)
+    monkeypatch.setattr(desk_session, "Worker", keep)
+    yield open_page
+    for worker in workers:
+        worker.stop()
+    for engine in engines:
+        engine.dispose()
+    desks.clear()
+    st.cache_resource.clear()
+    config.set_option("server.address", address)
+
+
+def go(app: AppTest, page: str, **parameters: str) -> AppTest:
+    """Another page, with what the address bar says there."""
+    app.switch_page(PAGES[page])
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+@pytest.fixture
+def absences(make_table: Callable[..., Made]) -> Made:
+    """kid_absences of five past years, this one and the next, some rows in each; two years are due for archive."""
+    return make_table(start=date(THIS_YEAR - 5, 1, 1), count=7, rows=200, period=Period.YEAR)
+
+
+def texts(app: AppTest) -> str:
+    """Everything that is said on the page, a line each, as Markdown."""
+    kinds = (
+        app.title,
+        app.subheader,
+        app.markdown,
+        app.caption,
+        app.error,
+        app.warning,
+        app.info,
+        app.success,
+        app.code,
+    )
+    said = [element.value for kind in kinds for element in kind]
+    said += [f"{metric.label} {metric.value} {metric.delta}" for metric in app.metric]
+    return "\n".join(str(one) for one in said)
+
+
+def spec(app: AppTest, number: int = 0) -> dict[str, Any]:
+    """The Vega-Lite specification of a chart."""
+    found: dict[str, Any] = json.loads(app.get("vega_lite_chart")[number].proto.spec)
+    return found
+
+
+def chart_rows(app: AppTest, number: int = 0, layer: int = 0) -> list[dict[str, Any]]:
+    """The data of a chart, or of one layer of it, a dict each row."""
+    import pyarrow as pa
+
+    proto = app.get("vega_lite_chart")[number].proto
+    sets = [*proto.datasets]
+    raw = sets[layer].data.data if sets else proto.data.data
+    return list(pa.ipc.open_stream(raw).read_all().to_pylist())
+
+
+def settle(app: AppTest, until: Callable[[AppTest], bool], seconds: float = 15) -> AppTest:
+    """Runs the page again, as its live part does, until something is so."""
+    end = time.monotonic() + seconds
+    while not until(app):
+        assert time.monotonic() < end, texts(app)
+        time.sleep(0.1)
+        app.run()
+    return app

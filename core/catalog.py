@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.bounds import Bounds, Key, KeyType, stored_bounds
-from core.database import LOCK_TIMEOUT, session, sqlstate, translate
+from core.database import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.ddl import within
 from core.errors import CatalogBusy, DeskError, TableNotFound, UsageError
 from core.model import (
@@ -300,7 +300,9 @@ def read_table_on(
     """`read_table` on a connection that is there already, which must be in AUTOCOMMIT."""
     for attempt in range(TRIES):
         try:
-            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.exec_driver_sql(
+                f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}"
+            )
             try:
                 return _read_table(connection, schema, name, archive_schema, exact)
             finally:

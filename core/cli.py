@@ -10,13 +10,12 @@ import argparse
 import json
 import os
 import re
-import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from io import TextIOWrapper
 from zoneinfo import ZoneInfo
@@ -26,25 +25,19 @@ from sqlalchemy.exc import DBAPIError
 
 from core import database, jobs, journal
 from core.actor import Actor, Origin, Role, system_user
-from core.bounds import Bounds, End
 from core.catalog import count_all_default_rows, read_table
-from core.ddl import require_served, table_option
-from core.doctor import Finding, Severity, examine
-from core.embedded import DEFAULT_MAJOR, running_server, server_binaries
+from core.ddl import require_served
+from core.doctor import examine
+from core.embedded import running_server
 from core.errors import DeskError, Failed, PlanOutdated, Refused, TableNotFound, UsageError
 from core.execute import Budget, Cancellation
-from core.find import Found, find_rows
+from core.find import find_rows
 from core.journal import OperationRecord
 from core.model import (
-    UNLIMITED,
-    Archived,
-    Partition,
     PartitionedTable,
     next_periods,
-    runway_days,
-    unexplained_gaps,
 )
-from core.names import address, qualified, split_qualified
+from core.names import address, split_qualified
 from core.plan import Plan
 from core.prepare import (
     archived_in,
@@ -54,8 +47,23 @@ from core.prepare import (
     prepare_reattach,
     year_range,
 )
+from core.printed import (
+    Json,
+    finding_json,
+    findings_text,
+    found_json,
+    found_text,
+    history_text,
+    next_steps,
+    operation_json,
+    outcome,
+    script,
+    shown,
+    status_json,
+    status_text,
+)
 from core.settings import Settings, read_settings
-from core.text import NBSP, human_bytes, human_date, human_rows, human_seconds, human_time, plural
+from core.text import NBSP
 
 MOST_AHEAD = 1000
 """The most periods that are created ahead at once."""
@@ -63,8 +71,6 @@ PLANNED_AGAIN = 5
 """How often an act is planned anew because the table changed before it was begun."""
 LOOK_S = 0.2
 """How long Ctrl-C may go unnoticed."""
-
-Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,18 +291,18 @@ def _doctor(desk: Desk, args: argparse.Namespace) -> int:
         zone=desk.zone,
     )
     if args.json:
-        _print_json({"table": table.address, "findings": [_finding_json(finding) for finding in findings]})
+        _print_json({"table": table.address, "findings": [finding_json(finding) for finding in findings]})
     else:
-        _print(_findings_text(table, findings))
+        _print(findings_text(table, findings))
     return 0
 
 
 def _find(desk: Desk, args: argparse.Namespace) -> int:
     found = find_rows(desk.reading, desk.read(), args.date, args.kid_id, zone=desk.zone)
     if args.json:
-        _print_json(_found_json(found))
+        _print_json(found_json(found))
     else:
-        _print(_found_text(found))
+        _print(found_text(found))
     return 0
 
 
@@ -304,9 +310,9 @@ def _history(desk: Desk, args: argparse.Namespace) -> int:
     table = None if args.table is None else _address(desk)
     operations = journal.read_operations(desk.reading, table=table, limit=args.limit)
     if args.json:
-        _print_json({"operations": [_operation_json(operation) for operation in operations]})
+        _print_json({"operations": [operation_json(operation) for operation in operations]})
     else:
-        _print(_history_text(operations))
+        _print(history_text(operations))
     return 0
 
 
@@ -329,7 +335,7 @@ def _ensure(desk: Desk, args: argparse.Namespace) -> int:
         period = table.period(desk.zone)
         ranges = [part for year in args.year for part in period.cover(*year)]
         if args.ahead is not None or not args.year:
-            ranges += next_periods(table, desk.today, 1 if args.ahead is None else args.ahead)
+            ranges += next_periods(table, desk.today, 1 if args.ahead is None else args.ahead, desk.zone)
         return prepare_ensure(desk.reading, table, dict.fromkeys(ranges), zone=desk.zone)
 
     _act(desk, args, prepare)
@@ -343,7 +349,7 @@ def _archive(desk: Desk, args: argparse.Namespace) -> int:
 
     plan = _act(desk, args, prepare)
     if not args.dry_run:
-        _print(_next_steps(desk, plan))
+        _print(next_steps(plan, desk.settings.archive_schema, desk.url, embedded=desk.embedded))
     return 0
 
 
@@ -377,7 +383,7 @@ def _cancel(desk: Desk, args: argparse.Namespace) -> int:
     if not operation.state.active:
         _print(f"Nothing to do: {what}, is {operation.state} already.")
     elif args.dry_run:
-        _print(f"-- Would ask to stop: {_shown(what)}, {operation.state}.")
+        _print(f"-- Would ask to stop: {shown(what)}, {operation.state}.")
     else:
         journal.request_cancel(desk.working, operation.id)
         _print(f"Asked to stop: {what}. partitions history tells how it ended.")
@@ -391,7 +397,7 @@ def _act(desk: Desk, args: argparse.Namespace, prepare: Callable[[PartitionedTab
         require_served(table)
         plan = prepare(table)
         if args.dry_run:
-            _print(_script(plan))
+            _print(script(plan))
             return plan
         try:
             done = _run(desk, plan, args.reason)
@@ -399,7 +405,7 @@ def _act(desk: Desk, args: argparse.Namespace, prepare: Callable[[PartitionedTab
             if not again:
                 raise
             continue
-        _print(_outcome(plan, done, database.place(desk.url)))
+        _print(outcome(plan, done, database.place(desk.url)))
         return plan
     raise AssertionError("unreachable")
 
@@ -450,319 +456,6 @@ def _run(desk: Desk, plan: Plan, reason: str) -> OperationRecord | None:
     return ended[0]
 
 
-# What is printed of acts -----------------------------------------------------------------------------------------
-
-
-def _script(plan: Plan) -> str:
-    """The plan as a script for psql, what it means in comments."""
-    if not plan.steps:
-        return f"-- Nothing to do: {_shown(plan.table)} has all of it. Nothing was changed."
-    comments = [
-        f"{plan.operation} {plan.subject}, table {plan.table}. This is a dry run: nothing was changed.",
-        *plan.effects,
-        *(f"Note: {warning}" for warning in plan.warnings),
-        *(f"Locks {lock.relation}: {lock.mode} ({lock.mode.meaning})" for lock in plan.locks),
-    ]
-    return "\n".join([*(f"-- {_shown(comment)}" for comment in comments), "", plan.sql])
-
-
-def _outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
-    if not plan.steps:
-        return f"Nothing to do: {_shown(plan.table)} has all of it already."
-    number = f"operation {done.id}, " if done else ""
-    took = human_seconds(done.seconds) if done else "no time"
-    head = f"Done: {plan.operation} {plan.subject} in {place} ({number}took {took})."
-    lines = [head, *plan.effects, *(f"Note: {warning}" for warning in plan.warnings), plan.way_back]
-    return "\n".join(_shown(line) for line in lines if line)
-
-
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-
-
-def _next_steps(desk: Desk, plan: Plan) -> str:
-    """What to do with an archived table: back up, upload, drop."""
-    schema, name = desk.settings.archive_schema, plan.subject
-    relation = f"{schema}.{name}" if _PLAIN.fullmatch(schema) and _PLAIN.fullmatch(name) else qualified(schema, name)
-    where = shlex.quote(_without_password(desk.url))
-    program = "pg_dump"
-    if desk.embedded:
-        program = shlex.quote(str(server_binaries(DEFAULT_MAJOR) / program))
-    file = shlex.quote(re.sub(r"[^\w.-]+", "_", name) + ".sql.gz")
-    drop = shlex.quote(f"DROP TABLE {relation};")
-    lines = (
-        "",
-        "Next steps, if its rows are to leave the database:",
-        "",
-        "# Create a backup (pg_dump must be at least as new as the server)",
-        f"{program} -t {shlex.quote(relation)} {where} | gzip > {file}",
-        "",
-        "# Upload it",
-        f"aws s3 cp {file} s3://your-bucket/archives/",
-        "",
-        "# Drop it from the database, after the backup was tried",
-        f"psql {where} -c {drop}",
-    )
-    return "\n".join(_shown(line) for line in lines)
-
-
-def _without_password(url: URL) -> str:
-    """The address for libpq's programs, which ask for the password or find it in PGPASSWORD or ~/.pgpass."""
-    query = {name: value for name, value in url.query.items() if name not in ("password", "sslpassword")}
-    bare = URL.create(
-        "postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=query
-    )
-    return bare.render_as_string()
-
-
-# What is printed of a table --------------------------------------------------------------------------------------
-
-
-def status_json(table: PartitionedTable, today: date, zone: str) -> Json:
-    """What `status --json` prints."""
-    runway = _runway(table, today, zone)
-    return {
-        "database": table.server.database,
-        "server_version": table.server.version,
-        "table": table.address,
-        "key": table.key.column if table.key and table.not_served is None else None,
-        "as_of": table.as_of.isoformat(timespec="seconds"),
-        "runway_days": runway,
-        "partitions": [_item_json(item) for item in _items(table)],
-        "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
-    }
-
-
-def _runway(table: PartitionedTable, today: date, zone: str) -> int | None:
-    """Days until a date has no partition; None where that is never, or the table is only shown."""
-    if table.key is None or table.not_served is not None:
-        return None
-    days = runway_days(table, today, zone)
-    return None if days == UNLIMITED else days
-
-
-def _items(table: PartitionedTable) -> tuple[Partition | Archived, ...]:
-    """Partitions and archived tables by their lower ends, the DEFAULT and what has no known bounds last."""
-    return tuple(sorted((*table.partitions, *table.archived), key=_order))
-
-
-def _order(item: Partition | Archived) -> tuple[int, str, str]:
-    bounds = item.bounds
-    if bounds is None or bounds.is_default:
-        return (2 if bounds is None else 3), "", item.name
-    return (1 if bounds.lower else 0), (bounds.lower.isoformat() if bounds.lower else ""), item.name
-
-
-def _ends(bounds: Bounds | None) -> tuple[End | None, End | None]:
-    return (None, None) if bounds is None else (bounds.lower, bounds.upper)
-
-
-def _item_json(item: Partition | Archived) -> Json:
-    lower, upper = _ends(item.bounds)
-    size = item.size
-    return {
-        "schema": item.schema,
-        "name": item.name,
-        "state": item.state.value,
-        "is_default": isinstance(item, Partition) and item.is_default,
-        "lower": lower.isoformat() if lower else None,
-        "upper": upper.isoformat() if upper else None,
-        "heap_bytes": size.heap if size else None,
-        "index_bytes": size.index if size else None,
-        "toast_bytes": size.toast if size else None,
-        "total_bytes": size.total if size else None,
-        "rows_estimate": item.rows,
-    }
-
-
-def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> str:
-    """What `status` prints."""
-    by = f"by {table.strategy.upper()}" + (f" ({table.key.column})" if table.key else "")
-    how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
-    lines = [
-        *_verdict(table, today, zone),
-        f"{table.label} in {place}, PostgreSQL {table.server.version}, {how}, {human_time(table.as_of)}.",
-    ]
-    lines = [_shown(line) for line in lines]
-    if table.partitions or table.archived:
-        head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
-        lines += ["", *_aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
-        lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
-    return "\n".join(lines)
-
-
-def _verdict(table: PartitionedTable, today: date, zone: str) -> Iterator[str]:
-    if table.key is None or table.not_served is not None:
-        yield f"{table.label} is only shown here: {table.not_served}."
-        return
-    days = runway_days(table, today, zone)
-    if days == UNLIMITED:
-        yield "Everything has a place, without end."
-    elif days:
-        yield f"Everything has a place until {human_date(today + timedelta(days))}, in {plural(days, 'day')}."
-    else:
-        lands = f"rows land in the DEFAULT partition {table.default.name}" if table.default else "new rows fail"
-        yield f"No partition holds today, {human_date(today)}: {lands}. Run: partitions ensure{table_option(table)}"
-    for gap in unexplained_gaps(table):
-        yield f"No partition holds {gap.lower} up to, not including, {gap.upper}."
-    if table.pending is not None:
-        name = shlex.quote(table.pending.name)
-        yield (
-            f"The detach of {table.pending.name} was begun and not finished; its rows are out of the table's sight."
-            f" Run: partitions archive --partition {name}{table_option(table)}"
-        )
-
-
-def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
-    lower, upper = _ends(item.bounds)
-    name = item.name if item.schema == home else f"{item.schema}.{item.name}"
-    if item.bounds is None:
-        ends = ("unknown", "unknown")
-    elif item.bounds.is_default:
-        ends = ("DEFAULT", "")
-    else:
-        ends = (str(lower) if lower else "unbounded", str(upper) if upper else "unbounded")
-    size = item.size
-    parts = (size.heap, size.index, size.toast, size.total) if size else (None,) * 4
-    state = item.state.value.replace("_", " ")
-    return (_shown(name), state, *ends, human_rows(item.rows), *(human_bytes(part) for part in parts))
-
-
-def _aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:
-    """Columns under their heads, the last `numbers` of them to the right."""
-    every = [head, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
-    text = len(head) - numbers
-    return [
-        "  ".join(
-            cell.ljust(width) if column < text else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in every
-    ]
-
-
-# What is printed of findings, rows and history -------------------------------------------------------------------
-
-
-def _finding_json(finding: Finding) -> Json:
-    return {
-        "check": finding.check,
-        "severity": finding.severity.value,
-        "subject": finding.subject,
-        "title": finding.title,
-        "reason": finding.reason,
-        "hint": finding.hint,
-        "command": finding.fix.command if finding.fix else None,
-        "sql": finding.fix.sql if finding.fix else None,
-    }
-
-
-def _findings_text(table: PartitionedTable, findings: Sequence[Finding]) -> str:
-    wrong = [finding for finding in findings if finding.severity is not Severity.OK]
-    right = len(findings) - len(wrong)
-    lines = [f"{table.label}: {plural(len(wrong), 'finding')}; {plural(right, 'check')} found nothing wrong."]
-    for finding in findings:
-        lines.append(f"{finding.severity.value.upper():8}  {finding.title}")
-        if finding.severity is Severity.OK:
-            continue
-        remedy = f"Run: {finding.fix.command}" if finding.fix else finding.hint
-        lines += [f"          {part}" for text in (finding.reason, remedy) for part in text.splitlines()]
-    return "\n".join(_shown(line) for line in lines)
-
-
-def _found_json(found: Found) -> Json:
-    return {
-        "date": found.day.isoformat(),
-        "kid_id": found.kid_id,
-        "verdict": found.verdict,
-        "places": [
-            {
-                "kind": place.kind.value,
-                "relation": place.relation or None,
-                "bounds": place.bounds or None,
-                "rows": place.rows,
-                "note": place.note,
-                "problem": place.problem or None,
-            }
-            for place in found.places
-        ],
-    }
-
-
-def _found_text(found: Found) -> str:
-    lines = [_shown(found.verdict)]
-    if found.places:
-        head = ("where", "kind", "bounds", "rows")
-        cells = [
-            (_shown(p.relation) or "nowhere", p.kind.value.replace("_", " "), _shown(p.bounds), human_rows(p.rows))
-            for p in found.places
-        ]
-        lines += ["", *_aligned(head, cells, numbers=1)]
-    return "\n".join(lines)
-
-
-def _operation_json(operation: OperationRecord) -> Json:
-    started, finished = operation.started_at, operation.finished_at
-    return {
-        "id": operation.id,
-        "table": operation.table,
-        "kind": operation.kind,
-        "subject": operation.subject,
-        "state": operation.state.value,
-        "step": operation.step,
-        "steps": operation.steps,
-        "tries": operation.tries,
-        "actor": operation.actor,
-        "role": operation.role,
-        "origin": operation.origin,
-        "reason": operation.reason,
-        "requested_at": operation.requested_at.isoformat(),
-        "started_at": started.isoformat() if started else None,
-        "finished_at": finished.isoformat() if finished else None,
-        "seconds": operation.seconds,
-        "error": operation.error or None,
-        "sqlstate": operation.sqlstate or None,
-        "sql": operation.plan.sql,
-    }
-
-
-def _history_text(operations: Sequence[OperationRecord]) -> str:
-    if not operations:
-        return "Nothing was done here yet."
-    head = ("what", "table", "state", "who", "from", "asked for", "id", "took")
-    rows = [
-        (
-            _shown(f"{o.kind} {o.subject}"),
-            _shown(o.table),
-            o.state.value,
-            _shown(o.actor),
-            o.origin,
-            f"{o.requested_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            str(o.id),
-            human_seconds(o.seconds) if o.finished_at else "",
-        )
-        for o in operations
-    ]
-    table = _aligned(head, rows, numbers=2)
-    lines = [table[0]]
-    for operation, row in zip(operations, table[1:], strict=True):
-        lines.append(row)
-        lines += [f"  {_shown(said)}" for said in (operation.reason, operation.error) if said]
-    return "\n".join(lines)
-
-
-# The terminal ----------------------------------------------------------------------------------------------------
-
-
-def _shown(text: str) -> str:
-    """`text` in one line that a terminal takes for nothing else: names may hold line ends and control characters."""
-    return "".join(letter if letter.isprintable() or letter == NBSP else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
-
-
 def _print(text: str) -> None:
     print(text.replace(NBSP, " "))
 
@@ -774,7 +467,7 @@ def _print_json(value: Json) -> None:
 def _say(text: str) -> None:
     """Writes one line to standard error, and never fails for nobody listening: an operation may be under way."""
     with suppress(OSError, ValueError):
-        print(_shown(text), file=sys.stderr, flush=True)
+        print(shown(text), file=sys.stderr, flush=True)
 
 
 def _forget_stdout() -> None:

@@ -1,4 +1,4 @@
-"""The SQL fragments and steps that several operations share: bounds as conditions, attaching, the DEFAULT's exclusion."""
+"""The SQL and the steps that several operations share: bounds as conditions, attaching, the DEFAULT's exclusion."""
 
 from __future__ import annotations
 

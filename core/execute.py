@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.catalog import read_table_on
-from core.database import CANCELLED, DEADLOCK, LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, is_lost, session, sqlstate, translate
+from core.database import CANCELLED, DEADLOCK, LOCK_TIMEOUT, is_lost, session, sqlstate, translate
 from core.errors import (
     NOTHING_CHANGED,
     Cancelled,
@@ -174,7 +174,6 @@ def _table_to_ourselves(run: _Run) -> Iterator[None]:
 
 
 def _require_unchanged(run: _Run, archive_schema: str) -> None:
-    run.work.exec_driver_sql(f"SET lock_timeout = {READ_LOCK_TIMEOUT_MS}")
     changes = outdated(run.plan, _read_patiently(run, archive_schema))
     if changes:
         raise PlanOutdated(f"{run.plan.table} is no longer as it was when this was planned.", changes)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 RECONNECT_S = 2.0
+STOP_S = 3.0
+"""How long a worker that is stopped waits for its operations to end."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -158,6 +160,15 @@ def _write_end(engine: Engine, record: Record, error: DeskError) -> None:
             time.sleep(RECONNECT_S / 4)
 
 
+_WORKERS: set[Worker] = set()
+
+
+def stop_workers() -> None:
+    """Stops every worker of this process; for the moment before it ends."""
+    for worker in list(_WORKERS):
+        worker.stop()
+
+
 class Worker:
     """Takes operations from the queue of one database and runs each to its end, whatever becomes of any page."""
 
@@ -167,25 +178,32 @@ class Worker:
         self._archive_schema = archive_schema
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._mine: set[int] = set()
+        self._mine: dict[int, Cancellation] = {}
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="partition-desk-operation")
         self._thread = threading.Thread(target=self._loop, daemon=True, name="partition-desk-worker")
 
     def start(self) -> None:
         """Begins to look at the queue."""
         self._thread.start()
+        _WORKERS.add(self)
 
     def wake(self) -> None:
         """Looks at the queue at once: something was just put into it."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Takes nothing more; waits for what runs."""
+        """Takes nothing more, and stops what runs as a person would: each ends told and resumable within a second."""
         self._stop.set()
         self._wake.set()
+        for cancellation in list(self._mine.values()):
+            cancellation.request()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        give_up = time.monotonic() + STOP_S
+        while self._mine and time.monotonic() < give_up:
+            time.sleep(0.02)
+        _WORKERS.discard(self)
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -194,7 +212,7 @@ class Worker:
                 with session(self._engine) as connection:
                     for operation_id in queued(connection):
                         if operation_id not in self._mine:
-                            self._mine.add(operation_id)
+                            self._mine[operation_id] = Cancellation()
                             self._pool.submit(self._take, operation_id)
             except (DBAPIError, ConnectionFailed):
                 pause = RECONNECT_S
@@ -215,7 +233,7 @@ class Worker:
                         Record(operation_id),
                         budget=self._budget,
                         archive_schema=self._archive_schema,
-                        cancellation=None,
+                        cancellation=self._mine[operation_id],
                         progress=None,
                     )
                 except DeskError as error:
@@ -230,7 +248,7 @@ class Worker:
         except ConnectionFailed:
             log.warning("The server is gone; operation %s is tried again once it is back", operation_id)
         finally:
-            self._mine.discard(operation_id)
+            self._mine.pop(operation_id, None)
 
 
 def printer(write: Callable[[str], None]) -> Progress:

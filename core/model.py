@@ -509,9 +509,9 @@ def due(table: PartitionedTable, cutoff: date, zone: str = "UTC") -> tuple[Parti
     )
 
 
-def next_periods(table: PartitionedTable, today: date, ahead: int) -> tuple[Range, ...]:
+def next_periods(table: PartitionedTable, today: date, ahead: int, zone: str = "UTC") -> tuple[Range, ...]:
     """The current period and `ahead` more, by the table's own period."""
-    period = table.period()
+    period = table.period(zone)
     lower, upper = period.containing(today)
     found = [(lower, upper)]
     for _ in range(ahead):

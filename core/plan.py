@@ -206,7 +206,8 @@ def _archived_fact(archived: Archived) -> str:
     return (
         f"archived {archived.oid} {archived.schema}.{archived.name} {archived.bounds and archived.bounds.text}"
         f" owned by {archived.owner}, columns {archived.columns}, checks {archived.checks}"
-        f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}, comment {archived.comment!r}, {archived.tag}"
+        f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}"
+        f", comment {archived.comment!r}, {archived.tag}"
     )
 
 

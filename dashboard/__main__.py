@@ -30,6 +30,7 @@ from core.database import APPLICATION_NAME, parse_url
 from core.demo import fill_embedded
 from core.embedded import running_server
 from core.errors import DeskError, Refused, SettingError
+from core.jobs import stop_workers
 from core.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _run(settings: Settings, port: int | None) -> None:
             os.environ["DATABASE_URL"] = url
             os.environ["PARTITION_DESK_EMBEDDED"] = "1"
         _serve(listener)
+        stop_workers()
     _leave_within(PATIENCE_S)
 
 

@@ -49,6 +49,8 @@ WATCHED = "watched"
 """The operations that were asked for here or seen running, until their end is closed: set[int]."""
 ACTIVE_SEEN = "active_seen"
 """The operations that ran at the last look, to notice when one begins or ends: set[int]."""
+ACTED = "acted"
+"""Set by a click, so that a part of a page that runs alone lets the whole page run."""
 RETRYING = "retrying"
 """Whether the page waits for the database to come back."""
 
@@ -360,6 +362,7 @@ def attempt(act: Callable[[], object]) -> Callable[[], None]:
 
     def callback() -> None:
         st.session_state.pop(REFUSAL, None)
+        st.session_state[ACTED] = True
         try:
             with told():
                 act()

@@ -214,8 +214,7 @@ def _validate_step(relation: str, name: str) -> Step:
 
 def _detach_locks(table: PartitionedTable, partition: Partition, parent: Mode) -> tuple[Lock, ...]:
     others = [Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.references)]
-    for other in dict.fromkeys(fk.other for fk in table.referenced_by):
-        others.append(Lock(other, Mode.ACCESS_EXCLUSIVE))
+    others += [Lock(other, Mode.ACCESS_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.referenced_by)]
     return (Lock(table.sql, parent), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE), *others)
 
 
@@ -233,7 +232,8 @@ def _effects(table: PartitionedTable, partition: Partition, target: str) -> tupl
         else "New rows of its range fail."
     )
     return (
-        f"{partition.name} is detached from {table.label}: queries through the table no longer return its rows. {later}",
+        f"{partition.name} is detached from {table.label}: queries through the table no longer return its rows."
+        f" {later}",
         f"It moves to {target} with its bounds written on it, so that reattaching reads no row.",
     )
 

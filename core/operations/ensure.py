@@ -77,6 +77,7 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
     if new:
         _require_possible(table, new, default_rows)
         steps = [step for one in new for step in _create(table, key, one)]
+    years = dict.fromkeys(lower.year for lower, _ in wanted)
     labels = ", ".join(one.label for one in new) or "nothing"
     return Plan(
         operation=Operation.ENSURE,
@@ -89,7 +90,7 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
             for one in new
         ),
         way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
-        command="partitions ensure" + "".join(f" --year {lower.year}" for lower, upper in wanted) + table_option(table),
+        command="partitions ensure" + "".join(f" --year {year}" for year in years) + table_option(table),
     )
 
 

@@ -12,11 +12,12 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from core.bounds import Bounds
-from core.cli import _say, _script, _shown, _without_password, main, status_json, status_text
+from core.cli import _say, main
 from core.database import parse_url, translate
 from core.errors import ConnectionFailed
 from core.model import PartitionedTable
 from core.operations.archive import plan_archive
+from core.printed import script, shown, status_json, status_text, without_password
 from tests.unit.factories import NOW, TODAY, partition, table
 
 HEADS = "partition  state  from  up to  rows  heap  indexes  TOAST  total"
@@ -138,11 +139,11 @@ def test_a_refused_login_tells_which_and_no_password(said: str, told: str) -> No
 
 def test_the_address_for_pg_dump_has_no_password() -> None:
     url = make_url("postgresql+psycopg2://anna:hush-hush@db:5433/school?sslmode=require&password=hush-hush")
-    assert _without_password(url) == "postgresql://anna@db:5433/school?sslmode=require"
+    assert without_password(url) == "postgresql://anna@db:5433/school?sslmode=require"
 
 
 def test_names_do_not_reach_the_terminal_as_commands() -> None:
-    assert _shown("Ümläut 表\x1b[31m\r\n") == "Ümläut 表\\x1b[31m\\r\\n"
+    assert shown("Ümläut 表\x1b[31m\r\n") == "Ümläut 表\\x1b[31m\\r\\n"
 
 
 def test_nobody_listening_on_standard_error_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,14 +158,14 @@ def test_nobody_listening_on_standard_error_stops_nothing(monkeypatch: pytest.Mo
 def test_a_script_says_what_it_is_in_comments_that_end_with_their_line() -> None:
     name = "x\n; DROP TABLE kids; --"
     plan = plan_archive(table(partitions=(partition(2024, name=name),)), name, now=NOW)
-    script = _script(plan).split("\n")
-    comments = [line for line in script if line.startswith("--")]
+    lines = script(plan).split("\n")
+    comments = [line for line in lines if line.startswith("--")]
     assert comments[0] == (
         "-- archive x\\n; DROP TABLE kids; --, table public.kid_absences. This is a dry run: nothing was changed."
     )
     # nothing of the name stands on a line of its own but within the quotes of an identifier
-    assert script.count('; DROP TABLE kids; --" CONCURRENTLY;') == 1
-    assert not [line for line in script if line == "; DROP TABLE kids; --"]
+    assert script(plan).count('; DROP TABLE kids; --" CONCURRENTLY;') == 1
+    assert not [line for line in lines if line == "; DROP TABLE kids; --"]
 
 
 def test_the_fields_of_status_json() -> None:

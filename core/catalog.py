@@ -674,11 +674,13 @@ ROWS_TIMEOUT_MS = 120_000
 """How long a read of rows, not of the catalog, may take."""
 
 
-def _read_rows(engine: Engine, sql: str) -> Row:
+def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> Row:
     with session(engine) as connection:
         try:
-            connection.exec_driver_sql("BEGIN READ ONLY")
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {ROWS_TIMEOUT_MS}")
+            connection.exec_driver_sql(
+                f"BEGIN READ ONLY; SET LOCAL statement_timeout = {timeout_ms};"
+                f" SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}"
+            )
             try:
                 return _rows(connection, sql)[0]
             finally:
@@ -703,6 +705,17 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
         f"FOR VALUES FROM ({literal(row.lowest or '-infinity')}) TO ({literal(row.highest or 'infinity')})"
     )
     return KeyRange(ends.lower, ends.upper, row.nulls)
+
+
+def count_rows(engine: Engine, table: PartitionedTable, name: str, *, timeout_ms: int) -> int | None:
+    """How many rows the partition or archived table `name` holds, wherever it is; None where that takes too long."""
+    item = table.find(name) or table.find_archived(name)
+    if item is None:
+        return None
+    try:
+        return int(_read_rows(engine, f"SELECT count(*) AS found FROM ONLY {item.sql}", timeout_ms).found)
+    except DeskError:
+        return None
 
 
 COUNTED_ROWS = 1_000_000

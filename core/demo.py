@@ -31,6 +31,7 @@ from core.database import parse_url, session, translate, working_engine
 from core.embedded import running_server
 from core.errors import AlreadyArchived, DeskError, Refused
 from core.execute import Budget
+from core.migrations import stamp_head
 from core.model import PartitionedTable
 from core.names import ident, literal, qualified
 from core.period import Range
@@ -119,6 +120,7 @@ def _finish(engine: Engine, connection: Connection, today: date, archive_schema:
         _run(engine, act, archive_schema)
         _backdate(connection, act)
     _archive_by_hand(engine, connection, today.year - PAST_YEARS, archive_schema)
+    stamp_head(connection, "public", "kid_absences")  # so that alembic downgrade -1 works here, too
     archived = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False).archived
     tables = ", ".join(["public.kids", "public.kid_absences", *(item.sql for item in archived)])
     connection.exec_driver_sql(f"VACUUM (ANALYZE) {tables}")

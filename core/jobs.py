@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.actor import Actor
+from core.catalog import count_rows, read_table
 from core.database import is_lost, session, translate
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated
 from core.execute import Budget, Cancellation, Progress, apply
@@ -26,7 +28,7 @@ from core.journal import (
     start,
 )
 from core.locks import Blocker
-from core.plan import Plan
+from core.plan import Operation, Plan
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ POLL_S = 0.5
 RECONNECT_S = 2.0
 STOP_S = 3.0
 """How long a worker that is stopped waits for its operations to end."""
+COUNT_MS = 1_000
+"""How long counting the rows of what is moved may take, before and after."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -123,7 +127,10 @@ def _run(
     cancellation: Cancellation | None,
     progress: Progress | None,
 ) -> None:
-    """Applies a plan that the journal has as running, and writes down how it ended unless that is done."""
+    """Applies a plan that the journal has as running, and writes down how it ended and how many rows there were."""
+    before = _count(engine, plan, archive_schema)
+    with suppress(DBAPIError):  # a lost session shows itself at the first statement of the operation
+        record.counted(work, before=before)
     try:
         apply(
             work,
@@ -136,11 +143,31 @@ def _run(
             progress=progress,
         )
     except DeskError as error:
-        _write_end(engine, record, error)
+        after = _count(engine, plan, archive_schema)
+        _write_end(engine, record, error, _counted(plan, before, after), after)
         raise
+    with suppress(DBAPIError):  # it is done, whether this is written down or not
+        record.counted(work, after=_count(engine, plan, archive_schema))
 
 
-def _write_end(engine: Engine, record: Record, error: DeskError) -> None:
+def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
+    """The rows of what an operation moves, where they can be counted within a moment."""
+    if plan.operation is Operation.ENSURE:
+        return None
+    try:
+        table = read_table(engine, plan.table, archive_schema=archive_schema, exact=False)
+    except DeskError:
+        return None
+    return count_rows(engine, table, plan.subject, timeout_ms=COUNT_MS)
+
+
+def _counted(plan: Plan, before: int | None, after: int | None) -> str:
+    if before is None or after is None:
+        return ""
+    return f" Rows of {plan.subject}: {before:,} before, {after:,} after."
+
+
+def _write_end(engine: Engine, record: Record, error: DeskError, counted: str, after: int | None) -> None:
     """Writes down a failure on a session of its own: the working one may be gone, the server for a moment, too."""
     state = OperationState.FAILED
     if isinstance(error, Cancelled):
@@ -153,7 +180,8 @@ def _write_end(engine: Engine, record: Record, error: DeskError) -> None:
     for _ in range(5):
         try:
             with session(engine) as connection:
-                record.ended(connection, state, str(error), code, said)
+                record.counted(connection, after=after)
+                record.ended(connection, state, f"{error}{counted}", code, said)
             return
         except (DBAPIError, ConnectionFailed) as failure:
             log.warning("The journal can't be written just now: %s", type(failure).__name__)

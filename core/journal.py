@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS partition_desk.operation (
     requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     started_at timestamptz,
     finished_at timestamptz,
+    rows_before bigint,
+    rows_after bigint,
     error text NOT NULL DEFAULT '',
     sqlstate text NOT NULL DEFAULT '',
     server_message text NOT NULL DEFAULT ''
@@ -128,6 +130,9 @@ class OperationRecord:
     requested_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    rows_before: int | None
+    """Rows of the subject as counted before and after; None where counting took too long, or for a new partition."""
+    rows_after: int | None
     error: str
     sqlstate: str
     server_message: str
@@ -175,6 +180,8 @@ def _record(row: Any) -> OperationRecord:
         requested_at=row.requested_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        rows_before=row.rows_before,
+        rows_after=row.rows_after,
         error=row.error,
         sqlstate=row.sqlstate,
         server_message=row.server_message,
@@ -404,6 +411,12 @@ class Record:
         )
         end = ", state = 'done', doing = '', finished_at = pg_catalog.clock_timestamp()" if last else ""
         self._update(connection, f"step = {number}, blockers = '[]'{end}")
+
+    def counted(self, connection: Connection, *, before: int | None = None, after: int | None = None) -> None:
+        """How many rows the subject held before, or holds after."""
+        column, rows = ("rows_before", before) if after is None else ("rows_after", after)
+        if rows is not None:
+            self._update(connection, f"{column} = {rows}")
 
     def cancel_requested(self, connection: Connection) -> bool:
         """Whether a person asked for it to stop."""

@@ -10,11 +10,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from typing import Literal
 
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from core.names import literal
+from core.names import fit, literal
 
 VERSION_TABLE = "partition_desk_version"
 """How the name begins of the table in which these migrations keep their revision, beside the table they migrate."""
@@ -60,6 +63,18 @@ def skip_partitions(
         return also is None or also(name, kind, parents)
 
     return include_name
+
+
+def version_table(table_name: str) -> str:
+    """The name of the table that keeps a migrated table's revision; the name of its key fits, too."""
+    return fit(f"{VERSION_TABLE}_{table_name}", "_pkc").removesuffix("_pkc")
+
+
+def stamp_head(connection: Connection, schema: str, table_name: str) -> None:
+    """Writes down that the table is at the newest revision, as `alembic stamp head` does."""
+    options = {"version_table": version_table(table_name), "version_table_schema": schema}
+    migrations = MigrationContext.configure(connection, opts=options)
+    migrations.stamp(ScriptDirectory(str(Path(__file__).parent)), "head")
 
 
 def _schema(connection: Connection, parents: Parents) -> str:

@@ -19,10 +19,9 @@ from core.catalog import read_table
 from core.database import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, reading_engine, translate
 from core.embedded import running_server
 from core.errors import DeskError, TableNotFound, UsageError
-from core.migrations import VERSION_TABLE
+from core.migrations import version_table
 from core.migrations.convert import Migration
 from core.model import PartitionedTable
-from core.names import fit
 from core.operations.migrate import require_rights
 from core.settings import Settings, read_settings
 
@@ -63,7 +62,7 @@ def _migrate(url: URL, settings: Settings) -> None:
             with work.connect() as connection:
                 context.configure(
                     connection=connection,
-                    version_table=fit(f"{VERSION_TABLE}_{table.name}", "_pkc").removesuffix("_pkc"),  # its key's name
+                    version_table=version_table(table.name),
                     version_table_schema=table.schema,
                     migration=Migration(connection, watch, table, settings),
                 )

@@ -1,0 +1,63 @@
+"""A database that goes away and comes back, and names that look like markup, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from playwright.sync_api import Page, expect
+
+from core.database import parse_url
+from dashboard.format import JOINER
+from tests.browser.conftest import THIS_YEAR, Console
+from tests.browser.proxy import Proxy
+from tests.tables import Made
+
+HOSTILE = "a[b](http://x.test) **x** :material/home: www.x.test <b>"
+OpenPage = Callable[..., Page]
+
+
+def test_database_gone_and_back(
+    start_console: Callable[..., Console], open_page: OpenPage, absences: Made, database_url: str
+) -> None:
+    url = parse_url(database_url)
+    proxy = Proxy(url)
+    through = url.set(host="127.0.0.1", port=proxy.port, password="hush-hush", query={})
+    try:
+        console = start_console(through.render_as_string(hide_password=False))
+        page = open_page(console)
+        verdict = page.get_by_role("heading", name=f"{THIS_YEAR + 1} has no partition")
+        expect(verdict).to_be_visible()
+        proxy.cut()
+        expect(page.get_by_text("can't be reached").first).to_be_visible()  # without a click
+        page.reload()
+        expect(page.get_by_role("heading", name="The database can't be reached")).to_be_visible()
+        expect(page.get_by_text("Not reached")).to_be_visible()
+        expect(page.get_by_role("link", name="Archive")).to_be_visible()
+        assert "hush-hush" not in page.content()
+        assert "psycopg2" not in page.content()
+        proxy.mend()
+        expect(verdict).to_be_visible()
+        expect(page.get_by_text("Not reached")).to_be_hidden()
+    finally:
+        proxy.cut()
+    assert "hush-hush" not in console.log.read_text()
+
+
+def test_names_are_shown_as_they_stand(
+    start_console: Callable[..., Console], open_page: OpenPage, make_table: Callable[..., Made], database_url: str
+) -> None:
+    made = make_table(HOSTILE, start=date(THIS_YEAR - 6, 1, 1), count=2, rows=5)
+    console = start_console(database_url)
+    for path in ("/", "/partitions", "/archive", "/doctor"):
+        page = open_page(console, path)
+        page.goto(f"{console.address}{path}?partition={made.first}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("read ").first).to_be_visible()
+        main = page.locator('[data-testid="stMain"]')
+        expect(main).to_contain_text(":")
+        said = main.inner_text().replace(JOINER, "")
+        assert f"public.{HOSTILE}" in said or made.first in said, path
+        assert page.locator('a[href^="http://x.test"], a[href*="//www.x.test"]').count() == 0, path
+        assert main.locator("b").count() == 0, path
+        page.close()

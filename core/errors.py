@@ -26,10 +26,13 @@ class DeskError(Exception):
     """Base of all: `what` happened, whether data is `safe`, and what to do `next`; each a sentence or empty."""
 
     def __init__(self, what: str, *, safe: str = NOTHING_CHANGED, next: str = "") -> None:
-        super().__init__(" ".join(part for part in (what, safe, next) if part))
+        super().__init__(what)
         self.what = what
         self.safe = safe
         self.next = next
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.what, self.safe, self.next) if part)
 
 
 class SettingError(DeskError):

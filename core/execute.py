@@ -403,7 +403,6 @@ def _with_outcome(run: _Run, error: DeskError) -> DeskError:
             if kept
             else "What was begun was taken back; nothing is changed."
         )
-    error.args = (" ".join(part for part in (error.what, error.safe, error.next) if part),)
     return error
 
 

@@ -144,7 +144,9 @@ def _run(
         )
     except DeskError as error:
         after = _count(engine, plan, archive_schema)
-        _write_end(engine, record, error, _counted(plan, before, after), after)
+        if before is not None and after is not None and not isinstance(error, PlanOutdated):
+            error.safe += f" Rows of {plan.subject}: {before:,} before, {after:,} after."
+        _write_end(engine, record, error, after)
         raise
     with suppress(DBAPIError):  # it is done, whether this is written down or not
         record.counted(work, after=_count(engine, plan, archive_schema))
@@ -161,13 +163,7 @@ def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
     return count_rows(engine, table, plan.subject, timeout_ms=COUNT_MS)
 
 
-def _counted(plan: Plan, before: int | None, after: int | None) -> str:
-    if before is None or after is None:
-        return ""
-    return f" Rows of {plan.subject}: {before:,} before, {after:,} after."
-
-
-def _write_end(engine: Engine, record: Record, error: DeskError, counted: str, after: int | None) -> None:
+def _write_end(engine: Engine, record: Record, error: DeskError, after: int | None) -> None:
     """Writes down a failure on a session of its own: the working one may be gone, the server for a moment, too."""
     state = OperationState.FAILED
     if isinstance(error, Cancelled):
@@ -181,7 +177,7 @@ def _write_end(engine: Engine, record: Record, error: DeskError, counted: str, a
         try:
             with session(engine) as connection:
                 record.counted(connection, after=after)
-                record.ended(connection, state, f"{error}{counted}", code, said)
+                record.ended(connection, state, str(error), code, said)
             return
         except (DBAPIError, ConnectionFailed) as failure:
             log.warning("The journal can't be written just now: %s", type(failure).__name__)

@@ -54,7 +54,12 @@ class Blocker:
         return asdict(self)
 
 
-_LITERAL = re.compile(r"\$(\w*)\$.*?\$\1\$|[eE]?'(?:[^'\\]|''|\\.)*'|(?<![\w\"$.])\d+(?:\.\d+)?(?![\w\"])", re.DOTALL)
+# The server cuts a long query, so a constant may lack its end. A backslash escapes in E'...' alone.
+_LITERAL = re.compile(
+    r"""\$(\w*)\$.*?(?:\$\1\$|\Z)|(?<!\w)[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z)"""
+    r"""|(?<![\w"$.])\d+(?:\.\d+)?(?![\w"])""",
+    re.DOTALL,
+)
 
 
 def redacted(query: str) -> str:

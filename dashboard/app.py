@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import ConnectionFailed
-from dashboard import confirm, following, notices, sidebar
+from dashboard import confirm, following, notices, session, sidebar
 
 st.set_page_config(page_title="Partition Desk", page_icon=":material/view_week:", layout="wide")
 
@@ -43,7 +43,9 @@ ACTIVITY = st.Page(
 
 page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [ACTIVITY]})
 
-trouble = sidebar.draw()
+notices.word()
+trouble = session.trouble()
+sidebar.draw(trouble)
 if trouble is not None:
     reached = not isinstance(trouble, ConnectionFailed)
     st.title("The console can't begin" if reached else "The database can't be reached", anchor=False)

@@ -70,7 +70,7 @@ def ensure(ranges: tuple[Range, ...]) -> None:
     if plan.steps:
         _begin(plan, "asked for in the dashboard")
     else:
-        st.toast("Nothing is missing: every date asked for has a partition.", icon=":material/check_circle:")
+        st.session_state[session.WORD] = "Nothing is missing: every date asked for has a partition."
 
 
 def run(plan: Plan) -> None:
@@ -84,7 +84,7 @@ def run(plan: Plan) -> None:
 def _begin(plan: Plan, reason: str) -> None:
     ticket = session.enqueue(plan, reason)
     if not ticket.new:
-        st.toast(f"{ACT[plan.operation]} {plain(plan.subject)} runs already.", icon=":material/info:")
+        st.session_state[session.WORD] = f"{ACT[plan.operation]} {plan.subject} runs already."
 
 
 def button(

@@ -43,6 +43,8 @@ def _draw() -> None:
             icon=":material/cloud_off:",
         )
         return
+    if session.is_stale() and session.read_at() and not session.is_stale():
+        st.rerun()  # the table can be read again
     active = {operation.id for operation in recent if operation.state.active}
     session.watched().update(active)
     if active != st.session_state.setdefault(session.ACTIVE_SEEN, active):

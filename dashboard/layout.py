@@ -30,7 +30,14 @@ def read_at() -> None:
     """When the figures on the page were read."""
     moment = session.read_at()
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall", wrap=False):
-        if moment is not None:
+        if moment is not None and session.is_stale():
+            st.badge(
+                f"busy since, read {moment:%H:%M:%S} UTC",
+                icon=":material/lock_clock:",
+                color="orange",
+                help="Somebody holds the table exclusively, so it is shown as it was. It is read again by itself.",
+            )
+        elif moment is not None:
             st.caption(
                 f"read {moment:%H:%M:%S} UTC",
                 width="content",

@@ -96,6 +96,13 @@ def refusal() -> bool:
     return error is not None
 
 
+def word() -> None:
+    """What the last click has to say that is no error."""
+    said = st.session_state.pop(session.WORD, None)
+    if said is not None:
+        st.toast(plain(said), icon=":material/info:")
+
+
 def close_refusal() -> None:
     """Forgets the error of the last click."""
     st.session_state.pop(session.REFUSAL, None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from core import catalog, journal, locks, prepare
 from core.actor import Actor, Origin, Role, system_user
 from core.database import parse_url, place, reading_engine, session, translate, working_engine
 from core.doctor import Finding, examine
-from core.errors import ConnectionFailed, DeskError, NotAllowed, SettingError, UsageError
+from core.errors import CatalogBusy, ConnectionFailed, DeskError, NotAllowed, SettingError, UsageError
 from core.execute import Budget
 from core.find import Found, find_rows
 from core.jobs import Worker
@@ -49,12 +50,18 @@ WATCHED = "watched"
 """The operations that were asked for here or seen running, until their end is closed: set[int]."""
 ACTIVE_SEEN = "active_seen"
 """The operations that ran at the last look, to notice when one begins or ends: set[int]."""
+WORD = "word"
+"""What a click has to say that is no error, until the page is drawn next."""
 ACTED = "acted"
 """Set by a click, so that a part of a page that runs alone lets the whole page run."""
 RETRYING = "retrying"
 """Whether the page waits for the database to come back."""
 
+STALE = "stale"
+"""Whether the table is shown as it was read last, because it can't be read now."""
+
 TABLE_TTL_S = 10
+BUSY_TTL_S = 3
 LIST_TTL_S = 30
 
 
@@ -68,6 +75,10 @@ class Desk:
     work: Engine
     place: str
     embedded: bool
+    last: dict[str, PartitionedTable] = field(default_factory=dict)
+    """Each table as it was read last, for when it can't be."""
+    busy_until: dict[str, float] = field(default_factory=dict)
+    """Tables that somebody holds exclusively, and until when (monotonic) they are left alone."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -194,6 +205,20 @@ def settle() -> None:
         st.query_params[TABLE_PARAMETER] = st.session_state[TABLE]
 
 
+def trouble() -> DeskError | None:
+    """Why the database can't be read just now, if it can't: asked of the server itself, not of what was read before."""
+    try:
+        with told():
+            journal.read_operations(desk().reader, limit=1)
+            settle()
+            server()
+    except DeskError as error:
+        if isinstance(error, ConnectionFailed):
+            refresh()
+        return error
+    return None
+
+
 def choose(address: str) -> None:
     """Makes all pages look at another table."""
     st.session_state[TABLE] = address
@@ -209,7 +234,26 @@ def current_address() -> str:
 
 
 def table() -> PartitionedTable:
-    """The current table, at most TABLE_TTL_S old. Raises TableNotFound, ConnectionFailed, CatalogBusy."""
+    """The current table, at most TABLE_TTL_S old; as it was read last where somebody holds it exclusively now.
+
+    Raises TableNotFound, ConnectionFailed, and CatalogBusy where it was never read.
+    """
+    opened, address = desk(), current_address()
+    waiting = time.monotonic() < opened.busy_until.get(address, 0)
+    try:
+        if not (waiting and address in opened.last):
+            opened.last[address] = table_now()
+            opened.busy_until.pop(address, None)
+    except CatalogBusy:
+        if address not in opened.last:
+            raise
+        opened.busy_until[address] = time.monotonic() + BUSY_TTL_S
+    st.session_state[STALE] = address in opened.busy_until
+    return opened.last[address]
+
+
+def table_now() -> PartitionedTable:
+    """The current table to plan on, never an older reading of it. Raises CatalogBusy as well."""
     return _table(_url(), current_address())
 
 
@@ -219,6 +263,11 @@ def read_at() -> datetime | None:
         return table().as_of
     except DeskError:
         return None
+
+
+def is_stale() -> bool:
+    """Whether the current table could not be read anew, so that what is shown is older."""
+    return bool(st.session_state.get(STALE))
 
 
 def findings() -> tuple[Finding, ...]:
@@ -278,19 +327,19 @@ def find(day: date, kid_id: int | None) -> Found:
 def plan_ensure(ranges: tuple[Range, ...]) -> Plan:
     """A plan for the ranges on the table as it is now."""
     refresh()
-    return prepare.prepare_ensure(desk().reader, table(), ranges, zone=zone())
+    return prepare.prepare_ensure(desk().reader, table_now(), ranges, zone=zone())
 
 
 def plan_archive(name: str) -> Plan:
     """A plan to archive a partition of the table as it is now."""
     refresh()
-    return prepare.prepare_archive(table(), name, now=now(), zone=zone())
+    return prepare.prepare_archive(table_now(), name, now=now(), zone=zone())
 
 
 def plan_reattach(name: str) -> Plan:
     """A plan to bring an archived table back, as both are now."""
     refresh()
-    return prepare.prepare_reattach(desk().reader, table(), name)
+    return prepare.prepare_reattach(desk().reader, table_now(), name)
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:

@@ -4,49 +4,39 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import DeskError
+from core.errors import DeskError, SettingError
 from core.text import human_bytes
 from dashboard import session
 from dashboard.format import plain
 
 
-def draw() -> DeskError | None:
-    """The choice of the table and the badge of the database; returns why the database can't be read, if it can't."""
-    trouble: DeskError | None = None
+def draw(trouble: DeskError | None) -> None:
+    """The choice of the table and the badge of the database; without them where it can't be read."""
     with st.sidebar:
-        try:
-            with session.told():
-                session.settle()
-                _choose_table()
-        except DeskError as error:
-            trouble = error
-        try:
-            desk = session.desk()
-        except DeskError as error:
-            return error
+        if trouble is None:
+            _choose_table()
         with st.container(gap="xxsmall"):
-            st.caption("Database")
-            if desk.embedded:
-                st.badge("Embedded demo database", icon=":material/science:", color="violet")
-            else:
-                st.markdown(plain(desk.place))
-            trouble = trouble or _server()
-        if trouble is not None:
-            st.badge("Not reached", icon=":material/cloud_off:", color="red")
+            _database(trouble)
         closed = session.read_only_reason()
         if closed is not None:
             st.warning(closed, icon=":material/visibility:")
-    return trouble
 
 
-def _server() -> DeskError | None:
+def _database(trouble: DeskError | None) -> None:
     try:
-        with session.told():
-            server = session.server()
-    except DeskError as error:
-        return error
-    st.caption(f"PostgreSQL {plain(server.version.split(' ', maxsplit=1)[0])} as {plain(server.user)}")
-    return None
+        desk = session.desk()
+    except SettingError:
+        return  # the page says what is wrong with it
+    st.caption("Database")
+    if desk.embedded:
+        st.badge("Embedded demo database", icon=":material/science:", color="violet")
+    else:
+        st.markdown(plain(desk.place))
+    if trouble is not None:
+        st.badge("Not reached", icon=":material/cloud_off:", color="red")
+    else:
+        server = session.server()
+        st.caption(f"PostgreSQL {plain(server.version.split(' ', maxsplit=1)[0])} as {plain(server.user)}")
 
 
 def _choose_table() -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
 import pytest
 import streamlit as st
+from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from core.jobs import Worker
 from core.period import Period
 from dashboard import session as desk_session
+from dashboard.format import JOINER
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -37,8 +42,9 @@ def console(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open
 
 
 @pytest.fixture
-def console_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Open]]:
-    """Opens pages on any address."""
+def console_on(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Open]]:
+    """Opens pages on any address; ended before the test's database is."""
+    assert database_url
     opening = _opened(monkeypatch)
     opener = next(opening)
 
@@ -51,11 +57,16 @@ def console_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Open
 
 
 def _opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    st.cache_resource.clear()
-    address = config.get_option("server.address")
-    config.set_option("server.address", "127.0.0.1")
-    desks: list[desk_session.Desk] = []
-    make = desk_session.Worker
+    """Engines and workers that pages make are ended with the test; the dashboard listens on loopback."""
+    workers: list[Worker] = []
+    engines: list[Engine] = []
+
+    def keeping(make: Callable[..., Any], made: list[Any]) -> Callable[..., Any]:
+        def keep(*args: Any, **options: Any) -> Any:
+            made.append(make(*args, **options))
+            return made[-1]
+
+        return keep
 
     def open_page(page: str = "overview", **parameters: str) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=30)
@@ -64,30 +75,19 @@ def _opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         app.run()
         return app if page == "overview" else go(app, page, **parameters)
 
-    workers: list[Any] = []
-
-    def keep(*args: Any, **options: Any) -> Any:
-        workers.append(make(*args, **options))
-        return workers[-1]
-
-    engines: list[Any] = []
+    monkeypatch.setattr(desk_session, "Worker", keeping(desk_session.Worker, workers))
     for name in ("reading_engine", "working_engine"):
-        original = getattr(desk_session, name)
-
-        def build(url: Any, original: Any = original) -> Any:
-            engines.append(original(url))
-            return engines[-1]
-
-        monkeypatch.setattr(desk_session, name, build)
-    monkeypatch.setattr(desk_session, "Worker", keep)
+        monkeypatch.setattr(desk_session, name, keeping(getattr(desk_session, name), engines))
+    st.cache_resource.clear()
+    address = config.get_option("server.address")
+    config.set_option("server.address", "127.0.0.1")
     yield open_page
+    config.set_option("server.address", address)
     for worker in workers:
         worker.stop()
     for engine in engines:
         engine.dispose()
-    desks.clear()
     st.cache_resource.clear()
-    config.set_option("server.address", address)
 
 
 def go(app: AppTest, page: str, **parameters: str) -> AppTest:
@@ -104,7 +104,7 @@ def absences(make_table: Callable[..., Made]) -> Made:
     return make_table(start=date(THIS_YEAR - 5, 1, 1), count=7, rows=200, period=Period.YEAR)
 
 
-def texts(app: AppTest) -> str:
+def raw(app: AppTest) -> str:
     """Everything that is said on the page, a line each, as Markdown."""
     kinds = (
         app.title,
@@ -117,9 +117,15 @@ def texts(app: AppTest) -> str:
         app.success,
         app.code,
     )
-    said = [element.value for kind in kinds for element in kind]
+    said = [str(element.value) for kind in kinds for element in kind]
     said += [f"{metric.label} {metric.value} {metric.delta}" for metric in app.metric]
-    return "\n".join(str(one) for one in said)
+    return "\n".join(said)
+
+
+def texts(app: AppTest) -> str:
+    """The same as a reader sees it, without the escapes."""
+    assert not app.exception, app.exception[0].value
+    return re.sub(r"\\([\W_])", r"\1", raw(app)).replace(JOINER, "").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def spec(app: AppTest, number: int = 0) -> dict[str, Any]:
@@ -130,12 +136,11 @@ def spec(app: AppTest, number: int = 0) -> dict[str, Any]:
 
 def chart_rows(app: AppTest, number: int = 0, layer: int = 0) -> list[dict[str, Any]]:
     """The data of a chart, or of one layer of it, a dict each row."""
-    import pyarrow as pa
-
     proto = app.get("vega_lite_chart")[number].proto
-    sets = [*proto.datasets]
-    raw = sets[layer].data.data if sets else proto.data.data
-    return list(pa.ipc.open_stream(raw).read_all().to_pylist())
+    drawn = json.loads(proto.spec)
+    name = (drawn["layer"][layer] if "layer" in drawn else drawn)["data"]["name"]
+    data = next(dataset.data.data for dataset in proto.datasets if dataset.name == name)
+    return list(pa.ipc.open_stream(data).read_all().to_pylist())
 
 
 def settle(app: AppTest, until: Callable[[AppTest], bool], seconds: float = 15) -> AppTest:

@@ -1,13 +1,140 @@
-from tests.app.conftest import *
+"""Overview: the verdict, its figures and its picture, and the one remedy of each thing that needs attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dashboard.format import plain
+from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, spec, texts
+from tests.conftest import OpenSession
+from tests.tables import Made, Run
+
+NEXT = THIS_YEAR + 1
 
 
-def test_x(console, absences):
-    at = console()
-    print(texts(at))
-    print(at.exception)
-    print(spec(at))
-    print(chart_rows(at)[:2])
-    print(at.button, at.query_params)
-    at = console("archive")
-    print(texts(at))
-    print(at.exception)
+def test_verdict_cards_and_coverage(console: Open, absences: Made) -> None:
+    absences.run("ANALYZE")
+    app = console()
+    said = texts(app)
+    assert app.title[0].value == plain(f"Everything has a place until 1 January {NEXT + 1}")
+    assert "public.kid_absences** by year on *date* · 7 partitions attached · none archived · none missing" in said
+    assert {metric.label: metric.value for metric in app.metric}["Due for archive"] == "2 years"
+    states = {row["label"]: row["state"] for row in chart_rows(app)}
+    assert states[f"{THIS_YEAR - 5}"] == states[f"{THIS_YEAR - 4}"] == "Due for archive"
+    assert states[f"{THIS_YEAR}"] == "Attached"
+    assert states[f"{NEXT}"] == "Ahead"
+    assert chart_rows(app)[0]["Rows"] == "about 200 (estimate)"
+    parts = [row for row in chart_rows(app, 1) if row["label"] == f"{THIS_YEAR}"]
+    assert [row["part"] for row in parts] == ["rows", "indexes", "large values"]
+    assert parts[0]["to"] == parts[1]["from"]
+
+
+def test_one_click_creates_what_is_missing(console: Open, absences: Made, run: Run) -> None:
+    run(f"DROP TABLE kid_absences_{NEXT}")
+    app = console()
+    assert app.title[0].value == plain(f"{NEXT} has no partition: inserts fail from 1 January {NEXT}")
+    create = next(button for button in app.button if button.label == f"Create {NEXT}")
+    create.click().run()
+    settle(app, lambda page: f"Ensure {NEXT}** is done" in texts(page))
+    assert run(f"SELECT to_regclass('kid_absences_{NEXT}') IS NOT NULL") == [(True,)]
+    assert "**The way back**" in texts(app)
+
+
+def test_gap_is_outlined_and_named(console: Open, absences: Made, run: Run) -> None:
+    run(f"DROP TABLE kid_absences_{THIS_YEAR - 2}")
+    app = console()
+    assert app.title[0].value == plain(f"{THIS_YEAR - 2} has no partition: its rows are refused")
+    missing = next(row for row in chart_rows(app) if row["state"] == "Missing")
+    assert (missing["label"], missing["Where"]) == (f"{THIS_YEAR - 2}", "no partition")
+    encoding = spec(app)["layer"][0]["encoding"]
+    states = encoding["fill"]["scale"]["domain"]
+    dash = encoding["strokeDash"]["scale"]["range"][states.index("Missing")]
+    assert dash == [4, 3]
+    assert encoding["stroke"]["scale"]["range"][states.index("Missing")] == "#d64545"
+
+
+def test_detach_pending_is_told_in_red(console: Open, absences: Made, session: OpenSession, run: Run) -> None:
+    reader = session()
+    reader.hold("SELECT * FROM kid_absences LIMIT 1")
+    waiting = session()
+    waiting.run("SET statement_timeout = 300")
+    waiting.background(f"ALTER TABLE kid_absences DETACH PARTITION {absences.first} CONCURRENTLY")
+    waiting.join()
+    reader.release()
+    app = console()
+    assert app.title[0].value == plain(f"The detach of {absences.first} is not finished")
+    told = next(error.value for error in app.error)
+    assert f"{plain(absences.first)} is detach pending" in told
+    assert "inserts for its range fail" in told
+    app.button(key="finish_pending").click().run()
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
+    assert run(f"SELECT count(*) FROM archive.{absences.first}") == [(200,)]
+
+
+def test_table_without_a_partition(console: Open, make_table: Callable[..., Made]) -> None:
+    make_table(count=0)
+    app = console()
+    assert app.title[0].value == plain("public.kid_absences has no partition yet: every insert fails")
+    assert "Runway 0 days today has no partition" in texts(app)
+    assert "There is no partition yet." in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("CREATE TABLE kid_absences (k text) PARTITION BY LIST (k)", "it is partitioned by LIST, not by RANGE"),
+        ("CREATE TABLE kid_absences (id int, date date)", "it is not partitioned"),
+    ],
+)
+@pytest.mark.parametrize("page", ["overview", "partitions", "archive", "doctor"])
+def test_unserved_tables_are_only_shown(console: Open, run: Run, made: str, reason: str, page: str) -> None:
+    run(made)
+    run("CREATE TABLE other (d date) PARTITION BY RANGE (d)")
+    app = console(page, table="public.kid_absences")
+    assert reason in texts(app) or "is a plain table" in texts(app)
+    assert not [button for button in app.button if button.key and button.key.startswith(("ensure", "archive"))]
+
+
+def test_database_without_any_table(console: Open, run: Run) -> None:
+    app = console()
+    assert app.title[0].value == "There is no partitioned table yet"
+    assert "alembic upgrade head" in texts(app)
+    run("CREATE TABLE logs (d date NOT NULL) PARTITION BY RANGE (d)")
+    app.button(key="refresh").click().run()
+    assert "public.logs has no partition yet" in texts(app)
+
+
+HOSTILE = "a[b](http://x.test) **x** :red[c] $y$ `q`"
+
+
+def test_hostile_names_are_escaped_and_stay_with_the_reader(console: Open, make_table: Callable[..., Made]) -> None:
+    made = make_table(HOSTILE, count=2)
+    app = console("partitions", table=made.address, partition=made.first)
+    assert plain(f"public.{made.first}") in raw(app)
+    assert "[b](http" not in raw(app)
+    assert ":red[c]" not in raw(app)
+    app = console("archive")
+    assert app.query_params["table"] == made.address
+    assert f"public.{made.name}" in list(app.selectbox[0].options)
+
+
+def test_failed_operation_is_told_with_its_remedy(console: Open, absences: Made, run: Run) -> None:
+    app = console("archive")
+    app.button(key=_key(app, "archive_")).click().run()
+    run("CREATE SCHEMA archive")
+    run(f"CREATE TABLE archive.{absences.first} ()")
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** did not happen" in texts(page))
+    app = console()
+    assert f"**Archive {absences.first}: failed**" in texts(app)
+    assert "just now. " in texts(app)
+    app.button(key=_key(app, "again_")).click().run()
+    assert f"archive already holds {absences.first}" in texts(app)  # looked at anew, and refused with the reason
+    assert run(f"SELECT count(*) FROM {absences.first}") == [(200,)]
+
+
+def _key(app: object, start: str) -> str:
+    return next(b.key for b in app.button if b.key and b.key.startswith(start))  # type: ignore[attr-defined]

@@ -66,8 +66,9 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def start_console(tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    """Starts the dashboard on a database's address; it is ended with the test."""
+def start_console(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Console]]:
+    """Starts the dashboard on a database's address; it is ended with the test, before the test's database is."""
+    assert database_url
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(url: str, **environment: str) -> Console:

@@ -417,15 +417,15 @@ def test_a_default_partition_is_no_partition_for_a_range(reader: Engine, make_ta
 
 
 @pytest.mark.newest_version
-def test_two_thousand_partitions_are_read_whole(reader: Engine, run: Run) -> None:
+def test_a_thousand_partitions_are_read_whole(reader: Engine, run: Run) -> None:
     run("CREATE TABLE many (d date, n int) PARTITION BY RANGE (d)")
-    for first in range(0, 2000, 500):  # one transaction would need more locks than the server has
+    for first in range(0, 1000, 500):  # one transaction would need more locks than the server has
         run(f"DO $$ BEGIN FOR i IN {first}..{first + 499} LOOP EXECUTE format('CREATE TABLE many_%s PARTITION OF many"
             " FOR VALUES FROM (%L) TO (%L)', i, date '2020-01-01' + i, date '2020-01-01' + i + 1);"
             " END LOOP; END $$")  # fmt: skip
     table = read_table(reader, "many")
-    assert len(table.partitions) == 2000
+    assert len(table.partitions) == 1000
     assert table.partitions[0].bounds == Bounds.between(Key("d", KeyType.DATE), date(2020, 1, 1), date(2020, 1, 2))
     assert [p.name for p in table.partitions[:3]] == ["many_0", "many_1", "many_2"]
     assert all(p.size is not None for p in table.partitions)
-    assert [(t.name, t.partitions) for t in read_tables(reader)] == [("many", 2000)]
+    assert [(t.name, t.partitions) for t in read_tables(reader)] == [("many", 1000)]

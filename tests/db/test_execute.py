@@ -125,7 +125,7 @@ def test_an_outdated_archive_is_refused(
     before = catalog_of(run, made)
     with pytest.raises(PlanOutdated, match=r"public\.kid_absences is no longer as it was") as refused:
         act(plan)
-    assert refused.value.safe == "Nothing was changed."
+    assert refused.value.safe.startswith("Nothing was changed.")
     assert refused.value.changes
     assert catalog_of(run, made) == before
     assert [o.state for o in read_operations(reader)] == [OperationState.FAILED]
@@ -201,7 +201,7 @@ def test_a_long_reader_with_a_default_partition_ends_the_patience(
         act(plan, SHORT)
     assert "secret" not in str(stopped.value)
     assert "without a DEFAULT partition a detach needs no such lock" in stopped.value.next
-    assert stopped.value.safe in ("Nothing was changed.", "What was begun was taken back; nothing is changed.")
+    assert stopped.value.safe.startswith(("Nothing was changed.", "What was begun was taken back; nothing is changed."))
     assert catalog_of(run, made) == before
     operation = read_operations(reader)[0]
     assert (operation.state, operation.error) == (OperationState.FAILED, str(stopped.value))
@@ -470,7 +470,7 @@ def test_a_row_that_sneaks_into_the_default_takes_the_exclusion_back(
     with pytest.raises(Failed, match="is violated by some row") as failed:
         act(plan)
     assert failed.value.sqlstate == "23514"
-    assert failed.value.safe == "What was begun was taken back; nothing is changed."
+    assert failed.value.safe.startswith("What was begun was taken back; nothing is changed.")
     assert catalog_of(run, made) == before
     operation = read_operations(reader)[0]
     assert (operation.state, operation.sqlstate) == (OperationState.FAILED, "23514")

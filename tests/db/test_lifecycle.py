@@ -126,6 +126,12 @@ def walk(desk: Desk, made: Made) -> None:
         assert desk.read(made).archived == ()
 
 
+@pytest.mark.parametrize("key_type", list(KEY_TYPES))
+def test_every_key_type(desk: Desk, make_table: Make, key_type: str) -> None:
+    walk(desk, make_table(key_type=key_type, period=Period.MONTH))
+
+
+@pytest.mark.newest_version
 @pytest.mark.parametrize("period", list(Period))
 @pytest.mark.parametrize("key_type", list(KEY_TYPES))
 def test_every_key_type_and_period(desk: Desk, make_table: Make, key_type: str, period: Period) -> None:

@@ -111,7 +111,7 @@ def test_months(day: date, months: int, moved: date) -> None:
         (" 2  weeks ", D(2024, 2, 15), "2 weeks"),
         ("90days", D(2023, 12, 1), "90 days"),
         ("9999 years", date.min, "9999 years"),
-        ("99999 weeks", D(107, 7, 30), "99999 weeks"),
+        ("99999 weeks", D(107, 8, 25), "99999 weeks"),
     ],
 )
 def test_durations(text: str, before: date, said: str) -> None:

@@ -1,0 +1,224 @@
+"""Partitions, Archive, Doctor and Activity: what each shows, and what its clicks do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.period import Period
+from dashboard import session as desk_session
+from dashboard.format import plain
+from tests.app.conftest import THIS_YEAR, Open, chart_rows, go, settle, spec, texts
+from tests.conftest import OpenSession
+from tests.tables import Made, Run
+
+
+def click(app: AppTest, label: str) -> AppTest:
+    """Clicks the first button of that label."""
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def archived(app: AppTest, made: Made) -> AppTest:
+    """Archives the oldest partition from the page Archive and waits for its end."""
+    click(app, "Review archive")
+    app.text_input(key=desk_session.REASON).set_value("too old").run()
+    app.button(key="confirm_plan").click().run()
+    return settle(app, lambda page: f"Archive {made.first}** is done" in texts(page))
+
+
+# --- Partitions ---------------------------------------------------------------------------------------------------
+
+
+def test_list_detail_and_link(console: Open, absences: Made) -> None:
+    absences.run("ANALYZE")
+    app = console("partitions", partition=absences.first)
+    listed = app.dataframe[0].value
+    assert list(listed["Period"]) == [str(THIS_YEAR - 5 + number) for number in range(7)]
+    assert [states[0] for states in listed["State"]][-2:] == ["Attached", "Ahead"]
+    assert listed["Rows"][0] == 200
+    assert app.subheader[0].value == plain(f"public.{absences.first}")
+    assert f"FOR VALUES FROM ('{THIS_YEAR - 5}-01-01') TO ('{THIS_YEAR - 4}-01-01')" in texts(app)
+    state = app.table[0].value.iloc[:, 0]
+    assert state["Holds"] == f"1 January {THIS_YEAR - 5} up to, not including, 1 January {THIS_YEAR - 4}"
+    app.button(key="archive_one").click().run()
+    assert f"{absences.first} is detached from public.kid_absences" in texts(app)
+
+
+def test_ensure_another_year_and_nothing_missing(console: Open, absences: Made, run: Run) -> None:
+    app = console("partitions")
+    app.button(key="ensure_now").click().run()
+    assert [toast.value for toast in app.toast] == [plain("Nothing is missing: every date asked for has a partition.")]
+    app.number_input[0].set_value(THIS_YEAR + 2).run()
+    app.button(key="ensure_more").click().run()
+    settle(app, lambda page: f"Ensure {THIS_YEAR + 2}** is done" in texts(page))
+    assert run(f"SELECT to_regclass('kid_absences_{THIS_YEAR + 2}') IS NOT NULL") == [(True,)]
+
+
+def test_many_partitions_are_filtered_and_drawn_along_time(console: Open, make_table: Callable[..., Made]) -> None:
+    make_table(start=date(THIS_YEAR - 4, 1, 1), count=66, period=Period.MONTH, rows=2, key_type="timestamptz")
+    app = console("partitions")
+    assert len(app.dataframe[0].value) == 66
+    drawn = spec(app)
+    assert drawn["encoding"]["x"]["field"] == "lower"
+    assert len(chart_rows(app)) == 66 * 3
+    app.text_input(key="partition_text").set_value(f"{THIS_YEAR - 1}-0").run()
+    assert list(app.dataframe[0].value["Period"]) == [f"{THIS_YEAR - 1}-0{month}" for month in range(1, 10)]
+    assert "9 of 66 are shown" in texts(app)
+
+
+@pytest.mark.parametrize(("view", "field"), [("Rows", "to"), ("Bounds", "upper")])
+def test_other_pictures(console: Open, absences: Made, view: str, field: str) -> None:
+    app = console("partitions")
+    app.segmented_control(key="chart_view").set_value(view).run()
+    rows = chart_rows(app)
+    assert [row["label"] for row in rows] == [str(THIS_YEAR - 5 + number) for number in range(7)]
+    assert all(row[field] is not None for row in rows)
+
+
+# --- Archive ------------------------------------------------------------------------------------------------------
+
+
+def test_road_dialog_archive_and_back(console: Open, absences: Made, run: Run) -> None:
+    app = console("archive")
+    assert [row["stop"] for row in chart_rows(app)] == ["Due for archive"] * 2 + ["Attached"] * 5
+    click(app, "Review archive")
+    said = texts(app)
+    assert "It moves to archive." in said
+    assert ":green-badge[nobody]" in said
+    assert "share update exclusive" in said
+    assert f"partitions archive --partition {absences.first}" in said
+    assert "DETACH PARTITION" in said
+    app.button(key="cancel_plan").click().run()
+    assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
+
+    archived(app, absences)
+    assert absences.count() == 200 * 6
+    assert f'DROP TABLE "archive"."{absences.first}"' in texts(app)
+    app = console("archive")
+    assert chart_rows(app)[0]["stop"] == "Archived"
+    assert "archived just now" in texts(app)
+    click(app, "Review reattach")
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Reattach {absences.first}** is done" in texts(page))
+    assert absences.count() == 200 * 7
+
+
+def test_second_confirm_of_a_dialog_does_nothing(console: Open, absences: Made, run: Run) -> None:
+    app = console("archive")
+    click(app, "Review archive")
+    asked = app.session_state[desk_session.ASKED]
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
+    app.session_state[desk_session.ASKED] = asked
+    app.run()
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: "did not happen" in texts(page))  # the same plan once more is refused as outdated
+    assert "no longer as it was" in texts(app)
+    assert run("SELECT state FROM partition_desk.operation ORDER BY id") == [("done",), ("failed",)]
+    assert run(f"SELECT count(*) FROM archive.{absences.first}") == [(200,)]
+
+
+def test_blocker_is_named_before_the_click(console: Open, absences: Made, session: OpenSession) -> None:
+    reader = session()
+    reader.hold("SELECT * FROM kid_absences WHERE kid_id = 4711 LIMIT 1")
+    app = console("archive")
+    click(app, "Review archive")
+    said = texts(app)
+    assert f"session {reader.pid}" in said
+    assert "WHERE kid_id = ? LIMIT ?" in said
+    assert "4711" not in said
+
+
+def test_refusal_is_told_over_the_page(console: Open, absences: Made, run: Run) -> None:
+    run("CREATE SCHEMA archive")
+    run(f"CREATE TABLE archive.{absences.first} ()")
+    app = console("archive")
+    click(app, "Review archive")
+    assert f"archive already holds {absences.first}" in texts(app)
+    assert "Nothing was changed." in texts(app)
+    app.button(key="close_refusal").click().run()
+    assert "already holds" not in texts(app)
+
+
+# --- Doctor -------------------------------------------------------------------------------------------------------
+
+
+def test_findings_with_their_words_and_fixes(console: Open, absences: Made, run: Run) -> None:
+    run("DROP INDEX kid_absences_date_idx")
+    run(f"DROP TABLE kid_absences_{THIS_YEAR + 1}")
+    app = console("doctor")
+    said = texts(app)
+    assert app.title[0].value == "2 things to look after"
+    assert "No index begins with date" in said
+    assert 'CREATE INDEX CONCURRENTLY "' in said
+    click(app, f"Create {THIS_YEAR + 1}")
+    settle(app, lambda page: f"Ensure {THIS_YEAR + 1}** is done" in texts(page))
+    assert "1 thing to look after" in app.title[0].value
+
+
+def test_find_my_data_from_a_link(console: Open, absences: Made) -> None:
+    app = console("doctor", date=f"{THIS_YEAR - 5}-01-01")
+    assert f"The one row of 1 January {THIS_YEAR - 5} is in the partition public.{absences.first}" in texts(app)
+    archived(go(app, "archive"), absences)
+    app = console("doctor", date=f"{THIS_YEAR - 5}-01-01")
+    assert f"archive.{absences.first}, archived on" in texts(app)
+    app.date_input(key="date").set_value(date(THIS_YEAR + 5, 1, 1)).run()
+    assert "lies after the last partition" in texts(app)
+
+
+# --- Activity -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_done_yet(console: Open, absences: Made) -> None:
+    assert "Nothing has been done yet." in texts(console("activity"))
+
+
+def test_journal_with_filters_sql_and_outcome(console: Open, absences: Made) -> None:
+    archived(console("archive"), absences)
+    app = console("activity", operation="1")
+    listed = app.dataframe[0].value
+    assert list(listed["On"]) == [absences.first]
+    assert list(listed["Reason"]) == ["too old"]
+    assert f'ALTER TABLE "public"."kid_absences" DETACH PARTITION "public"."{absences.first}" CONCURRENTLY;' in texts(
+        app
+    )
+    assert "too old" in list(app.table[0].value.iloc[:, 0])
+    app.multiselect(key="filter_What").set_value(["archive"]).run()
+    assert len(app.dataframe[0].value) == 1
+    app.multiselect(key="filter_Outcome").set_value([]).run()
+    app = console("activity", table="public.kid_absences", operation="999")
+    assert "Select a row" in texts(app)
+
+
+def test_interrupted_operation_offers_to_resume(console: Open, absences: Made, run: Run) -> None:
+    archived(console("archive"), absences)
+    click(reattach := console("archive"), "Review reattach")
+    reattach.button(key="confirm_plan").click().run()
+    settle(reattach, lambda page: f"Reattach {absences.first}** is done" in texts(page))
+    # as if its process had died: running, and nobody holds its advisory lock
+    run("UPDATE partition_desk.operation SET state = 'running', step = 1, finished_at = NULL WHERE id = 1")
+    run("DELETE FROM partition_desk.operation WHERE id = 2 AND false")
+    app = console("activity", operation="1")
+    assert "was interrupted: the process that ran it is gone" in texts(app)
+    app.button(key="resume_one").click().run()
+    assert f"{absences.first} is detached from" in texts(app)  # planned anew, to be confirmed
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
+    assert run(f"SELECT count(*) FROM archive.{absences.first}") == [(200,)]
+
+
+def test_running_operation_is_stopped(console: Open, absences: Made, session: OpenSession, run: Run) -> None:
+    reader = session()
+    reader.hold("SELECT * FROM kid_absences LIMIT 1")
+    app = console("archive")
+    click(app, "Review archive")
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"session {reader.pid}" in texts(page))
+    assert app.get("progress")[0].text.startswith("2 of 4 steps done")
+    app = console("activity", operation="1")
+    app.button(key="stop_one").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** was stopped" in texts(page), 5)
+    assert run("SELECT state FROM partition_desk.operation") == [("cancelled",)]

@@ -1,0 +1,141 @@
+"""The bench's own PostgreSQL: a cluster in a temporary folder, stopped and removed at the end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from core.absences import create_table
+from core.actor import Actor, Origin, Role
+from core.catalog import read_table
+from core.database import parse_url, reading_engine, working_engine
+from core.embedded import running_server
+from core.execute import Budget
+from core.jobs import run_now
+from core.model import PartitionedTable
+from core.plan import Plan
+from tests.servers import connect
+from tests.tables import Run, runner
+
+TABLE = "public.kid_absences"
+BUDGET = Budget(lock_ms=100, patience_s=60)
+_ACTOR = Actor("bench", Role.ADMIN, Origin.COMMAND_LINE)
+_SETTINGS = (
+    "ALTER SYSTEM SET shared_buffers = '1GB'",
+    "ALTER SYSTEM SET autovacuum = off",  # it comes when it likes, so that no two runs would be alike
+    "ALTER SYSTEM SET max_wal_size = '8GB'",
+    "ALTER SYSTEM SET checkpoint_timeout = '30min'",
+)
+SETTINGS = "shared_buffers 1 GB, autovacuum off, checkpoints rare, fsync on, unix socket"
+
+
+@contextmanager
+def bench_server() -> Iterator[str]:
+    """The URL of a fresh PostgreSQL 18 with the bench's settings."""
+    folder = Path(tempfile.mkdtemp(prefix="pd-bench-"))
+    try:
+        folder.chmod(0o711)  # the server's user has to pass through
+        home = folder / "18"
+        with running_server(home) as url:
+            connection = connect(url)
+            for statement in _SETTINGS:
+                runner(connection)(statement)
+            connection.close()
+        with running_server(home) as url:  # shared_buffers takes a restart
+            yield url
+    finally:
+        shutil.rmtree(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One database, with the engines that the console uses and a plain session for the procedure's own SQL."""
+
+    url: str
+    reading: Engine
+    working: Engine
+    run: Run
+    """By hand: AUTOCOMMIT, no time-out, as psql would."""
+
+    def table(self, name: str = TABLE, *, exact: bool = False) -> PartitionedTable:
+        return read_table(self.reading, name, exact=exact)
+
+    def act(self, plan: Plan) -> None:
+        """Runs a plan as the console does, journalled and within the lock budget."""
+        run_now(self.working, plan, _ACTOR, "bench", budget=BUDGET, archive_schema="archive")
+
+
+@contextmanager
+def desk(server: str, name: str) -> Iterator[Desk]:
+    """A database of its own, dropped at the end."""
+    admin = connect(server)
+    runner(admin)(f"CREATE DATABASE {name} TEMPLATE template0")
+    url = parse_url(server).set(database=name)
+    own = connect(url)
+    reading, working = reading_engine(url), working_engine(url)
+    try:
+        yield Desk(url.render_as_string(hide_password=False), reading, working, runner(own))
+    finally:
+        reading.dispose()
+        working.dispose()
+        own.close()
+        runner(admin)(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.close()
+
+
+def year(first: int) -> tuple[date, date]:
+    """A year as a range of dates."""
+    return date(first, 1, 1), date(first + 1, 1, 1)
+
+
+def bounds(first: int) -> str:
+    """A year as PostgreSQL writes bounds."""
+    return f"FOR VALUES FROM ('{first}-01-01') TO ('{first + 1}-01-01')"
+
+
+def make_absences(desk: Desk, years: range, rows: int) -> None:
+    """kid_absences with a partition for each year and `rows` rows in each."""
+    create_table(desk.working)
+    desk.run("CREATE SCHEMA archive")
+    for one in years:
+        add_year(desk, one, rows)
+    desk.run(f"ANALYZE {TABLE}")
+
+
+def add_year(desk: Desk, first: int, rows: int) -> None:
+    """Builds a year beside the table and attaches it; its indexes are built once it is full."""
+    child = f"public.kid_absences_{first}"
+    desk.run("SET synchronous_commit = off")
+    desk.run(f"CREATE TABLE {child} (LIKE {TABLE} INCLUDING DEFAULTS)")
+    fill(desk, child, date(first, 1, 1), rows)
+    desk.run(f"ALTER TABLE {TABLE} ATTACH PARTITION {child} {bounds(first)}")
+    desk.run("RESET synchronous_commit")
+
+
+def fill(desk: Desk, relation: str, first: date, rows: int) -> None:
+    """Rows over the 365 days from `first` on, each kid once a day."""
+    desk.run(
+        f"INSERT INTO {relation} (id, kid_id, date, reason)"
+        f" SELECT g, 1 + g / 365, date '{first}' + g % 365, 'reason ' || g % 100 FROM generate_series(0, {rows - 1}) g"
+    )
+
+
+def settle(desk: Desk) -> None:
+    """Writes everything out, so that what is measured next does not pay for what was built before."""
+    desk.run("CHECKPOINT")
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Milliseconds that the work takes."""
+    begun = time.perf_counter()
+    work()
+    return (time.perf_counter() - begun) * 1000

@@ -239,7 +239,7 @@ def _cancelled_error(pending: bool) -> Cancelled:
     if pending:
         return Cancelled(
             "It was cancelled in the middle of the detach.",
-            safe="The partition is detach pending: all its rows are there, out of the table's sight.",
+            safe=_PENDING,
             next="Archive it again to finish; there is no way back but through it.",
         )
     return Cancelled("It was cancelled.")
@@ -293,9 +293,7 @@ def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> Lo
     pending = step.waits_for_all
     return LockNotObtained(
         f"{step.title}: no lock within {run.budget.patience_s:.0f} s, after {run.tries} tries. In the way: {who}.",
-        safe="The partition is detach pending: all its rows are there, out of the table's sight."
-        if pending
-        else NOTHING_CHANGED,
+        safe=_PENDING if pending else NOTHING_CHANGED,
         next=("Archive it again to finish." if pending else f"{advice}."),
     )
 
@@ -389,21 +387,42 @@ def _watch(run: _Run, step: Step, over: threading.Event) -> None:
 # --- after a failure ----------------------------------------------------------------------------------------------
 
 
+_PENDING = "The partition is detach pending: all its rows are there, out of the table's sight."
+
+
 def _with_outcome(run: _Run, error: DeskError) -> DeskError:
     """The same error, saying what became of the steps that were committed; takes back those that can be."""
-    done = "; ".join(step.title for step in run.plan.steps[: run.done]) or "nothing that is known"
+    committed = run.plan.steps[: run.done]
     if isinstance(error, ConnectionFailed):
+        done = "; ".join(step.title for step in committed) or "nothing that is known"
         error.safe = f"No row is lost: each step happened whole or not at all. Done before: {done}."
         error.next = "Ask for the same again once the server is back; it goes on from wherever this stopped."
-    elif run.done and error.safe == NOTHING_CHANGED:
-        kept = [s.title for s in reversed(run.plan.steps[: run.done]) if not (s.undo and _undone(run, s))]
+    elif committed and error.safe == NOTHING_CHANGED:
+        if any(_detaches(step) for step in run.plan.steps) and _is_pending(run):
+            error.safe, error.next = _PENDING, "Archive it again to finish."
+            return error
+        kept = _take_back(run, committed)
         error.safe = (
-            f"No row was changed. Done and kept: {'; '.join(reversed(kept))}."
-            " Asking for the same again goes on from there."
+            f"No row was changed. Done and kept: {'; '.join(kept)}. Asking for the same again goes on from there."
             if kept
             else "What was begun was taken back; nothing is changed."
         )
     return error
+
+
+def _detaches(step: Step) -> bool:
+    """Whether the step is a detach that stands by itself, before which nothing is taken back any more."""
+    return bool(step.finish) or step.waits_for_all
+
+
+def _take_back(run: _Run, committed: tuple[Step, ...]) -> list[str]:
+    """Undoes what can be undone, the last first; returns the titles of the steps that stay."""
+    last_detach = max((number for number, step in enumerate(committed) if _detaches(step)), default=-1)
+    kept: list[str] = []
+    for number, step in reversed(list(enumerate(committed))):
+        if not (step.undo and number > last_detach and _undone(run, step)):
+            kept.insert(0, step.title)
+    return kept
 
 
 def _undone(run: _Run, step: Step) -> bool:

@@ -3,118 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from itertools import groupby
+from datetime import date
 
 import altair as alt
 import pandas as pd
-import streamlit as st
 
-from core.period import Period
 from core.text import human_bytes, human_date, human_rows
 from dashboard.format import Item, Shown
+from dashboard.palette import COLOURS, LIGHT_INK, Chart, Ink, ink, label_ink, states, styled
+from dashboard.stretches import DRAWN, LISTED, bucketed, closed, merged, unit_of
 
-Chart = alt.Chart | alt.LayerChart | alt.FacetChart
-
-COLOURS: dict[Shown, str] = {
-    Shown.ATTACHED: "#2f6fed",
-    Shown.DUE: "#d97706",
-    Shown.AHEAD: "#9dc0ff",
-    Shown.ARCHIVED: "#8a94a6",
-    Shown.PENDING: "#9333ea",
-    Shown.BUSY: "#2f6fed",
-    Shown.MISSING: "#d64545",
-}
-OUTLINED = {Shown.BUSY: [1, 0], Shown.MISSING: [4, 3]}
-"""States that are drawn as an outline, with the dash of its line."""
-DARK_LABEL = (Shown.DUE, Shown.AHEAD, Shown.ARCHIVED)
-"""Filled states whose colour takes dark text."""
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
-UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("bytes", 1))
-DARK = "#0d1524"
-
-LISTED = 40
-"""Up to so many partitions each gets its own line or bar with its name; more are drawn along time."""
-DRAWN = 400
-"""More are drawn together, by month or by year."""
 STRIP_PX = 620
 """Width of the strip on a narrow page, to judge which labels fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """The colours that follow the theme."""
-
-    axis: str
-    text: str
-    grid: str
-    ground: str
-    today: str
-    missing: str
-    tints: dict[Shown, str]
-    """The fill of what is drawn as an outline."""
-
-
-LIGHT_INK = Ink(
-    axis="#4a5568",
-    text=DARK,
-    grid="#dde3ec",
-    ground="#ffffff",
-    today="#c22f2f",
-    missing="#a32222",
-    tints={Shown.BUSY: "#e6efff", Shown.MISSING: "#fdf1f1"},
-)
-DARK_INK = Ink(
-    axis="#b6c0d1",
-    text="#e8ecf4",
-    grid="#2b3649",
-    ground="#0e1420",
-    today="#ff9a9a",
-    missing="#ff9a9a",
-    tints={Shown.BUSY: "#172b52", Shown.MISSING: "#2b1418"},
-)
-
-
-def _ink() -> Ink:
-    return DARK_INK if st.context.theme.type == "dark" else LIGHT_INK
-
-
-def _styled(chart: Chart, height: int | alt.Step) -> Chart:
-    """A chart with the page's font and colours, and no more space around it than it needs."""
-    ink = _ink()
-    styled: Chart = (
-        chart.properties(
-            height=height,
-            width="container",
-            background="transparent",
-            padding={"left": 2, "right": 8, "top": 2, "bottom": 2},
-        )
-        .configure(font='"Source Sans", sans-serif')
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=ink.axis,
-            titleColor=ink.axis,
-            labelFontSize=12,
-            titleFontSize=12,
-            titleFontWeight="normal",
-            gridColor=ink.grid,
-            tickColor=ink.grid,
-            domain=False,
-        )
-        .configure_legend(
-            orient="top",
-            title=None,
-            labelColor=ink.axis,
-            labelFontSize=13,
-            symbolType="square",
-            symbolSize=110,
-            symbolStrokeWidth=1.5,
-            offset=8,
-            columnPadding=14,
-        )
-    )
-    return styled
 
 
 def _utc(day: date) -> pd.Timestamp:
@@ -122,55 +23,6 @@ def _utc(day: date) -> pd.Timestamp:
 
 
 # --- which dates have a place -------------------------------------------------------------------------------------
-
-
-def closed(items: Sequence[Item], today: date) -> list[Item]:
-    """The items that stand in time, open ends cut a little outside of what is known."""
-    ranged = [item for item in items if item.ranged]
-    ends = [end for item in ranged for end in (item.lower, item.upper) if end is not None] + [today]
-    room = max(timedelta(days=30), (max(ends) - min(ends)) / 8)
-    first, last = _moved(min(ends), -room), _moved(max(ends), room)
-    return [replace(item, lower=item.lower or first, upper=item.upper or last) for item in ranged]
-
-
-def _moved(day: date, by: timedelta) -> date:
-    try:
-        return day + by
-    except OverflowError:
-        return day
-
-
-def merged(items: Sequence[Item], most: int) -> list[Item]:
-    """The same stretches of time; where there are more than `most`, neighbours of one state are drawn as one."""
-    if len(items) <= most:
-        return list(items)
-    runs: list[list[Item]] = []
-    for item in items:
-        if runs and runs[-1][-1].state is item.state and runs[-1][-1].upper == item.lower:
-            runs[-1].append(item)
-        else:
-            runs.append([item])
-    return [_sum(run, f"{run[0].label} to {run[-1].label}") for run in runs]
-
-
-def _sum(run: Sequence[Item], label: str) -> Item:
-    first, last = run[0], run[-1]
-    if len(run) == 1:
-        return first
-    bounds = f"{human_date(first.lower)} up to, not including, {human_date(last.upper)}"
-    counted = [item.rows for item in run if item.rows is not None]
-    return Item(
-        label=label,
-        name=f"{len(run):,} partitions, {first.name} to {last.name}",
-        state=first.state,
-        lower=first.lower,
-        upper=last.upper,
-        bounds=bounds,
-        rows=sum(counted) if counted else None,
-        heap=sum(item.heap for item in run),
-        index=sum(item.index for item in run),
-        toast=sum(item.toast for item in run),
-    )
 
 
 def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
@@ -185,7 +37,7 @@ def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
             "lower": _utc(lower),
             "upper": _utc(upper),
             "middle": _utc(lower) + (_utc(upper) - _utc(lower)) / 2,
-            "ink": _label_ink(item.state, ink),
+            "ink": label_ink(item.state, ink),
             **_told(item),
         }
         for item, lower, upper in known
@@ -211,55 +63,27 @@ def _told(item: Item) -> dict[str, str]:
     }
 
 
-def _label_ink(state: Shown, ink: Ink) -> str:
-    if state in OUTLINED:
-        return ink.missing if state is Shown.MISSING else ink.text
-    return DARK if state in DARK_LABEL else "#ffffff"
-
-
-@dataclass(frozen=True, slots=True)
-class _States:
-    """The encodings of the states that a chart shows, merged into one legend: colour, outline, dash."""
-
-    fill: alt.Fill
-    stroke: alt.Stroke
-    dash: alt.StrokeDash
-
-
-def _states(shown: Sequence[Item]) -> _States:
-    present = [state for state in Shown if any(item.state is state for item in shown)]
-    domain = [str(state) for state in present]
-    colours = [COLOURS[state] for state in present]
-    fills = [_ink().tints.get(state, COLOURS[state]) for state in present]
-    dashes = [OUTLINED.get(state, [1, 0]) for state in present]
-    return _States(
-        fill=alt.Fill("state:N", scale=alt.Scale(domain=domain, range=fills)),
-        stroke=alt.Stroke("state:N", scale=alt.Scale(domain=domain, range=colours)),
-        dash=alt.StrokeDash("state:N", scale=alt.Scale(domain=domain, range=dashes)),
-    )
-
-
 def coverage(items: Sequence[Item], today: date) -> Chart | None:
     """Which dates have a partition and where it is; None where nothing stands in time."""
     shown = merged(closed(items, today), DRAWN // 4)
     if not shown:
         return None
-    ink, states = _ink(), _states(shown)
-    frame = strip_frame(shown, ink)
+    colours, coded = ink(), states(shown)
+    frame = strip_frame(shown, colours)
     base = alt.Chart(frame).encode(x=_time(frame, today))
     bars = base.mark_bar(cornerRadius=4 if len(shown) <= LISTED else 0, strokeWidth=1.5).encode(
         x2="upper:T",
         y=_level(0.1),
         y2=alt.Y2Datum(0.68),
-        fill=states.fill,
-        stroke=states.stroke,
-        strokeDash=states.dash,
+        fill=coded.fill,
+        stroke=coded.stroke,
+        strokeDash=coded.dash,
         tooltip=TOOLTIP,
     )
     words = base.mark_text(fontSize=12, fontWeight=600).encode(
         x="middle:T", y=_level(0.39), text="word:N", color=alt.Color("ink:N", scale=None)
     )
-    return _styled(alt.layer(bars, words, *_today(today)), 138)
+    return styled(alt.layer(bars, words, *_today(today)), 138)
 
 
 def _level(value: float) -> alt.YDatum:
@@ -268,16 +92,16 @@ def _level(value: float) -> alt.YDatum:
 
 def _today(today: date, *, word: bool = True) -> list[alt.Chart]:
     """A line through the whole height with a ground of its own, and its word on top."""
-    ink = _ink()
+    colours = ink()
     now = alt.Chart(pd.DataFrame({"today": [_utc(today)], "Today": [human_date(today)]})).encode(
         x="today:T", tooltip="Today:N"
     )
-    ground = now.mark_rule(color=ink.ground, strokeWidth=5)
-    rule = now.mark_rule(color=ink.today, strokeWidth=2.5)
+    ground = now.mark_rule(color=colours.ground, strokeWidth=5)
+    rule = now.mark_rule(color=colours.today, strokeWidth=2.5)
     if not word:
         return [ground, rule]
     said = now.mark_text(
-        text="today", color=ink.today, fontSize=12, fontWeight=700, align="right", dx=-6, baseline="top"
+        text="today", color=colours.today, fontSize=12, fontWeight=700, align="right", dx=-6, baseline="top"
     )
     return [ground, rule, said.encode(y=alt.value(0))]
 
@@ -315,7 +139,7 @@ def timeline(items: Sequence[Item], today: date) -> Chart | None:
     shown = closed(items, today)
     if not shown:
         return None
-    frame, states = strip_frame(shown), _states(shown)
+    frame, coded = strip_frame(shown), states(shown)
     frame["order"] = range(len(frame))
     bars = (
         alt.Chart(frame)
@@ -325,12 +149,12 @@ def timeline(items: Sequence[Item], today: date) -> Chart | None:
             x2="upper:T",
             y=_names(),
             tooltip=TOOLTIP,
-            fill=states.fill,
-            stroke=states.stroke,
-            strokeDash=states.dash,
+            fill=coded.fill,
+            stroke=coded.stroke,
+            strokeDash=coded.dash,
         )
     )
-    return _styled(alt.layer(bars, *_today(today, word=False)), alt.Step(22))
+    return styled(alt.layer(bars, *_today(today, word=False)), alt.Step(22))
 
 
 def road(items: Sequence[Item], today: date) -> Chart | None:
@@ -339,7 +163,7 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
     shown = bucketed(shown, LISTED) if len(shown) > LISTED else shown
     if not shown:
         return None
-    states = _states(shown)
+    coded = states(shown)
     frame = strip_frame(shown)
     frame["stop"] = [_stop(item.state) for item in shown]
     frame["bytes"] = [item.total for item in shown]
@@ -356,15 +180,15 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
     circles = base.mark_circle(opacity=1, strokeWidth=1.5).encode(
         x=_time(frame, today, "middle:T"),
         size=alt.Size("bytes:Q", scale=alt.Scale(range=[30, 900], zero=True), legend=None),
-        fill=states.fill.legend(None),
-        stroke=states.stroke.legend(None),
-        strokeDash=states.dash.legend(None),
+        fill=coded.fill.legend(None),
+        stroke=coded.stroke.legend(None),
+        strokeDash=coded.dash.legend(None),
         tooltip=TOOLTIP,
     )
     layers = [circles]
     if len(shown) <= 14:
-        layers.append(base.mark_text(fontSize=11, dy=26, color=_ink().axis).encode(x="middle:T", text="size:N"))
-    return _styled(alt.layer(*layers, *_today(today, word=False)), 230)
+        layers.append(base.mark_text(fontSize=11, dy=26, color=ink().axis).encode(x="middle:T", text="size:N"))
+    return styled(alt.layer(*layers, *_today(today, word=False)), 230)
 
 
 def _stop(state: Shown) -> str:
@@ -372,23 +196,6 @@ def _stop(state: Shown) -> str:
 
 
 # --- how large, how many ------------------------------------------------------------------------------------------
-
-
-def bucketed(items: Sequence[Item], most: int) -> list[Item]:
-    """The same figures, added up by the narrowest of month, quarter and year that gives at most `most` of them."""
-    grouped = list(items)
-    for period in (Period.MONTH, Period.QUARTER, Period.YEAR):
-        if len(grouped) <= most:
-            break
-        starts = [period.containing(item.lower or date.min)[0] for item in items]
-        keyed = groupby(zip(starts, items, strict=True), key=lambda pair: (pair[0], pair[1].state))
-        grouped = [_sum([item for _, item in run], period.label(key[0]).replace("_", "-")) for key, run in keyed]
-    return grouped
-
-
-def unit_of(largest: int) -> tuple[str, int]:
-    """The binary unit that a size is told in, and its bytes."""
-    return next((unit for unit in UNITS if largest >= unit[1]), UNITS[-1])
 
 
 def sizes(items: Sequence[Item], today: date) -> Chart:
@@ -450,8 +257,8 @@ def rows(items: Sequence[Item], today: date) -> Chart:
     frame = pd.DataFrame(rows, columns=["label", "order", "from", "to", "lower", "upper", "state", *TOLD])
     axis = alt.Axis(tickCount=5, format="~s")
     present = [state for state in Shown if any(item.state is state for item in known)]
-    states = ("state", [str(state) for state in present], [COLOURS[state] for state in present])
-    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", states, TOOLTIP, axis)
+    kinds = ("state", [str(state) for state in present], [COLOURS[state] for state in present])
+    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", kinds, TOOLTIP, axis)
 
 
 def _end(day: date | None) -> pd.Timestamp | None:
@@ -484,7 +291,7 @@ def _measured(
             ),
             tooltip=tooltip,
         )
-        return _styled(chart, 280)
+        return styled(chart, 280)
     chart = bars.encode(
         y=_names(),
         x=alt.X(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
@@ -492,7 +299,7 @@ def _measured(
         fill=fill,
         tooltip=tooltip,
     )
-    return _styled(chart, alt.Step(22))
+    return styled(chart, alt.Step(22))
 
 
 def _names() -> alt.Y:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import charts, session
+from dashboard import session, stretches
 from dashboard.format import Item, Shown
 
 FILTER_FROM = 20
@@ -61,7 +61,7 @@ def draw(shown: Sequence[Item]) -> None:
     # one widget for each list and selection: what the address bar says is what is selected
     key = f"partitions_{hash((tuple(names), row))}"
     largest = max(item.total for item in shown)
-    unit, factor = charts.unit_of(largest)
+    unit, factor = stretches.unit_of(largest)
     st.dataframe(
         _frame(shown, factor),
         hide_index=True,

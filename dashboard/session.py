@@ -191,18 +191,26 @@ def settle() -> None:
 
     The address bar then says it, so that the page can be linked to. Raises ConnectionFailed.
     """
-    asked = st.query_params.get(TABLE_PARAMETER) or st.session_state.get(TABLE) or desk().settings.table
+    named = st.query_params.get(TABLE_PARAMETER)
     known = tables()
+    address = _known(named or st.session_state.get(TABLE) or desk().settings.table, known)
+    if address is None and named is None and known:
+        address = known[0].address
+    if address is None and named is None:
+        st.session_state.pop(TABLE, None)
+        return
+    st.session_state[TABLE] = address or named
+    if named != st.session_state[TABLE]:
+        st.query_params[TABLE_PARAMETER] = st.session_state[TABLE]
+
+
+def _known(asked: str, known: tuple[TableSummary, ...]) -> str | None:
+    """The whole address of a table that was named with or without its schema; None where there is none."""
     try:
         schema, name = split_qualified(asked)
     except UsageError:
-        schema, name = None, asked
-    found = next((t.address for t in known if t.name == name and schema in (None, t.schema)), None)
-    if found is None and st.query_params.get(TABLE_PARAMETER) is None and known:
-        found = known[0].address
-    st.session_state[TABLE] = found or asked
-    if st.query_params.get(TABLE_PARAMETER) != st.session_state[TABLE]:
-        st.query_params[TABLE_PARAMETER] = st.session_state[TABLE]
+        return None
+    return next((t.address for t in known if t.name == name and schema in (None, t.schema)), None)
 
 
 def trouble() -> DeskError | None:

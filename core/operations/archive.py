@@ -169,6 +169,7 @@ def _tag_step(partition: Partition, comment: str) -> Step:
         f"Write the bounds of {partition.name} into its comment",
         (comment,),
         (Lock(partition.sql, Mode.SHARE_UPDATE_EXCLUSIVE),),
+        undo=(comment_sql(partition.sql, partition.comment),),
     )
 
 

@@ -10,7 +10,7 @@ from core.bounds import day_of
 from core.doctor import Finding, Severity
 from core.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
 from core.text import human_ago, human_bytes, human_date, human_time, plural
-from dashboard import charts, confirm, following, layout, notices, session
+from dashboard import charts, confirm, following, layout, notices, session, stretches
 from dashboard.format import Item, Shown, items, plain, verdict
 
 SHOWN_FINDINGS = 6
@@ -133,7 +133,7 @@ def main() -> None:
     with right.container(border=True, height="stretch", gap="small"):
         layout.heading("Size of each partition")
         if any(item.name for item in shown):
-            with st.container(height=340 if 12 < len(shown) <= charts.LISTED else "content", border=False):
+            with st.container(height=340 if 12 < len(shown) <= stretches.LISTED else "content", border=False):
                 st.altair_chart(
                     charts.sizes(shown, session.today()),
                     theme=None,

@@ -7,7 +7,7 @@ import streamlit as st
 from core.model import PartitionedTable, next_periods
 from core.period import Period
 from core.text import plural
-from dashboard import charts, confirm, detail, layout, notices, partition_list, session
+from dashboard import charts, confirm, detail, layout, notices, partition_list, session, stretches
 from dashboard.format import Item, items, plain
 
 VIEWS = ("Sizes", "Rows", "Bounds")
@@ -53,7 +53,7 @@ def pictures(shown: list[Item]) -> None:
         )
         draw = {"Rows": charts.rows, "Sizes": charts.sizes, "Bounds": charts.timeline}[view or VIEWS[0]]
         chart = draw(shown, session.today())
-        tall = len(shown) > charts.LISTED and view == "Bounds"
+        tall = len(shown) > stretches.LISTED and view == "Bounds"
         with st.container(height=460 if tall else "content", border=False):
             if chart is None:
                 st.caption("No partition has a range of dates.")

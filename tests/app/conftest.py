@@ -104,8 +104,8 @@ def absences(make_table: Callable[..., Made]) -> Made:
     return make_table(start=date(THIS_YEAR - 5, 1, 1), count=7, rows=200, period=Period.YEAR)
 
 
-def raw(app: AppTest) -> str:
-    """Everything that is said on the page, a line each, as Markdown."""
+def raw(app: AppTest, *, code: bool = True) -> str:
+    """Everything that is said on the page, a line each, as Markdown; code blocks stand for themselves."""
     kinds = (
         app.title,
         app.subheader,
@@ -115,9 +115,9 @@ def raw(app: AppTest) -> str:
         app.warning,
         app.info,
         app.success,
-        app.code,
     )
     said = [str(element.value) for kind in kinds for element in kind]
+    said += [str(element.value) for element in app.code] if code else []
     said += [f"{metric.label} {metric.value} {metric.delta}" for metric in app.metric]
     return "\n".join(said)
 

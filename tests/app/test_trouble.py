@@ -89,7 +89,7 @@ def test_role_that_may_only_read_the_catalog(
     app = opener("partitions")
     app.number_input[0].set_value(2090).run()
     app.button(key="ensure_more").click().run()
-    assert f"The role {role} may not create tables" in texts(app)
+    assert f"The role {role} does not own public.kid_absences" in texts(app)
     assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
 
 
@@ -110,7 +110,7 @@ def test_table_held_exclusively_is_shown_as_it_was(console: Open, absences: Made
     for page in PAGES:
         app = console(page)
         assert "busy since, read" in texts(app), page
-        assert "kid_absences" in texts(app), page
+    assert len(console("partitions").dataframe[0].value) == 7
     app = console("partitions")
     app.button(key="ensure_now").click().run()
     assert "is locked by somebody else just now" in texts(app)  # nothing is planned on what was

@@ -57,12 +57,14 @@ _BUSY = """
 
 
 def _size(exact: bool) -> str:
-    """Columns heap, index_bytes, toast of the relation c; NULL where it is busy (source: dbsize.c)."""
+    """Columns heap, index_bytes, toast of the relation c; NULL where it is busy (source: dbsize.c).
+
+    An exact size costs a look at each file, so none is looked at twice.
+    """
     if exact:
         return """
-            CASE WHEN b.oid IS NULL THEN pg_catalog.pg_table_size(c.oid)
-                - CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END
-            END AS heap,
+            CASE WHEN b.oid IS NULL THEN pg_catalog.pg_relation_size(c.oid) + pg_catalog.pg_relation_size(c.oid, 'fsm')
+                + pg_catalog.pg_relation_size(c.oid, 'vm') END AS heap,
             CASE WHEN b.oid IS NULL THEN pg_catalog.pg_indexes_size(c.oid) END AS index_bytes,
             CASE WHEN b.oid IS NULL AND c.reltoastrelid <> 0
                 THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END AS toast
@@ -578,25 +580,40 @@ def _taken(
 
 
 _TABLES = """
+WITH RECURSIVE tree(root, oid, level) AS (
+    SELECT i.inhparent, i.inhrelid, 1 FROM pg_catalog.pg_partitioned_table p
+    JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid
+    UNION ALL SELECT tree.root, i.inhrelid, tree.level + 1 FROM tree
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = tree.oid
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid),
+heaps AS MATERIALIZED (
+    SELECT tree.root, tree.level, r.oid, r.reltoastrelid, r.relpages
+    FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid),
+relations AS MATERIALIZED (
+    SELECT root, level, oid, relpages FROM heaps
+    UNION ALL SELECT heaps.root, 0, r.oid, r.relpages
+    FROM heaps JOIN pg_catalog.pg_class r ON r.oid = heaps.reltoastrelid),
+sums AS (
+    SELECT r.root, count(*) FILTER (WHERE r.level = 1) AS partitions, max(r.level) > 1 AS sub,
+        sum(r.relpages) + coalesce(sum(x.pages), 0) AS pages
+    FROM relations r LEFT JOIN ({index_pages}) x ON x.oid = r.oid GROUP BY r.root)
 SELECT n.nspname, c.relname, p.partstrat, p.partnatts, pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
-    t.partitions, t.sub, t.pages * pg_catalog.current_setting('block_size')::bigint AS bytes
+    coalesce(s.partitions, 0) AS partitions, coalesce(s.sub, false) AS sub,
+    coalesce(s.pages, 0)::bigint * pg_catalog.current_setting('block_size')::bigint AS bytes
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
-LEFT JOIN LATERAL (
-    WITH RECURSIVE tree(oid, level) AS (
-        SELECT i.inhrelid, 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid
-        UNION ALL SELECT i.inhrelid, tree.level + 1 FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid)
-    SELECT count(*) FILTER (WHERE level = 1) AS partitions, coalesce(max(level), 0) > 1 AS sub,
-        coalesce(sum(r.relpages + coalesce(tr.relpages, 0) + coalesce(x.pages, 0)), 0)::bigint AS pages
-    FROM tree JOIN pg_catalog.pg_class r ON r.oid = tree.oid
-    LEFT JOIN pg_catalog.pg_class tr ON tr.oid = r.reltoastrelid
-    LEFT JOIN LATERAL (SELECT sum(ic.relpages) AS pages FROM pg_catalog.pg_index i
-        JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid = r.oid) x ON true
-) t ON true
+LEFT JOIN sums s ON s.root = c.oid
 WHERE NOT c.relispartition
 ORDER BY n.nspname, c.relname
+"""
+
+# Summed once for all tables: asked for each of 10,000 it takes twice as long.
+_INDEX_PAGES = """
+    SELECT x.indrelid AS oid, sum(ic.relpages)::bigint AS pages
+    FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid GROUP BY x.indrelid
 """
 
 
@@ -604,7 +621,7 @@ def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
     """Every partitioned table of the database, served or only shown, with estimated sizes."""
     with session(engine) as connection:
         try:
-            rows = _rows(connection, _TABLES)
+            rows = _rows(connection, _TABLES.format(index_pages=_INDEX_PAGES))
         except DBAPIError as error:
             raise translate(error) from error
     return tuple(

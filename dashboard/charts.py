@@ -286,9 +286,7 @@ def _measured(
             y=alt.Y(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
             y2=f"{ends[1]}:Q",
             fill=fill,
-            stroke=alt.Stroke(
-                field=kinds[0], type="nominal", legend=None, scale=alt.Scale(domain=kinds[1], range=kinds[2])
-            ),
+            stroke=alt.Stroke(field=kinds[0], type="nominal", scale=alt.Scale(domain=kinds[1], range=kinds[2])),
             tooltip=tooltip,
         )
         return styled(chart, 280)

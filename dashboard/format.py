@@ -171,11 +171,13 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
     fails = "rows go to the DEFAULT partition" if table.default else "inserts fail"
     if days == 0:
         return f"Today, {human_date(today)}, has no partition: {fails}"
+    refused = "its rows go to the DEFAULT" if table.default else "its rows are refused"
     for gap in unexplained_gaps(table):
-        lower = _days(Bounds("", gap.lower, gap.upper), zone)[0]
+        bounds = Bounds("", gap.lower, gap.upper)
+        lower, upper = _days(bounds, zone)
         if lower is not None and lower <= today:
-            name = short(Bounds("", gap.lower, gap.upper), human_date(lower), zone)
-            return f"{name} has no partition: its rows {'go to the DEFAULT' if table.default else 'are refused'}"
+            whole = f"The time from {human_date(lower)} to {human_date(upper)}"
+            return f"{short(bounds, whole, zone)} has no partition: {refused}"
     until = covered_until(table, today, zone)
     if until is None or days >= UNLIMITED:
         return "Everything has a place, without an end"

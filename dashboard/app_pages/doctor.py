@@ -96,7 +96,7 @@ def card(number: int, finding: Finding) -> None:
         )
         if fix is None and finding.hint:
             st.caption("What to do")
-            st.code(finding.hint, language="sql" if finding.hint.endswith(";") else None, wrap_lines=True)
+            st.code(finding.hint, language=_language(finding.hint), wrap_lines=True)
         if finding.subject:
             layout.link(
                 "partitions",
@@ -104,6 +104,11 @@ def card(number: int, finding: Finding) -> None:
                 ":material/arrow_forward:",
                 **{session.PARTITION_PARAMETER: finding.subject},
             )
+
+
+def _language(hint: str) -> str | None:
+    first = hint.partition("\n")[0]
+    return "sql" if hint.endswith(";") and (first.startswith("--") or first.endswith(";")) else None
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.errors import (
@@ -110,6 +111,10 @@ def session(of: Engine) -> Iterator[Connection]:
         connection = of.connect()
     except DBAPIError as error:
         raise translate(error, of.url) from error
+    except PoolTimeoutError as error:
+        raise ConnectionFailed(
+            "Every connection of this program to the server is in use.", next="Try again in a moment."
+        ) from error
     with connection:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
         if not connection.info.get(APPLICATION_NAME):

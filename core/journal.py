@@ -52,8 +52,6 @@ CREATE TABLE IF NOT EXISTS partition_desk.operation (
     requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     started_at timestamptz,
     finished_at timestamptz,
-    rows_before bigint,
-    rows_after bigint,
     error text NOT NULL DEFAULT '',
     sqlstate text NOT NULL DEFAULT '',
     server_message text NOT NULL DEFAULT ''
@@ -72,9 +70,20 @@ CREATE TABLE IF NOT EXISTS partition_desk.operation_step (
 )
 """
 
-_EXISTS = """
-SELECT count(*) AS tables FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'partition_desk' AND c.relname IN ('operation', 'operation_step')
+# Columns that came after the first version of the journal, which an older one gets with the next act.
+_ADDED = """
+ALTER TABLE partition_desk.operation
+    ADD COLUMN IF NOT EXISTS rows_before bigint,
+    ADD COLUMN IF NOT EXISTS rows_after bigint
+"""
+_NEWEST_COLUMN = "rows_after"
+
+_EXISTS = f"""
+SELECT count(*) FILTER (WHERE c.relname IN ('operation', 'operation_step')) = 2 AS there,
+    coalesce(bool_or(a.attname IS NOT NULL), false) AS current
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND c.relname = 'operation' AND a.attname = '{_NEWEST_COLUMN}'
+WHERE n.nspname = 'partition_desk'
 """
 
 
@@ -180,16 +189,18 @@ def _record(row: Any) -> OperationRecord:
         requested_at=row.requested_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        rows_before=row.rows_before,
-        rows_after=row.rows_after,
+        rows_before=getattr(row, "rows_before", None),  # a journal of an older version is read as it is
+        rows_after=getattr(row, "rows_after", None),
         error=row.error,
         sqlstate=row.sqlstate,
         server_message=row.server_message,
     )
 
 
-def _exists(connection: Connection) -> bool:
-    return bool(connection.exec_driver_sql(_EXISTS).scalar_one() == 2)
+def _exists(connection: Connection, *, current: bool = False) -> bool:
+    """Whether the journal is there; with `current`, whether it has every column of this version."""
+    row = connection.exec_driver_sql(_EXISTS).one()
+    return bool(row.there and (row.current or not current))
 
 
 def _select(engine: Engine, where: str) -> tuple[OperationRecord, ...]:
@@ -232,7 +243,7 @@ def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
 
 def make(connection: Connection) -> None:
     """Makes the journal's schema and tables where they are missing; the connection is in AUTOCOMMIT."""
-    if _exists(connection):
+    if _exists(connection, current=True):
         return
     connection.exec_driver_sql("BEGIN")
     try:
@@ -241,6 +252,7 @@ def make(connection: Connection) -> None:
         if not connection.exec_driver_sql(_SCHEMA).scalar_one():
             connection.exec_driver_sql("CREATE SCHEMA partition_desk")
         connection.exec_driver_sql(_TABLES)
+        connection.exec_driver_sql(_ADDED)
         connection.exec_driver_sql("COMMIT")
     except DBAPIError as error:
         if not connection.invalidated:

@@ -419,6 +419,20 @@ class TableSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionSummary:
+    """One partition of the database with its size, for totals over all tables."""
+
+    parent_schema: str
+    parent: str
+    schema: str
+    name: str
+    rows: int | None
+    """Estimated by the last analyze; None before the first."""
+    size: Size | None
+    """None where it could not be read without waiting."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A range between partitions, or after them, that no partition holds."""
 

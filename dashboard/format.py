@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -116,6 +117,8 @@ def items(table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC")
         words = f"{human_date(lower)} up to, not including, {human_date(upper)}"
         label = short(bounds, "missing", zone)
         found.append(Item(label, "", Shown.MISSING, lower, upper, words, None, 0, 0, 0))
+    named = Counter(item.label for item in found)
+    found = [item if named[item.label] == 1 else replace(item, label=item.name or item.label) for item in found]
     return tuple(sorted(found, key=lambda item: (not item.ranged, item.lower or date.min, item.label)))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.journal import OperationRecord, OperationState
-from core.text import human_seconds, human_time, plural
+from core.text import human_rows, human_seconds, human_time, plural
 from dashboard import following, layout, session
 from dashboard.format import plain
 
@@ -103,6 +103,9 @@ def detail(operation: OperationRecord) -> None:
             "Table": plain(operation.table),
             "Ran": f"{human_seconds(operation.seconds)}, {operation.step} of {operation.steps} steps{tries}",
         }
+        if operation.rows_before is not None:
+            after = human_rows(operation.rows_after) if operation.rows_after is not None else "not counted"
+            rows["Rows counted"] = f"{human_rows(operation.rows_before)} before, {after} after"
         if operation.server_message:
             rows["Server said"] = plain(f"{operation.sqlstate} {operation.server_message}".strip())
         st.table(rows, border="horizontal")

@@ -127,20 +127,22 @@ def main() -> None:
             st.altair_chart(chart, theme=None, alt=title)
         if table.default is not None:
             st.caption(f"{plain(table.default.name)} is the DEFAULT partition: it takes what no other one does.")
-    left, right = st.columns([3, 2])
-    with left.container(border=True, height="stretch"):
-        attention(session.findings(), table)
-    with right.container(border=True, height="stretch", gap="small"):
-        layout.heading("Size of each partition")
-        if any(item.name for item in shown):
-            with st.container(height=340 if 12 < len(shown) <= stretches.LISTED else "content", border=False):
-                st.altair_chart(
-                    charts.sizes(shown, session.today()),
-                    theme=None,
-                    alt="Bytes of each partition: rows, indexes, large values",
-                )
-        else:
-            st.caption("There is no partition yet.")
+    with st.grid(2, gap="small", min_column_width=330):
+        with st.container(border=True, height="stretch"):
+            attention(session.findings(), table)
+        with st.container(border=True, height="stretch", gap="small"):
+            how_large(shown)
+
+
+def how_large(shown: tuple[Item, ...]) -> None:
+    """The picture of the partitions' sizes."""
+    layout.heading("Size of each partition")
+    if not any(item.name for item in shown):
+        st.caption("There is no partition yet.")
+        return
+    with st.container(height=340 if 12 < len(shown) <= stretches.LISTED else "content", border=False):
+        chart = charts.sizes(shown, session.today())
+        st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
 
 
 main()

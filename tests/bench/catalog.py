@@ -84,8 +84,10 @@ def _add_table(at: Desk, number: int) -> None:
 
 def _analyze_catalog(at: Desk) -> None:
     """What autovacuum would have done by now."""
-    for (name,) in at.run("SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace"
-                          " AND relkind = 'r' AND NOT relisshared"):
+    for (name,) in at.run(
+        "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace"
+        " AND relkind = 'r' AND NOT relisshared"
+    ):
         at.run(f"VACUUM (ANALYZE) {name}")
     at.run("CHECKPOINT")
 

@@ -184,7 +184,9 @@ def _table(name: str, default: bool, measured: dict[str, list[_Run]]) -> Table:
     where = " beside a DEFAULT partition" if default else ""
     strong = default  # then PostgreSQL needs a lock that keeps everybody out, for a moment
     limit = (BUDGET.lock_ms, "the lock budget of one try") if strong else (2 * control, "twice the control's")
-    errors = sorted({f"{label} failed: {run.error[:160]}" for label, runs in measured.items() for run in runs if run.error})
+    errors = sorted(
+        {f"{label} failed: {run.error[:160]}" for label, runs in measured.items() for run in runs if run.error}
+    )
     return Table(
         f"Longest wait of any statement while {what}{where}, a {REPORT_S:.0f} s report open",
         ("", "ms, median", "ms, least to most", "p99 ms", "operation s", "failed statements", "by hand is longer"),
@@ -192,7 +194,7 @@ def _table(name: str, default: bool, measured: dict[str, list[_Run]]) -> Table:
         notes=(
             f"{len(measured[OURS])} runs a way; 8 writers and 4 readers, 400 statements a second, each counted from"
             f" when it was due; the report began {BEFORE_S:.0f} s before.",
-            *errors,
+            *dict.fromkeys(error.partition("\n")[0][:200] for error in errors),
         ),
         targets=(
             Target(f"a stall within {limit[1]}", f"{ms(ours)} ms, limit {ms(limit[0])} ms", ours <= limit[0]),

@@ -227,3 +227,20 @@ def test_progress_and_blockers_are_told(reader: Engine, worker: Engine, plan: Pl
         request_cancel(worker, record.id)
         assert record.cancel_requested(work)
         work.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+
+
+def test_rows_are_counted_before_and_after(reader: Engine, act: Act, made: Made) -> None:
+    act(prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW))
+    operation = read_operations(reader)[0]
+    assert (operation.rows_before, operation.rows_after) == (20, 20)
+
+
+def test_a_journal_of_an_older_version_is_read_and_completed_by_the_next_act(
+    reader: Engine, act: Act, made: Made, run: Run
+) -> None:
+    act(prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW))
+    run("ALTER TABLE partition_desk.operation DROP COLUMN rows_before, DROP COLUMN rows_after")
+    old = read_operations(reader)[0]
+    assert (old.state, old.rows_before) == (OperationState.DONE, None)
+    act(prepare.prepare_reattach(reader, read_table(reader, made.address), made.first))
+    assert [operation.rows_after for operation in read_operations(reader)] == [20, None]

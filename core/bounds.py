@@ -204,3 +204,13 @@ def stored_bounds(node: str) -> Bounds | None:
         else:
             ends.append("MINVALUE" if kind == "-1" else "MAXVALUE")
     return Bounds.parse(f"FOR VALUES FROM ({ends[0]}) TO ({ends[1]})") if len(ends) == 2 else None
+
+
+_KEY_TYPES = {"1082": KeyType.DATE, "1114": KeyType.TIMESTAMP, "1184": KeyType.TIMESTAMPTZ}
+_CONST = re.compile(r":consttype (\d+) :consttypmod (-?\d+)")
+
+
+def stored_key_type(node: str) -> KeyType | None:
+    """The type of the key from the stored node tree; None where it is not served, or where both ends are unbounded."""
+    found = _CONST.search(node)
+    return _KEY_TYPES.get(found[1]) if found and found[2] == "-1" else None

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.bounds import Bounds, Key, KeyType, stored_bounds
+from core.bounds import Bounds, Key, KeyType, stored_bounds, stored_key_type
 from core.database import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.ddl import within
 from core.errors import CatalogBusy, DeskError, TableNotFound, UsageError
@@ -691,14 +691,16 @@ def read_all_partitions(engine: Engine, *, exact: bool) -> tuple[PartitionSummar
     )
 
 
-# One round trip, whatever the session's settings are: names resolve by the search path, bounds come as stored.
+# One round trip, whatever the session's settings are: bounds come as stored, and a bare name is looked for where
+# `read_address` and `read_table` find it, on the search path and then in public. Every join more would cost as much
+# as the round trip.
 _STORED = """
-SELECT c.relpartbound::text AS stored, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS key_type
+SELECT c.relpartbound::text AS stored
 FROM pg_catalog.pg_partitioned_table p
-JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
-LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid {not_pending}
-LEFT JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-WHERE p.partrelid = pg_catalog.to_regclass({name}) AND p.partnatts = 1 AND p.partstrat = 'r'
+JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid AND NOT i.inhdetachpending
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+WHERE p.partrelid = coalesce(pg_catalog.to_regclass({name}), pg_catalog.to_regclass({public}))
+    AND p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] <> 0
 """
 
 
@@ -706,18 +708,22 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
     """Whether some of the ranges may lack a partition, in one round trip and without a lock; False is certain."""
     schema, relation = split_qualified(name)
     target = qualified(schema, relation) if schema else ident(relation)
-    sql = _STORED.format(name=literal(target), not_pending="AND NOT i.inhdetachpending")
+    sql = _STORED.format(name=literal(target), public=literal(qualified(schema or "public", relation)))
     try:
         with engine.connect() as connection:
             rows = _rows(connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True), sql)
     except DBAPIError:
         return True
-    held = [bounds for row in rows if (bounds := stored_bounds(row.stored or "")) is not None]
-    if not rows or rows[0].key_type not in set(KeyType):
+    key_type = next((found for row in rows if (found := stored_key_type(row.stored)) is not None), None)
+    if key_type is None:
         return True
-    key = Key(rows[0].attname, KeyType(rows[0].key_type))
-    wanted = [Bounds.between(key, lower, upper, zone) for lower, upper in ranges]
-    return not all(any(bounds.covers(one) for bounds in held) for one in wanted)
+    left = [Bounds.between(Key("", key_type), lower, upper, zone) for lower, upper in ranges]
+    for row in reversed(rows):  # what was added last is the likeliest to hold this year and the next
+        bounds = stored_bounds(row.stored)
+        left = [one for one in left if bounds is None or not bounds.covers(one)]
+        if not left:
+            return False
+    return True
 
 
 _NAMED = """

@@ -182,11 +182,9 @@ def _table(name: str, default: bool, measured: dict[str, list[_Run]]) -> Table:
         rows.append((f"{PARTSMITH}: not installed here", *[""] * (len(rows[0]) - 1)))
     what = {"archive": "a year is archived", "ensure": "a year is created"}[name]
     where = " beside a DEFAULT partition" if default else ""
-    strong = default  # then PostgreSQL needs a lock that keeps everybody out, for a moment
-    limit = (BUDGET.lock_ms, "the lock budget of one try") if strong else (2 * control, "twice the control's")
-    errors = sorted(
-        {f"{label} failed: {run.error[:160]}" for label, runs in measured.items() for run in runs if run.error}
-    )
+    # beside a DEFAULT PostgreSQL needs a lock that keeps everybody out, for a moment
+    limit = (BUDGET.lock_ms, "the lock budget of one try") if default else (2 * control, "twice the control's")
+    errors = [f"{label} failed: {run.error}" for label, runs in measured.items() for run in runs if run.error]
     return Table(
         f"Longest wait of any statement while {what}{where}, a {REPORT_S:.0f} s report open",
         ("", "ms, median", "ms, least to most", "p99 ms", "operation s", "failed statements", "by hand is longer"),

@@ -32,7 +32,7 @@ from core.journal import TABLE_LOCKS, Record
 from core.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
 from core.model import PartitionedTable
 from core.names import literal, qualified, split_qualified
-from core.plan import Lock, Mode, Plan, Step, outdated
+from core.plan import Lock, Mode, Operation, Plan, Step, outdated
 
 FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5
@@ -289,7 +289,8 @@ def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> Lo
     advice = "Ask again in a quieter hour, or allow more patience (PARTITION_DESK_PATIENCE_S)"
     if strong and not step.finish:
         advice += " or a longer lock budget (PARTITION_DESK_LOCK_BUDGET_MS), which lets others wait as long"
-        advice += "; without a DEFAULT partition a detach needs no such lock"
+        if run.plan.operation is Operation.ARCHIVE:
+            advice += "; without a DEFAULT partition a detach needs no such lock"
     pending = step.waits_for_all
     return LockNotObtained(
         f"{step.title}: no lock within {run.budget.patience_s:.0f} s, after {run.tries} tries. In the way: {who}.",

@@ -80,9 +80,17 @@ def _size(exact: bool) -> str:
     """
 
 
+# What pg_stat_all_tables shows, asked for these tables alone: the view sums up every table of the database first.
 _ACTIVITY = """
-    s.n_dead_tup, coalesce(s.seq_scan, 0) + coalesce(s.idx_scan, 0) AS scans, s.n_tup_ins,
-    greatest(s.last_vacuum, s.last_autovacuum) AS vacuumed, greatest(s.last_analyze, s.last_autoanalyze) AS analyzed
+    pg_catalog.pg_stat_get_dead_tuples(c.oid) AS n_dead_tup,
+    pg_catalog.pg_stat_get_numscans(c.oid)
+        + (SELECT coalesce(sum(pg_catalog.pg_stat_get_numscans(sx.indexrelid)), 0)::bigint
+            FROM pg_catalog.pg_index sx WHERE sx.indrelid = c.oid) AS scans,
+    CASE WHEN c.relkind <> 'f' THEN pg_catalog.pg_stat_get_tuples_inserted(c.oid) END AS n_tup_ins,
+    greatest(pg_catalog.pg_stat_get_last_vacuum_time(c.oid), pg_catalog.pg_stat_get_last_autovacuum_time(c.oid))
+        AS vacuumed,
+    greatest(pg_catalog.pg_stat_get_last_analyze_time(c.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid))
+        AS analyzed
 """
 
 # Printing an expression opens the relation that its columns are named by: for a busy one that is its parent, where
@@ -237,7 +245,6 @@ FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
-LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 WHERE i.inhparent = {parent}
@@ -253,7 +260,6 @@ SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS ow
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
-LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}

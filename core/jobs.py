@@ -129,8 +129,7 @@ def _run(
 ) -> None:
     """Applies a plan that the journal has as running, and writes down how it ended and how many rows there were."""
     before = _count(engine, plan, archive_schema)
-    with suppress(DBAPIError):  # a lost session shows itself at the first statement of the operation
-        record.counted(work, before=before)
+    _note_rows(engine, record, before=before)
     try:
         apply(
             work,
@@ -148,8 +147,7 @@ def _run(
             error.safe += f" Rows of {plan.subject}: {before:,} before, {after:,} after."
         _write_end(engine, record, error, after)
         raise
-    with suppress(DBAPIError):  # it is done, whether this is written down or not
-        record.counted(work, after=_count(engine, plan, archive_schema))
+    _note_rows(engine, record, after=_count(engine, plan, archive_schema))
 
 
 def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
@@ -161,6 +159,12 @@ def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
     except DeskError:
         return None
     return count_rows(engine, table, plan.subject, timeout_ms=COUNT_MS)
+
+
+def _note_rows(engine: Engine, record: Record, *, before: int | None = None, after: int | None = None) -> None:
+    """Writes a count down, on a session of its own; the operation stands without it."""
+    with suppress(DBAPIError, ConnectionFailed), session(engine) as connection:
+        record.counted(connection, before=before, after=after)
 
 
 def _write_end(engine: Engine, record: Record, error: DeskError, after: int | None) -> None:

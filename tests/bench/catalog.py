@@ -61,8 +61,8 @@ def measure_catalog(server: str, tables: tuple[int, ...], runs: int) -> tuple[Ta
             tuple(rows),
             notes=(
                 f"Medians of {runs}, warm. By hand: the procedure's query of names and sizes, for the pattern that"
-                " finds the same tables. Ours: bounds, rows, states and sizes split; exact asks the file system for"
-                " every size, estimated takes the pages of the last analyze.",
+                " finds the same tables. Ours: rows, and sizes split into heap, indexes and TOAST; exact asks the file"
+                " system for every size, estimated takes the pages of the last analyze.",
                 "One table: everything that a page shows of it, with constraints, indexes and archived tables.",
             ),
             targets=tuple(targets),
@@ -112,13 +112,17 @@ def _measure(at: Desk, partitions: int, runs: int) -> tuple[list[tuple[str, ...]
     assert len(read_all_partitions(at.reading, exact=False)) == partitions
     rows = [
         (f"all {partitions:,} partitions", ms(hand), ms(exact), ms(estimated), times(hand, exact)),
-        (f"each table of {partitions:,} partitions in sum", ms(hand), "", ms(overview), times(hand, overview)),
+        (f"all {partitions:,} partitions, summed by table", ms(hand), "", ms(overview), times(hand, overview)),
         (f"one table among {partitions:,}", ms(one_hand), ms(one_exact), ms(one_estimated), times(one_hand, one_exact)),
     ]
     targets = []
     if partitions >= MANY:
         targets = [
             Target(f"{partitions:,} partitions exact under 0.5 s", f"{ms(exact)} ms", exact < EXACT_MS),
-            Target(f"{partitions:,} partitions estimated under 0.1 s", f"{ms(estimated)} ms", estimated < ESTIMATED_MS),
+            Target(
+                f"{partitions:,} partitions estimated, summed by table as pages list them, under 0.1 s",
+                f"{ms(overview)} ms",
+                overview < ESTIMATED_MS,
+            ),
         ]
     return rows, targets

@@ -6,6 +6,7 @@ Plans as its README shows, prints the plan in one line, waits for a line, applie
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def main(url: str, operation: str, year: int) -> None:
+    logging.getLogger("pg_partsmith").addHandler(logging.NullHandler())  # what it says is in the result, too
     engine = create_engine(url)
     archive = operation == "archive"
     config = TablePartitionConfig(
@@ -60,7 +62,9 @@ def main(url: str, operation: str, year: int) -> None:
     begun = time.perf_counter()
     error = ""
     try:
-        service.apply(config, plan)
+        result = service.apply(config, plan)
+        if not result.created_count + result.detached_count:
+            error = "; ".join(issue.error for issue in result.issues) or "nothing was done"
     except (SQLAlchemyError, PartitionError) as found:
         error = f"{type(found).__name__}: {found}"
     print(json.dumps({"seconds": time.perf_counter() - begun, "error": error}), flush=True)

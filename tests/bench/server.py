@@ -29,6 +29,7 @@ from tests.tables import Run, runner
 TABLE = "public.kid_absences"
 BUDGET = Budget(lock_ms=100, patience_s=60)
 _ACTOR = Actor("bench", Role.ADMIN, Origin.COMMAND_LINE)
+_FIRST_ID = 10**12
 _SETTINGS = (
     "ALTER SYSTEM SET shared_buffers = '1GB'",
     "ALTER SYSTEM SET autovacuum = off",  # it comes when it likes, so that no two runs would be alike
@@ -122,10 +123,10 @@ def add_year(desk: Desk, first: int, rows: int) -> None:
 
 
 def fill(desk: Desk, relation: str, first: date, rows: int) -> None:
-    """Rows over the 365 days from `first` on, each kid once a day."""
+    """Rows over the 365 days from `first` on, each kid once a day; their ids are out of the sequence's way."""
     desk.run(
-        f"INSERT INTO {relation} (id, kid_id, date, reason)"
-        f" SELECT g, 1 + g / 365, date '{first}' + g % 365, 'reason ' || g % 100 FROM generate_series(0, {rows - 1}) g"
+        f"INSERT INTO {relation} (id, kid_id, date, reason) SELECT {_FIRST_ID} + g, 1 + g / 365,"
+        f" date '{first}' + g % 365, 'reason ' || g % 100 FROM generate_series(0, {rows - 1}) g"
     )
 
 

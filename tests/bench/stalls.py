@@ -187,7 +187,16 @@ def _table(name: str, default: bool, measured: dict[str, list[_Run]]) -> Table:
     errors = [f"{label} failed: {run.error}" for label, runs in measured.items() for run in runs if run.error]
     return Table(
         f"Longest wait of any statement while {what}{where}, a {REPORT_S:.0f} s report open",
-        ("", "ms, median", "ms, least to most", "p99 ms", "operation s", "failed statements", "by hand is longer"),
+        (
+            "",
+            "ms, median",
+            "ms, least to most",
+            "p99 ms",
+            "operation s",
+            "done",
+            "failed statements",
+            "by hand is longer",
+        ),
         tuple(rows),
         notes=(
             f"{len(measured[OURS])} runs a way; 8 writers and 4 readers, 400 statements a second, each counted from"
@@ -209,6 +218,7 @@ def _row(label: str, runs: list[_Run], hand: float) -> tuple[str, ...]:
         f"{ms(longest[0])} to {ms(longest[-1])}",
         ms(median(run.measured.p99_ms for run in runs)),
         "" if label == CONTROL else f"{median(run.seconds for run in runs):.2f}",
+        "" if label == CONTROL else f"{sum(not run.error for run in runs)} of {len(runs)}",
         f"{sum(run.measured.failed for run in runs):,}",
         "" if label in (CONTROL, HAND) else times(hand, _longest(runs)),
     )

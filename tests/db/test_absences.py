@@ -101,6 +101,17 @@ def test_nothing_missing_costs_one_round_trip(application: Engine, caplog: pytes
     assert said(caplog) == [BEGUN, ENSURED]
 
 
+def test_nothing_missing_costs_one_round_trip_on_the_engine_of_core_database(
+    application: Engine, worker: Engine
+) -> None:
+    ensure_absence_partitions(application, today=TODAY)
+    statements: list[str] = []
+    event.listen(worker, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+    assert ensure_absence_partitions(worker, today=TODAY) == ()
+    assert len(statements) == 1
+
+
 def test_switched_off_it_does_nothing(application: Engine, run: Any) -> None:
     assert ensure_absence_partitions(application, today=TODAY, environ={"ENABLE_ABSENCE_PARTITIONS": "false"}) == ()
     assert partitions(run) == {}

@@ -10,7 +10,15 @@ import pytest
 from sqlalchemy import Engine
 
 from core.bounds import Bounds, Key, KeyType, stored_bounds
-from core.catalog import count_default_rows, lacks, read_key_range, read_server, read_table, read_tables
+from core.catalog import (
+    count_default_rows,
+    lacks,
+    read_all_partitions,
+    read_key_range,
+    read_server,
+    read_table,
+    read_tables,
+)
 from core.database import parse_url, reading_engine
 from core.errors import CatalogBusy, TableNotFound, UsageError
 from core.model import Archived, Check, KeyRange, PartitionedTable, Source, State
@@ -152,6 +160,24 @@ def test_sizes_add_up_to_what_the_server_says(reader: Engine, make_table: Make, 
     assert (estimate.size.heap, estimate.size.exact) == (8192 * run(f"SELECT relpages FROM pg_class WHERE relname ="
                                                                    f" '{made.first}'")[0][0], False)  # fmt: skip
     assert partition.rows == 41
+
+
+def test_all_partitions_of_the_database_have_the_sizes_of_their_tables(
+    reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table(default=True)
+    make_table(name="other", schema="away", rows=0)
+    run("VACUUM ANALYZE")
+    for exact in (True, False):
+        found = {(one.parent, one.name): one.size for one in read_all_partitions(reader, exact=exact)}
+        own = read_table(reader, made.address, exact=exact)
+        assert len(found) == 4 + 3
+        assert [found[made.name, p.name] for p in own.partitions] == [p.size for p in own.partitions]
+    run("BEGIN")
+    run(f"LOCK TABLE {made.first} IN ACCESS EXCLUSIVE MODE")
+    busy = [one.name for one in read_all_partitions(reader, exact=True) if one.size is None]
+    run("ROLLBACK")
+    assert busy == [made.first]
 
 
 def test_reading_makes_nothing(reader: Engine, make_table: Make, run: Run) -> None:

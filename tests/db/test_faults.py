@@ -17,6 +17,7 @@ from core.database import parse_url, reading_engine
 from core.embedded import running_server
 from core.journal import OperationState, read_operations
 from core.model import State
+from tests.conftest import until
 from tests.faults import ACTS, YEAR, Act, EndWhileItWaits, Strike, ask, killed_at, stop_at_once, terminate
 from tests.servers import connect
 from tests.tables import runner
@@ -144,9 +145,10 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
             break
         injected += 1
         reader = reading_engine(parse_url(database_url))
-        newest = read_operations(reader)[0]
+        # the server notices that the process is gone once it has sent its answer
+        until(lambda reader=reader: not read_operations(reader)[0].state.active)
+        assert read_operations(reader)[0].state in (OperationState.INTERRUPTED, OperationState.DONE)
         reader.dispose()
-        assert newest.state in (OperationState.INTERRUPTED, OperationState.DONE), newest
         reach_the_end(database_url, act)
         at_its_goal(database_url, act)
         assert (rows_of_2023(run), whole(run, act.default)) == before

@@ -61,28 +61,38 @@ def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
+def by_hand(schema: str, name: str, where: str = '"$DATABASE_URL"', programs: str = "") -> tuple[str, str, str]:
+    """Backup, upload and drop of an archived table as commands for a shell, for what the console does not do yet.
+
+    The dump is read back whole before it is uploaded: a listing succeeds on a truncated file. `where` is the address
+    as a word of a shell, `programs` the folder of pg_dump where it is not in PATH.
+    """
+    simple = _PLAIN.fullmatch(schema) and _PLAIN.fullmatch(name)
+    relation = f"{schema}.{name}" if simple else qualified(schema, name)
+    file = re.sub(r"[^\w.-]+", "_", name).lstrip("-") + ".dump"
+    return (
+        f"{programs}pg_dump --format=custom --table={shlex.quote(relation)} --file={file} {where}",
+        f"{programs}pg_restore --file=/dev/null {file} && aws s3 cp {file} s3://your-bucket/archives/",
+        f"psql {where} --command={shlex.quote(f'DROP TABLE {relation}')}",
+    )
+
+
 def next_steps(plan: Plan, schema: str, url: URL, *, embedded: bool) -> str:
     """What to do with an archived table: back up, upload, drop."""
-    name = plan.subject
-    relation = f"{schema}.{name}" if _PLAIN.fullmatch(schema) and _PLAIN.fullmatch(name) else qualified(schema, name)
-    where = shlex.quote(without_password(url))
-    program = "pg_dump"
-    if embedded:
-        program = shlex.quote(str(server_binaries(DEFAULT_MAJOR) / program))
-    file = shlex.quote(re.sub(r"[^\w.-]+", "_", name) + ".sql.gz")
-    drop = shlex.quote(f"DROP TABLE {relation};")
+    programs = shlex.quote(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
+    backup, upload, drop = by_hand(schema, plan.subject, shlex.quote(without_password(url)), programs)
     lines = (
         "",
         "Next steps, if its rows are to leave the database:",
         "",
         "# Create a backup (pg_dump must be at least as new as the server)",
-        f"{program} -t {shlex.quote(relation)} {where} | gzip > {file}",
+        backup,
         "",
-        "# Upload it",
-        f"aws s3 cp {file} s3://your-bucket/archives/",
+        "# Read it back whole, then upload it",
+        upload,
         "",
         "# Drop it from the database, after the backup was tried",
-        f"psql {where} -c {drop}",
+        drop,
     )
     return "\n".join(shown(line) for line in lines)
 

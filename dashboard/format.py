@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
+from core import printed
 from core.bounds import Bounds, End, day_of
 from core.model import (
     UNLIMITED,
@@ -193,9 +193,4 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
 
 def by_hand(archived: Archived) -> str:
     """Backup, upload and drop as commands for a shell, for what the console does not do yet."""
-    relation, file = shlex.quote(archived.sql), shlex.quote(f"{archived.name}.dump")
-    return (
-        f'pg_dump --format=custom --table={relation} --file={file} "$DATABASE_URL"\n'
-        f"pg_restore --file=/dev/null {file} && aws s3 cp {file} s3://your-bucket/archives/\n"
-        f'psql "$DATABASE_URL" --command={shlex.quote(f"DROP TABLE {archived.sql}")}'
-    )
+    return "\n".join(printed.by_hand(archived.schema, archived.name))

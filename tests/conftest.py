@@ -32,6 +32,7 @@ from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_version: run on every installed version of PostgreSQL, not on 18 alone")
     config.addinivalue_line("markers", "newest_version: run on 18 alone, in a file marked every_version")
+    config.addinivalue_line("markers", "older_versions: run on every version but 18")
     if not hasattr(config, "workerinput"):
         make_homes()
 
@@ -48,8 +49,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("major", [pytest.param(None, id="given")])
         return
     marked = metafunc.definition.get_closest_marker
-    every = marked("every_version") is not None and marked("newest_version") is None
-    metafunc.parametrize("major", [_version(major) for major in (MAJORS if every else MAJORS[:1])])
+    majors = MAJORS[:1]
+    if marked("older_versions") is not None:
+        majors = MAJORS[1:]
+    elif marked("every_version") is not None and marked("newest_version") is None:
+        majors = MAJORS
+    metafunc.parametrize("major", [_version(major) for major in majors])
 
 
 def _version(major: int) -> Any:

@@ -124,7 +124,7 @@ def test_a_backend_that_is_terminated_at_any_statement_leaves_what_can_be_finish
     record_property("faults", break_everywhere(act, database_url, run, during=during))
 
 
-@pytest.mark.every_version
+@pytest.mark.older_versions
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ELSEWHERE], ids=lambda act: act.name)
 def test_so_does_one_of_an_older_server(
     act: Act, major: int | None, database_url: str, run: Callable[[str], Any], record_property: Note

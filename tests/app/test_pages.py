@@ -96,7 +96,7 @@ def test_road_dialog_archive_and_back(console: Open, absences: Made, run: Run) -
 
     archived(app, absences)
     assert absences.count() == 200 * 6
-    assert f'DROP TABLE "archive"."{absences.first}"' in texts(app)
+    assert f"DROP TABLE archive.{absences.first}" in texts(app)
     app = console("archive")
     assert chart_rows(app)[0]["stop"] == "Archived"
     assert "archived just now" in texts(app)

@@ -127,7 +127,7 @@ def test_see_ensure_archive_find_reattach(partitions: Partitions, run: Run) -> N
     assert "Done: archive kid_absences_2024 in " in ended.out
     assert "Reattach: partitions reattach --partition kid_absences_2024\n" in ended.out
     assert "--table=archive.kid_absences_2024 " in ended.out
-    assert "-c 'DROP TABLE archive.kid_absences_2024;'" in ended.out
+    assert "--command='DROP TABLE archive.kid_absences_2024'" in ended.out
     assert ended.err.splitlines()[0] == "Create the schema archive, closed to the public"
     assert run("SELECT nspacl FROM pg_namespace WHERE nspname = 'archive'") == [("{postgres=UC/postgres}",)]
     assert run("SELECT count(*) FROM kid_absences") == [(101,)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -157,8 +158,11 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
 
 
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ("archive", "reattach-stripped")], ids=lambda a: a.name)
-def test_a_server_that_crashes_in_the_middle_loses_nothing(act: Act, record_property: Note) -> None:
+def test_a_server_that_crashes_in_the_middle_loses_nothing(
+    act: Act, record_property: Note, request: pytest.FixtureRequest
+) -> None:
     home = Path(tempfile.mkdtemp(prefix="pd-"))
+    request.addfinalizer(partial(shutil.rmtree, home))
     injected = 0
     for at in range(2, MOST, 5):
         with ExitStack() as stack:

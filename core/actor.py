@@ -30,6 +30,11 @@ NEEDS: dict[Operation, Role] = {
     Operation.ENSURE: Role.OPERATOR,
     Operation.ARCHIVE: Role.ADMIN,
     Operation.REATTACH: Role.ADMIN,
+    Operation.BACKUP: Role.OPERATOR,
+    Operation.VERIFY: Role.OPERATOR,
+    Operation.DROP: Role.ADMIN,
+    Operation.RESTORE: Role.ADMIN,
+    Operation.HOLD: Role.ADMIN,
 }
 """The least role that may do each operation."""
 

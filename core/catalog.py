@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.bounds import Bounds, Key, KeyType, stored_bounds, stored_key_type
-from core.database import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
+from core.database import APPLICATION_NAME, LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.ddl import within
 from core.errors import CatalogBusy, DeskError, TableNotFound, UsageError
 from core.model import (
@@ -26,6 +26,7 @@ from core.model import (
     ForeignKey,
     Index,
     KeyRange,
+    Marks,
     Partition,
     PartitionedTable,
     PartitionSummary,
@@ -33,7 +34,6 @@ from core.model import (
     Size,
     Source,
     TableSummary,
-    Tag,
 )
 from core.names import address, fit, ident, literal, qualified, split_qualified
 from core.period import Range, range_of_label
@@ -520,7 +520,8 @@ def _archived(
 
 def _archived_value(row: Row, key: Key, parent: str, home: str, columns: set[str], exact: bool) -> Archived | None:
     """The archived table, or None where it belongs to another parent."""
-    comment, tag = Tag.split(row.comment)
+    comment, marks = Marks.split(row.comment)
+    tag = marks.tag
     checks = _checks(row.checks)
     if tag is not None and tag.parent != home:
         return None
@@ -552,6 +553,8 @@ def _archived_value(row: Row, key: Key, parent: str, home: str, columns: set[str
         indexes=_index_values(row.indexes),
         checks=checks,
         foreign_keys=tuple(row.foreign_keys or ()),
+        hold=marks.hold,
+        drop=marks.drop,
         busy=row.busy,
         size=_measured(row, exact),
         rows=row.rows,
@@ -699,15 +702,14 @@ def read_all_partitions(engine: Engine, *, exact: bool) -> tuple[PartitionSummar
 
 
 # One round trip, whatever the session's settings are: bounds come as stored, and a bare name is looked for where
-# `read_address` and `read_table` find it, on the search path and then in public. Every join more would cost as much
-# as the round trip.
+# `read_address` and `read_table` find it, on the search path and then in public. Looked up one catalog after the other,
+# since a join takes longer to plan than to run.
 _STORED = """
-SELECT c.relpartbound::text AS stored
-FROM pg_catalog.pg_partitioned_table p
-JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid AND NOT i.inhdetachpending
-JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-WHERE p.partrelid = coalesce(pg_catalog.to_regclass({name}), pg_catalog.to_regclass({public}))
-    AND p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] <> 0
+SELECT c.relpartbound::text FROM pg_catalog.pg_class c WHERE c.oid = ANY (ARRAY(
+    SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE NOT i.inhdetachpending AND i.inhparent = (
+        SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p
+        WHERE p.partrelid = coalesce(pg_catalog.to_regclass({name}), pg_catalog.to_regclass({public}))
+            AND p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] <> 0)))
 """
 
 
@@ -718,15 +720,17 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
     sql = _STORED.format(name=literal(target), public=literal(qualified(schema or "public", relation)))
     try:
         with engine.connect() as connection:
-            rows = _rows(connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True), sql)
+            if not connection.info.get(APPLICATION_NAME):  # the console's own are in AUTOCOMMIT
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            found = connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).scalars().all()
     except DBAPIError:
         return True
-    key_type = next((found for row in rows if (found := stored_key_type(row.stored)) is not None), None)
+    key_type = next((known for node in found if (known := stored_key_type(node)) is not None), None)
     if key_type is None:
         return True
     left = [Bounds.between(Key("", key_type), lower, upper, zone) for lower, upper in ranges]
-    for row in reversed(rows):  # what was added last is the likeliest to hold this year and the next
-        bounds = stored_bounds(row.stored)
+    for node in reversed(found):  # what was added last is the likeliest to hold this year and the next
+        bounds = stored_bounds(node)
         left = [one for one in left if bounds is None or not bounds.covers(one)]
         if not left:
             return False

@@ -21,9 +21,9 @@ from core.model import (
     Archived,
     Gap,
     Index,
+    Marks,
     Partition,
     PartitionedTable,
-    Tag,
     covered_until,
     due,
     runway_days,
@@ -504,15 +504,15 @@ def _left_checks(case: Case) -> Iterator[Finding]:
 
 def _left_tags(case: Case) -> Iterator[Finding]:
     for partition in case.table.partitions:
-        comment, tag = Tag.split(partition.comment)
-        if tag is not None and not partition.pending:
+        comment, marks = Marks.split(partition.comment)
+        if marks.tag is not None and not partition.pending:
             yield Finding(
                 "leftovers",
                 Severity.NOTE,
                 f"{partition.name} is attached, and its comment says that it was archived",
                 "An archive began and did not get as far as the detach. It harms nothing; archiving it again"
                 " writes the comment anew.",
-                hint=_script(comment_sql(partition.sql, comment)),
+                hint=_script(comment_sql(partition.sql, replace(marks, tag=None).beside(comment))),
                 subject=partition.name,
             )
 
@@ -680,7 +680,7 @@ def archive_schema(case: Case) -> Iterator[Finding]:
 
 def due_for_archive(case: Case) -> Iterator[Finding]:
     """NOTE with how many partitions are due and how large; the fix archives the oldest."""
-    found = due(case.table, case.cutoff, case.zone)
+    found = due(case.table, case.cutoff, case.today, case.zone)
     if not found:
         title = f"No partition is due for archive: none ended by {human_date(case.cutoff)}"
         yield Finding("due_for_archive", Severity.OK, title)

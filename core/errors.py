@@ -9,7 +9,10 @@
         NotAllowed             the actor's role or the database role may not do this
         TableNotFound, NotServed, PartitionNotFound, PeriodNotOver, AlreadyArchived,
         NameTaken, Overlap, DetachPending, NotAttachable, ReadOnlyServer
+        BackupNotFound, BackupUnusable, NotVerified, ToolMissing
       PlanOutdated             the table changed between plan and apply
+      PlaceFailed              the place of the backups can't be reached, read or written
+      BackupDamaged            a backup is not what its manifest says
       LockNotObtained          the patience ran out; carries who was in the way
       Cancelled                a person stopped it
       Failed                   the server refused a statement; carries SQLSTATE and message
@@ -103,11 +106,46 @@ class ReadOnlyServer(Refused):
     """The server is a standby, or read-only."""
 
 
+class BackupNotFound(Refused):
+    """The place holds no such backup."""
+
+
+class BackupUnusable(Refused):
+    """A backup that can't be used here or for this; `reasons` says why, one sentence each."""
+
+    def __init__(self, what: str, reasons: tuple[str, ...] = (), *, next: str = "") -> None:
+        super().__init__(" ".join((what, *reasons)), next=next)
+        self.reasons = reasons
+
+
+class NotVerified(Refused):
+    """No backup of the present content was restored and compared, so that dropping would be a hope."""
+
+
+class ToolMissing(Refused):
+    """No program here is new enough for this server."""
+
+
+class PlaceFailed(DeskError):
+    """The place of the backups can't be reached, read or written. Never holds a secret."""
+
+
+class BackupDamaged(DeskError):
+    """A backup is not what its manifest says."""
+
+
 class PlanOutdated(DeskError):
     """The table changed between plan and apply; `changes` tells what, one line each."""
 
-    def __init__(self, what: str, changes: tuple[str, ...] = (), *, safe: str = NOTHING_CHANGED) -> None:
-        super().__init__(what, safe=safe, next="Look at the table as it is now and confirm again.")
+    def __init__(
+        self,
+        what: str,
+        changes: tuple[str, ...] = (),
+        *,
+        safe: str = NOTHING_CHANGED,
+        next: str = "Look at the table as it is now and confirm again.",
+    ) -> None:
+        super().__init__(what, safe=safe, next=next)
         self.changes = changes
 
 

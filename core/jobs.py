@@ -113,6 +113,8 @@ def follow(
     if operation.state is OperationState.CANCELLED:
         raise Cancelled(operation.error, safe="")
     message = operation.error or f"Operation {operation_id} was interrupted."
+    if operation.error_kind == PlanOutdated.__name__:
+        raise PlanOutdated(message, tuple(operation.server_message.splitlines()), safe="", next="")
     raise Failed(message, sqlstate=operation.sqlstate, safe="")
 
 
@@ -181,7 +183,7 @@ def _write_end(engine: Engine, record: Record, error: DeskError, after: int | No
         try:
             with session(engine) as connection:
                 record.counted(connection, after=after)
-                record.ended(connection, state, str(error), code, said)
+                record.ended(connection, state, error, code, said)
             return
         except (DBAPIError, ConnectionFailed) as failure:
             log.warning("The journal can't be written just now: %s", type(failure).__name__)

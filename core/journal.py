@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.actor import Actor
 from core.database import session, sqlstate, translate
-from core.errors import NotAllowed
+from core.errors import DeskError, NotAllowed
 from core.locks import Blocker
 from core.names import ident, literal
 from core.plan import Plan, Step
@@ -74,9 +74,11 @@ CREATE TABLE IF NOT EXISTS partition_desk.operation_step (
 _ADDED = """
 ALTER TABLE partition_desk.operation
     ADD COLUMN IF NOT EXISTS rows_before bigint,
-    ADD COLUMN IF NOT EXISTS rows_after bigint
+    ADD COLUMN IF NOT EXISTS rows_after bigint,
+    ADD COLUMN IF NOT EXISTS share real,
+    ADD COLUMN IF NOT EXISTS error_kind text NOT NULL DEFAULT ''
 """
-_NEWEST_COLUMN = "rows_after"
+_NEWEST_COLUMN = "error_kind"
 
 _EXISTS = f"""
 SELECT count(*) FILTER (WHERE c.relname IN ('operation', 'operation_step')) = 2 AS there,
@@ -142,7 +144,11 @@ class OperationRecord:
     rows_before: int | None
     """Rows of the subject as counted before and after; None where counting took too long, or for a new partition."""
     rows_after: int | None
+    share: float | None
+    """How much of its work is done, 0 to 1; None where that can't be known."""
     error: str
+    error_kind: str
+    """The class of core.errors that it ended with; empty in rows of an older version."""
     sqlstate: str
     server_message: str
 
@@ -191,7 +197,9 @@ def _record(row: Any) -> OperationRecord:
         finished_at=row.finished_at,
         rows_before=getattr(row, "rows_before", None),  # a journal of an older version is read as it is
         rows_after=getattr(row, "rows_after", None),
+        share=getattr(row, "share", None),
         error=row.error,
+        error_kind=getattr(row, "error_kind", ""),
         sqlstate=row.sqlstate,
         server_message=row.server_message,
     )
@@ -405,9 +413,10 @@ class Record:
     def _update(self, connection: Connection, assignments: str) -> None:
         connection.exec_driver_sql(f"UPDATE partition_desk.operation SET {assignments} WHERE id = {self.id}")
 
-    def doing(self, connection: Connection, what: str) -> None:
-        """What it is at now, for people."""
-        self._update(connection, f"doing = {literal(what)}, blockers = '[]'")
+    def doing(self, connection: Connection, what: str, share: float | None = None) -> None:
+        """What it is at now, for people, and how much of it is done (0 to 1)."""
+        done = "NULL" if share is None else f"{min(max(share, 0.0), 1.0):.4f}"
+        self._update(connection, f"doing = {literal(what)}, share = {done}, blockers = '[]'")
 
     def waiting(self, connection: Connection, blockers: Iterable[Blocker], tries: int) -> None:
         """Who it waits for, and how often it tried."""
@@ -439,11 +448,12 @@ class Record:
         )
 
     def ended(
-        self, connection: Connection, state: OperationState, error: str, sqlstate: str = "", message: str = ""
+        self, connection: Connection, state: OperationState, error: DeskError, sqlstate: str = "", message: str = ""
     ) -> None:
         """It ended otherwise than done."""
         self._update(
             connection,
-            f"state = {literal(state)}, doing = '', error = {literal(error)}, sqlstate = {literal(sqlstate)},"
+            f"state = {literal(state)}, doing = '', error = {literal(str(error))},"
+            f" error_kind = {literal(type(error).__name__)}, sqlstate = {literal(sqlstate)},"
             f" server_message = {literal(message)}, finished_at = pg_catalog.clock_timestamp()",
         )

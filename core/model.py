@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.bounds import Bounds, End, Key, day_of, key_value
@@ -124,12 +125,12 @@ class ForeignKey:
     definition: str
 
 
-_TAG = "partition-desk: "
+_TAG, _HOLD, _DROP = "partition-desk: ", "partition-desk hold: ", "partition-desk drop: "
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """The line in an archived table's comment that says where it came from."""
+    """Where an archived table came from."""
 
     parent: str
     """The parent, quoted and qualified."""
@@ -142,25 +143,86 @@ class Tag:
     made_check: bool
     """Whether archiving left the CHECK of the bounds, so that reattaching takes it away again."""
 
-    def beside(self, comment: str | None) -> str:
-        """The user's comment with the tag as its last line."""
-        line = _TAG + json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
-        return f"{comment}\n{line}" if comment else line
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keeps a partition or an archived table from every rule that would move or drop it."""
+
+    until: str
+    """The last day of the hold, ISO 8601; empty while it lasts until somebody lifts it."""
+    reason: str
+    by: str
+
+    def binds(self, today: date) -> bool:
+        """Whether it still holds on that day."""
+        return not self.until or date.fromisoformat(self.until) >= today
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDrop:
+    """An archived table is to be dropped at a time, on the strength of one verified backup."""
+
+    at: str
+    """ISO 8601, UTC: not before."""
+    backup: str
+    """The id of the backup."""
+    fingerprint: str
+    """What the table held when this was written; any other content is not dropped."""
+    by: str
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether its time has come."""
+        return datetime.fromisoformat(self.at) <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the console keeps in a table's comment: a line each, below the user's own text."""
+
+    tag: Tag | None = None
+    hold: Hold | None = None
+    drop: PlannedDrop | None = None
+
+    def beside(self, comment: str | None) -> str | None:
+        """The user's comment with the marks as its last lines; None where there is neither."""
+        lines = [
+            f"{line}{json.dumps(asdict(mark), ensure_ascii=False)}"
+            for line, mark in ((_TAG, self.tag), (_HOLD, self.hold), (_DROP, self.drop))
+            if mark is not None
+        ]
+        return "\n".join([*([comment] if comment else []), *lines]) or comment
 
     @classmethod
-    def split(cls, comment: str | None) -> tuple[str | None, Tag | None]:
-        """(the user's comment, the tag) of a table comment; a tag that can't be read counts as the user's text."""
-        if comment is None:
-            return None, None
-        head, _, last = comment.rpartition("\n")
-        if not last.startswith(_TAG):
-            return comment, None
-        try:
-            tag = cls(**json.loads(last.removeprefix(_TAG)))
+    def split(cls, comment: str | None) -> tuple[str | None, Marks]:
+        """(the user's comment, the marks) of a table comment; a line that can't be read counts as the user's text."""
+        rest, found = comment, cls()
+        while rest:
+            head, _, last = rest.rpartition("\n")
+            read = _read_mark(last)
+            if read is None or any(getattr(found, name) is not None for name in read):
+                break
+            rest, found = head or None, replace(found, **read)
+        return rest, found
+
+
+def _read_mark(line: str) -> dict[str, Any] | None:
+    """{field of Marks: value} of one line of a comment, or None where it is no mark."""
+    try:
+        if line.startswith(_TAG):
+            tag = Tag(**json.loads(line.removeprefix(_TAG)))
             Bounds.parse(tag.bounds)
-        except (ValueError, TypeError):
-            return comment, None
-        return head or None, tag
+            return {"tag": tag}
+        if line.startswith(_HOLD):
+            hold = Hold(**json.loads(line.removeprefix(_HOLD)))
+            hold.binds(date.min)
+            return {"hold": hold}
+        if line.startswith(_DROP):
+            drop = PlannedDrop(**json.loads(line.removeprefix(_DROP)))
+            if datetime.fromisoformat(drop.at).tzinfo is not None:
+                return {"drop": drop}
+    except (ValueError, TypeError):
+        return None
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +259,11 @@ class Partition:
         return State.BUSY if self.busy else State.ATTACHED
 
     @property
+    def hold(self) -> Hold | None:
+        """What keeps it from every rule that would archive it."""
+        return Marks.split(self.comment)[1].hold
+
+    @property
     def is_default(self) -> bool:
         """Whether it takes the rows that no other partition wants."""
         return self.bounds is not None and self.bounds.is_default
@@ -228,12 +295,14 @@ class Archived:
     source: Source | None
     tag: Tag | None
     comment: str | None
-    """The user's own comment, without the tag."""
+    """The user's own comment, without the console's marks."""
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     checks: tuple[Check, ...] = ()
     foreign_keys: tuple[str, ...] = ()
     """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
+    hold: Hold | None = None
+    drop: PlannedDrop | None = None
     busy: bool = field(default=False, compare=False)
     size: Size | None = field(default=None, compare=False)
     rows: int | None = field(default=None, compare=False)
@@ -243,6 +312,11 @@ class Archived:
     def state(self) -> State:
         """busy while somebody holds it exclusively."""
         return State.BUSY if self.busy else State.ARCHIVED
+
+    @property
+    def marks(self) -> Marks:
+        """What the console keeps in its comment."""
+        return Marks(self.tag, self.hold, self.drop)
 
     @property
     def sql(self) -> str:
@@ -511,16 +585,17 @@ def runway_days(table: PartitionedTable, today: date, zone: str = "UTC") -> int:
     return max(0, (day_of(moment) - today).days)
 
 
-def due(table: PartitionedTable, cutoff: date, zone: str = "UTC") -> tuple[Partition, ...]:
-    """The attached partitions whose whole range lies before `cutoff`, oldest first."""
+def due(table: PartitionedTable, cutoff: date, today: date, zone: str = "UTC") -> tuple[Partition, ...]:
+    """The attached partitions whose whole range lies before `cutoff` and that no hold binds today, oldest first."""
     if table.key is None:
         return ()
     limit = key_value(table.key, cutoff, zone)
-    return tuple(
+    over = (
         p
         for p in table.ranges
         if p.leaf and not p.pending and p.bounds and p.bounds.upper is not None and p.bounds.upper <= limit
     )
+    return tuple(p for p in over if p.hold is None or not p.hold.binds(today))
 
 
 def next_periods(table: PartitionedTable, today: date, ahead: int, zone: str = "UTC") -> tuple[Range, ...]:

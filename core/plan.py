@@ -69,6 +69,17 @@ class Operation(StrEnum):
     ENSURE = "ensure"
     ARCHIVE = "archive"
     REATTACH = "reattach"
+    BACKUP = "backup"
+    VERIFY = "verify"
+    DROP = "drop"
+    RESTORE = "restore"
+    HOLD = "hold"
+    """Sets or lifts the hold of an archived table, or its planned drop: what its comment says."""
+
+    @property
+    def moves_files(self) -> bool:
+        """Whether it copies rows between the server and the place of the backups, beyond what SQL alone does."""
+        return self in (Operation.BACKUP, Operation.VERIFY, Operation.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,8 @@ class Plan:
     command: str = ""
     """The same from the command line."""
     warnings: tuple[str, ...] = ()
+    backup: str = ""
+    """The id of the backup that it makes, reads or rests on."""
 
     @property
     def sql(self) -> str:
@@ -172,6 +185,7 @@ class Plan:
             way_back=raw["way_back"],
             command=raw["command"],
             warnings=tuple(raw["warnings"]),
+            backup=raw.get("backup", ""),  # plans of older journals have none
         )
 
 
@@ -180,7 +194,7 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
     lines = [
         f"table {table.oid} {table.label} by {table.strategy} on {table.key}, owned by {table.owner}",
         f"server {table.server.version_num // 10000}, concurrent detach: {table.server.detaches_concurrently}",
-        f"schema {table.archive.name} exists: {table.archive.exists}",
+        _schema_fact(table, exists=table.archive.exists),
         f"table references: {', '.join(fk.definition for fk in table.references) or 'nothing'}",
         f"table referenced by: {', '.join(fk.other for fk in table.referenced_by) or 'nothing'}",
         f"table DEFAULT partition: {table.default.name if table.default else 'none'}",
@@ -191,6 +205,10 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
     lines += [_partition_fact(partition) for partition in table.partitions]
     lines += [_archived_fact(archived) for archived in table.archived]
     return tuple(lines)
+
+
+def _schema_fact(table: PartitionedTable, *, exists: bool) -> str:
+    return f"schema {table.archive.name} exists: {exists}"
 
 
 def _partition_fact(partition: Partition) -> str:
@@ -207,7 +225,7 @@ def _archived_fact(archived: Archived) -> str:
         f"archived {archived.oid} {archived.schema}.{archived.name} {archived.bounds and archived.bounds.text}"
         f" owned by {archived.owner}, columns {archived.columns}, checks {archived.checks}"
         f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}"
-        f", comment {archived.comment!r}, {archived.tag}"
+        f", comment {archived.comment!r}, {archived.marks}"
     )
 
 
@@ -227,9 +245,14 @@ def basis(table: PartitionedTable, *oids: int, all_partitions: bool = False) -> 
 
 
 def outdated(plan: Plan, table: PartitionedTable) -> tuple[str, ...]:
-    """What of the plan's basis the catalog no longer says, and what it says instead; empty while all holds."""
+    """What of the plan's basis the catalog no longer says, and what it says instead; empty while all holds.
+
+    That the archive schema was made meanwhile is no change: a plan makes it only where it is missing.
+    """
     now = facts(table)
     shown = set(plan.basis)
+    if _schema_fact(table, exists=False) in shown:
+        now = tuple(_schema_fact(table, exists=False) if fact.startswith("schema ") else fact for fact in now)
     subjects = {" ".join(fact.split(" ", 2)[:2]) for fact in plan.basis}
     gone = [f"was: {fact}" for fact in plan.basis if fact not in now]
     new = [f"is: {fact}" for fact in now if fact not in shown and _concerns(fact, subjects, plan)]

@@ -108,7 +108,7 @@ def _moment(sql: str, end: End) -> str:
 
 def items(table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC") -> tuple[Item, ...]:
     """Everything there is of a table, in the order of time; gaps that nothing explains are among them."""
-    overdue = {p.oid for p in due(table, cutoff, zone)}
+    overdue = {p.oid for p in due(table, cutoff, today, zone)}
     found = [_item(p, _partition_state(p, overdue, today, zone), zone) for p in table.partitions]
     found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, zone) for a in table.archived]
     for gap in unexplained_gaps(table):

@@ -28,7 +28,7 @@ from core.errors import (
     PeriodNotOver,
     Refused,
 )
-from core.model import Archived, Column, Index, KeyRange, Partition, PartitionedTable, Source, Tag
+from core.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
 from core.names import fit, ident, qualified
 from core.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
 
@@ -53,7 +53,8 @@ def plan_archive(
         archived_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         made_check=not any(check.range_on(key) == bounds for check in partition.checks),
     )
-    comment = comment_sql(partition.sql, tag.beside(Tag.split(partition.comment)[0]))
+    own, marks = Marks.split(partition.comment)
+    comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
     if partition.pending:
         steps = _finish(table, partition, comment)
     elif table.default is None and table.server.detaches_concurrently:
@@ -126,7 +127,7 @@ def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
     return (
         Step(
             f"Create the schema {table.archive.name}, closed to the public",
-            (f"CREATE SCHEMA {schema}", f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
+            (f"CREATE SCHEMA IF NOT EXISTS {schema}", f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
         ),
     )
 
@@ -153,7 +154,7 @@ def _detach_concurrently(table: PartitionedTable, partition: Partition, comment:
 def _finish(table: PartitionedTable, partition: Partition, comment: str) -> tuple[Step, ...]:
     """From detach pending to archived; the tag comes first, so that the table is known whatever happens after."""
     return (
-        *(() if Tag.split(partition.comment)[1] else (_tag_step(partition, comment),)),
+        *(() if Marks.split(partition.comment)[1].tag else (_tag_step(partition, comment),)),
         Step(
             f"Finish the detach of {partition.name}",
             (f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql} FINALIZE",),
@@ -556,8 +557,8 @@ def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, ho
     if check is not None:
         statements.append(f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}")
     statements += readmit_to_default(table, archived.name)
-    if archived.tag is not None:
-        statements.append(comment_sql(relation, archived.comment))
+    if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
+        statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
     locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *attach_locks(table, relation))
     return Step(f"Move it back to {home} and attach it", tuple(statements), locks)
 

@@ -136,7 +136,7 @@ def main() -> None:
         layout.only_shown(table.not_served)
         return
     notices.pending(table)
-    waiting = due(table, session.cutoff(), session.zone())
+    waiting = due(table, session.cutoff(), session.today(), session.zone())
     overdue = {partition.oid for partition in waiting}
     kept = tuple(p for p in table.partitions if p.oid not in overdue)
     stops(table, waiting, kept)

@@ -36,7 +36,7 @@ def cards(table: PartitionedTable) -> None:
     zone = session.zone()
     runway = runway_days(table, session.today(), zone)
     until = covered_until(table, session.today(), zone)
-    overdue = due(table, session.cutoff(), zone)
+    overdue = due(table, session.cutoff(), session.today(), zone)
     exact = f"Exact, read on {human_time(table.as_of)}."
     unread = sum(p.size is None for p in table.partitions)
     with st.grid(4, gap="small", min_column_width=170):

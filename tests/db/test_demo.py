@@ -83,7 +83,7 @@ def test_two_are_due_at_the_default_retention(filled: Demo) -> None:
     retention = read_settings({}).archive_after
     assert retention == Duration(3, "year")
     for today in (TODAY, date(YEAR, 1, 1), date(YEAR, 12, 31)):
-        names = [partition.name for partition in due(filled.table, retention.before(today))]
+        names = [partition.name for partition in due(filled.table, retention.before(today), today)]
         assert names == [f"kid_absences_{YEAR - 5}", f"kid_absences_{YEAR - 4}"]
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from core import prepare
 from core.catalog import read_table
-from core.errors import Cancelled, Failed
+from core.errors import Cancelled, PlanOutdated
 from core.execute import Budget, Cancellation
 from core.jobs import Worker, follow, printer, run_now, run_unrecorded
 from core.journal import OperationState, enqueue, read_operation, read_operations, read_steps, request_cancel
@@ -199,8 +199,10 @@ def test_a_follower_gets_the_failure_of_what_it_follows(
     plan = archiving(reader, made)
     ticket = enqueue(worker, plan, ADMIN, "")
     run("COMMENT ON TABLE kid_absences_2022 IS 'new'")
-    with working(worker), pytest.raises(Failed, match="no longer as it was when this was planned"):
+    with working(worker), pytest.raises(PlanOutdated, match="no longer as it was when this was planned") as outdated:
         follow(worker, ticket.id)
+    assert outdated.value.changes[0].startswith("was: partition ")
+    assert str(outdated.value).count("Look at the table") == 1
 
 
 def test_a_followers_cancel_reaches_what_it_follows(

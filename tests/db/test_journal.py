@@ -239,8 +239,9 @@ def test_a_journal_of_an_older_version_is_read_and_completed_by_the_next_act(
     reader: Engine, act: Act, made: Made, run: Run
 ) -> None:
     act(prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW))
-    run("ALTER TABLE partition_desk.operation DROP COLUMN rows_before, DROP COLUMN rows_after")
+    newer = ("rows_before", "rows_after", "share", "error_kind")
+    run("ALTER TABLE partition_desk.operation " + ", ".join(f"DROP COLUMN {name}" for name in newer))
     old = read_operations(reader)[0]
-    assert (old.state, old.rows_before) == (OperationState.DONE, None)
+    assert (old.state, old.rows_before, old.share, old.error_kind) == (OperationState.DONE, None, None, "")
     act(prepare.prepare_reattach(reader, read_table(reader, made.address), made.first))
     assert [operation.rows_after for operation in read_operations(reader)] == [20, None]

@@ -23,7 +23,7 @@ from core.errors import (
     ReadOnlyServer,
     Refused,
 )
-from core.model import Check, Column, ForeignKey, KeyRange, Source, Tag
+from core.model import Check, Column, ForeignKey, Hold, KeyRange, Marks, PlannedDrop, Source, Tag
 from core.operations.archive import attach_obstacles, plan_archive, plan_reattach
 from core.plan import Lock, Mode, Operation, Plan
 from tests.unit.factories import (
@@ -135,9 +135,12 @@ def test_a_taken_name_of_the_check_gets_a_number() -> None:
 
 def test_the_schema_is_made_where_it_is_missing() -> None:
     plan = archiving(archive=archive_schema(name="Old Years", exists=False, may_create=False))
-    assert (
-        scripts(plan)[0] == 'BEGIN;\nCREATE SCHEMA "Old Years";\nREVOKE ALL ON SCHEMA "Old Years" FROM PUBLIC;\nCOMMIT;'
-    )
+    assert scripts(plan)[0].splitlines() == [
+        "BEGIN;",
+        'CREATE SCHEMA IF NOT EXISTS "Old Years";',
+        'REVOKE ALL ON SCHEMA "Old Years" FROM PUBLIC;',
+        "COMMIT;",
+    ]
     assert scripts(plan)[-1] == f'ALTER TABLE {CHILD} SET SCHEMA "Old Years";'
 
 
@@ -193,8 +196,19 @@ def test_foreign_keys_are_locked_too(default: bool) -> None:
 def test_the_users_comment_stays_above_the_tag() -> None:
     plan = archiving(partitions=(partition(2025, comment="it's\nmine"),))
     assert scripts(plan)[0].startswith(f"COMMENT ON TABLE {CHILD} IS E'it''s\nmine\npartition-desk: ")
-    old_tag = Tag(PARENT, "public", "DEFAULT", "2020-01-01", made_check=False).beside("mine")
+    old_tag = Marks(Tag(PARENT, "public", "DEFAULT", "2020-01-01", made_check=False)).beside("mine")
     assert scripts(archiving(partitions=(partition(2025, comment=old_tag),)))[0].count("partition-desk") == 1
+
+
+def test_a_hold_stays_on_the_way_there_and_back() -> None:
+    hold = Hold("2027-01-31", "audit", "ada")
+    line = Marks(hold=hold).beside(None)
+    there = scripts(archiving(partitions=(partition(2025, comment=Marks(hold=hold).beside("mine")),)))[0]
+    assert there.startswith(f"COMMENT ON TABLE {CHILD} IS E'mine\npartition-desk: ")
+    assert there.endswith(f"\n{line}';")
+    drop = PlannedDrop("2026-12-01T08:00:00+00:00", "b", "text-1:0:0", "ada")
+    back = scripts(reattaching(archived=(archived(2024, hold=hold, drop=drop),)))[-1]
+    assert f"COMMENT ON TABLE {BACK} IS '{line}';" in back
 
 
 def test_archive_of_hostile_names() -> None:

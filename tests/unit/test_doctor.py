@@ -11,7 +11,7 @@ import pytest
 from core.bounds import Bounds, Key, KeyType
 from core.ddl import EXCLUSION
 from core.doctor import CHECKS, Finding, Severity, examine, rights, spoken_period
-from core.model import Check, Column, ForeignKey, PartitionedTable, Size, Source, Tag
+from core.model import Check, Column, ForeignKey, Marks, PartitionedTable, Size, Source, Tag
 from core.plan import Operation
 from tests.unit.factories import (
     BY_DATE,
@@ -295,7 +295,7 @@ def test_a_check_that_an_interrupted_operation_left_is_dropped_by_hand() -> None
 
 def test_a_tag_on_an_attached_partition_is_a_note_that_keeps_the_users_comment() -> None:
     tag = Tag('"public"."kid_absences"', "public", bounds(2025, 2026).text, "2026-10-01T00:00:00+00:00", True)
-    found = only("leftovers", table(partitions=(partition(2025, comment=tag.beside("It's ours")), *YEARS[1:])))
+    found = only("leftovers", table(partitions=(partition(2025, comment=Marks(tag).beside("It's ours")), *YEARS[1:])))
     assert found.severity is Severity.NOTE
     assert found.hint == "COMMENT ON TABLE \"public\".\"kid_absences_2025\" IS 'It''s ours';"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -12,8 +12,11 @@ from core.model import (
     UNLIMITED,
     Check,
     Gap,
+    Hold,
+    Marks,
     Partition,
     PartitionedTable,
+    PlannedDrop,
     Size,
     State,
     Tag,
@@ -99,14 +102,14 @@ def test_runway_by_the_applications_calendar() -> None:
 
 def test_due() -> None:
     found = years(partition(2021), partition(2022), partition(2023), partition(2026), default_partition())
-    assert [p.name for p in due(found, date(2023, 10, 20))] == ["kid_absences_2021", "kid_absences_2022"]
-    assert [p.name for p in due(found, date(2023, 1, 1))] == ["kid_absences_2021", "kid_absences_2022"]
-    assert [p.name for p in due(found, date(2022, 12, 31))] == ["kid_absences_2021"]
+    assert [p.name for p in due(found, date(2023, 10, 20), TODAY)] == ["kid_absences_2021", "kid_absences_2022"]
+    assert [p.name for p in due(found, date(2023, 1, 1), TODAY)] == ["kid_absences_2021", "kid_absences_2022"]
+    assert [p.name for p in due(found, date(2022, 12, 31), TODAY)] == ["kid_absences_2021"]
     spoiled = years(partition(2020, leaf=False), partition(2021, pending=True), partition(2022))
-    assert [p.name for p in due(spoiled, date(2026, 1, 1))] == ["kid_absences_2022"]
+    assert [p.name for p in due(spoiled, date(2026, 1, 1), TODAY)] == ["kid_absences_2022"]
     above = partition(2020, bounds=Bounds.parse("FOR VALUES FROM ('2020-01-01') TO (MAXVALUE)"))
-    assert due(years(above), date(2026, 1, 1)) == ()
-    assert due(table(key=None), date(2026, 1, 1)) == ()
+    assert due(years(above), date(2026, 1, 1), TODAY) == ()
+    assert due(table(key=None), date(2026, 1, 1), TODAY) == ()
 
 
 def test_states() -> None:
@@ -162,18 +165,28 @@ TAG = Tag(
 )
 
 
+HOLD = Hold("2027-01-31", 'asked for by "audit", 100%', "ada")
+DROP = PlannedDrop("2026-12-01T08:00:00+00:00", "school/kid_absences_2024/1", "text-1:5:77", "ada")
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [Marks(TAG), Marks(TAG, HOLD, DROP), Marks(hold=HOLD), Marks(drop=DROP)],
+    ids=["tag", "all", "hold", "drop"],
+)
 @pytest.mark.parametrize(
     "comment",
     [None, "checked", "two\nlines", "\n", "ends with one\n", "it's 100% \\ 孩子", 'partition-desk: {"not": "one"}'],
 )
-def test_a_tag_beside_any_comment_is_read_back(comment: str | None) -> None:
-    assert Tag.split(TAG.beside(comment)) == (comment, TAG)
+def test_marks_beside_any_comment_are_read_back(comment: str | None, marks: Marks) -> None:
+    assert Marks.split(marks.beside(comment)) == (comment, marks)
 
 
 def test_an_empty_comment_counts_as_none() -> None:
-    assert Tag.split(TAG.beside("")) == (None, TAG)
-    assert Tag.split(None) == (None, None)
-    assert Tag.split("") == ("", None)
+    assert Marks.split(Marks(TAG).beside("")) == (None, Marks(TAG))
+    assert Marks.split(None) == (None, Marks())
+    assert Marks.split("") == ("", Marks())
+    assert (Marks().beside(None), Marks().beside("mine")) == (None, "mine")
 
 
 @pytest.mark.parametrize(
@@ -183,11 +196,38 @@ def test_an_empty_comment_counts_as_none() -> None:
         "partition-desk: []",
         'partition-desk: {"parent": "x"}',
         'partition-desk: {"parent": "x", "schema": "y", "bounds": "none", "archived_at": "", "made_check": true}',
-        TAG.beside(None) + "\nand more",
+        f"{Marks(TAG).beside(None)}\nand more",
+        'partition-desk hold: {"until": "soon", "reason": "", "by": ""}',
+        'partition-desk drop: {"at": "2026-12-01T08:00:00", "backup": "", "fingerprint": "", "by": ""}',
     ],
 )
 def test_a_tag_that_cannot_be_read_is_the_users_text(comment: str) -> None:
-    assert Tag.split(comment) == (comment, None)
+    assert Marks.split(comment) == (comment, Marks())
+
+
+def test_a_mark_that_stands_twice_counts_once() -> None:
+    older = replace(HOLD, reason="older")
+    twice = Marks(TAG, HOLD).beside(Marks(hold=older).beside("mine"))
+    assert Marks.split(twice) == (Marks(hold=older).beside("mine"), Marks(TAG, HOLD))
+
+
+def test_a_hold_binds_through_its_last_day() -> None:
+    assert HOLD.binds(date(2027, 1, 31))
+    assert not HOLD.binds(date(2027, 2, 1))
+    assert replace(HOLD, until="").binds(date.max)
+
+
+def test_what_is_held_is_not_due() -> None:
+    held = partition(2021, comment=Marks(hold=HOLD).beside("mine"))
+    found = years(held, partition(2022), partition(2026))
+    assert [p.name for p in due(found, date(2023, 10, 20), TODAY)] == ["kid_absences_2022"]
+    assert [p.name for p in due(found, date(2023, 10, 20), date(2027, 2, 1))] == [held.name, "kid_absences_2022"]
+
+
+def test_a_planned_drop_is_due_from_its_moment_on() -> None:
+    moment = datetime.fromisoformat(DROP.at)
+    assert DROP.is_due(moment)
+    assert not DROP.is_due(moment - timedelta(seconds=1))
 
 
 # --- CHECK constraints ---------------------------------------------------------------------------------------------

@@ -169,6 +169,13 @@ def test_what_changed_concerns_a_plan(now: PartitionedTable, concerned: set[Plan
     assert all(line.startswith(("was: ", "is: ")) for lines in changed.values() for line in lines)
 
 
+def test_an_archive_schema_that_another_operation_made_is_no_change() -> None:
+    none = replace(BEFORE, archive=archive_schema(exists=False))
+    plan = plan_archive(none, "kid_absences_2025", now=NOW)
+    assert outdated(plan, BEFORE) == outdated(plan, none) == ()
+    assert outdated(plan, replace(BEFORE, owner="other"))
+
+
 def test_the_change_is_told_both_ways() -> None:
     was, is_ = outdated(ARCHIVE, with_partition(0, comment="new"))
     assert was.startswith("was: partition 2025 public.kid_absences_2025 FOR VALUES FROM ('2025-01-01')")

@@ -24,6 +24,7 @@ class Origin(StrEnum):
     DASHBOARD = "dashboard"
     COMMAND_LINE = "command line"
     START_UP = "application start-up"
+    SCHEDULE = "schedule"
 
 
 NEEDS: dict[Operation, Role] = {
@@ -35,6 +36,7 @@ NEEDS: dict[Operation, Role] = {
     Operation.DROP: Role.ADMIN,
     Operation.RESTORE: Role.ADMIN,
     Operation.HOLD: Role.ADMIN,
+    Operation.SCHEDULE: Role.ADMIN,
 }
 """The least role that may do each operation."""
 

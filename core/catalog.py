@@ -30,6 +30,7 @@ from core.model import (
     Partition,
     PartitionedTable,
     PartitionSummary,
+    PlannedDrop,
     Server,
     Size,
     Source,
@@ -601,16 +602,18 @@ WITH RECURSIVE tree(root, oid, level) AS (
     JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = tree.oid
     JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid),
 class AS MATERIALIZED (
-    SELECT oid, relpages, reltoastrelid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'f', 't', 'i')),
+    SELECT oid, relkind, relpages, reltoastrelid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'f', 't', 'i')),
 heaps AS MATERIALIZED (
-    SELECT tree.root, tree.level, r.oid, r.reltoastrelid, r.relpages FROM tree JOIN class r ON r.oid = tree.oid),
+    SELECT tree.root, tree.level, r.oid, r.reltoastrelid, r.relpages FROM tree
+    JOIN class r ON r.oid = tree.oid AND r.relkind IN ('r', 'p', 'f')),
 relations AS MATERIALIZED (
     SELECT root, level, oid, relpages FROM heaps
-    UNION ALL SELECT heaps.root, 0, r.oid, r.relpages FROM heaps JOIN class r ON r.oid = heaps.reltoastrelid),
+    UNION ALL SELECT heaps.root, 0, r.oid, r.relpages FROM heaps
+    JOIN class r ON r.oid = heaps.reltoastrelid AND r.relkind = 't'),
 pages AS (
     SELECT root, level, relpages FROM relations
     UNION ALL SELECT r.root, 0, ic.relpages FROM relations r
-    JOIN pg_catalog.pg_index x ON x.indrelid = r.oid JOIN class ic ON ic.oid = x.indexrelid),
+    JOIN pg_catalog.pg_index x ON x.indrelid = r.oid JOIN class ic ON ic.oid = x.indexrelid AND ic.relkind = 'i'),
 sums AS (
     SELECT root, count(*) FILTER (WHERE level = 1) AS partitions, max(level) > 1 AS sub, sum(relpages) AS pages
     FROM pages GROUP BY root)
@@ -648,17 +651,17 @@ def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
     )
 
 
+# Joined by hashes of the whole catalog: the planner expects few partitions where `parent` is not set apart.
 _ALL_PARTITIONS = """
-WITH pages AS (
-    SELECT x.indrelid AS oid, sum(ic.relpages)::bigint AS pages
-    FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid AND ic.relkind = 'i'
-    GROUP BY x.indrelid)
-SELECT pn.nspname AS parent_schema, p.relname AS parent, n.nspname, c.relname,
+WITH parent AS MATERIALIZED (
+    SELECT t.partrelid AS oid, n.nspname, p.relname FROM pg_catalog.pg_partitioned_table t
+    JOIN pg_catalog.pg_class p ON p.oid = t.partrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace)
+    {estimate}
+SELECT p.nspname AS parent_schema, p.relname AS parent, n.nspname, c.relname,
     nullif(c.reltuples, -1)::bigint AS rows, {size}
-FROM pg_catalog.pg_partitioned_table t
-JOIN pg_catalog.pg_class p ON p.oid = t.partrelid
-JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
-JOIN pg_catalog.pg_inherits i ON i.inhparent = t.partrelid
+FROM parent p
+JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'f')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 {sources}
@@ -666,16 +669,21 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 
 _EXACT_SOURCES = f"LEFT JOIN ({_BUSY}) b ON b.oid = c.oid"
 
-_ESTIMATE = """
+_ESTIMATE = """,
+class AS MATERIALIZED (SELECT oid, relkind, relpages FROM pg_catalog.pg_class WHERE relkind IN ('t', 'i')),
+indexed AS MATERIALIZED (
+    SELECT x.indrelid AS oid, sum(r.relpages)::bigint AS pages
+    FROM pg_catalog.pg_index x JOIN class r ON r.oid = x.indexrelid GROUP BY x.indrelid),
+toast AS MATERIALIZED (
+    SELECT r.oid, r.relpages + coalesce(x.pages, 0) AS pages
+    FROM class r LEFT JOIN indexed x ON x.oid = r.oid WHERE r.relkind = 't')
+"""
+_ESTIMATED = """
     c.relpages::bigint * pg_catalog.current_setting('block_size')::int AS heap,
     coalesce(x.pages, 0) * pg_catalog.current_setting('block_size')::int AS index_bytes,
-    coalesce(tc.relpages + coalesce(tx.pages, 0), 0) * pg_catalog.current_setting('block_size')::int AS toast
+    coalesce(t.pages, 0) * pg_catalog.current_setting('block_size')::int AS toast
 """
-_ESTIMATE_SOURCES = """
-LEFT JOIN pages x ON x.oid = c.oid
-LEFT JOIN pg_catalog.pg_class tc ON tc.oid = c.reltoastrelid AND tc.relkind = 't'
-LEFT JOIN pages tx ON tx.oid = c.reltoastrelid
-"""
+_ESTIMATE_SOURCES = "LEFT JOIN indexed x ON x.oid = c.oid LEFT JOIN toast t ON t.oid = c.reltoastrelid"
 
 
 def read_all_partitions(engine: Engine, *, exact: bool) -> tuple[PartitionSummary, ...]:
@@ -685,7 +693,8 @@ def read_all_partitions(engine: Engine, *, exact: bool) -> tuple[PartitionSummar
     where one was locked between the look at the locks and the look at its files.
     """
     sql = _ALL_PARTITIONS.format(
-        size=_size(exact=True) if exact else _ESTIMATE,
+        estimate="" if exact else _ESTIMATE,
+        size=_size(exact=True) if exact else _ESTIMATED,
         sources=_EXACT_SOURCES if exact else _ESTIMATE_SOURCES,
     )
     with session(engine) as connection:
@@ -722,14 +731,14 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
         with engine.connect() as connection:
             if not connection.info.get(APPLICATION_NAME):  # the console's own are in AUTOCOMMIT
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-            found = connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).scalars().all()
+            rows = connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
     except DBAPIError:
         return True
-    key_type = next((known for node in found if (known := stored_key_type(node)) is not None), None)
+    key_type = next((known for (node,) in rows if (known := stored_key_type(node)) is not None), None)
     if key_type is None:
         return True
     left = [Bounds.between(Key("", key_type), lower, upper, zone) for lower, upper in ranges]
-    for node in reversed(found):  # what was added last is the likeliest to hold this year and the next
+    for (node,) in reversed(rows):  # what was added last is the likeliest to hold this year and the next
         bounds = stored_bounds(node)
         left = [one for one in left if bounds is None or not bounds.covers(one)]
         if not left:
@@ -775,6 +784,25 @@ def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> R
                     connection.exec_driver_sql("ROLLBACK")
         except DBAPIError as error:
             raise translate(error) from error
+
+
+_PLANNED = """
+SELECT c.relname, d.description FROM pg_catalog.pg_description d
+JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r'
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
+    AND d.description LIKE '%partition-desk drop: %' AND NOT c.relispartition
+ORDER BY c.relname
+"""
+
+
+def read_planned_drops(engine: Engine) -> tuple[tuple[str, PlannedDrop], ...]:
+    """(name, planned drop) of every table of the database whose comment says that it is to be dropped."""
+    with session(engine) as connection:
+        try:
+            marked = [(row.relname, Marks.split(row.description)[1].drop) for row in _rows(connection, _PLANNED)]
+        except DBAPIError as error:
+            raise translate(error) from error
+    return tuple((name, drop) for name, drop in marked if drop is not None)
 
 
 def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) -> KeyRange:

@@ -23,9 +23,11 @@ from core.errors import (
     DeskError,
     Failed,
     NotAllowed,
+    NotVerified,
     ReadOnlyServer,
     SettingError,
 )
+from core.fingerprint import MISMATCH
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -193,6 +195,9 @@ def translate(error: DBAPIError, url: URL | None = None, *, safe: str = "Nothing
         return NotAllowed(f"The connected role may not do this: {said}.", safe=safe, next="Connect as the owner.")
     if state == "25006":
         return ReadOnlyServer(f"The server takes no changes: {said}.", safe=safe, next="Connect to the primary server.")
+    if state == MISMATCH:
+        primary = str(getattr(getattr(error.orig, "diag", None), "message_primary", said))
+        return NotVerified(primary, next="Back it up again and verify that backup, then ask again.")
     if state == CANCELLED:
         return Failed("The server took too long and was stopped.", sqlstate=state, server_message=said, safe=safe)
     return Failed(f"The server refused: {said}.", sqlstate=state, server_message=said, safe=safe)

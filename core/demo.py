@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from itertools import accumulate
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,11 +32,13 @@ from core.database import parse_url, session, translate, working_engine
 from core.embedded import running_server
 from core.errors import AlreadyArchived, DeskError, Refused
 from core.execute import Budget
+from core.growth import Stage
 from core.migrations import stamp_head
-from core.model import PartitionedTable
+from core.model import Archived, Partition, PartitionedTable, Size
 from core.names import ident, literal, qualified
 from core.period import Range
 from core.plan import Operation, Plan
+from core.samples import Past, write_generated
 from core.settings import read_settings
 
 PAST_YEARS = 8
@@ -124,6 +127,8 @@ def _finish(engine: Engine, connection: Connection, today: date, archive_schema:
     archived = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False).archived
     tables = ", ".join(["public.kids", "public.kid_absences", *(item.sql for item in archived)])
     connection.exec_driver_sql(f"VACUUM (ANALYZE) {tables}")
+    table = read_table(engine, _TABLE, archive_schema=archive_schema)
+    write_generated(connection, sizes_until(table, today), _sampled_days(today))
     connection.exec_driver_sql(_Marker(today, whole=True).sql)
 
 
@@ -292,9 +297,14 @@ _NOTES = {
 }
 
 
+def _starts(days: Sequence[date], kids: range) -> list[int]:
+    """How many spells begin on each of those school days."""
+    return [round(len(kids) * _absent_share(day) / _DAYS_PER_SPELL) for day in days]
+
+
 def _rows(year: int, days: Sequence[date], kids: range) -> str:
     """The INSERT of one year's absences on those school days."""
-    starts = [round(len(kids) * _absent_share(day) / _DAYS_PER_SPELL) for day in days]
+    starts = _starts(days, kids)
     return _ROWS.format(
         year=year,
         days=literal("{" + ",".join(day.isoformat() for day in days) + "}"),
@@ -400,6 +410,71 @@ def _archive_by_hand(engine: Engine, connection: Connection, year: int, archive_
     connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {ident(archive_schema)}")
     connection.exec_driver_sql(f"ALTER TABLE public.{name} SET SCHEMA {ident(archive_schema)}")
     connection.exec_driver_sql("COMMIT")
+
+
+# --- how large it was: invented from what it is now, so that growth can be seen at once ----------------------------
+
+SAMPLED_DAYS = 730
+"""How far back the invented samples reach."""
+_BY_HAND_DAYS_AGO = 520
+_PAGE = 8192
+
+
+def _sampled_days(today: date) -> tuple[date, ...]:
+    return tuple(today - timedelta(days=ago) for ago in reversed(range(SAMPLED_DAYS)))
+
+
+def sizes_until(table: PartitionedTable, today: date) -> tuple[Past, ...]:
+    """What samples of the last two years would have shown of the demo's table, from its sizes of now.
+
+    Each year's partition grows with the absences that were written, page by page, and keeps its size once the year is
+    over; it was archived when the journal says, the oldest by hand.
+    """
+    archived = {act.subject: act.when.date() for act in _acts(today) if act.kind is Operation.ARCHIVE}
+    by_hand = today - timedelta(days=_BY_HAND_DAYS_AGO)
+    left = {item.oid: archived.get(item.name, by_hand) for item in table.archived}
+    items: tuple[Partition | Archived, ...] = (*table.partitions, *table.archived)
+    pasts = []
+    for item in items:
+        dates = item.bounds.dates() if item.bounds else None
+        if item.bounds is not None and dates is not None and item.size is not None:
+            changes = _changes(dates[0].year, item.size, item.rows or 0, left.get(item.oid), today)
+            pasts.append(Past(table.address, item.name, item.oid, item.bounds.text, changes))
+    return tuple(pasts)
+
+
+def _changes(
+    year: int, size: Size, rows: int, left: date | None, today: date
+) -> tuple[tuple[date, Stage, Size, int], ...]:
+    """(day, stage, size, rows) wherever one of the last three changed."""
+    sampled = _sampled_days(today)
+    days = [day for day in school_days(year) if day <= today]
+    starts = _starts(days, _enrolled(max(0, year - today.year + PAST_YEARS)))
+    begun = dict(zip(days, accumulate(starts), strict=True))
+    before = max((count for day, count in begun.items() if day < sampled[0]), default=0)
+    made = min(date(year - 1, 12, 1), today)
+    found: list[tuple[date, Stage, Size, int]] = []
+    for day in sampled:
+        before = begun.get(day, before)
+        if day < made:
+            continue
+        share = before / max(1, sum(starts))
+        stage = Stage.ARCHIVED if left is not None and day >= left else Stage.ATTACHED
+        now = (stage, _grown(size, share), round(rows * share))
+        if not found or found[-1][1:] != now:
+            found.append((day, *now))
+    return tuple(found)
+
+
+def _grown(size: Size, share: float) -> Size:
+    """A part of a size in whole pages; indexes and TOAST have a page or two from the beginning."""
+    index, toast = (min(part, max(least, _pages(part * share))) for part, least in
+                    ((size.index, 2 * _PAGE), (size.toast, _PAGE)))  # fmt: skip
+    return Size(_pages(size.heap * share), index, toast)
+
+
+def _pages(count: float) -> int:
+    return round(count / _PAGE) * _PAGE
 
 
 # --- the embedded server --------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from core.database import (
     translate,
 )
 from core.ddl import table_option, within
-from core.doctor import spoken_end
+from core.findings import spoken_end
 from core.errors import NotServed, UsageError
 from core.model import Archived, Column, Partition, PartitionedTable, Source
 from core.names import ident, literal

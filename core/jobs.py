@@ -1,34 +1,53 @@
-"""Runs operations to their end outside of any page: the worker that takes them from the queue, and the run in place."""
+"""Runs operations to their end outside of any page: the worker that takes them from the queue, and the run in place.
+
+Every operation is written down first. What is SQL alone is applied as it was shown; what moves rows between the
+server and the place of the backups is done by core.backup, under the same record, cancel and progress.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.actor import Actor
-from core.catalog import count_rows, read_table
+from core.actor import Actor, Origin, Role
+from core.catalog import count_rows, read_planned_drops, read_table
 from core.database import is_lost, session, translate
-from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated
+from core.errors import BackupDamaged, Cancelled, ConnectionFailed, DeskError, Failed, NotVerified, PlanOutdated
 from core.execute import Budget, Cancellation, Progress, apply
 from core.journal import (
     OperationRecord,
     OperationState,
     Record,
     claim,
+    enqueue,
     queued,
     read_operation,
+    read_operations,
     request_cancel,
     start,
 )
 from core.locks import Blocker
+from core.model import PlannedDrop
 from core.plan import Operation, Plan
+from core.prepare import prepare_drop
+from core.text import human_bytes, human_date, human_seconds
+
+if TYPE_CHECKING:
+    from core.backup import Work
+    from core.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +57,30 @@ STOP_S = 3.0
 """How long a worker that is stopped waits for its operations to end."""
 COUNT_MS = 1_000
 """How long counting the rows of what is moved may take, before and after."""
+TOLD_S = 0.5
+"""How often the progress of a backup is written down, and a cancel looked for."""
+DROPS_S = 60.0
+"""How often planned drops are looked at."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStorage:
+    """Where backups are kept, and what it takes to get there."""
+
+    url: str
+    """BACKUP_URL; empty for a folder in `home`."""
+    home: Path
+    """The console's own folder."""
+    environ: Mapping[str, str]
+    """Where the credentials of the place are looked up, and programs."""
+
+    def open(self) -> Place:
+        """The place. Raises SettingError."""
+        from core.place import open_place  # object storage is loaded where it is needed only
+
+        return open_place(self.url, home=self.home, environ=self.environ)
 
 
 def run_now(
@@ -50,6 +91,7 @@ def run_now(
     *,
     budget: Budget,
     archive_schema: str,
+    cold: ColdStorage | None = None,
     cancellation: Cancellation | None = None,
     progress: Progress | None = None,
 ) -> OperationRecord | None:
@@ -71,10 +113,9 @@ def run_now(
                 engine,
                 plan,
                 record,
-                budget=budget,
-                archive_schema=archive_schema,
-                cancellation=cancellation,
-                progress=progress,
+                _Terms(budget, archive_schema, cold),
+                cancellation,
+                progress,
             )
             return read_operation(engine, ticket.id)
     return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
@@ -118,31 +159,47 @@ def follow(
     raise Failed(message, sqlstate=operation.sqlstate, safe="")
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """Under which terms a process runs its operations."""
+
+    budget: Budget
+    archive_schema: str
+    cold: ColdStorage | None
+
+
 def _run(
     work: Connection,
     engine: Engine,
     plan: Plan,
     record: Record,
-    *,
-    budget: Budget,
-    archive_schema: str,
+    terms: _Terms,
     cancellation: Cancellation | None,
-    progress: Progress | None,
+    progress: Progress | None = None,
 ) -> None:
-    """Applies a plan that the journal has as running, and writes down how it ended and how many rows there were."""
+    """Does what a running operation's plan says, and writes down how it ended and how many rows there were."""
+    archive_schema = terms.archive_schema
     before = _count(engine, plan, archive_schema)
     _note_rows(engine, record, before=before)
     try:
-        apply(
-            work,
-            engine,
-            plan,
-            record=record,
-            budget=budget,
-            archive_schema=archive_schema,
-            cancellation=cancellation,
-            progress=progress,
-        )
+        if plan.operation.moves_files:
+            with session(engine) as watch:
+                following = _Following(watch, record, cancellation or Cancellation(), progress)
+                _move(work, engine, plan, record, terms, following)
+        else:
+            apply(
+                work,
+                engine,
+                plan,
+                record=record,
+                budget=terms.budget,
+                archive_schema=archive_schema,
+                cancellation=cancellation,
+                progress=progress,
+            )
+    except DBAPIError as error:
+        _write_end(engine, record, translate(error), None)
+        raise translate(error) from error
     except DeskError as error:
         after = _count(engine, plan, archive_schema)
         if before is not None and after is not None and not isinstance(error, PlanOutdated):
@@ -152,9 +209,112 @@ def _run(
     _note_rows(engine, record, after=_count(engine, plan, archive_schema))
 
 
+@dataclass(slots=True)
+class _Following:
+    """Between core.backup and the journal: tells how far it is, and whether a person asked for it to stop."""
+
+    watch: Connection
+    record: Record
+    cancellation: Cancellation
+    progress: Progress | None
+    asked: float = -math.inf
+    told: float = -math.inf
+
+    def cancelled(self) -> bool:
+        """Whether it is to stop; the journal is looked at twice a second."""
+        if not self.cancellation.requested and time.monotonic() - self.asked > TOLD_S:
+            self.asked = time.monotonic()
+            if self.record.cancel_requested(self.watch):
+                self.cancellation.request()
+        return self.cancellation.requested
+
+    def report(self, at: Work) -> None:
+        """Writes the progress down, twice a second."""
+        if time.monotonic() - self.told > TOLD_S:
+            self.told = time.monotonic()
+            with suppress(DBAPIError):  # the work itself finds out if the server is gone
+                self.record.doing(self.watch, _sentence(at), _share(at))
+        if self.progress is not None:
+            self.progress(at.doing, ())
+
+
+def _sentence(at: Work) -> str:
+    """How far it is, for people: what, bytes, rows, time left."""
+    parts = [at.doing]
+    if at.bytes_done:
+        of = f" of {human_bytes(at.bytes_total)}" if at.bytes_total else ""
+        parts.append(f"{human_bytes(at.bytes_done)}{of}")
+    if at.rows_done:
+        of = f" of {at.rows_total:,}" if at.rows_total else ""
+        parts.append(f"{at.rows_done:,}{of} rows")
+    if at.seconds_left is not None:
+        parts.append(f"about {human_seconds(at.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _share(at: Work) -> float | None:
+    """How much is done, 0 to 1, by rows, else by bytes; None where nobody knows."""
+    if at.rows_total and at.rows_done:
+        return at.rows_done / at.rows_total
+    return at.bytes_done / at.bytes_total if at.bytes_total and at.bytes_done else None
+
+
+def _move(work: Connection, engine: Engine, plan: Plan, record: Record, terms: _Terms, following: _Following) -> None:
+    """Backs up, verifies or restores, telling the journal how far it is, and stopping when a person asks for it."""
+    from core.backup import back_up, read_kept, restore, verify
+    from core.tools import find_pg_dump
+
+    cold = terms.cold
+    if cold is None:
+        raise Failed(f"This process knows no place for backups, and can't {plan.operation}.")
+    begun = datetime.now(UTC)
+    operation = read_operation(engine, record.id)
+    actor, reason = (operation.actor, operation.reason) if operation else ("", "")
+    place = cold.open()
+    rows: int | None
+    if plan.operation is Operation.BACKUP:
+        table = read_table(engine, plan.table, archive_schema=terms.archive_schema, exact=False)
+        rows = back_up(
+            engine,
+            table,
+            plan.subject,
+            place,
+            id=plan.backup,
+            tool=find_pg_dump(table.server.version_num, environ=cold.environ),
+            actor=actor,
+            reason=reason,
+            archive_schema=terms.archive_schema,
+            cancelled=following.cancelled,
+            report=following.report,
+        ).rows
+    elif plan.operation is Operation.VERIFY:
+        proof = verify(
+            place,
+            plan.backup,
+            home=cold.home,
+            actor=actor,
+            cancelled=following.cancelled,
+            report=following.report,
+        )
+        if not proof.good:
+            raise BackupDamaged(
+                f"The backup {plan.backup} proves nothing: {proof.reason}",
+                safe="Nothing was dropped, and the failed proof is written down beside it.",
+                next="Back the table up again while it is there, or use another backup of it.",
+            )
+        rows = proof.rows
+    else:
+        kept = read_kept(place, plan.backup)
+        rows = restore(work, place, kept, plan, cancelled=following.cancelled, report=following.report)
+    with session(engine) as connection:
+        record.counted(connection, after=rows)
+        for number, step in enumerate(plan.steps, 1):
+            record.step_done(connection, number, step, begun, last=number == len(plan.steps))
+
+
 def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
     """The rows of what an operation moves, where they can be counted within a moment."""
-    if plan.operation is Operation.ENSURE:
+    if plan.operation is Operation.ENSURE or plan.operation.moves_files:
         return None
     try:
         table = read_table(engine, plan.table, archive_schema=archive_schema, exact=False)
@@ -190,6 +350,42 @@ def _write_end(engine: Engine, record: Record, error: DeskError, after: int | No
             time.sleep(RECONNECT_S / 4)
 
 
+def plan_due_drops(
+    engine: Engine, cold: ColdStorage, *, archive_schema: str, now: datetime, zone: str
+) -> tuple[tuple[Plan, Actor, str], ...]:
+    """(plan, actor, reason) for each planned drop whose time has come and that was not tried yet.
+
+    Everything is looked at as it is now. What stands in the way of one is logged, and the Doctor tells it.
+    """
+    from core.backup import read_kept
+
+    found: list[tuple[Plan, Actor, str]] = []
+    for name, drop in read_planned_drops(engine):
+        if not drop.is_due(now) or _was_tried(engine, name, drop):
+            continue
+        try:
+            table = read_table(engine, drop.parent, archive_schema=archive_schema)
+            kept = read_kept(cold.open(), drop.backup)
+            if kept.backup.fingerprint != drop.fingerprint:
+                raise NotVerified(f"The backup {drop.backup} is another than the drop of {name} was planned on.")
+            today = now.astimezone(ZoneInfo(zone)).date()
+            plan = prepare_drop(engine, table, name, [kept], today=today, place=cold.open().label)
+        except DeskError as error:
+            log.warning("The planned drop of %s is not begun: %s", name, error)
+            continue
+        reason = f"Planned by {drop.by} for {human_date(datetime.fromisoformat(drop.at).date())}"
+        found.append((plan, Actor(drop.by, Role.ADMIN, Origin.SCHEDULE), reason))
+    return tuple(found)
+
+
+def _was_tried(engine: Engine, name: str, drop: PlannedDrop) -> bool:
+    moment = datetime.fromisoformat(drop.at)
+    return any(
+        (o.kind, o.subject) == (Operation.DROP, name) and o.requested_at >= moment
+        for o in read_operations(engine, table=drop.parent)
+    )
+
+
 _WORKERS: set[Worker] = set()
 
 
@@ -202,10 +398,22 @@ def stop_workers() -> None:
 class Worker:
     """Takes operations from the queue of one database and runs each to its end, whatever becomes of any page."""
 
-    def __init__(self, engine: Engine, *, budget: Budget, archive_schema: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        budget: Budget,
+        archive_schema: str,
+        cold: ColdStorage | None = None,
+        zone: str = "UTC",
+        drops: bool = False,
+    ) -> None:
+        """`drops`: whether it also begins planned drops when their time has come, by the dates of `zone`."""
         self._engine = engine
-        self._budget = budget
-        self._archive_schema = archive_schema
+        self._terms = _Terms(budget, archive_schema, cold)
+        self._zone = zone
+        self._drops = drops
+        self._looked = -math.inf
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._mine: dict[int, Cancellation] = {}
@@ -239,6 +447,7 @@ class Worker:
         while not self._stop.is_set():
             pause = POLL_S
             try:
+                self._begin_due_drops()
                 with session(self._engine) as connection:
                     for operation_id in queued(connection):
                         if operation_id not in self._mine:
@@ -248,6 +457,23 @@ class Worker:
                 pause = RECONNECT_S
             self._wake.wait(pause)
             self._wake.clear()
+
+    def _begin_due_drops(self) -> None:
+        if not self._drops or self._terms.cold is None or time.monotonic() - self._looked < DROPS_S:
+            return
+        self._looked = time.monotonic()
+        try:
+            due = plan_due_drops(
+                self._engine,
+                self._terms.cold,
+                archive_schema=self._terms.archive_schema,
+                now=datetime.now(UTC),
+                zone=self._zone,
+            )
+            for plan, actor, reason in due:
+                enqueue(self._engine, plan, actor, reason)
+        except DeskError as error:
+            log.warning("Planned drops can't be looked at just now: %s", error)
 
     def _take(self, operation_id: int) -> None:
         try:
@@ -261,10 +487,8 @@ class Worker:
                         self._engine,
                         plan,
                         Record(operation_id),
-                        budget=self._budget,
-                        archive_schema=self._archive_schema,
-                        cancellation=self._mine[operation_id],
-                        progress=None,
+                        self._terms,
+                        self._mine[operation_id],
                     )
                 except DeskError as error:
                     log.info("Operation %s ended: %s", operation_id, type(error).__name__)

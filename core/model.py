@@ -162,6 +162,8 @@ class Hold:
 class PlannedDrop:
     """An archived table is to be dropped at a time, on the strength of one verified backup."""
 
+    parent: str
+    """The address of the table that it was a partition of."""
     at: str
     """ISO 8601, UTC: not before."""
     backup: str

@@ -15,7 +15,8 @@ Range = tuple[date, date]
 """[lower, upper): the lower date belongs to it, the upper does not."""
 
 _UNITS = {"day": "days", "week": "weeks", "month": "months", "year": "years"}
-_DURATION = re.compile(r"\s*(\d{1,5})\s*(day|week|month|year)s?\s*", re.IGNORECASE)
+_DURATION = re.compile(r"\s*(\d{1,5})\s*(?:(day|week|month|year)s?|([dwy]))\s*", re.IGNORECASE)
+_SHORT = {"d": "day", "w": "week", "y": "year"}  # an m could be minutes
 
 
 class Period(StrEnum):
@@ -128,13 +129,13 @@ class Duration:
 
     @classmethod
     def parse(cls, text: str) -> Duration:
-        """'3 years', '18 months', '90 days'. A unit is required: '10' alone once meant ten seconds to somebody."""
+        """'3 years', '18 months', '90d'. A unit is required: '10' alone once meant ten seconds to somebody."""
         match = _DURATION.fullmatch(text)
         if match is None or int(match[1]) == 0:
             raise UsageError(
                 f"{text!r} is not a duration.", next="Write a number and a unit: 3 years, 18 months or 90 days."
             )
-        return cls(int(match[1]), match[2].lower())
+        return cls(int(match[1]), match[2].lower() if match[2] else _SHORT[match[3].lower()])
 
     def before(self, day: date) -> date:
         """The date this long before `day`, or the earliest there is."""
@@ -144,6 +145,15 @@ class Duration:
             return add_months(day, -self.count * (12 if self.unit == "year" else 1))
         except (ValueError, OverflowError):
             return date.min
+
+    def after(self, day: date) -> date:
+        """The date this long after `day`, or the latest there is."""
+        try:
+            if self.unit in ("day", "week"):
+                return day + timedelta(days=self.count * (7 if self.unit == "week" else 1))
+            return add_months(day, self.count * (12 if self.unit == "year" else 1))
+        except (ValueError, OverflowError):
+            return date.max
 
     def __str__(self) -> str:
         return f"{self.count} {self.unit if self.count == 1 else _UNITS[self.unit]}"

@@ -74,7 +74,9 @@ class Operation(StrEnum):
     DROP = "drop"
     RESTORE = "restore"
     HOLD = "hold"
-    """Sets or lifts the hold of an archived table, or its planned drop: what its comment says."""
+    """Keeps a partition or an archived table from every rule, or lifts that."""
+    SCHEDULE = "schedule"
+    """Writes down that an archived table is to be dropped and when, or calls that off."""
 
     @property
     def moves_files(self) -> bool:

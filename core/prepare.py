@@ -6,13 +6,18 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from core.bounds import Bounds
 from core.catalog import count_default_rows, read_key_range
+from core.database import session, translate
 from core.ddl import partition_option
+from core.definition import read_definition
 from core.errors import PartitionNotFound
+from core.manifest import Kept
 from core.model import Archived, Partition, PartitionedTable
 from core.operations.archive import plan_archive, plan_reattach
+from core.operations.drop import choose, plan_drop, plan_later_drop
 from core.operations.ensure import missing, plan_ensure
 from core.period import Range, parse_year
 from core.plan import Plan
@@ -51,6 +56,62 @@ def prepare_reattach(engine: Engine, table: PartitionedTable, name: str) -> Plan
             rows = read_key_range(engine, table, archived)
         default_rows = count_default_rows(engine, table, (archived.bounds,))
     return plan_reattach(table, name, rows=rows, default_rows=default_rows)
+
+
+def prepare_drop(
+    engine: Engine,
+    table: PartitionedTable,
+    name: str,
+    every: Iterable[Kept],
+    *,
+    today: date,
+    place: str = "",
+    backup_id: str = "",
+) -> Plan:
+    """A plan that drops the archived table `name` on the strength of the best of `every` backup, or of the one named.
+
+    Reads what depends on the table.
+    """
+    kept, dependents = _for_a_drop(engine, table, name, every, backup_id)
+    return plan_drop(table, name, kept, today=today, dependents=dependents, place=place)
+
+
+def prepare_later_drop(
+    engine: Engine,
+    table: PartitionedTable,
+    name: str,
+    every: Iterable[Kept],
+    *,
+    at: datetime,
+    by: str,
+    today: date,
+    backup_id: str = "",
+) -> Plan:
+    """A plan that writes down that `name` is to be dropped, not before `at`; everything is looked at as for a drop."""
+    kept, dependents = _for_a_drop(engine, table, name, every, backup_id)
+    return plan_later_drop(table, name, kept, at=at, by=by, today=today, dependents=dependents)
+
+
+def _for_a_drop(
+    engine: Engine, table: PartitionedTable, name: str, every: Iterable[Kept], backup_id: str
+) -> tuple[Kept | None, tuple[str, ...]]:
+    """(the backup to rest on, what depends on the table)."""
+    archived = table.find_archived(name)
+    if archived is None:
+        return None, ()
+    kept = choose((kept for kept in every if backup_id in ("", kept.backup.id)), table, archived)
+    return kept, read_dependents(engine, archived)
+
+
+def read_dependents(engine: Engine, archived: Archived) -> tuple[str, ...]:
+    """What PostgreSQL would have to drop with an archived table: views, foreign keys of other tables, functions."""
+    with session(engine) as connection:
+        try:
+            definition = read_definition(connection, archived.schema, archived.name)
+        except DBAPIError as error:
+            raise translate(error) from error
+    keys = (f"foreign key {key.name} of {key.other}" for key in definition.incoming)
+    return (*keys, *definition.dependents)
 
 
 def partition_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:

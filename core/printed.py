@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import URL
 
 from core.bounds import Bounds, End
 from core.ddl import table_option
-from core.doctor import Finding, Severity
+from core.findings import Finding, Severity
 from core.embedded import DEFAULT_MAJOR, server_binaries
 from core.find import Found
 from core.journal import OperationRecord
+from core.manifest import Kept, Unreadable
 from core.model import UNLIMITED, Archived, Partition, PartitionedTable, runway_days, unexplained_gaps
 from core.names import qualified
 from core.plan import Plan
@@ -231,6 +232,72 @@ def _aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers:
         ).rstrip()
         for row in every
     ]
+
+
+# Backups --------------------------------------------------------------------------------------
+
+
+def kept_json(kept: Kept) -> Json:
+    """One backup as `backups --json` prints it."""
+    backup = kept.backup
+    return {
+        "id": backup.id,
+        "database": backup.database,
+        "table": backup.parent,
+        "name": backup.name,
+        "bounds": backup.bounds,
+        "rows": backup.rows,
+        "bytes": backup.bytes,
+        "fingerprint": backup.fingerprint,
+        "sha256": backup.sha256,
+        "server_version": backup.server_version,
+        "finished_at": backup.finished_at,
+        "actor": backup.actor,
+        "reason": backup.reason,
+        "proven": kept.proven is not None,
+        "proven_at": kept.proven_at.isoformat() if kept.proven_at else None,
+        "last_try": _last_try(kept),
+    }
+
+
+def _last_try(kept: Kept) -> Json | None:
+    if not kept.proofs:
+        return None
+    last = kept.proofs[-1]
+    return {"at": last.at, "good": last.good, "reason": last.reason or None, "actor": last.actor}
+
+
+def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: str) -> str:
+    """What `backups` prints."""
+    if not found and not unreadable:
+        return f"No backup lies in {shown(place)}."
+    head = ("partition", "made", "last proof", "backup", "rows", "size")
+    rows = [
+        (
+            shown(k.backup.name),
+            f"{datetime.fromisoformat(k.backup.finished_at):%Y-%m-%d %H:%M} UTC",
+            _proof_text(k),
+            shown(k.backup.id),
+            human_rows(k.backup.rows),
+            human_bytes(k.backup.bytes),
+        )
+        for k in found
+    ]
+    lines = _aligned(head, rows, numbers=2) if rows else []
+    total = f"{plural(len(found), 'backup')} in {place}, {human_bytes(sum(k.backup.bytes for k in found))}."
+    return "\n".join(
+        [
+            *lines,
+            *(["", shown(total)] if rows else []),
+            *(shown(f"Not usable: {one.path}: {one.reason}") for one in unreadable),
+        ]
+    )
+
+
+def _proof_text(kept: Kept) -> str:
+    if kept.proven_at is not None:
+        return f"{kept.proven_at:%Y-%m-%d}"
+    return "failed" if kept.proofs else "never"
 
 
 # Findings, rows and history -------------------------------------------------------------------

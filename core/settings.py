@@ -42,6 +42,16 @@ class Settings:
     """PARTITION_DESK_TABLE: the table of a command or page that names none, with or without its schema."""
     time_zone: str
     """PARTITION_DESK_TIME_ZONE: the application's, in which a date begins."""
+    backup_url: str
+    """BACKUP_URL: where backups are kept; empty for the folder `backups` in the home. Holds no password."""
+    allow_drop: bool
+    """PARTITION_DESK_ALLOW_DROP: whether an archived table may be dropped at all."""
+    drop_after: Duration
+    """PARTITION_DESK_DROP_AFTER: how long a table waits between the wish to drop it and the drop."""
+    verify_every: Duration
+    """PARTITION_DESK_VERIFY_EVERY: a backup that was not restored and compared for longer is told of."""
+    hold: Duration
+    """PARTITION_DESK_HOLD: how long a restored table is kept from every rule."""
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -56,6 +66,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         archive_schema=environ.get("PARTITION_DESK_ARCHIVE_SCHEMA") or "archive",
         table=environ.get("PARTITION_DESK_TABLE") or "kid_absences",
         time_zone=_time_zone(environ, "PARTITION_DESK_TIME_ZONE", "UTC"),
+        backup_url=environ.get("BACKUP_URL", "").strip(),
+        allow_drop=_truth(environ, "PARTITION_DESK_ALLOW_DROP", "true"),
+        drop_after=_duration(environ, "PARTITION_DESK_DROP_AFTER", "7 days"),
+        verify_every=_duration(environ, "PARTITION_DESK_VERIFY_EVERY", "1 year"),
+        hold=_duration(environ, "PARTITION_DESK_HOLD", "90 days"),
     )
 
 

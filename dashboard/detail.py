@@ -6,7 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.doctor import Severity
+from core.findings import Severity
 from core.model import Archived, Partition, PartitionedTable
 from core.text import human_ago, human_bytes, human_rows, human_time, plural
 from dashboard import confirm, layout, session

@@ -19,11 +19,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core import catalog, journal, locks, prepare
 from core.actor import Actor, Origin, Role, system_user
 from core.database import parse_url, place, reading_engine, session, translate, working_engine
-from core.doctor import Finding, examine
+from core.doctor import examine
 from core.errors import CatalogBusy, ConnectionFailed, DeskError, NotAllowed, SettingError, UsageError
 from core.execute import Budget
 from core.find import Found, find_rows
-from core.jobs import Worker
+from core.findings import Finding
+from core.jobs import ColdStorage, Worker
 from core.journal import OperationRecord, StepRecord, Ticket
 from core.locks import Blocker
 from core.model import PartitionedTable, Server, TableSummary
@@ -87,7 +88,12 @@ def _desk(url: str) -> Desk:
     parsed = parse_url(url)
     work = working_engine(parsed)
     worker = Worker(
-        work, budget=Budget(settings.lock_budget_ms, settings.patience_s), archive_schema=settings.archive_schema
+        work,
+        budget=Budget(settings.lock_budget_ms, settings.patience_s),
+        archive_schema=settings.archive_schema,
+        cold=ColdStorage(settings.backup_url, settings.home, os.environ),
+        zone=settings.time_zone,
+        drops=settings.allow_drop,
     )
     worker.start()
     embedded = os.environ.get("PARTITION_DESK_EMBEDDED") == "1"

@@ -26,6 +26,7 @@ from core.journal import OperationRecord
 from core.names import ident
 from core.plan import Plan
 from tests import tables
+from tests.objects import S3, ObjectServer
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, make_homes, remove_homes
 
 
@@ -101,6 +102,21 @@ def worker(database_url: str) -> Iterator[Engine]:
     engine = working_engine(parse_url(database_url))
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """An S3 of this process, started at its first use."""
+    server = ObjectServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(object_server: ObjectServer) -> Iterator[S3]:
+    """A bucket that is empty: `.url` for BACKUP_URL, `.environ` for how to get there."""
+    yield object_server.make_bucket()
+    object_server.forget()
 
 
 class Session:

@@ -7,9 +7,9 @@ from functools import partial
 
 import streamlit as st
 
-from core.doctor import Finding, Severity
 from core.errors import DeskError
 from core.find import Kind, Place
+from core.findings import Finding, Severity
 from core.model import PartitionedTable
 from core.text import human_rows, plural
 from dashboard import confirm, layout, notices, session

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from core.bounds import day_of
-from core.doctor import Finding, Severity
+from core.findings import Finding, Severity
 from core.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
 from core.text import human_ago, human_bytes, human_date, human_time, plural
 from dashboard import charts, confirm, following, layout, notices, session, stretches

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from datetime import date
 from types import FrameType
 
-from tests.bench import catalog, partsmith, reattach, stalls, startup
+from tests.bench import catalog, page, partsmith, reattach, stalls, startup
 from tests.bench.report import Table
 from tests.bench.server import SETTINGS, bench_server
 from tests.servers import connect
 from tests.tables import runner
 
-NAMES = ("archive", "ensure", "reattach", "catalog", "startup")
+NAMES = ("archive", "ensure", "reattach", "catalog", "page", "startup")
 LIMIT_S = 25 * 60
 """When the whole of it ends by itself, whatever it waits for."""
 
@@ -65,6 +65,8 @@ def _cases(names: set[str], quick: bool) -> list[Callable[[str], tuple[Table, ..
         cases.append(lambda server: reattach.measure_reattach(server, 1 if quick else 5, sizes, sizes[-1] * 2 // 5))
     if "catalog" in names:
         cases.append(lambda server: catalog.measure_catalog(server, (4,) if quick else (20, 200), 3 if quick else 9))
+    if "page" in names:
+        cases.append(lambda server: page.measure_page(server, 4 if quick else 200, 3 if quick else 9))
     if "startup" in names:
         cases.append(lambda server: startup.measure_startup(server, 100 if quick else 300))
     return cases

@@ -46,10 +46,8 @@ def measure_catalog(server: str, tables: tuple[int, ...], runs: int) -> tuple[Ta
     built = 0
     with desk(server, "catalog") as at:
         for count in tables:
-            for number in range(built, count):
-                _add_table(at, number)
+            add_tables(at, range(built, count))
             built = count
-            _analyze_catalog(at)
             print(f"  catalog: {count * PARTITIONS:,} partitions built", file=sys.stderr, flush=True)
             more, limits = _measure(at, count * PARTITIONS, runs)
             rows += more
@@ -70,20 +68,23 @@ def measure_catalog(server: str, tables: tuple[int, ...], runs: int) -> tuple[Ta
     )
 
 
-def _name(number: int) -> str:
+def name_of(number: int) -> str:
+    """The name of the table with that number."""
     return f"kid_absences_t{number:03d}"
 
 
-def _add_table(at: Desk, number: int) -> None:
-    name = _name(number)
+def add_tables(at: Desk, numbers: range) -> None:
+    """Tables of 50 partitions with a row in each, and the catalog vacuumed as autovacuum would have by now."""
     at.run("SET synchronous_commit = off")
-    at.run(definition(f"public.{name}"))
-    at.run(_ADD_PARTITIONS.format(name=name, first=1980, last=1980 + PARTITIONS - 1))
+    for number in numbers:
+        name = name_of(number)
+        at.run(definition(f"public.{name}"))
+        at.run(_ADD_PARTITIONS.format(name=name, first=1980, last=1980 + PARTITIONS - 1))
     at.run("RESET synchronous_commit")
+    _vacuum_catalog(at)
 
 
-def _analyze_catalog(at: Desk) -> None:
-    """What autovacuum would have done by now."""
+def _vacuum_catalog(at: Desk) -> None:
     for (name,) in at.run(
         "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace"
         " AND relkind = 'r' AND NOT relisshared"
@@ -97,7 +98,7 @@ def _measure(at: Desk, partitions: int, runs: int) -> tuple[list[tuple[str, ...]
         found = [[timed(work) for work in works] for _ in range(runs + 1)]  # type: ignore[arg-type]
         return tuple(median(column) for column in zip(*found[1:], strict=True))
 
-    name = _name(1)
+    name = name_of(1)
     hand, exact, estimated, overview = taken(
         lambda: at.run(_BY_HAND.format(pattern="kid_absences_%")),
         lambda: read_all_partitions(at.reading, exact=True),

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core.catalog import count_all_default_rows, read_table
 from core.database import parse_url, reading_engine, session, working_engine
-from core.doctor import Finding, Severity, examine
+from core.doctor import examine
+from core.findings import Finding, Severity
 from core.operations.archive import plan_archive
 from core.operations.ensure import plan_ensure
 from core.plan import Plan

@@ -5,21 +5,21 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from core.catalog import read_table
-from core.database import parse_url, reading_engine
 from core.embedded import running_server
 from core.journal import OperationState, read_operations
 from core.model import State
 from tests.conftest import until
-from tests.faults import ACTS, YEAR, Act, EndWhileItWaits, Strike, ask, killed_at, stop_at_once, terminate
+from tests.faults import ACTS, YEAR, Act, Console, EndWhileItWaits, Strike, killed_at, stop_at_once, terminate
 from tests.servers import connect
 from tests.tables import runner
 
@@ -53,105 +53,106 @@ def whole(run: Callable[[str], Any], default: bool) -> tuple[Any, ...]:
     return run(f"SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t WHERE date < '2023-01-01'")[0]
 
 
-def reach_the_end(url: str, act: Act) -> int:
+def reach_the_end(console: Console, act: Act) -> int:
     """Asks again until there is nothing left to do; returns how often."""
     for number in range(1, 5):
-        ended = ask(url, act.wish)
+        ended = console.ask(act.wish)
         if ended == "nothing":
             return number
         assert ended == "done", ended
     raise AssertionError("it never came to its end")
 
 
-def at_its_goal(url: str, act: Act) -> None:
+def at_its_goal(reader: Engine, act: Act) -> None:
     """The table is as the act leaves it, with nothing half done."""
-    reader = reading_engine(parse_url(url))
-    try:
-        table = read_table(reader, "kid_absences")
-        names = {p.name: p.state for p in table.partitions}
-        assert table.pending is None
-        if act.wish.__name__ == "archive":
-            archived = table.find_archived(YEAR)
-            assert archived is not None
-            assert archived.schema == "archive"
-            assert archived.tag is not None
-            check = archived.bounds_check(table.key) if table.key else None
-            assert check is not None
-            assert check.validated
-        elif act.wish.__name__ == "reattach":
-            assert names[YEAR] is State.ATTACHED
-            assert table.archived == ()
-        else:
-            assert {"kid_absences_2025", "kid_absences_2026"} <= set(names)
-        if table.default is not None:
-            assert [c.name for c in table.default.checks if c.name.startswith("partition_desk")] == []
-        assert not any(operation.state.active for operation in read_operations(reader))
-    finally:
-        reader.dispose()
+    table = read_table(reader, "kid_absences")
+    names = {p.name: p.state for p in table.partitions}
+    assert table.pending is None
+    if act.wish.__name__ == "archive":
+        archived = table.find_archived(YEAR)
+        assert archived is not None
+        assert archived.schema == "archive"
+        assert archived.tag is not None
+        check = archived.bounds_check(table.key) if table.key else None
+        assert check is not None
+        assert check.validated
+    elif act.wish.__name__ == "reattach":
+        assert names[YEAR] is State.ATTACHED
+        assert table.archived == ()
+    else:
+        assert {"kid_absences_2025", "kid_absences_2026"} <= set(names)
+    if table.default is not None:
+        assert [c.name for c in table.default.checks if c.name.startswith("partition_desk")] == []
+    assert not any(operation.state.active for operation in read_operations(reader))
 
 
-def break_everywhere(act: Act, url: str, run: Callable[[str], Any], *, during: bool) -> int:
+def break_everywhere(act: Act, console: Console, run: Callable[[str], Any], *, during: bool) -> int:
     """Terminates the working backend at each statement in turn, after it or in it; returns how many times."""
     injected = 0
     for at in itertools.count(1):
         assert at < MOST
-        act.prepare(run, url)
+        act.prepare(run, console)
         before = rows_of_2023(run), whole(run, act.default)
         if during:
-            waiting = EndWhileItWaits(url)
+            waiting = EndWhileItWaits(console.url)
             strike = Strike(at, waiting.begin, during=True)
-            ended = ask(url, act.wish, strike)
+            ended = console.ask(act.wish, strike)
             waiting.join()
         else:
-            strike = Strike(at, partial(terminate, url))
-            ended = ask(url, act.wish, strike)
+            strike = Strike(at, partial(terminate, console.url))
+            ended = console.ask(act.wish, strike)
         if not strike.reached:
             assert ended == "done", ended
             break
         injected += 1
         assert rows_of_2023(run) == before[0], strike.statement
-        reach_the_end(url, act)
-        at_its_goal(url, act)
+        reach_the_end(console, act)
+        at_its_goal(console.reader, act)
         assert (rows_of_2023(run), whole(run, act.default)) == before, strike.statement
     assert injected >= 4
     return injected
 
 
+@pytest.fixture
+def desk(database_url: str) -> Iterator[Console]:
+    """A console on the test's database, which stays open through every fault."""
+    with Console(database_url) as console:
+        yield console
+
+
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
 @pytest.mark.parametrize("during", [False, True], ids=["after", "during"])
 def test_a_backend_that_is_terminated_at_any_statement_leaves_what_can_be_finished(
-    act: Act, during: bool, database_url: str, run: Callable[[str], Any], record_property: Note
+    act: Act, during: bool, desk: Console, run: Callable[[str], Any], record_property: Note
 ) -> None:
-    record_property("faults", break_everywhere(act, database_url, run, during=during))
+    record_property("faults", break_everywhere(act, desk, run, during=during))
 
 
 @pytest.mark.older_versions
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ELSEWHERE], ids=lambda act: act.name)
 def test_so_does_one_of_an_older_server(
-    act: Act, major: int | None, database_url: str, run: Callable[[str], Any], record_property: Note
+    act: Act, major: int | None, desk: Console, run: Callable[[str], Any], record_property: Note
 ) -> None:
-    record_property("faults", break_everywhere(act, database_url, run, during=major == 15))
+    record_property("faults", break_everywhere(act, desk, run, during=major == 15))
 
 
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in KILLED], ids=lambda act: act.name)
 def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
-    act: Act, database_url: str, run: Callable[[str], Any], record_property: Note
+    act: Act, desk: Console, run: Callable[[str], Any], record_property: Note
 ) -> None:
     injected = 0
     for at in itertools.count(1):
         assert at < MOST
-        act.prepare(run, database_url)
+        act.prepare(run, desk)
         before = rows_of_2023(run), whole(run, act.default)
-        if not killed_at(database_url, act, at):
+        if not killed_at(desk.url, act, at):
             break
         injected += 1
-        reader = reading_engine(parse_url(database_url))
         # the server notices that the process is gone once it has sent its answer
-        until(lambda reader=reader: not read_operations(reader)[0].state.active)
-        assert read_operations(reader)[0].state in (OperationState.INTERRUPTED, OperationState.DONE)
-        reader.dispose()
-        reach_the_end(database_url, act)
-        at_its_goal(database_url, act)
+        until(lambda: not read_operations(desk.reader)[0].state.active)
+        assert read_operations(desk.reader)[0].state in (OperationState.INTERRUPTED, OperationState.DONE)
+        reach_the_end(desk, act)
+        at_its_goal(desk.reader, act)
         assert (rows_of_2023(run), whole(run, act.default)) == before
     assert injected >= 4
     record_property("faults", injected)
@@ -164,24 +165,23 @@ def test_a_server_that_crashes_in_the_middle_loses_nothing(
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     request.addfinalizer(partial(shutil.rmtree, home))
     injected = 0
-    for at in range(2, MOST, 5):
-        with ExitStack() as stack:
-            url = stack.enter_context(running_server(home))
-            connection = connect(url)
-            act.prepare(runner(connection), url)
-            before = rows_of_2023(runner(connection))
-            connection.close()
-            strike = Strike(at, lambda pid: stop_at_once(home))
-            ask(url, act.wish, strike)
-        with running_server(home) as url:
+    with ExitStack() as stack:
+        url = stack.enter_context(running_server(home))
+        for at in range(2, MOST, 5):
+            with Console(url) as console, closing(connect(url)) as connection:
+                act.prepare(runner(connection), console)
+                before = rows_of_2023(runner(connection))
+                strike = Strike(at, lambda pid: stop_at_once(home))
+                console.ask(act.wish, strike)
             if not strike.reached:
                 break
             injected += 1
-            connection = connect(url)
-            assert rows_of_2023(runner(connection)) == before
-            reach_the_end(url, act)
-            at_its_goal(url, act)
-            assert rows_of_2023(runner(connection)) == before
-            connection.close()
+            stack.close()
+            url = stack.enter_context(running_server(home))
+            with Console(url) as console, closing(connect(url)) as connection:
+                assert rows_of_2023(runner(connection)) == before
+                reach_the_end(console, act)
+                at_its_goal(console.reader, act)
+                assert rows_of_2023(runner(connection)) == before
     assert injected >= 2
     record_property("faults", injected)

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from core.bounds import Bounds, Key, KeyType
+from core.manifest import Backup, BackupColumn, Kept, Proof
 from core.model import (
     Archived,
     ArchiveSchema,
@@ -134,6 +135,60 @@ def archived(year: int, *, tagged: bool = True, validated: bool = True, **change
         rows=40_000,
     )
     return replace(healthy, **changes)
+
+
+def kept(year: int, *, proven: bool = True, **changes: Any) -> Kept:
+    """A backup of the archived table of a year, with one proof, good or none."""
+    name = f"kid_absences_{year}"
+    own = bounds(year, year + 1)
+    backup = Backup(
+        id=f"school/public.kid_absences/{name}/20261001T080000Z-abc123",
+        database="school",
+        server_version="18.4",
+        server_version_num=180004,
+        encoding="UTF8",
+        parent="public.kid_absences",
+        schema="public",
+        name=name,
+        archive="archive",
+        bounds=own.text,
+        bounded=True,
+        made_check=True,
+        key_column="date",
+        key_type="date",
+        columns=tuple(BackupColumn(c.name, c.type, c.not_null, c.generated, c.collation) for c in COLUMNS),
+        rows=40_000,
+        fingerprint="text-1:40000:12345678901234567890",
+        raw_bytes=4_000_000,
+        bytes=1_000_000,
+        sha256="ab" * 32,
+        tool="pg_dump 18.4",
+        console="0.1.0",
+        archived_at="2026-01-05T08:00:00+00:00",
+        started_at="2026-10-01T08:00:00+00:00",
+        finished_at="2026-10-01T08:00:05+00:00",
+        actor="ada",
+        reason="",
+        needs=(),
+        create=(),
+        afterwards=(),
+        left_out=(),
+        owner="app",
+        comment=None,
+    )
+    backup = replace(backup, **changes)
+    good = Proof(
+        at="2026-10-02T08:00:00+00:00",
+        actor="ada",
+        good=True,
+        reason="",
+        rows=backup.rows,
+        fingerprint=backup.fingerprint,
+        sha256=backup.sha256,
+        server_version="18.4",
+        seconds=3.0,
+    )
+    return Kept(backup, (good,) if proven else ())
 
 
 def table(**changes: Any) -> PartitionedTable:

@@ -206,7 +206,7 @@ def test_a_hold_stays_on_the_way_there_and_back() -> None:
     there = scripts(archiving(partitions=(partition(2025, comment=Marks(hold=hold).beside("mine")),)))[0]
     assert there.startswith(f"COMMENT ON TABLE {CHILD} IS E'mine\npartition-desk: ")
     assert there.endswith(f"\n{line}';")
-    drop = PlannedDrop("2026-12-01T08:00:00+00:00", "b", "text-1:0:0", "ada")
+    drop = PlannedDrop("public.kid_absences", "2026-12-01T08:00:00+00:00", "b", "text-1:0:0", "ada")
     back = scripts(reattaching(archived=(archived(2024, hold=hold, drop=drop),)))[-1]
     assert f"COMMENT ON TABLE {BACK} IS '{line}';" in back
 

@@ -12,8 +12,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from core.bounds import Bounds
-from core.cli import _say, main
+from core.cli import main
 from core.database import parse_url, translate
+from core.desk import say
 from core.errors import ConnectionFailed
 from core.model import PartitionedTable
 from core.operations.archive import plan_archive
@@ -152,7 +153,7 @@ def test_nobody_listening_on_standard_error_stops_nothing(monkeypatch: pytest.Mo
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stderr", Closed())
-    _say("Waiting for session 12")
+    say("Waiting for session 12")
 
 
 def test_a_script_says_what_it_is_in_comments_that_end_with_their_line() -> None:

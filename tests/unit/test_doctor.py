@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from core.bounds import Bounds, Key, KeyType
+from core.checks.server import rights
 from core.ddl import EXCLUSION
-from core.doctor import CHECKS, Finding, Severity, examine, rights, spoken_period
-from core.model import Check, Column, ForeignKey, Marks, PartitionedTable, Size, Source, Tag
+from core.doctor import CHECKS, examine
+from core.findings import Finding, Severity, spoken_period
+from core.manifest import Unreadable
+from core.model import Check, Column, ForeignKey, Hold, Marks, PartitionedTable, PlannedDrop, Size, Source, Tag
 from core.plan import Operation
 from tests.unit.factories import (
     BY_DATE,
@@ -24,6 +27,7 @@ from tests.unit.factories import (
     bounds,
     bounds_check,
     default_partition,
+    kept,
     partition,
     server,
     table,
@@ -50,7 +54,7 @@ def only(check: str, of: PartitionedTable, **circumstances: Any) -> Finding:
 
 
 def test_a_healthy_table_passes_every_check_with_a_sentence_each() -> None:
-    found = look(table(archived=(archived(2023), archived(2024))))
+    found = look(table(archived=(archived(2023), archived(2024))), kept=(kept(2023), kept(2024)))
     assert [finding.check for finding in found] == [check.__name__ for check in CHECKS]
     assert {finding.severity for finding in found} == {Severity.OK}
     assert all(finding.title and finding.fix is None and not finding.hint for finding in found)
@@ -625,3 +629,72 @@ def test_automatic_creation_switched_off_is_a_warning() -> None:
 )
 def test_periods_in_words(lower: date, upper: date, said: str) -> None:
     assert spoken_period((lower, upper)) == said
+
+
+# Backups, planned drops and holds ------------------------------------------------------------------------------------
+
+OLD_YEARS = (archived(2020), archived(2021))
+SINCE = date(2025, 10, 20)
+
+
+def test_archived_tables_without_a_backup_are_a_note_with_the_command() -> None:
+    found = only("backed_up", table(archived=OLD_YEARS), kept=(kept(2021),))
+    assert found.severity is Severity.NOTE
+    assert found.title.startswith("1 archived table has no backup, 10")
+    assert found.hint == "partitions backup --partition kid_absences_2020"
+    changed = only("backed_up", table(archived=(archived(2021),)), kept=(kept(2021, columns=()),))
+    assert changed.severity is Severity.NOTE
+    unread = only("backed_up", table(archived=OLD_YEARS), kept=None, backups_unread="The bucket is gone.")
+    assert (unread.severity, unread.reason) == (Severity.NOTE, "The bucket is gone.")
+
+
+def test_a_proof_that_is_missing_or_old() -> None:
+    there, gone = table(archived=OLD_YEARS[:1]), table()
+    fresh, never = kept(2020), kept(2020, proven=False)
+    assert only("proven", there, kept=(fresh,), verify_before=SINCE).severity is Severity.OK
+    assert only("proven", there, kept=(never,), verify_before=SINCE).severity is Severity.NOTE
+    alone = only("proven", gone, kept=(never,), verify_before=SINCE)
+    assert (alone.severity, alone.hint) == (Severity.WARNING, f"partitions verify {never.backup.id}")
+    assert alone.title == (
+        "The newest backup of kid_absences_2020 was never restored and compared, and is the only copy"
+    )
+    old = only("proven", gone, kept=(fresh,), verify_before=date(2026, 10, 3))
+    assert old.title == "The newest backup of kid_absences_2020 was last restored and compared on 2 October 2026"
+    older = kept(2020, id="older", finished_at="2025-01-01T00:00:00+00:00", proven=False)
+    assert only("proven", gone, kept=(older, fresh), verify_before=SINCE).severity is Severity.OK
+
+
+def test_a_failed_proof_is_worse_where_the_table_is_gone() -> None:
+    bad = replace(kept(2020).proofs[0], good=False, reason="A byte was changed.")
+    failed = replace(kept(2020), proofs=(bad,))
+    there = only("proven", table(archived=OLD_YEARS[:1]), kept=(failed,))
+    assert (there.severity, there.hint) == (Severity.WARNING, "partitions backup --partition kid_absences_2020")
+    gone = only("proven", table(), kept=(failed,))
+    assert gone.severity is Severity.CRITICAL
+    assert gone.reason == "A byte was changed. The table itself is no longer on the server."
+
+
+def test_what_can_not_be_used_is_told() -> None:
+    found = only("unusable_backups", table(), unusable=(Unreadable("a/b.json", "It is cut off."),))
+    assert (found.severity, found.reason) == (
+        Severity.WARNING,
+        "It is cut off. They are taken for no backup: a/b.json.",
+    )
+
+
+def test_planned_drops_wait_in_plain_sight_and_late_ones_are_a_warning() -> None:
+    drop = PlannedDrop("public.kid_absences", "2026-10-25T09:30:00+00:00", "b", "text-1:0:0", "ada")
+    found = only("planned_drops", table(archived=(archived(2020, drop=drop),)))
+    assert (found.severity, found.title) == (Severity.NOTE, "kid_absences_2020 is to be dropped on 25 October 2026")
+    assert found.hint == "To call it off: partitions keep --partition kid_absences_2020"
+    late = replace(drop, at="2026-10-18T09:30:00+00:00")
+    assert only("planned_drops", table(archived=(archived(2020, drop=late),))).severity is Severity.WARNING
+
+
+def test_holds_are_shown_with_their_end() -> None:
+    hold = Hold("2026-10-20", "the audit", "ada")
+    marked = partition(2025, comment=Marks(hold=hold).beside("mine"))
+    found = only("holds", table(partitions=(marked, *YEARS[1:])))
+    assert (found.title, found.reason) == ("kid_absences_2025 is held through 20 October 2026", "By ada: the audit")
+    over = only("holds", table(archived=(archived(2020, hold=replace(hold, until="2026-10-19")),)))
+    assert over.title == "The hold of kid_absences_2020 has run out"

@@ -12,19 +12,37 @@ ROOT = Path(__file__).parents[2]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("core", "core.errors", "core.text"),
-    ("core.names", "core.period"),
+    ("core.names", "core.period", "core.trend"),
     ("core.bounds", "core.anatomy"),
-    ("core.model",),
+    ("core.model", "core.manifest", "core.fingerprint"),
     ("core.plan",),
     ("core.ddl", "core.actor", "core.rebuild"),
-    ("core.operations", "core.operations.archive", "core.operations.ensure", "core.operations.migrate"),
-    ("core.doctor",),
+    (
+        "core.operations",
+        "core.operations.archive",
+        "core.operations.ensure",
+        "core.operations.cold",
+        "core.operations.drop",
+        "core.operations.migrate",
+    ),
+    ("core.findings",),
+    (
+        "core.checks",
+        "core.checks.archived",
+        "core.checks.backups",
+        "core.checks.coverage",
+        "core.checks.server",
+        "core.checks.shape",
+    ),
+    ("core.doctor", "core.growth"),
     ("core.settings", "core.database", "core.embedded", "core.locks"),
-    ("core.catalog", "core.journal", "core.definition"),
-    ("core.execute", "core.find", "core.prepare"),
+    ("core.catalog", "core.journal", "core.definition", "core.lone", "core.place", "core.samples", "core.tools"),
+    ("core.backup", "core.execute", "core.find", "core.prepare", "core.sampling"),
     ("core.jobs", "core.migrations", "core.printed"),
     ("core.absences", "core.migrations.convert"),
     ("core.demo", "core.migrations.env"),
+    ("core.desk",),
+    ("core.cold_commands",),
     ("core.cli",),
     ("core.__main__",),
 )
@@ -35,7 +53,7 @@ TOP = len(FLOORS)
 PURE = FLOOR["core.doctor"]
 """Up to here the standard library alone, besides core itself."""
 PAGES_MAY = (
-    "bounds", "doctor", "errors", "find", "journal", "model", "operations", "period", "plan", "text",
+    "bounds", "errors", "find", "findings", "journal", "model", "operations", "period", "plan", "text",
 )  # fmt: skip
 """What of core a page may name: values and pure functions, and the values that find and journal give."""
 ENGINES = ("sqlalchemy", "psycopg2")

@@ -166,7 +166,7 @@ TAG = Tag(
 
 
 HOLD = Hold("2027-01-31", 'asked for by "audit", 100%', "ada")
-DROP = PlannedDrop("2026-12-01T08:00:00+00:00", "school/kid_absences_2024/1", "text-1:5:77", "ada")
+DROP = PlannedDrop("public.kid_absences", "2026-12-01T08:00:00+00:00", "school/2024/1", "text-1:5:77", "ada")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_an_empty_comment_counts_as_none() -> None:
         'partition-desk: {"parent": "x", "schema": "y", "bounds": "none", "archived_at": "", "made_check": true}',
         f"{Marks(TAG).beside(None)}\nand more",
         'partition-desk hold: {"until": "soon", "reason": "", "by": ""}',
-        'partition-desk drop: {"at": "2026-12-01T08:00:00", "backup": "", "fingerprint": "", "by": ""}',
+        'partition-desk drop: {"parent": "", "at": "2026-12-01T08:00:00", "backup": "", "fingerprint": "", "by": ""}',
     ],
 )
 def test_a_tag_that_cannot_be_read_is_the_users_text(comment: str) -> None:

@@ -110,6 +110,8 @@ def test_months(day: date, months: int, moved: date) -> None:
         ("18 Months", D(2022, 8, 29), "18 months"),
         (" 2  weeks ", D(2024, 2, 15), "2 weeks"),
         ("90days", D(2023, 12, 1), "90 days"),
+        ("7d", D(2024, 2, 22), "7 days"),
+        ("2 W", D(2024, 2, 15), "2 weeks"),
         ("9999 years", date.min, "9999 years"),
         ("99999 weeks", D(107, 8, 25), "99999 weeks"),
     ],
@@ -120,7 +122,15 @@ def test_durations(text: str, before: date, said: str) -> None:
     assert str(duration) == said
 
 
-@pytest.mark.parametrize("text", ["10", "", "years", "0 days", "-1 days", "1.5 years", "3 fortnights", "123456 days"])
+def test_a_duration_ahead() -> None:
+    assert Duration.parse("7 days").after(D(2024, 2, 26)) == D(2024, 3, 4)
+    assert Duration.parse("1 year").after(D(2024, 2, 29)) == D(2025, 2, 28)
+    assert Duration.parse("9999 years").after(D(2024, 2, 29)) == date.max
+
+
+@pytest.mark.parametrize(
+    "text", ["10", "10m", "", "years", "0 days", "-1 days", "1.5 years", "3 fortnights", "123456 days"]
+)
 def test_a_duration_needs_a_number_and_a_unit(text: str) -> None:
     with pytest.raises(UsageError, match="is not a duration"):
         Duration.parse(text)

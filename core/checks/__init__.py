@@ -1,0 +1,1 @@
+"""The Doctor's checks, one function each, by what they look at."""

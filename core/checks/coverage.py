@@ -1,0 +1,345 @@
+"""Are the partitions there, and is nothing beside or between them that should not be?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import combinations, islice
+
+from core.bounds import Bounds, key_value
+from core.ddl import EXCLUSION, attach, require_nothing_pending, table_option, within
+from core.errors import Refused
+from core.findings import Case, Finding, Severity, archive_fine, listed, planned, script, spoken_end, spoken_period
+from core.model import (
+    UNLIMITED,
+    Archived,
+    Gap,
+    Marks,
+    Partition,
+    PartitionedTable,
+    covered_until,
+    runway_days,
+    unexplained_gaps,
+)
+from core.names import fit, ident, literal, qualified
+from core.operations.ensure import plan_ensure
+from core.period import Period, Range
+from core.plan import Plan, comment_sql
+from core.text import human_date, plural
+
+
+def partitioned(case: Case) -> Iterator[Finding]:
+    """OK; examine() stops before this one for a table that is not served. NOTE for bounds that can't be read."""
+    table = case.table
+    unread = [p for p in table.partitions if p.bounds is None]
+    for partition in unread:
+        yield Finding(
+            "partitioned",
+            Severity.NOTE,
+            f"The range of {partition.name} can't be read just now",
+            "Somebody holds it exclusively, so the checks of ranges leave it out.",
+            hint="Look again in a moment.",
+            subject=partition.name,
+        )
+    if not unread:
+        yield Finding(
+            "partitioned",
+            Severity.OK,
+            f"{table.label} is partitioned by {case.key.column}, with {plural(len(table.partitions), 'partition')}",
+        )
+
+
+def _ensure(case: Case, *ranges: Range) -> Plan:
+    require_nothing_pending(case.table)
+    unread = [p.name for p in case.table.partitions if p.bounds is None]
+    if unread:
+        raise Refused(f"The range of {listed(unread)} can't be read just now.", next="Look again in a moment.")
+    return plan_ensure(case.table, ranges, zone=case.zone)
+
+
+def _default_caveat(case: Case) -> str:
+    if case.table.default is None or case.default_rows == 0:
+        return ""
+    return (
+        f" If {case.table.default.name} holds rows of that time, creating it is refused and changes nothing:"
+        " move them out first."
+    )
+
+
+def current_period(case: Case) -> Iterator[Finding]:
+    """CRITICAL when today has no partition; WARNING when a DEFAULT takes its rows."""
+    table = case.table
+    moment = key_value(case.key, case.today, case.zone)
+    holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)
+    if holder is not None:
+        title = f"Today, {human_date(case.today)}, has its partition: {holder.name}"
+        yield Finding("current_period", Severity.OK, title)
+        return
+    name = spoken_period(case.current)
+    fallen = table.default is not None and table.pending is None
+    reason = (
+        f"Rows of today go to the DEFAULT partition now, and each one makes it harder to create {name}."
+        if fallen
+        else "Every insert for today fails now; reads return nothing for it."
+    )
+    found = Finding(
+        "current_period",
+        Severity.WARNING if fallen else Severity.CRITICAL,
+        f"Today, {human_date(case.today)}, has no partition",
+        reason + _default_caveat(case),
+    )
+    yield planned(found, f"Create {name}", lambda: _ensure(case, case.current))
+
+
+def next_period(case: Case) -> Iterator[Finding]:
+    """WARNING when the period after the current one is not wholly there."""
+    days = runway_days(case.table, case.today, case.zone)
+    name = spoken_period(case.following)
+    if _following_is_held(case):
+        left = "The last partition has no upper end" if days == UNLIMITED else f"{plural(days, 'day')} of runway"
+        yield Finding("next_period", Severity.OK, f"The next period, {name}, has its partition", f"{left}.")
+        return
+    begins = human_date(case.following[0])
+    reason = f"From {begins} on inserts would fail"
+    if case.table.default is not None:
+        reason = f"From {begins} on rows would go to the DEFAULT partition"
+    found = Finding(
+        "next_period",
+        Severity.WARNING,
+        f"The next period, {name}, lacks its partition: {plural(days, 'day')} of runway left",
+        f"{reason}.{_default_caveat(case)}",
+    )
+    yield planned(found, f"Create {name}", lambda: _ensure(case, case.following))
+
+
+def _following_is_held(case: Case) -> bool:
+    """Whether the next calendar period is held; for partitions off the calendar, whether the current one has a next."""
+    lower, upper = case.following
+    until = covered_until(case.table, lower, case.zone)
+    if until is None or until >= key_value(case.key, upper, case.zone):
+        return True
+    moment = key_value(case.key, case.today, case.zone)
+    live = [p.bounds for p in case.table.ranges if p.bounds and not p.pending]
+    current = next((b for b in live if b.holds(moment)), None)
+    if current is None or current.upper is None or current.period(case.zone) is not None:
+        return False
+    return any(bounds.holds(current.upper) for bounds in live)
+
+
+MOST_AT_ONCE = 100
+"""How many partitions a finding's plan creates at most; beyond it a person should look at what is going on."""
+
+
+def gaps(case: Case) -> Iterator[Finding]:
+    """WARNING for each range between partitions that neither a partition nor an archived table holds."""
+    found = unexplained_gaps(case.table)
+    for gap in found:
+        yield _gap(case, gap)
+    if not found:
+        yield Finding("gaps", Severity.OK, "There is no gap between the partitions that no archived table explains")
+
+
+def _gap(case: Case, gap: Gap) -> Finding:
+    where = "go to the DEFAULT partition" if case.table.default else "can't be written"
+    title = f"No partition from {spoken_end(gap.lower, case.zone)} up to {spoken_end(gap.upper, case.zone)}"
+    reason = f"No archived table holds it either. Rows of that time {where}.{_default_caveat(case)}"
+    finding = Finding("gaps", Severity.WARNING, title, reason)
+    periods = _periods(case, gap)
+    if not periods:
+        return replace(finding, hint=_gap_by_hand(case, gap))
+    names = spoken_period(periods[0]) if len(periods) == 1 else f"{len(periods)} partitions of one {case.period} each"
+    return planned(finding, f"Create {names}", lambda: _ensure(case, *periods))
+
+
+def _periods(case: Case, gap: Gap) -> tuple[Range, ...]:
+    """The table's periods that are exactly the gap, or nothing where it is cut otherwise or far too wide."""
+    dates = Bounds("", gap.lower, gap.upper).dates(case.zone)
+    if dates is None:
+        return ()
+    try:
+        periods = tuple(islice(case.period.cover(*dates), MOST_AT_ONCE + 1))
+    except (ValueError, OverflowError):  # the calendar ends at 9999
+        return ()
+    exact = len(periods) <= MOST_AT_ONCE and (periods[0][0], periods[-1][1]) == dates
+    return periods if exact else ()
+
+
+def _gap_by_hand(case: Case, gap: Gap) -> str:
+    table = case.table
+    ends = [end.isoformat(sep=" ") if isinstance(end, datetime) else end.isoformat() for end in (gap.lower, gap.upper)]
+    bounds = Bounds.parse(f"FOR VALUES FROM ({literal(ends[0])}) TO ({literal(ends[1])})")
+    label = "_".join(re.sub(r"\D", "", end[:10]) for end in ends)
+    relation = qualified(table.schema, fit(table.name, f"_{label}"))
+    return script(
+        f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY)",
+        attach(table, relation, bounds),
+    )
+
+
+def overlaps(case: Case) -> Iterator[Finding]:
+    """WARNING for each archived table whose range a partition, or another archived table, holds too."""
+    found = [*_overlaps_attached(case), *_overlaps_archived(case)]
+    yield from found
+    if not found:
+        yield archive_fine(case, "overlaps", "No partition stands where {} came from")
+
+
+def _overlaps_attached(case: Case) -> Iterator[Finding]:
+    for archived in case.table.archived:
+        bounds = archived.bounds
+        holders = [p for p in case.table.ranges if bounds and p.bounds and p.bounds.overlaps(bounds)]
+        for holder in holders[:1]:
+            yield Finding(
+                "overlaps",
+                Severity.WARNING,
+                f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
+                "Two partitions can't share a date; its rows of that time are in two tables now.",
+                hint=_merge(case, holder, archived),
+                subject=archived.name,
+            )
+
+
+def _merge(case: Case, holder: Partition, archived: Archived) -> str:
+    """SQL that moves the partition's rows to the archived table, all or none; its CHECK refuses what doesn't belong."""
+    table = case.table
+    columns = _columns(table)
+    return "\n".join(
+        (
+            f"-- Put the rows of {holder.name} to the archived ones, then bring those back:",
+            "BEGIN;",
+            "SET LOCAL lock_timeout = '2s';",
+            f"ALTER TABLE {table.sql} DETACH PARTITION {holder.sql};",
+            f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM {holder.sql};",
+            f"DROP TABLE {holder.sql};",
+            "COMMIT;",
+            f"-- partitions reattach --partition {archived.name}{table_option(table)}",
+        )
+    )
+
+
+def _columns(table: PartitionedTable) -> str:
+    """The columns that can be written, in the table's order; that of a partition may be another."""
+    return ", ".join(ident(column.name) for column in table.columns if not column.generated)
+
+
+def _overlaps_archived(case: Case) -> Iterator[Finding]:
+    known = [(a, a.bounds) for a in case.table.archived if a.bounds is not None]
+    for (one, its), (other, theirs) in combinations(known, 2):
+        if its.overlaps(theirs):
+            yield Finding(
+                "overlaps",
+                Severity.WARNING,
+                f"{one.schema}.{one.name} and {other.schema}.{other.name} hold the same range",
+                "Only one of them can come back.",
+                hint=f"Compare them: SELECT count(*), min({ident(case.key.column)}), max({ident(case.key.column)})"
+                f" FROM {one.sql}; and the same of {other.sql}.",
+                subject=one.name,
+            )
+
+
+COUNTING_STOPS = 1_000_000
+"""Where core.catalog.count_default_rows stops; a count that reaches it means at least so many."""
+
+
+def default_partition(case: Case) -> Iterator[Finding]:
+    """WARNING for rows in the DEFAULT partition; NOTE that there is one, or that its rows were not counted."""
+    default = case.table.default
+    if default is None:
+        title = "There is no DEFAULT partition: a row without its partition fails instead of going astray"
+        yield Finding("default_partition", Severity.OK, title)
+        return
+    costs = (
+        "While it exists no partition can be detached without a moment's wait for everybody (PostgreSQL rules"
+        " CONCURRENTLY out), and later rows for an archived range land in it instead of failing."
+    )
+    if not case.default_rows:
+        said = "it is empty" if case.default_rows == 0 else "its rows were not counted"
+        yield Finding(
+            "default_partition",
+            Severity.NOTE,
+            f"There is a DEFAULT partition, {default.name}: {said}",
+            costs,
+            hint=f"Count its rows: SELECT count(*) FROM ONLY {default.sql};\n"
+            f"If it is empty and not wanted: ALTER TABLE {case.table.sql} DETACH PARTITION {default.sql};",
+            subject=default.name,
+        )
+        return
+    least = "at least " if case.default_rows >= COUNTING_STOPS else ""
+    yield Finding(
+        "default_partition",
+        Severity.WARNING,
+        f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
+        f"No partition can be created or reattached for a period whose rows are there. {costs}",
+        hint=_move_out_of_default(case, default),
+        subject=default.name,
+    )
+
+
+def _move_out_of_default(case: Case, default: Partition) -> str:
+    """SQL that shows which periods the rows are of, and that moves those of one period into a partition of its own."""
+    table = case.table
+    wanted = case.following if table.holding(*case.current, case.zone) else case.current
+    bounds = table.bounds_between(*wanted, case.zone)
+    relation = qualified(table.schema, fit(table.name, f"_{case.period.label(wanted[0])}"))
+    columns = _columns(table)
+    overriding = " OVERRIDING SYSTEM VALUE" if any(column.identity for column in table.columns) else ""
+    condition = within(case.key, bounds)
+    unit = "week" if case.period is Period.WEEK else case.period.value
+    return "\n".join(
+        (
+            "-- Which periods they are of:",
+            f"SELECT date_trunc('{unit}', {ident(case.key.column)}) AS period, count(*)"
+            f" FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
+            f"-- Then for each period; here {spoken_period(wanted)}:",
+            "BEGIN;",
+            "SET LOCAL lock_timeout = '2s';",
+            f"LOCK TABLE ONLY {table.sql}, ONLY {default.sql} IN ACCESS EXCLUSIVE MODE;",
+            f"CREATE TEMPORARY TABLE moved ON COMMIT DROP AS SELECT {columns} FROM ONLY {default.sql}"
+            f" WHERE {condition};",
+            f"DELETE FROM ONLY {default.sql} WHERE {condition};",
+            f"CREATE TABLE {relation} PARTITION OF {table.sql} {bounds.text};",
+            f"INSERT INTO {table.sql} ({columns}){overriding} SELECT {columns} FROM moved;",
+            "COMMIT;",
+        )
+    )
+
+
+def leftovers(case: Case) -> Iterator[Finding]:
+    """WARNING for a CHECK that an interrupted operation left on the DEFAULT; NOTE for a tag left on a partition."""
+    found = [*_left_checks(case), *_left_tags(case)]
+    yield from found
+    if not found:
+        yield Finding("leftovers", Severity.OK, "No interrupted operation has left anything on the partitions")
+
+
+def _left_checks(case: Case) -> Iterator[Finding]:
+    default = case.table.default
+    for check in default.checks if default else ():
+        if default and check.name.startswith(EXCLUSION):
+            range_name = check.name.removeprefix(EXCLUSION)
+            yield Finding(
+                "leftovers",
+                Severity.WARNING,
+                f"{default.name} still refuses the rows of {range_name}",
+                "An operation that was interrupted left a CHECK constraint on it: until that is gone, rows of that"
+                " range fail where they have no partition. It belongs there only while an operation runs.",
+                hint=script(f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(check.name)}"),
+                subject=default.name,
+            )
+
+
+def _left_tags(case: Case) -> Iterator[Finding]:
+    for partition in case.table.partitions:
+        comment, marks = Marks.split(partition.comment)
+        if marks.tag is not None and not partition.pending:
+            yield Finding(
+                "leftovers",
+                Severity.NOTE,
+                f"{partition.name} is attached, and its comment says that it was archived",
+                "An archive began and did not get as far as the detach. It harms nothing; archiving it again"
+                " writes the comment anew.",
+                hint=script(comment_sql(partition.sql, replace(marks, tag=None).beside(comment))),
+                subject=partition.name,
+            )

@@ -1,0 +1,54 @@
+"""Pages among ten thousand partitions: every table is offered, and the one that is looked at is shown whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from dashboard.format import plain
+from tests.app.conftest import THIS_YEAR, Open, texts
+from tests.tables import Made, Run
+
+OTHERS = 199
+PARTITIONS = 50
+
+# A commit for each table, since one transaction may not hold locks on all of them.
+_OTHERS = f"""
+DO $$ BEGIN
+    FOR t IN 1..{OTHERS} LOOP
+        EXECUTE format('CREATE TABLE other_%s (day date NOT NULL) PARTITION BY RANGE (day)', t);
+        FOR y IN 2000..{2000 + PARTITIONS - 1} LOOP
+            EXECUTE format('CREATE TABLE other_%s_%s PARTITION OF other_%s FOR VALUES FROM (%L) TO (%L)',
+                t, y, t, y || '-01-01', (y + 1) || '-01-01');
+        END LOOP;
+        COMMIT;
+    END LOOP;
+END $$
+"""
+
+
+def test_overview_and_partitions_among_ten_thousand(console: Open, make_table: Callable[..., Made], run: Run) -> None:
+    first = THIS_YEAR + 2 - PARTITIONS
+    made = make_table(start=date(first, 1, 1), count=PARTITIONS, rows=0)
+    made.insert(date(THIS_YEAR, 1, 1), date(THIS_YEAR + 1, 1, 1))
+    run(_OTHERS)
+
+    app = console()
+    assert app.title[0].value == plain(f"Everything has a place until 1 January {THIS_YEAR + 2}")
+    assert f"{PARTITIONS} partitions attached · none archived · none missing" in texts(app)
+    assert {metric.label: metric.value for metric in app.metric}["Due for archive"] == f"{PARTITIONS - 5} years"
+    assert len(app.selectbox[0].options) == 1 + OTHERS
+    assert app.selectbox[0].help.startswith(f"{PARTITIONS} partitions, about ")
+
+    app = console("partitions", table=made.address, partition=made.partition(date(THIS_YEAR, 1, 1)))
+    assert f"{PARTITIONS} partitions attached, none archived" in texts(app)
+    shown = app.dataframe[0].value
+    assert list(shown["Period"]) == [str(year) for year in range(first, THIS_YEAR + 2)]
+    assert shown.loc[shown["Size"] > 0, "Table"].count() == PARTITIONS
+    assert plain(f"public.kid_absences_{THIS_YEAR}") in [heading.value for heading in app.subheader]
+
+    app = console("partitions", table="public.other_150")
+    assert f"public.other_150** · {PARTITIONS} partitions attached" in texts(app)
+    assert list(app.dataframe[0].value["Table"]) == [
+        f"public.other_150_{year}" for year in range(2000, 2000 + PARTITIONS)
+    ]

@@ -7,31 +7,25 @@ without one is a leftover and never a backup. Nothing here holds more than a few
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import queue
-import re
 import shutil
-import signal
-import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import psycopg2
 import zstandard
-from psycopg2 import extensions
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core import streams
 from core.bounds import Bounds, Key, KeyType
 from core.catalog import read_server
 from core.database import is_lost, parse_url, server_message, session, sqlstate, translate, working_engine
@@ -71,6 +65,7 @@ from core.operations.cold import (
     Surroundings,
     after_rows,
     before_rows,
+    copy_line,
     make_if_missing,
     marks_of,
     require_backed_up,
@@ -78,127 +73,40 @@ from core.operations.cold import (
 )
 from core.place import Place
 from core.plan import Plan, comment_sql
+from core.streams import (
+    CHUNK,
+    LOCK_MS,
+    Fetched,
+    Fingerprinting,
+    Following,
+    Packing,
+    Rows,
+    codec,
+    copy_rows,
+    driver_of,
+    dumping,
+    wrapped,
+)
 from core.tools import Tool
 
-LEVEL = 3
-"""Of zstd: higher ones take longer than PostgreSQL needs to give the rows."""
-CHUNK = 2**20
-"""Bytes that are read and handed on at once."""
-LOCK_MS = 10_000
-"""How long a backup waits for somebody who holds the table exclusively."""
-FOLLOW_S = 0.2
-"""How often it is asked whether a person stopped it, and told how far it is."""
+Work = streams.Work
+"""How far a backup, a verification or a restore is."""
+Report = streams.Report
+"""Told how far it is, about five times a second, from a thread of its own."""
 LEFTOVER = "An object without a manifest: a backup that did not come to its end. It can be deleted."
 """The reason with which `read_all_kept` tells of leftovers."""
 
+PROOFS_KEPT = 50
+"""How many earlier proofs the side file of a backup keeps."""
+
 _STALE_S = 120
 _THROWAWAY = "throwaway-"
-_LONGEST_HOME = 60
+_LONGEST_HOME = 58
 """Bytes of a home in which a server's socket has room a folder further down."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """How far a backup, a verification or a restore is."""
-
-    doing: str
-    bytes_done: int = 0
-    """Of the object: written or read."""
-    bytes_total: int | None = None
-    """None while nobody knows, as in a backup."""
-    rows_done: int = 0
-    rows_total: int | None = None
-    seconds_left: float | None = None
-    """Estimated from the rows so far; None before there are any."""
-
-
-Report = Callable[[Work], None]
-"""Told how far it is, about five times a second, from a thread of its own."""
-
-
-class _Following:
-    """Asks whether to stop and tells how far it is, from a thread, while the work goes on elsewhere."""
-
-    def __init__(self, cancelled: Callable[[], bool], report: Report) -> None:
-        self._cancelled = cancelled
-        self._report = report
-        self._lock = threading.Lock()
-        self._stops: list[Callable[[], None]] = []
-        self._over = threading.Event()
-        self._begun: float | None = None
-        self.stopped = threading.Event()
-        self.work = Work("")
-        self._thread = threading.Thread(target=self._follow, daemon=True, name="partition-desk-follow")
-
-    def __enter__(self) -> _Following:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def tell(self, doing: str | None = None, **changes: Any) -> None:
-        """Notes how far it is; a new `doing` begins the estimate anew."""
-        with self._lock:
-            if doing is not None:
-                changes["doing"] = doing
-                self._begun = None
-            if changes.get("rows_done") and self._begun is None:
-                self._begun = time.monotonic()
-            self.work = replace(self.work, **changes)
-
-    @contextmanager
-    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Calls `stop` from the following thread if a person stops the work meanwhile."""
-        self.check()
-        with self._lock:
-            self._stops.append(stop)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._stops.remove(stop)
-
-    def check(self) -> None:
-        """Raises Cancelled once a person stopped it."""
-        if self.stopped.is_set():
-            raise Cancelled("It was cancelled.")
-
-    def _follow(self) -> None:
-        told = Work("")
-        while not self._over.wait(FOLLOW_S):
-            if self._cancelled():
-                self.stopped.set()
-            with self._lock:
-                work = replace(self.work, seconds_left=self._left())
-                stops = list(self._stops) if self.stopped.is_set() else []
-            for stop in stops:
-                with suppress(psycopg2.Error, OSError):
-                    stop()
-            if work != told:
-                told = work
-                self._report(work)
-
-    def _left(self) -> float | None:
-        done, total = self.work.rows_done, self.work.rows_total
-        if self._begun is None or not done or not total:
-            return None
-        return max(0.0, (time.monotonic() - self._begun) * (total - done) / done)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _driver(connection: Connection) -> extensions.connection:
-    """psycopg2's own connection, for what SQLAlchemy has no words for: COPY, and to cancel from another thread."""
-    found: extensions.connection = connection.connection.driver_connection  # type: ignore[assignment]
-    return found
-
-
-def _wrapped(error: psycopg2.Error) -> DBAPIError:
-    return DBAPIError("", None, error)
 
 
 # --- back up ------------------------------------------------------------------------------------------------------
@@ -226,10 +134,10 @@ def back_up(
     """
     found = require_backed_up(table, name)
     started = _now()
-    with _Following(cancelled, report) as follow:
+    with Following(cancelled, report) as follow:
         follow.tell(f"Reading the definition of {name}", rows_total=found.rows)
         try:
-            with session(engine) as reader, _snapshot(reader, found) as snapshot:
+            with session(engine) as reader, _snapshot(reader, found, follow) as snapshot:
                 draft = _draft(reader, table, found, id, archive_schema, started)
                 draft = replace(draft, tool=f"pg_dump {tool.version}", actor=actor, reason=reason)
                 follow.tell(f"Writing {name} to {place.label}")
@@ -250,7 +158,7 @@ def back_up(
 
 
 @contextmanager
-def _snapshot(reader: Connection, found: Partition | Archived) -> Iterator[str]:
+def _snapshot(reader: Connection, found: Partition | Archived, follow: Following) -> Iterator[str]:
     """The name of a snapshot that others can read in, held with ACCESS SHARE on the table until the end."""
     reader.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
@@ -260,9 +168,14 @@ def _snapshot(reader: Connection, found: Partition | Archived) -> Iterator[str]:
         reader.exec_driver_sql(f"LOCK TABLE ONLY {found.sql} IN ACCESS SHARE MODE")
         yield str(reader.exec_driver_sql("SELECT pg_catalog.pg_export_snapshot()").scalar_one())
     finally:
-        if not reader.invalidated and not _driver(reader).closed:
-            with suppress(DBAPIError):
-                reader.exec_driver_sql("ROLLBACK")
+        if not _closed(reader):
+            try:
+                if follow.stopped.is_set():  # a cancel that comes late must not meet whoever has the session next
+                    reader.invalidate()
+                else:
+                    reader.exec_driver_sql("ROLLBACK")
+            except DBAPIError:
+                reader.invalidate()
 
 
 _NO_TIMEOUTS = """
@@ -365,17 +278,21 @@ def _write(
     place: Place,
     tool: Tool,
     snapshot: str,
-    follow: _Following,
+    follow: Following,
 ) -> Backup:
     """Streams the object to the place; the rows are fingerprinted meanwhile, in the same snapshot."""
     columns = [column.name for column in draft.columns]
-    driver = _driver(reader)
+    driver = driver_of(reader)
+    try:
+        f"{before_rows(draft)}{after_rows(draft)}".encode(codec(draft.encoding))
+    except UnicodeEncodeError as error:
+        raise BackupUnusable(f"A name in its definition is not {draft.encoding}, the database's encoding.") from error
     with (
-        _dumping(engine, tool, source, snapshot, draft) as dump,
+        dumping(engine, tool.path, source, snapshot, draft) as dump,
         follow.stopping(dump.kill),
         follow.stopping(driver.cancel),
-        _Fingerprinting(driver, fingerprint_sql(source, columns), follow) as rows,
-        _Packing(draft, dump, rows, follow) as packing,
+        Fingerprinting(driver, fingerprint_sql(source, columns), follow) as rows,
+        Packing(draft, dump, rows, follow) as packing,
     ):
         written = place.write(draft.object, packing.chunks())
         total = rows.result()
@@ -391,263 +308,6 @@ def _write(
         bytes=packing.bytes,
         sha256=packing.digest.hexdigest(),
     )
-
-
-class _Fingerprinting:
-    """Reads the fingerprint in a thread, on a session whose transaction is open."""
-
-    def __init__(self, driver: extensions.connection, sql: str, follow: _Following) -> None:
-        self._driver = driver
-        self._sql = sql
-        self._follow = follow
-        self._found: tuple[int, str] | None = None
-        self._error: psycopg2.Error | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True, name="partition-desk-fingerprint")
-
-    def __enter__(self) -> _Fingerprinting:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._thread.is_alive():
-            with suppress(psycopg2.Error):
-                self._driver.cancel()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            with self._driver.cursor() as cursor:
-                cursor.execute(self._sql)
-                found = cursor.fetchone()
-            if found is not None:
-                self._found = int(found[0]), str(found[1])
-                self._follow.tell(rows_total=self._found[0])
-        except psycopg2.Error as error:
-            self._error = error
-
-    def result(self) -> tuple[int, str]:
-        """(rows, total), once they are there. Raises what the server said."""
-        self._thread.join()
-        if self._error is not None:
-            self._follow.check()
-            raise translate(_wrapped(self._error)) from self._error
-        if self._found is None:
-            raise Failed("The server gave no fingerprint.")
-        return self._found
-
-
-@contextmanager
-def _dumping(engine: Engine, tool: Tool, source: str, snapshot: str, draft: Backup) -> Iterator[_Dump]:
-    """Our own pg_dump of the rows; no longer there at the end, whatever happens."""
-    _, words = engine.dialect.create_connect_args(engine.url)
-    given: dict[str, Any] = {**words}
-    password = given.pop("password", None)
-    options = str(given.pop("options", None) or os.environ.get("PGOPTIONS", ""))
-    given["options"] = f"{options} -c lc_monetary=C -c bytea_output=hex".strip()
-    command = [
-        str(tool.path),
-        f"--dbname={extensions.make_dsn(**given)}",
-        "--no-password",
-        "--data-only",
-        "--quote-all-identifiers",
-        "--strict-names",
-        f"--table={source}",
-        f"--snapshot={snapshot}",
-        f"--lock-wait-timeout={LOCK_MS}",
-        f"--encoding={draft.encoding}",
-    ]
-    environ = {**os.environ, "LC_ALL": "C", "PGAPPNAME": "partition-desk"}
-    if password:
-        environ["PGPASSWORD"] = str(password)
-    with tempfile.TemporaryFile() as said:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env=environ,
-                start_new_session=True,
-                pipesize=CHUNK,
-            )
-        except OSError as error:
-            raise Failed(f"{tool.path} can't be run: {error.strerror}.") from error
-        dump = _Dump(process, said, source, draft)
-        try:
-            yield dump
-        finally:
-            dump.kill()
-            if process.stdout is not None:
-                process.stdout.close()
-            process.wait()
-
-
-_TAIL = 2**14
-"""Bytes at the end in which pg_dump's last words stand, after the last row."""
-_WHERE_SAID = re.compile(r'(connection to server) (?:at|on socket) "[^"]*"(?: \([^)]*\))?(?:, port \d+)?')
-
-
-class _Dump:
-    """The rows that a pg_dump gives, cut out of what it writes around them."""
-
-    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes], source: str, draft: Backup) -> None:
-        self._process = process
-        self._said = said
-        self._name = draft.name
-        columns = ", ".join(map(ident, draft.stored))
-        self._header = f"\nCOPY {source} ({columns}) FROM stdin;\n".encode(codec(draft.encoding))
-
-    def kill(self) -> None:
-        """Ends the program at once; the server notices by itself."""
-        if self._process.poll() is None:
-            self._process.kill()
-
-    def rows(self) -> Iterator[bytes]:
-        """The lines of COPY from the newline before the first one on, in pieces of any length, without COPY's end.
-
-        Raises Failed unless pg_dump ended well.
-        """
-        kept = b""
-        begun = False
-        for piece in self._output():
-            kept += piece
-            if not begun:
-                head = kept.find(self._header)
-                if head < 0:
-                    continue
-                begun = True
-                kept = kept[head + len(self._header) - 1 :]
-            if len(kept) > _TAIL:
-                yield kept[:-_TAIL]
-                kept = kept[-_TAIL:]
-        self._require_good_end()
-        end = kept.rfind(b"\n\\.\n")
-        if not begun or end < 0:
-            raise Failed(f"pg_dump ended without the rows of {self._name}.", next="Look at its version.")
-        yield kept[: end + 1]
-
-    def _output(self) -> Iterator[bytes]:
-        if self._process.stdout is not None:
-            handle = self._process.stdout.fileno()
-            while piece := os.read(handle, CHUNK):
-                yield piece
-
-    def _require_good_end(self) -> None:
-        code = self._process.wait()
-        if code == 0:
-            return
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").splitlines()
-        said = " ".join(
-            line.removeprefix("pg_dump: ").strip() for line in lines if not line.startswith("pg_dump: hint")
-        )
-        if code < 0 and not said:
-            said = f"it was killed by {signal.Signals(-code).name}"
-        raise Failed(
-            f"pg_dump could not read {self._name}: {said}.",
-            safe="Nothing was changed, and nothing is left in the place.",
-            next="Try again; a session that holds the table exclusively has to end first.",
-        )
-
-
-def codec(encoding: str) -> str:
-    """Python's name of an encoding of PostgreSQL's. Raises BackupUnusable where Python has none."""
-    known: dict[str, str] = extensions.encodings
-    found = known.get(encoding) or known.get(encoding.replace("_", ""))
-    if found is None:
-        raise BackupUnusable(f"The database's encoding {encoding} is not known here.")
-    return found
-
-
-class _Packing:
-    """Compresses an object in a thread beside the upload, a few chunks ahead of it at most."""
-
-    def __init__(self, draft: Backup, dump: _Dump, fingerprinting: _Fingerprinting, follow: _Following) -> None:
-        self._draft = draft
-        self._dump = dump
-        self._fingerprinting = fingerprinting
-        self._follow = follow
-        self._ready: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=8)
-        self._abandoned = threading.Event()
-        self._part: list[bytes] = []
-        self._part_bytes = 0
-        self._packer = zstandard.ZstdCompressor(level=LEVEL, threads=1, write_checksum=True).compressobj()
-        self.digest = hashlib.sha256()
-        self.raw_bytes = 0
-        self.bytes = 0
-        self._thread = threading.Thread(target=self._run, daemon=True, name="partition-desk-pack")
-
-    def __enter__(self) -> _Packing:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._abandoned.set()
-        self._dump.kill()
-        self._thread.join()
-
-    def chunks(self) -> Iterator[bytes]:
-        """The object's bytes. Raises whatever keeps it from being whole."""
-        while True:
-            self._follow.check()
-            try:
-                found = self._ready.get(timeout=FOLLOW_S)
-            except queue.Empty:
-                continue
-            if found is None:
-                return
-            if isinstance(found, Exception):
-                self._follow.check()
-                raise found
-            yield found
-
-    def _run(self) -> None:
-        try:
-            self._pack()
-            self._hand_on(None)
-        except (DeskError, OSError, zstandard.ZstdError) as error:
-            self._hand_on(error)
-
-    def _pack(self) -> None:
-        encoding = codec(self._draft.encoding)
-        self._add(before_rows(self._draft).encode(encoding)[:-1])
-        rows = -1  # the newline before the first
-        for piece in self._dump.rows():
-            self._add(piece)
-            rows += piece.count(b"\n")
-            self._follow.tell(bytes_done=self.bytes, rows_done=max(0, rows))
-        counted, _ = self._fingerprinting.result()
-        if rows != counted:
-            raise Failed(f"pg_dump gave {rows:,} rows where {counted:,} were counted.", next="Look at its version.")
-        self._add(after_rows(self._draft).encode(encoding))
-        self._emit(self._packer.flush())
-        self._give_part()
-
-    def _add(self, text: bytes) -> None:
-        self.raw_bytes += len(text)
-        self._emit(self._packer.compress(text))
-
-    def _emit(self, packed: bytes) -> None:
-        if packed:
-            self._part.append(packed)
-            self._part_bytes += len(packed)
-            if self._part_bytes >= CHUNK:
-                self._give_part()
-
-    def _give_part(self) -> None:
-        part = b"".join(self._part)
-        self._part, self._part_bytes = [], 0
-        self.digest.update(part)
-        self.bytes += len(part)
-        self._hand_on(part)
-
-    def _hand_on(self, part: bytes | Exception | None) -> None:
-        while not self._abandoned.is_set():
-            try:
-                self._ready.put(part, timeout=FOLLOW_S)
-                return
-            except queue.Full:
-                continue
 
 
 # --- what lies in the place ---------------------------------------------------------------------------------------
@@ -709,107 +369,6 @@ def _kept_or_not(place: Place, id: str, sizes: dict[str, int]) -> Kept | Unreada
     return kept
 
 
-# --- reading an object --------------------------------------------------------------------------------------------
-
-
-class _Source:
-    """The compressed bytes of an object as a file that only reads on; counts and hashes them."""
-
-    def __init__(self, chunks: Iterable[bytes], follow: _Following) -> None:
-        self._chunks = iter(chunks)
-        self._follow = follow
-        self._left = b""
-        self.digest = hashlib.sha256()
-        self.bytes = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; empty at the end."""
-        while not self._left:
-            self._follow.check()
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self.digest.update(chunk)
-            self.bytes += len(chunk)
-            self._follow.tell(bytes_done=self.bytes)
-            self._left = chunk
-        found = self._left if size < 0 else self._left[:size]
-        self._left = self._left[len(found) :]
-        return found
-
-    def drain(self) -> None:
-        """Reads what follows, so that size and checksum are those of the whole object."""
-        while self.read(CHUNK):
-            pass
-
-
-class _Reads(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-class _Rows:
-    """The rows of an object as a file for COPY, and the text before and after them, which has to be the manifest's."""
-
-    def __init__(self, source: _Reads, backup: Backup, follow: _Following) -> None:
-        self._stream = zstandard.ZstdDecompressor().stream_reader(source, read_size=CHUNK)  # type: ignore[arg-type]
-        self._follow = follow
-        encoding = codec(backup.encoding)
-        self.before = before_rows(backup).encode(encoding)
-        self.after = after_rows(backup).encode(encoding)
-        self._left = backup.raw_bytes - len(self.before) - len(self.after)
-        self._rows = 0
-        self.error: DeskError | zstandard.ZstdError | None = None
-        """What ended the reading: the driver would tell of it in words of its own."""
-
-    def require_before(self) -> None:
-        """Reads the text before the rows. Raises BackupDamaged where it is not what the manifest says."""
-        self._require(self.before, "before")
-
-    def require_after(self) -> None:
-        """Reads the text after the rows, and that nothing follows. Raises BackupDamaged."""
-        if self._left:
-            raise BackupDamaged("Rows are missing at its end.")
-        self._require(self.after, "after")
-        if self._stream.read(1):
-            raise BackupDamaged("Something follows after its end.")
-
-    def read(self, size: int = CHUNK) -> bytes:
-        """The next bytes of the rows, for the driver."""
-        try:
-            self._follow.check()
-            found = self._stream.read(min(max(size, CHUNK), self._left)) if self._left > 0 else b""
-            if self._left > 0 and not found:
-                raise BackupDamaged("It ends in the middle of its rows.")
-        except (DeskError, zstandard.ZstdError) as error:
-            self.error = error
-            raise
-        self._left -= len(found)
-        self._rows += found.count(b"\n")
-        self._follow.tell(rows_done=self._rows)
-        return found
-
-    def _require(self, expected: bytes, where: str) -> None:
-        found = b""
-        while len(found) < len(expected):
-            piece = self._stream.read(len(expected) - len(found))
-            if not piece:
-                break
-            found += piece
-        if found != expected:
-            raise BackupDamaged(f"Its SQL {where} the rows is not what its manifest says.")
-
-
-def _copy(driver: extensions.connection, statement: str, rows: _Rows) -> None:
-    """COPY FROM STDIN. Raises what ended the reading, or psycopg2.Error with the server's words."""
-    try:
-        with driver.cursor() as cursor:
-            cursor.copy_expert(statement, rows, size=CHUNK)  # type: ignore[arg-type]
-    except (psycopg2.Error, DeskError, zstandard.ZstdError):
-        if rows.error is not None:
-            raise rows.error from None
-        raise
-
-
 # --- verify -------------------------------------------------------------------------------------------------------
 
 
@@ -817,12 +376,12 @@ def verify(place: Place, id: str, *, home: Path, actor: str, cancelled: Callable
     """Restores a backup into a server that is thrown away, compares it with its manifest, and writes down the proof.
 
     A backup that is not what its manifest says gives a proof that is not good, with the reason. `home` is where the
-    throwaway server may lie; it is removed in any case. Raises BackupNotFound, BackupUnusable for a later format,
-    PlaceFailed, Cancelled, ConnectionFailed and Failed where the throwaway server can't do its work: none of them says
-    anything of the backup, and no proof is written.
+    throwaway server may lie; it is removed in any case. Raises BackupNotFound, BackupUnusable for a later format and
+    for types that only another PostgreSQL has, PlaceFailed, Cancelled, and ConnectionFailed or Failed where the
+    throwaway server can't do its work: none of them says anything of the backup, and no proof is written.
     """
     begun = time.monotonic()
-    with _Following(cancelled, report) as follow:
+    with Following(cancelled, report) as follow:
         found = _Found()
         try:
             reason = _prove(place, id, home, follow, found)
@@ -842,7 +401,7 @@ def verify(place: Place, id: str, *, home: Path, actor: str, cancelled: Callable
             server_version=found.server_version,
             seconds=round(time.monotonic() - begun, 3),
         )
-        place.write_text(id + PROOFS, proofs_to_json((*_read_proofs(place, id), proof)))
+        place.write_text(id + PROOFS, proofs_to_json((*_read_proofs(place, id)[-PROOFS_KEPT:], proof)))
     return proof
 
 
@@ -856,7 +415,7 @@ class _Found:
     server_version: str = ""
 
 
-def _prove(place: Place, id: str, home: Path, follow: _Following, found: _Found) -> str:
+def _prove(place: Place, id: str, home: Path, follow: Following, found: _Found) -> str:
     """Why the backup is not what its manifest says; empty where it is."""
     backup = read_kept(place, id).backup
     with _temporary_folder(home) as folder:
@@ -868,34 +427,41 @@ def _prove(place: Place, id: str, home: Path, follow: _Following, found: _Found)
         follow.tell("Starting a PostgreSQL to restore it into", bytes_done=0)
         with _throwaway_database(folder, backup.encoding) as engine, session(engine) as connection:
             found.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one())
-            with fetched.open("rb") as file, follow.stopping(_driver(connection).cancel):
+            with fetched.open("rb") as file, follow.stopping(driver_of(connection).cancel):
                 try:
                     return _replay(connection, file, backup, follow, found)
                 except (psycopg2.Error, DBAPIError) as error:
-                    return _reason_of(error if isinstance(error, DBAPIError) else _wrapped(error), follow)
+                    return _reason_of(error if isinstance(error, DBAPIError) else wrapped(error), follow)
 
 
-def _reason_of(error: DBAPIError, follow: _Following) -> str:
+def _reason_of(error: DBAPIError, follow: Following) -> str:
     """What the throwaway server says of the backup. Raises where it says something of itself or of a cancel."""
     follow.check()
-    if is_lost(error) or sqlstate(error)[:2] in ("53", "57", "58", "XX"):
+    said, state = server_message(error), sqlstate(error)
+    if state == "0A000":  # such as xml where PostgreSQL was built without it
+        raise BackupUnusable(
+            f"The PostgreSQL that comes with this console lacks what the backup holds: {said}.",
+            next="It can be proven by hand only: restore it into a server that has it, and compare.",
+        ) from error
+    if is_lost(error) or state[:2] in ("53", "57", "58", "XX"):
         raise Failed(
-            f"The server that the backup was restored into failed: {server_message(error)}.",
-            sqlstate=sqlstate(error),
+            f"The server that the backup was restored into failed: {said}.",
+            sqlstate=state,
             safe="The backup was not changed; this says nothing about it.",
             next="Make room for the restored table in PARTITION_DESK_HOME and try again.",
         ) from error
-    return f"It can't be restored: {server_message(error)}."
+    return f"It can't be restored: {said}."
 
 
-def _fetch(place: Place, backup: Backup, target: Path, follow: _Following, found: _Found) -> str:
+def _fetch(place: Place, backup: Backup, target: Path, follow: Following, found: _Found) -> str:
     """Brings the object here and returns what is wrong with its bytes; nothing of it is read as SQL before."""
     try:
         chunks = place.read(backup.object)
     except BackupNotFound:
         return "Its object is missing."
-    source = _Source(chunks, follow)
+    source = Fetched(chunks, follow)
     try:
+        target.touch(mode=0o600)
         with target.open("wb") as file:
             while piece := source.read(CHUNK):
                 file.write(piece)
@@ -987,18 +553,18 @@ def _throwaway_database(folder: Path, encoding: str) -> Iterator[Engine]:
             engine.dispose()
 
 
-def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: _Following, found: _Found) -> str:
+def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Following, found: _Found) -> str:
     """Runs the object's own text as a driver does, and returns what is not as the manifest says."""
-    driver = _driver(connection)
+    driver = driver_of(connection)
     driver.set_client_encoding(backup.encoding)
-    source = _Source(iter(lambda: file.read(CHUNK), b""), follow)
-    rows = _Rows(source, backup, follow)
+    source = Fetched(iter(lambda: file.read(CHUNK), b""), follow)
+    rows = Rows(source, backup, follow)
     rows.require_before()
-    script, _, copy = rows.before.decode(codec(backup.encoding)).rstrip(";\n").rpartition(";\n")
+    copy = copy_line(backup)
     follow.tell("Restoring its rows")
     with driver.cursor() as cursor:
-        cursor.execute(script)
-    _copy(driver, copy, rows)
+        cursor.execute(rows.before.decode(codec(backup.encoding)).removesuffix(copy))
+    copy_rows(driver, copy, rows)
     rows.require_after()
     follow.tell("Building its indexes and constraints")
     with driver.cursor() as cursor:
@@ -1159,10 +725,10 @@ def restore(
     backup = kept.backup
     if plan.backup != backup.id:
         raise Refused(f"The plan restores {plan.backup}, and this is {backup.id}.")
-    with _Following(cancelled, report) as follow, follow.stopping(_driver(work).cancel):
+    with Following(cancelled, report) as follow, follow.stopping(driver_of(work).cancel):
         follow.tell(f"Fetching it from {place.label}", bytes_total=backup.bytes, rows_total=backup.rows)
-        source = _Source(place.read(backup.object), follow)
-        rows = _Rows(source, backup, follow)
+        source = Fetched(place.read(backup.object), follow)
+        rows = Rows(source, backup, follow)
         try:
             work.exec_driver_sql("BEGIN")
             _run_restore(work, plan, rows, source, backup, follow)
@@ -1173,9 +739,7 @@ def restore(
     return backup.rows
 
 
-def _run_restore(
-    work: Connection, plan: Plan, rows: _Rows, source: _Source, backup: Backup, follow: _Following
-) -> None:
+def _run_restore(work: Connection, plan: Plan, rows: Rows, source: Fetched, backup: Backup, follow: Following) -> None:
     for statement in (statement for step in plan.steps for statement in step.statements):
         follow.check()
         if not statement.startswith("COPY "):
@@ -1183,13 +747,23 @@ def _run_restore(
             continue
         rows.require_before()
         follow.tell("Restoring its rows")
-        _copy(_driver(work), statement, rows)
+        try:
+            copy_rows(driver_of(work), statement, rows)
+        except psycopg2.Error as error:
+            if not is_lost(wrapped(error)) and not follow.stopped.is_set():
+                _require_checksum(source, backup)  # what the server refuses may be what was changed
+            raise
         rows.require_after()
-        source.drain()
-        if (source.bytes, source.digest.hexdigest()) != (backup.bytes, backup.sha256):
-            raise BackupDamaged("Its bytes were changed: the checksum is not the manifest's.")
+        _require_checksum(source, backup)
         follow.tell("Building its indexes and constraints, and comparing every row")
     follow.check()
+
+
+def _require_checksum(source: Fetched, backup: Backup) -> None:
+    """Reads to the end of the object. Raises BackupDamaged where it is not the one of the manifest."""
+    source.drain()
+    if (source.bytes, source.digest.hexdigest()) != (backup.bytes, backup.sha256):
+        raise BackupDamaged("Its bytes were changed: the checksum is not the manifest's.")
 
 
 def _roll_back(work: Connection) -> None:
@@ -1201,13 +775,13 @@ def _roll_back(work: Connection) -> None:
 
 def _closed(work: Connection) -> bool:
     """Whether the connection is lost; then the pool is told so, too."""
-    if not work.invalidated and _driver(work).closed:
+    if not work.invalidated and driver_of(work).closed:
         work.invalidate()
     return work.invalidated
 
 
 def _restore_error(
-    error: psycopg2.Error | DBAPIError | DeskError | zstandard.ZstdError, backup: Backup, follow: _Following
+    error: psycopg2.Error | DBAPIError | DeskError | zstandard.ZstdError, backup: Backup, follow: Following
 ) -> DeskError:
     other = "Use another backup of the same table, and verify this one to have its state written down."
     if isinstance(error, zstandard.ZstdError):
@@ -1216,15 +790,15 @@ def _restore_error(
         return BackupDamaged(f"The backup {backup.id} is damaged. {error.what}", next=other)
     if isinstance(error, DeskError):
         return error
-    wrapped = error if isinstance(error, DBAPIError) else _wrapped(error)
+    refused = error if isinstance(error, DBAPIError) else wrapped(error)
     if follow.stopped.is_set():
         return Cancelled("It was cancelled.")
-    if sqlstate(wrapped) == MISMATCH:
-        return BackupDamaged(f"{server_message(wrapped)}.".replace("..", "."), next=other)
-    if is_lost(wrapped):
+    if sqlstate(refused) == MISMATCH:
+        return BackupDamaged(f"{server_message(refused)}.".replace("..", "."), next=other)
+    if is_lost(refused):
         return ConnectionFailed(
             "The connection to the server was lost.",
             safe="The table is there whole or not at all.",
             next="Look once the server is back, and try again.",
         )
-    return translate(wrapped)
+    return translate(refused)

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from core import cold_commands, database, journal
-from core.backup import read_all_kept
 from core.catalog import count_all_default_rows
+from core.cold import read_backups
 from core.desk import (
     Desk,
     act,
@@ -171,6 +170,7 @@ def _status(desk: Desk, args: argparse.Namespace) -> int:
 
 def _doctor(desk: Desk, args: argparse.Namespace) -> int:
     table = desk.read()
+    backups = read_backups(desk.cold, table.address, table.server.database)
     findings = examine(
         table,
         today=desk.today,
@@ -180,22 +180,15 @@ def _doctor(desk: Desk, args: argparse.Namespace) -> int:
         default_rows=count_all_default_rows(desk.reading, table),
         zone=desk.zone,
         verify_before=desk.settings.verify_every.before(desk.today),
-        **_backups_of(desk, table),
+        kept=backups.kept,
+        unusable=backups.unusable,
+        backups_unread=str(backups.unread or ""),
     )
     if args.json:
         put_json({"table": table.address, "findings": [finding_json(finding) for finding in findings]})
     else:
         put(findings_text(table, findings))
     return 0
-
-
-def _backups_of(desk: Desk, table: PartitionedTable) -> dict[str, Any]:
-    """What `examine` asks of the place of the backups."""
-    try:
-        found, unusable = read_all_kept(desk.cold.open(), parent=table.address)
-    except DeskError as error:
-        return {"kept": None, "backups_unread": str(error)}
-    return {"kept": tuple(k for k in found if k.backup.database == table.server.database), "unusable": unusable}
 
 
 def _find(desk: Desk, args: argparse.Namespace) -> int:

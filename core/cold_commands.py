@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from core.actor import system_user
-from core.backup import read_all_kept, read_kept, read_surroundings
-from core.catalog import read_table
-from core.desk import Desk, act, command, date_argument, put, put_json, run_plan, say, text_argument
-from core.errors import BackupNotFound, DeskError, Refused, TableNotFound, UsageError
-from core.jobs import plan_due_drops
-from core.manifest import Kept, backup_id
+from core.backup import read_all_kept, read_kept
+from core.cold import hold_of_restored, later, prepare_backup, prepare_restore, prepare_verify, require_drops
+from core.desk import (
+    PLANNED_AGAIN,
+    Desk,
+    act,
+    command,
+    date_argument,
+    put,
+    put_json,
+    run_plan,
+    say,
+    text_argument,
+)
+from core.errors import BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
+from core.jobs import Due, plan_due_drops
+from core.manifest import Kept
 from core.model import Hold, PartitionedTable
-from core.operations.cold import plan_backup, plan_restore, plan_verify
+from core.names import split_qualified
 from core.operations.drop import plan_hold, plan_keep
 from core.period import Duration
 from core.plan import Plan
 from core.prepare import archived_in, partition_in, prepare_drop, prepare_later_drop, year_range
-from core.printed import kept_json, kept_text
-from core.tools import find_pg_dump
+from core.printed import Json, kept_json, kept_text
 
 Parser = argparse.ArgumentParser
 
@@ -67,49 +75,46 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _backup(desk: Desk, args: argparse.Namespace) -> int:
-    place = desk.cold.open()
-
     def prepare(table: PartitionedTable) -> Plan:
-        name = _named(args, table, partition_in, desk.zone)
-        made = backup_id(table.server.database, table.address, name, desk.now, secrets.token_hex(3))
-        tool = find_pg_dump(table.server.version_num, environ=desk.cold.environ)
-        return plan_backup(table, name, id=made, place_label=place.label, tool=f"pg_dump {tool.version}")
+        return prepare_backup(desk.cold, table, _named(args, table, partition_in, desk.zone), now=desk.now)
 
     act(desk, args, prepare)
     return 0
 
 
 def _verify(desk: Desk, args: argparse.Namespace) -> int:
-    place = desk.cold.open()
-    kept = _kept(desk, args)
-    run_plan(desk, args, plan_verify(kept.backup, place.label))
+    run_plan(desk, args, prepare_verify(desk.cold, _kept(desk, args)))
     return 0
 
 
 def _backups(desk: Desk, args: argparse.Namespace) -> int:
     place = desk.cold.open()
-    found, unreadable = read_all_kept(place)
-    if not args.every:
-        table = desk.read()
-        found = tuple(
-            k for k in found if (k.backup.database, k.backup.parent) == (table.server.database, table.address)
-        )
+    every, unreadable = read_all_kept(place)
+    found = every if args.every else tuple(kept for kept in every if _is_asked_for(desk, kept))
+    others = len(every) - len(found)
     if args.json:
         put_json(
             {
                 "place": place.label,
                 "backups": [kept_json(kept) for kept in found],
+                "others": others,
                 "unreadable": [{"path": one.path, "reason": one.reason} for one in unreadable],
             }
         )
     else:
-        put(kept_text(found, unreadable, place.label))
+        put(kept_text(found, unreadable, place.label, others=others))
     return 0
 
 
+def _is_asked_for(desk: Desk, kept: Kept) -> bool:
+    """Whether a backup is one of the table that was named, by its address alone: it may be gone with its database."""
+    schema, name = split_qualified(desk.table)
+    parent_schema, parent = split_qualified(kept.backup.parent)
+    return parent == name and schema in (None, parent_schema)
+
+
 def _drop(desk: Desk, args: argparse.Namespace) -> int:
-    if not desk.settings.allow_drop:
-        raise Refused("Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false.", next="Ask whoever set it.")
+    require_drops(allowed=desk.settings.allow_drop)
     if args.due:
         return _drop_due(desk, args)
     if args.year is None and args.partition is None:
@@ -136,7 +141,7 @@ def _drop(desk: Desk, args: argparse.Namespace) -> int:
             table,
             name,
             every,
-            at=_moment(desk, after),
+            at=later(desk.now, after, desk.zone),
             by=system_user(),
             today=desk.today,
             backup_id=args.backup,
@@ -146,28 +151,46 @@ def _drop(desk: Desk, args: argparse.Namespace) -> int:
     return 0
 
 
-def _moment(desk: Desk, after: Duration) -> datetime:
-    """This time of day, so much later."""
-    local = desk.now.astimezone(ZoneInfo(desk.zone))
-    day = min(after.after(local.date()), date.max - timedelta(days=1))
-    return datetime.combine(day, time(local.hour, local.minute, local.second), local.tzinfo)
-
-
 def _drop_due(desk: Desk, args: argparse.Namespace) -> int:
     """Each planned drop on its own: one that fails keeps none of the others from being tried."""
-    due = plan_due_drops(
+    told: list[Json] = []
+    failed = 0
+    for due in _due(desk):
+        try:
+            done = _drop_one_due(desk, args, due)
+            told.append({"name": due.name, "error": None, **(done or {})})
+        except DeskError as error:
+            if desk.interrupted.is_set():
+                raise
+            say(f"{due.name}: {error}")
+            told.append({"name": due.name, "error": str(error)})
+            failed += 1
+    if args.json:
+        put_json({"dry_run": args.dry_run, "drops": told})
+    elif not told:
+        put("Nothing to do: no planned drop is due.")
+    return 1 if failed else 0
+
+
+def _due(desk: Desk) -> tuple[Due, ...]:
+    return plan_due_drops(
         desk.working, desk.cold, archive_schema=desk.settings.archive_schema, now=desk.now, zone=desk.zone
     )
-    if not due:
-        put("Nothing to do: no planned drop is due.")
-    failed = 0
-    for plan, actor, reason in due:
+
+
+def _drop_one_due(desk: Desk, args: argparse.Namespace, due: Due) -> Json | None:
+    """Drops it, planning anew while others change the table; None where another did it, or called it off."""
+    for _ in range(PLANNED_AGAIN):
+        if due.plan is None:
+            raise due.refused or Refused(f"{due.name} can't be dropped.")
         try:
-            run_plan(desk, args, plan, actor=actor, reason=reason)
-        except DeskError as error:
-            say(f"{plan.subject}: {error}")
-            failed += 1
-    return 1 if failed else 0
+            return run_plan(desk, args, due.plan, actor=due.actor, reason=due.reason, quiet=args.json)
+        except PlanOutdated:
+            same = [one for one in _due(desk) if (one.name, one.drop.parent) == (due.name, due.drop.parent)]
+            if not same:
+                return None
+            due = same[0]
+    raise Refused(f"{due.name} changes all the time.", next="Ask again in a quieter hour.")
 
 
 def _keep(desk: Desk, args: argparse.Namespace) -> int:
@@ -178,6 +201,8 @@ def _keep(desk: Desk, args: argparse.Namespace) -> int:
 def _hold(desk: Desk, args: argparse.Namespace) -> int:
     if not args.lift and not args.reason:
         raise UsageError("A hold needs its reason, for whoever meets it in a year.", next="Add --reason TEXT.")
+    if args.until and args.until < desk.today:
+        raise UsageError(f"{args.until} is over: a hold until then holds nothing.", next="To end a hold: --lift.")
     until = args.until.isoformat() if args.until else ""
     hold = None if args.lift else Hold(until, args.reason, system_user())
     act(desk, args, lambda table: plan_hold(table, _named(args, table, partition_in, desk.zone), hold))
@@ -185,17 +210,10 @@ def _hold(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _restore(desk: Desk, args: argparse.Namespace) -> int:
-    place = desk.cold.open()
-    kept = _kept(desk, args)
-    days = desk.settings.hold
-    hold = Hold(days.after(desk.today).isoformat(), "Restored from a backup", system_user())
-
-    try:
-        table = read_table(desk.reading, kept.backup.parent, archive_schema=desk.settings.archive_schema)
-    except TableNotFound:
-        table = None  # a new database: the rows come back all the same
-    there = read_surroundings(desk.reading, kept.backup, archive_schema=desk.settings.archive_schema)
-    plan = plan_restore(table, kept, there=there, hold=None if args.no_hold else hold, place_label=place.label)
+    hold = None if args.no_hold else hold_of_restored(desk.settings.hold, desk.today, system_user())
+    plan = prepare_restore(
+        desk.reading, desk.cold, _kept(desk, args), archive_schema=desk.settings.archive_schema, hold=hold
+    )
     run_plan(desk, args, plan)
     return 0
 
@@ -208,16 +226,21 @@ def _kept(desk: Desk, args: argparse.Namespace) -> Kept:
     if args.year is None and args.partition is None:
         raise UsageError("Which backup?", next="Name it by its id (partitions backups), or by --year or --partition.")
     table = desk.read()
-    every = [kept for kept in read_all_kept(place)[0] if kept.backup.parent == table.address]
+    every, _ = read_all_kept(place, parent=table.address)
     if args.partition is not None:
-        mine = [kept for kept in every if kept.backup.name == args.partition]
+        fitting = [kept for kept in every if kept.backup.name == args.partition]
     else:
         lower, upper = args.year
         wanted = table.bounds_between(lower, upper, desk.zone)
-        mine = [kept for kept in every if kept.backup.bounds == wanted.text]
+        fitting = [kept for kept in every if kept.backup.bounds == wanted.text]
+    mine = [kept for kept in fitting if kept.backup.database == table.server.database]
     if not mine:
+        elsewhere = f" of the database {table.server.database}, but of {fitting[0].backup.database}" if fitting else ""
         raise BackupNotFound(
-            f"{place.label} holds no backup of that.", next="See what there is: partitions backups --every"
+            f"{place.label} holds no backup of that{elsewhere}.",
+            next=f"If that one is meant, name it: {fitting[0].backup.id}"
+            if fitting
+            else "See what there is: partitions backups --every",
         )
     return max(mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at))
 

@@ -157,7 +157,7 @@ def _create(connection: Connection, marker: _Marker) -> None:
     connection.exec_driver_sql("BEGIN")
     connection.exec_driver_sql(_TABLES)
     connection.exec_driver_sql(marker.sql)
-    last = _enrolled(len(years) - 1)
+    last = enrolled(len(years) - 1)
     connection.exec_driver_sql(_names(last.stop - 1))
     for number, year in enumerate(years):
         name = qualified("public", f"kid_absences_{year}")
@@ -166,7 +166,7 @@ def _create(connection: Connection, marker: _Marker) -> None:
             f" FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
         )
         days = [day for day in school_days(year) if day <= marker.day]
-        connection.exec_driver_sql(_rows(year, days, _enrolled(number)))
+        connection.exec_driver_sql(_rows(year, days, enrolled(number)))
     connection.exec_driver_sql(_FOREIGN_KEY)
     connection.exec_driver_sql("COMMIT")
 
@@ -204,7 +204,7 @@ _DAYS_PER_SPELL = 2.0
 _FEWER = {2020: 0.62, 2021: 0.68}
 
 
-def _enrolled(number: int) -> range:
+def enrolled(number: int) -> range:
     """The ids of the kids who are there in the `number`-th year, from 0 on."""
     sizes = [round(_KIDS_AT_FIRST * _GROWTH**n) for n in range(number + 1)]
     gone = sum(size // _LEAVERS for size in sizes[:-1])
@@ -449,7 +449,7 @@ def _changes(
     """(day, stage, size, rows) wherever one of the last three changed."""
     sampled = _sampled_days(today)
     days = [day for day in school_days(year) if day <= today]
-    starts = _starts(days, _enrolled(max(0, year - today.year + PAST_YEARS)))
+    starts = _starts(days, enrolled(max(0, year - today.year + PAST_YEARS)))
     begun = dict(zip(days, accumulate(starts), strict=True))
     before = max((count for day, count in begun.items() if day < sampled[0]), default=0)
     made = min(date(year - 1, 12, 1), today)
@@ -460,7 +460,7 @@ def _changes(
             continue
         share = before / max(1, sum(starts))
         stage = Stage.ARCHIVED if left is not None and day >= left else Stage.ATTACHED
-        now = (stage, _grown(size, share), round(rows * share))
+        now = (stage, _grown(size, share) if rows else size, round(rows * share))
         if not found or found[-1][1:] != now:
             found.append((day, *now))
     return tuple(found)

@@ -169,20 +169,34 @@ def act(desk: Desk, args: argparse.Namespace, prepare: Callable[[PartitionedTabl
     raise AssertionError("unreachable")
 
 
-def run_plan(desk: Desk, args: argparse.Namespace, plan: Plan, *, actor: Actor | None = None, reason: str = "") -> None:
-    """Runs one plan and prints how it ended, or only prints it for a dry run."""
-    as_json = getattr(args, "json", False)
+def run_plan(
+    desk: Desk,
+    args: argparse.Namespace,
+    plan: Plan,
+    *,
+    actor: Actor | None = None,
+    reason: str = "",
+    quiet: bool = False,
+) -> Json:
+    """Runs one plan and prints how it ended, or only prints it for a dry run.
+
+    Returns what is printed as JSON; `quiet` leaves the printing to the caller.
+    """
+    told: Json
     if args.dry_run:
-        if as_json:
-            put_json({"dry_run": True, "plan": json.loads(plan.to_json())})
-        else:
-            put(script(plan))
-        return
-    done = _run(desk, plan, actor or Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE), reason or args.reason)
-    if as_json:
-        put_json({"dry_run": False, "operation": operation_json(done) if done else None, "backup": plan.backup or None})
+        told = {"dry_run": True, "plan": json.loads(plan.to_json())}
+        text = script(plan)
     else:
-        put(outcome(plan, done, database.place(desk.url)))
+        done = _run(desk, plan, actor or Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE), reason or args.reason)
+        plan = done.plan if done else plan  # the same was under way already, and was followed
+        told = {"dry_run": False, "operation": operation_json(done) if done else None, "backup": plan.backup or None}
+        text = outcome(plan, done, database.place(desk.url))
+    if not quiet:
+        if getattr(args, "json", False):
+            put_json(told)
+        else:
+            put(text)
+    return told
 
 
 def _run(desk: Desk, plan: Plan, actor: Actor, reason: str) -> OperationRecord | None:

@@ -25,8 +25,8 @@ from core.database import (
     translate,
 )
 from core.ddl import table_option, within
-from core.findings import spoken_end
 from core.errors import NotServed, UsageError
+from core.findings import spoken_end
 from core.model import Archived, Column, Partition, PartitionedTable, Source
 from core.names import ident, literal
 from core.text import human_date

@@ -15,7 +15,7 @@ from core.model import (
     PartitionedTable,
 )
 from core.period import Period, Range, period_of
-from core.plan import Plan
+from core.plan import Operation, Plan
 from core.text import human_date
 
 
@@ -55,6 +55,11 @@ class Finding:
     """The name of the partition or archived table it is about."""
     act: str = ""
     """What the button of the fix says."""
+    wants: Operation | None = None
+    """What a button may do about the subject, where the plan takes more than the catalog: SCHEDULE calls a planned
+    drop off, HOLD lifts a hold."""
+    backup: str = ""
+    """The id of the backup that is wanted to be verified."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ All of it is computed from plain values: histories of samples (core.samples read
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -156,13 +157,16 @@ class Change:
 
 
 def change(series: Series, *, today: date, days: int) -> Change | None:
-    """The change over the last `days` days; None where nothing was measured within a week of that day, or before."""
+    """The change over the last `days` days; None where nothing was measured then, nor in the week before.
+
+    Over a year or more a month will do.
+    """
     then, now = series.at(today - timedelta(days=days)), series.at(today)
     if then is None or now is None:
         return None
     place = int(np.searchsorted(series.days, np.datetime64(today - timedelta(days=days), "D"), side="right")) - 1
     since = day_of_element(series.days[place])
-    if (today - timedelta(days=days) - since).days > 7 and days < 365:
+    if (today - timedelta(days=days) - since).days > (7 if days < 365 else 31):
         return None
     return Change(since, now, then)
 
@@ -358,7 +362,7 @@ def derived_history(items: Sequence[Holding], *, today: date) -> History:
     for item in stored:
         known = item.lower or item.upper
         day = begin if not known else min(item.upper or today, today)
-        since = next(place for place, one in enumerate(days) if one >= max(day, begin))
+        since = bisect_left(days, max(day, begin))
         stage = "attached" if item.stage is Stage.ATTACHED else "archived"
         size = item.size or Size(0, 0, 0)
         for name, figure in (
@@ -644,35 +648,50 @@ def outlook(forecast: Forecast, schedules: Sequence[Schedule], *, today: date) -
     items = [item for schedule in schedules for item in schedule.items]
     attached = float(sum(item.bytes for item in items if item.stage is Stage.ATTACHED))
     server = attached + sum(item.bytes for item in items if item.stage is Stage.ARCHIVED)
+    last = today + timedelta(days=max(0, len(forecast.days) - 1))
+    parting = [(schedule.share, _parting(schedule, today, last)) for schedule in schedules] if forecast.possible else []
     bands: dict[str, list[Floats]] = {"kept": [], "planned": [], "in_table": []}
     # Whatever the server holds today is known: only what is added is uncertain.
     anchor = forecast.band.expected[0] if forecast.possible else 0.0
     for curve in (forecast.band.low, forecast.band.expected, forecast.band.high):
         added = curve - anchor
         gone_server, gone_table = np.zeros_like(curve), np.zeros_like(curve)
-        if forecast.possible:
-            for schedule in schedules:
-                _take(schedule, added * schedule.share, gone_server, gone_table, today)
+        for share, leavers in parting:
+            _take(leavers, added * share, gone_server, gone_table, today)
         bands["kept"].append(np.maximum(0, server + added))
-        bands["planned"].append(np.maximum(0, server + added - gone_server))
-        bands["in_table"].append(np.maximum(0, attached + added - gone_table))
+        bands["planned"].append(np.maximum(0, server + added - np.cumsum(gone_server)))
+        bands["in_table"].append(np.maximum(0, attached + added - np.cumsum(gone_table)))
     return Outlook(forecast.days, *(Band(*bands[name]) for name in ("kept", "planned", "in_table")))
 
 
-def _take(schedule: Schedule, added: Floats, server: Floats, table: Floats, today: date) -> None:
-    """Adds to `server` and `table` what has left them by each day."""
+_Parting = list[tuple[Holding, date | None, date | None]]
+"""Partitions with the days on which they leave their table and the server."""
+
+
+def _parting(schedule: Schedule, today: date, last: date) -> _Parting:
+    """Those that leave either by `last`."""
+    found = []
+    for item in _with_future(schedule, today, last):
+        days = [None if day is None or day > last else day for day in _leaves(item, schedule.retention, today)]
+        if any(days):
+            found.append((item, days[0], days[1]))
+    return found
+
+
+def _take(parting: _Parting, added: Floats, server: Floats, table: Floats, today: date) -> None:
+    """Adds to `server` and `table` what leaves them on each day."""
     last = len(added) - 1
 
     def until(day: date) -> float:
         """What is added up to that day."""
         return float(added[min(max((day - today).days, 0), last)])
 
-    for item in _with_future(schedule, today, today + timedelta(days=last)):
+    for item, left, freed in parting:
         written_yet = until(item.upper) - until(item.lower or today) if item.upper and item.upper > today else 0.0
         size = item.bytes + max(0.0, written_yet)
-        for day, gone in zip(_leaves(item, schedule.retention, today), (table, server), strict=True):
-            if day is not None and (day - today).days <= last:
-                gone[(day - today).days :] += size
+        for day, gone in ((left, table), (freed, server)):
+            if day is not None:
+                gone[(day - today).days] += size
 
 
 def _with_future(schedule: Schedule, today: date, last: date) -> list[Holding]:
@@ -728,18 +747,15 @@ def tagged_moves(table: PartitionedTable, *, zone: str = "UTC") -> tuple[Move, .
 
 def merge_moves(*sources: Iterable[Move]) -> tuple[Move, ...]:
     """All moves, oldest first; one that several sources tell of, within a month, counts once, as the first has it."""
-    found: list[Move] = []
+    found: dict[tuple[str, str, Stage], list[Move]] = {}
     for source in sources:
-        known = list(found)
+        known = {key: list(moves) for key, moves in found.items()}
         for move in source:
-            same = (
-                other for other in known
-                if (other.table, other.name, other.after) == (move.table, move.name, move.after)
-                and abs((other.day - move.day).days) <= 31
-            )  # fmt: skip
-            if next(same, None) is None:
-                found.append(move)
-    return tuple(sorted(found, key=lambda move: (move.day, move.table, move.name)))
+            key = (move.table, move.name, move.after)
+            if not any(abs((other.day - move.day).days) <= 31 for other in known.get(key, ())):
+                found.setdefault(key, []).append(move)
+    every = [move for moves in found.values() for move in moves]
+    return tuple(sorted(every, key=lambda move: (move.day, move.table, move.name)))
 
 
 @dataclass(frozen=True, slots=True)

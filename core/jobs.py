@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -25,9 +25,20 @@ from sqlalchemy.exc import DBAPIError
 from core.actor import Actor, Origin, Role
 from core.catalog import count_rows, read_planned_drops, read_table
 from core.database import is_lost, session, translate
-from core.errors import BackupDamaged, Cancelled, ConnectionFailed, DeskError, Failed, NotVerified, PlanOutdated
+from core.errors import (
+    BackupDamaged,
+    BackupNotFound,
+    BackupUnusable,
+    Cancelled,
+    ConnectionFailed,
+    DeskError,
+    Failed,
+    NotVerified,
+    PlanOutdated,
+)
 from core.execute import Budget, Cancellation, Progress, apply
 from core.journal import (
+    TABLE_LOCKS,
     OperationRecord,
     OperationState,
     Record,
@@ -59,8 +70,14 @@ COUNT_MS = 1_000
 """How long counting the rows of what is moved may take, before and after."""
 TOLD_S = 0.5
 """How often the progress of a backup is written down, and a cancel looked for."""
+TRIES = 5
+"""How often the journal is tried when it can't be written."""
 DROPS_S = 60.0
 """How often planned drops are looked at."""
+AGAIN = timedelta(days=1)
+"""How long a worker waits before it tries a planned drop again that failed."""
+_DUE = f"{TABLE_LOCKS}, 1"
+"""The advisory lock of the worker that begins planned drops."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -101,24 +118,48 @@ def run_now(
     """
     if not plan.steps:
         return None
-    with session(engine) as work:
-        try:
-            ticket = start(work, plan, actor, reason)
-        except DBAPIError as error:
-            raise translate(error) from error
-        if ticket.new:
-            record = Record(ticket.id)
-            _run(
-                work,
-                engine,
-                plan,
-                record,
-                _Terms(budget, archive_schema, cold),
-                cancellation,
-                progress,
-            )
-            return read_operation(engine, ticket.id)
-    return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
+    while True:
+        with session(engine) as work:
+            try:
+                ticket = start(work, plan, actor, reason)
+            except DBAPIError as error:
+                raise translate(error) from error
+            if ticket.new:
+                record = Record(ticket.id)
+                _run(
+                    work,
+                    engine,
+                    plan,
+                    record,
+                    _Terms(budget, archive_schema, cold),
+                    cancellation,
+                    progress,
+                )
+                return read_operation(engine, ticket.id)
+        met = read_operation(engine, ticket.id)
+        if met is None or _is_same_wish(plan, met.plan):
+            return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
+        _await(engine, met, cancellation, progress)
+
+
+def _is_same_wish(plan: Plan, other: Plan) -> bool:
+    """Whether the end of `other`, which is the same operation on the same subject, is the end of `plan`, too."""
+    if plan.operation in (Operation.VERIFY, Operation.RESTORE):
+        return plan.backup == other.backup
+    if plan.operation in (Operation.HOLD, Operation.SCHEDULE):
+        return plan.steps == other.steps
+    return True
+
+
+def _await(engine: Engine, met: OperationRecord, cancellation: Cancellation | None, progress: Progress | None) -> None:
+    """Waits until somebody else's operation has ended, however it ends; a cancel ends the waiting alone."""
+    if progress is not None:
+        progress(f"Waiting for operation {met.id}, {met.kind} {met.subject}", ())
+    while (now := read_operation(engine, met.id)) is not None and now.state.active:
+        if cancellation is None:
+            time.sleep(POLL_S / 2)
+        elif cancellation.wait(POLL_S / 2):
+            raise Cancelled(f"It was cancelled while operation {met.id} ran on the same table.")
 
 
 def run_unrecorded(engine: Engine, plan: Plan, *, budget: Budget, archive_schema: str) -> None:
@@ -183,10 +224,11 @@ def _run(
     _note_rows(engine, record, before=before)
     try:
         if plan.operation.moves_files:
-            with session(engine) as watch:
-                following = _Following(watch, record, cancellation or Cancellation(), progress)
-                _move(work, engine, plan, record, terms, following)
+            following = _Following(engine, record, cancellation or Cancellation(), progress)
+            _move(work, engine, plan, record, terms, following)
         else:
+            if plan.operation is Operation.DROP and terms.cold is not None:
+                _require_backup(terms.cold, plan)
             apply(
                 work,
                 engine,
@@ -211,9 +253,12 @@ def _run(
 
 @dataclass(slots=True)
 class _Following:
-    """Between core.backup and the journal: tells how far it is, and whether a person asked for it to stop."""
+    """Between core.backup and the journal: tells how far it is, and whether a person asked for it to stop.
 
-    watch: Connection
+    The journal is met on a session of its own each time: the server may be away for a moment, and the work goes on.
+    """
+
+    engine: Engine
     record: Record
     cancellation: Cancellation
     progress: Progress | None
@@ -224,16 +269,17 @@ class _Following:
         """Whether it is to stop; the journal is looked at twice a second."""
         if not self.cancellation.requested and time.monotonic() - self.asked > TOLD_S:
             self.asked = time.monotonic()
-            if self.record.cancel_requested(self.watch):
-                self.cancellation.request()
+            with suppress(DBAPIError, ConnectionFailed), session(self.engine) as watch:
+                if self.record.cancel_requested(watch):
+                    self.cancellation.request()
         return self.cancellation.requested
 
     def report(self, at: Work) -> None:
         """Writes the progress down, twice a second."""
         if time.monotonic() - self.told > TOLD_S:
             self.told = time.monotonic()
-            with suppress(DBAPIError):  # the work itself finds out if the server is gone
-                self.record.doing(self.watch, _sentence(at), _share(at))
+            with suppress(DBAPIError, ConnectionFailed), session(self.engine) as watch:
+                self.record.doing(watch, _sentence(at), _share(at))
         if self.progress is not None:
             self.progress(at.doing, ())
 
@@ -306,10 +352,51 @@ def _move(work: Connection, engine: Engine, plan: Plan, record: Record, terms: _
     else:
         kept = read_kept(place, plan.backup)
         rows = restore(work, place, kept, plan, cancelled=following.cancelled, report=following.report)
-    with session(engine) as connection:
+    _write_done(engine, plan, record, begun, rows)
+
+
+def _write_done(engine: Engine, plan: Plan, record: Record, begun: datetime, rows: int | None) -> None:
+    """Writes down what was done; it is done already, so that a server that is away for a moment is waited for."""
+    for left in reversed(range(TRIES)):
+        try:
+            with session(engine) as connection:
+                _note_done(connection, plan, record, begun, rows)
+            return
+        except (DBAPIError, ConnectionFailed) as error:
+            if not left or (isinstance(error, DBAPIError) and not is_lost(error)):
+                raise
+        time.sleep(RECONNECT_S / 4)
+
+
+def _note_done(connection: Connection, plan: Plan, record: Record, begun: datetime, rows: int | None) -> None:
+    connection.exec_driver_sql("BEGIN")
+    try:
         record.counted(connection, after=rows)
         for number, step in enumerate(plan.steps, 1):
             record.step_done(connection, number, step, begun, last=number == len(plan.steps))
+        connection.exec_driver_sql("COMMIT")
+    except DBAPIError:
+        if not connection.invalidated:
+            with suppress(DBAPIError):
+                connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def _require_backup(cold: ColdStorage, plan: Plan) -> None:
+    """That the backup on which a drop rests lies in its place still, whole and proven. Raises NotVerified."""
+    from core.backup import read_kept
+
+    place = cold.open()
+    gone = NotVerified(
+        f"The backup {plan.backup} on which the drop of {plan.subject} rests is no longer in {place.label} as it was.",
+        next="Back the table up again and verify that backup, then ask again.",
+    )
+    try:
+        kept = read_kept(place, plan.backup)
+    except (BackupNotFound, BackupDamaged, BackupUnusable) as error:
+        raise gone from error
+    if kept.proven is None or place.size(kept.backup.object) != kept.backup.bytes:
+        raise gone
 
 
 def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
@@ -339,7 +426,7 @@ def _write_end(engine: Engine, record: Record, error: DeskError, after: int | No
     code, said = (error.sqlstate, error.server_message) if isinstance(error, Failed) else ("", "")
     if isinstance(error, PlanOutdated):
         said = "\n".join(error.changes)
-    for _ in range(5):
+    for _ in range(TRIES):
         try:
             with session(engine) as connection:
                 record.counted(connection, after=after)
@@ -350,38 +437,68 @@ def _write_end(engine: Engine, record: Record, error: DeskError, after: int | No
             time.sleep(RECONNECT_S / 4)
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A planned drop whose time has come."""
+
+    name: str
+    drop: PlannedDrop
+    plan: Plan | None
+    """None where something stands in the way."""
+    refused: DeskError | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who planned it."""
+        return Actor(self.drop.by, Role.ADMIN, Origin.SCHEDULE)
+
+    @property
+    def reason(self) -> str:
+        """For the journal."""
+        return f"Planned by {self.drop.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
+
+
 def plan_due_drops(
-    engine: Engine, cold: ColdStorage, *, archive_schema: str, now: datetime, zone: str
-) -> tuple[tuple[Plan, Actor, str], ...]:
-    """(plan, actor, reason) for each planned drop whose time has come and that was not tried yet.
+    engine: Engine, cold: ColdStorage, *, archive_schema: str, now: datetime, zone: str, again: bool = True
+) -> tuple[Due, ...]:
+    """Each planned drop whose time has come, planned on what is there now.
 
-    Everything is looked at as it is now. What stands in the way of one is logged, and the Doctor tells it.
+    Without `again` those are left out that were tried within the last day.
     """
-    from core.backup import read_kept
-
-    found: list[tuple[Plan, Actor, str]] = []
+    found: list[Due] = []
     for name, drop in read_planned_drops(engine):
-        if not drop.is_due(now) or _was_tried(engine, name, drop):
+        if not drop.is_due(now) or (not again and _was_tried(engine, name, drop, now)):
             continue
         try:
-            table = read_table(engine, drop.parent, archive_schema=archive_schema)
-            kept = read_kept(cold.open(), drop.backup)
-            if kept.backup.fingerprint != drop.fingerprint:
-                raise NotVerified(f"The backup {drop.backup} is another than the drop of {name} was planned on.")
-            today = now.astimezone(ZoneInfo(zone)).date()
-            plan = prepare_drop(engine, table, name, [kept], today=today, place=cold.open().label)
+            found.append(Due(name, drop, _plan_due(engine, cold, name, drop, archive_schema, now, zone)))
         except DeskError as error:
-            log.warning("The planned drop of %s is not begun: %s", name, error)
-            continue
-        reason = f"Planned by {drop.by} for {human_date(datetime.fromisoformat(drop.at).date())}"
-        found.append((plan, Actor(drop.by, Role.ADMIN, Origin.SCHEDULE), reason))
+            found.append(Due(name, drop, None, error))
     return tuple(found)
 
 
-def _was_tried(engine: Engine, name: str, drop: PlannedDrop) -> bool:
-    moment = datetime.fromisoformat(drop.at)
+def _plan_due(
+    engine: Engine, cold: ColdStorage, name: str, drop: PlannedDrop, archive_schema: str, now: datetime, zone: str
+) -> Plan:
+    from core.backup import read_kept
+
+    table = read_table(engine, drop.parent, archive_schema=archive_schema)
+    place = cold.open()
+    kept = read_kept(place, drop.backup)
+    if kept.backup.fingerprint != drop.fingerprint:
+        raise NotVerified(
+            f"The backup {drop.backup} is another than the drop of {name} was planned on.",
+            next="Look who writes to the place of the backups, and plan the drop again.",
+        )
+    today = now.astimezone(ZoneInfo(zone)).date()
+    plan = prepare_drop(engine, table, name, [kept], today=today, place=place.label)
+    _require_backup(cold, plan)
+    return plan
+
+
+def _was_tried(engine: Engine, name: str, drop: PlannedDrop, now: datetime) -> bool:
+    since = max(datetime.fromisoformat(drop.at), now - AGAIN)
     return any(
-        (o.kind, o.subject) == (Operation.DROP, name) and o.requested_at >= moment
+        (o.kind, o.subject) == (Operation.DROP, name) and o.requested_at >= since
         for o in read_operations(engine, table=drop.parent)
     )
 
@@ -414,6 +531,7 @@ class Worker:
         self._zone = zone
         self._drops = drops
         self._looked = -math.inf
+        self._refused: dict[str, str] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._mine: dict[int, Cancellation] = {}
@@ -459,21 +577,37 @@ class Worker:
             self._wake.clear()
 
     def _begin_due_drops(self) -> None:
-        if not self._drops or self._terms.cold is None or time.monotonic() - self._looked < DROPS_S:
+        """Puts into the queue what is due; one worker of a database looks at a time, so that none is begun twice."""
+        cold = self._terms.cold
+        if not self._drops or cold is None or time.monotonic() - self._looked < DROPS_S:
             return
         self._looked = time.monotonic()
-        try:
-            due = plan_due_drops(
-                self._engine,
-                self._terms.cold,
-                archive_schema=self._terms.archive_schema,
-                now=datetime.now(UTC),
-                zone=self._zone,
-            )
-            for plan, actor, reason in due:
-                enqueue(self._engine, plan, actor, reason)
-        except DeskError as error:
-            log.warning("Planned drops can't be looked at just now: %s", error)
+        with session(self._engine) as connection:
+            if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({_DUE})").scalar_one():
+                return
+            try:
+                self._enqueue_due(cold)
+            except DeskError as error:
+                log.warning("Planned drops can't be looked at just now: %s", error)
+            finally:
+                if not connection.invalidated:
+                    connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({_DUE})")
+
+    def _enqueue_due(self, cold: ColdStorage) -> None:
+        due = plan_due_drops(
+            self._engine,
+            cold,
+            archive_schema=self._terms.archive_schema,
+            now=datetime.now(UTC),
+            zone=self._zone,
+            again=False,
+        )
+        for one in due:
+            if one.plan is not None:
+                enqueue(self._engine, one.plan, one.actor, one.reason)
+            elif self._refused.get(one.name) != str(one.refused):
+                self._refused[one.name] = str(one.refused)
+                log.warning("The planned drop of %s is not begun: %s", one.name, one.refused)
 
     def _take(self, operation_id: int) -> None:
         try:

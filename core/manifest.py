@@ -8,6 +8,7 @@ import types
 import typing
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -273,11 +274,16 @@ def _object(text: str) -> dict[str, Any]:
     return raw
 
 
+@lru_cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _read(kind: type[T], raw: object, where: str) -> T:
     """A dataclass from what `asdict` and JSON made of it. Raises BackupDamaged where anything is missing or strange."""
     if not isinstance(raw, dict):
         raise BackupDamaged(f"The {where} holds {type(raw).__name__} where fields are expected.", next=_ANOTHER)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(typing.cast(Any, kind))
     names = [field.name for field in fields(typing.cast(Any, kind))]
     missing = [name for name in names if name not in raw]
     unknown = [str(name) for name in raw if name not in names]

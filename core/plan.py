@@ -136,6 +136,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     backup: str = ""
     """The id of the backup that it makes, reads or rests on."""
+    bytes: int | None = None
+    """What a drop frees on the server; None where it was not measured."""
 
     @property
     def sql(self) -> str:
@@ -188,6 +190,7 @@ class Plan:
             command=raw["command"],
             warnings=tuple(raw["warnings"]),
             backup=raw.get("backup", ""),  # plans of older journals have none
+            bytes=raw.get("bytes"),
         )
 
 

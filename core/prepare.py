@@ -13,7 +13,7 @@ from core.catalog import count_default_rows, read_key_range
 from core.database import session, translate
 from core.ddl import partition_option
 from core.definition import read_definition
-from core.errors import PartitionNotFound
+from core.errors import BackupNotFound, PartitionNotFound
 from core.manifest import Kept
 from core.model import Archived, Partition, PartitionedTable
 from core.operations.archive import plan_archive, plan_reattach
@@ -99,7 +99,12 @@ def _for_a_drop(
     archived = table.find_archived(name)
     if archived is None:
         return None, ()
-    kept = choose((kept for kept in every if backup_id in ("", kept.backup.id)), table, archived)
+    if backup_id:
+        kept = next((kept for kept in every if kept.backup.id == backup_id), None)
+        if kept is None:
+            raise BackupNotFound(f"There is no backup {backup_id} in the place.", next="See: partitions backups")
+    else:
+        kept = choose(every, table, archived)
     return kept, read_dependents(engine, archived)
 
 

@@ -11,14 +11,14 @@ from sqlalchemy import URL
 
 from core.bounds import Bounds, End
 from core.ddl import table_option
-from core.findings import Finding, Severity
 from core.embedded import DEFAULT_MAJOR, server_binaries
 from core.find import Found
+from core.findings import Finding, Severity
 from core.journal import OperationRecord
 from core.manifest import Kept, Unreadable
 from core.model import UNLIMITED, Archived, Partition, PartitionedTable, runway_days, unexplained_gaps
 from core.names import qualified
-from core.plan import Plan
+from core.plan import Operation, Plan
 from core.text import NBSP, human_bytes, human_date, human_rows, human_seconds, human_time, plural
 
 Json = dict[str, object]
@@ -51,6 +51,8 @@ def script(plan: Plan) -> str:
 
 def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
     if not plan.steps:
+        if plan.operation in (Operation.HOLD, Operation.SCHEDULE):
+            return f"Nothing to do: {shown(plan.subject)} is so already."
         return f"Nothing to do: {shown(plan.table)} has all of it already."
     number = f"operation {done.id}, " if done else ""
     took = human_seconds(done.seconds) if done else "no time"
@@ -267,10 +269,11 @@ def _last_try(kept: Kept) -> Json | None:
     return {"at": last.at, "good": last.good, "reason": last.reason or None, "actor": last.actor}
 
 
-def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: str) -> str:
-    """What `backups` prints."""
+def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: str, *, others: int = 0) -> str:
+    """What `backups` prints; `others` are backups of other tables, which are not among `found`."""
+    more = f"Of other tables there are {others:,} more: partitions backups --every"
     if not found and not unreadable:
-        return f"No backup lies in {shown(place)}."
+        return f"No backup{' of this table' if others else ''} lies in {shown(place)}." + (f" {more}" if others else "")
     head = ("partition", "made", "last proof", "backup", "rows", "size")
     rows = [
         (
@@ -289,6 +292,7 @@ def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: st
         [
             *lines,
             *(["", shown(total)] if rows else []),
+            *([more] if others else []),
             *(shown(f"Not usable: {one.path}: {one.reason}") for one in unreadable),
         ]
     )

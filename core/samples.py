@@ -274,7 +274,7 @@ def write_day(connection: Connection, entries: Sequence[Entry], run: SampleRun) 
     connection.exec_driver_sql(f"BEGIN; SET LOCAL statement_timeout = {TIMEOUT_MS}")
     try:
         connection.exec_driver_sql(_FREEZE.format(day=literal(run.day.isoformat())))
-        _follow_renames(connection, entries)
+        entries = _follow_renames(connection, entries)
         tables = _table_ids(connection, {entry.table for entry in entries})
         ids = _partition_ids(connection, entries, tables)
         rows = [(number, run.day, entry.figures) for number, entry in zip(ids, entries, strict=True) if entry.changed]
@@ -287,18 +287,20 @@ def write_day(connection: Connection, entries: Sequence[Entry], run: SampleRun) 
         raise
 
 
-def _follow_renames(connection: Connection, entries: Sequence[Entry]) -> None:
-    """A table that was renamed keeps its history."""
+def _follow_renames(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """A table that was renamed keeps its history, and what was archived from it before."""
     known = {entry.known.table for entry in entries if entry.known}
     there = {entry.table for entry in entries if entry.figures.state == 0}
+    renamed: dict[str, str] = {}
     for entry in entries:
         old = entry.known.table if entry.known else entry.table
-        if old != entry.table and old not in there and entry.table not in known:
-            known.add(entry.table)
+        if old not in there and old not in renamed and entry.table not in known | set(renamed.values()):
+            renamed[old] = entry.table
             connection.exec_driver_sql(
                 f"UPDATE partition_desk.sampled_table SET address = {literal(entry.table)}"
                 f" WHERE address = {literal(old)}"
             )
+    return [replace(entry, table=renamed.get(entry.table, entry.table)) for entry in entries]
 
 
 def _table_ids(connection: Connection, addresses: Iterable[str]) -> dict[str, int]:
@@ -546,7 +548,7 @@ def read_holdings(engine: Engine, *, on: date, table: str | None = None, zone: s
     return tuple(_holding(row, zone) for row in rows)
 
 
-def read_bounds(bounds: str | None) -> Bounds | None:
+def parsed_bounds(bounds: str | None) -> Bounds | None:
     try:
         return Bounds.parse(bounds) if bounds else None
     except ValueError:
@@ -554,7 +556,7 @@ def read_bounds(bounds: str | None) -> Bounds | None:
 
 
 def _holding(row: Row, zone: str) -> Holding:
-    bounds = read_bounds(row.bounds)
+    bounds = parsed_bounds(row.bounds)
     return Holding(
         table=row.address,
         name=row.name,

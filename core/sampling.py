@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.bounds import Bounds, Key, KeyType
+from core.bounds import Bounds, End, Key, KeyType
 from core.database import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.errors import CatalogBusy
 from core.growth import Stage
@@ -27,7 +29,7 @@ from core.samples import (
     Known,
     SampleRun,
     make,
-    read_bounds,
+    parsed_bounds,
     read_known,
     rollback,
     write_day,
@@ -114,7 +116,8 @@ LEFT JOIN pg_catalog.pg_class tc ON tc.oid = c.reltoastrelid AND tc.relkind = 't
 LEFT JOIN pages tx ON tx.oid = c.reltoastrelid
 """
 _COUNT = """
-SELECT (SELECT count(*) FROM pg_catalog.pg_inherits) +
+SELECT (SELECT count(*) FROM pg_catalog.pg_inherits i
+        JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r') +
     (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = {archive} AND c.relkind = 'r')
 """
@@ -202,7 +205,7 @@ class _Look:
     """Addresses of sampled tables that are plain ones now."""
 
 
-def oids_sql(oids: Iterable[int]) -> str:
+def _oids(oids: Iterable[int]) -> str:
     return literal("{" + ",".join(str(int(oid)) for oid in oids) + "}") + "::oid[]"
 
 
@@ -213,7 +216,7 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     sql = _LOOK.format(
         busy=_BUSY,
         archive=archive,
-        known=oids_sql(known),
+        known=_oids(known),
         size=_ESTIMATED if many else _EXACT,
         sources=_ESTIMATED_FROM if many else "",
     )
@@ -225,7 +228,7 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     alone = [row.oid for row in rows if row.level == 0 and not row.busy and not row.comment]
     checks: dict[int, list[Check]] = {}
     if alone:
-        for row in connection.exec_driver_sql(_CHECKS.format(oids=oids_sql(alone))):
+        for row in connection.exec_driver_sql(_CHECKS.format(oids=_oids(alone))):
             checks.setdefault(row.oid, []).append(Check(row.conname, row.definition, row.convalidated))
     parts = (split_qualified(one) for one in addresses)
     names = ", ".join(f"({literal(schema or '')}, {literal(name)})" for schema, name in parts)
@@ -319,13 +322,8 @@ def _entries(
         figures = Figures(seen.state, moved, heap, index, toast, cold, seen.live, seen.dead, look.exact)
         bounds = seen.bounds or (one.bounds if one else None)
         entries.append(Entry(one, table, seen.oid, seen.name, bounds, figures))
-    live: dict[str, list[Bounds | None]] = {}
-    for entry in entries:
-        live.setdefault(entry.table, []).append(read_bounds(entry.bounds))
-    entries.extend(
-        _gone(one, backups, replaced=one.table in look.plain or _covered(one, live.get(one.table, ())))
-        for one in match.left()
-    )
+    held = _Held(entries)
+    entries.extend(_gone(one, backups, replaced=one.table in look.plain or held.covers(one)) for one in match.left())
     entries.extend(_only_in_storage(entries, backups or {}))
     return entries, tuple(sorted(skipped))
 
@@ -363,16 +361,33 @@ def _cold(backups: Mapping[tuple[str, str], int] | None, table: str, name: str, 
     return backups.get((table, name), 0)
 
 
-def _covered(one: Known, live: Iterable[Bounds | None]) -> bool:
-    """Whether other partitions hold its range now: it was split, merged or made anew, not dropped."""
-    own = read_bounds(one.bounds)
-    return own is not None and not own.is_default and any(other is not None and own.overlaps(other) for other in live)
+class _Held:
+    """The ranges that the partitions of each table hold now, in the order of their lower ends."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_table: dict[str, list[tuple[End, Bounds]]] = {}
+        for entry in entries:
+            bounds = parsed_bounds(entry.bounds)
+            if bounds is not None and bounds.lower is not None:
+                self._by_table.setdefault(entry.table, []).append((bounds.lower, bounds))
+        for found in self._by_table.values():
+            found.sort(key=itemgetter(0))
+
+    def covers(self, one: Known) -> bool:
+        """Whether others hold its range now: it was split, merged or made anew, not dropped."""
+        own, found = parsed_bounds(one.bounds), self._by_table.get(one.table, [])
+        if own is None or own.is_default:
+            return False
+        end = len(found) if own.upper is None else bisect_left(found, own.upper, key=itemgetter(0))
+        # Ranges of one table don't overlap: of those that begin before its end, the last ends last.
+        return any(bounds.overlaps(own) for _, bounds in found[max(0, end - 2) : end])
 
 
 def _gone(one: Known, backups: Mapping[tuple[str, str], int] | None, *, replaced: bool) -> Entry:
-    """What is no longer on the server, at its last size; at none where its rows went elsewhere."""
-    last = one.figures or Figures(0, None, 0, 0, 0, 0, None, None, exact=True)
+    """What is no longer on the server, at its last size; at none where its rows went elsewhere meanwhile."""
     dropped = STAGES.index(Stage.DROPPED)
+    last = one.figures or Figures(dropped, None, 0, 0, 0, 0, None, None, exact=True)
+    replaced = replaced and last.state != dropped
     moved = None if replaced or last.state == dropped else last.state
     figures = replace(last, state=dropped, moved_from=moved, dead=None, cold=_cold(backups, one.table, one.name, last))
     if replaced:

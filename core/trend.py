@@ -262,6 +262,11 @@ def _repeats(x: _Ints, y: Floats) -> bool:
     return r > 0 and r * math.sqrt(freedom / (1 - r * r)) > 2.58 + 8 / freedom
 
 
+def repeats_yearly(series: Series) -> bool:
+    """Whether the years show the same pattern, which a year and a half of measurements is needed for."""
+    return len(series) > 1 and _repeats(_numbers(series.days), level(series).values)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Trend:
     """What was fitted: a line through the newest days, and a yearly pattern where the figures show one."""
@@ -345,6 +350,8 @@ class PastError:
     """Of the truth less the forecast, in bytes: one try in ten was below, one in ten above."""
     alike: bool = True
     """Whether the tries were made as the forecast is; False: without the yearly pattern that it has by now."""
+    independent: float = 1.0
+    """How many of the tries look at days that no other of them looks at."""
 
     @property
     def sentence(self) -> str:
@@ -359,6 +366,7 @@ class PastError:
 
 @dataclass(frozen=True, slots=True)
 class _Try:
+    origin: int
     horizon: int
     seasonal: bool
     error: float
@@ -387,7 +395,7 @@ def _backtest(x: _Ints, y: Floats, window: int, *, seasonal: bool) -> list[_Try]
                 continue
             actual = float(y[near])
             off = actual - float(trend._at(x[near : near + 1].astype(float))[0])
-            found.append(_Try(horizon, trend.season is not None, off, actual, actual - float(y[place])))
+            found.append(_Try(int(x[place]), horizon, trend.season is not None, off, actual, actual - float(y[place])))
     return found
 
 
@@ -417,6 +425,7 @@ def _errors(tries: Sequence[_Try], *, seasonal: bool) -> tuple[PastError, ...]:
                 low=float(np.quantile(off, LOW)),
                 high=float(np.quantile(off, HIGH)),
                 alike=taken is alike or len(alike) == len(same),
+                independent=1 + (taken[-1].origin - taken[0].origin) / horizon,
             )
         )
     return tuple(found)
@@ -570,9 +579,13 @@ def _widths(trend: Trend, past: Sequence[PastError], ahead: Floats) -> tuple[Flo
     least = _NORMAL * trend.spread
     horizons = np.array([0.0, *(error.days for error in known)])
     widths = []
-    for side in ([max(0.0, -error.low) for error in known], [max(0.0, error.high) for error in known]):
-        both = [max(one, 0.5 * max(-error.low, error.high, 0.0)) for one, error in zip(side, known, strict=True)]
-        grown = np.maximum.accumulate(np.array([least, *both]))
+    for sign in (-1, 1):
+        sides = []
+        for error in known:
+            side, worse = (error.high, -error.low)[::sign]
+            # Tries that overlap err alike, so that few days of the past show less than what may come.
+            sides.append(max(side, worse / 2, 0.0) * (1 + 1 / math.sqrt(error.independent)))
+        grown = np.maximum.accumulate(np.array([least, *sides]))
         beyond = grown[-1] * np.maximum(1.0, ahead / horizons[-1])
         widths.append(np.where(ahead <= horizons[-1], np.interp(ahead, horizons, grown), beyond))
     return widths[0], widths[1]
@@ -580,15 +593,12 @@ def _widths(trend: Trend, past: Sequence[PastError], ahead: Floats) -> tuple[Flo
 
 def _too_little(series: Series, *, derived: bool) -> Verdict:
     needs = max(1, LEAST_DAYS - series.span)
-    what = (
-        "no measurement"
-        if not len(series)
-        else f"{plural(len(series), 'measurement')} over {plural(series.span, 'day')}"
-    )
+    what = plural(len(series), "measurement") if len(series) else "no measurement"
+    over = f" over {plural(series.span, 'day')}" if series.span else ""
     first = (
         "The partitions themselves tell too little for a forecast."
         if derived
-        else f"There is {what}: a forecast needs {plural(needs, 'more day', 'more days')} of it."
+        else f"There is {what}{over}: a forecast needs {plural(needs, 'more day', 'more days')} of it."
     )
     return Verdict(Trust.NONE, needs, (first, *series.notes))
 

@@ -168,7 +168,7 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
     frame["stop"] = [_stop(item.state) for item in shown]
     frame["bytes"] = [item.total for item in shown]
     frame["size"] = [human_bytes(item.total) if item.known else "busy" for item in shown]
-    stops = ["Attached", "Due for archive", "Archived"]
+    stops = ["Attached", *(str(state) for state in STOPS)]
     y = alt.Y(
         "stop:N",
         sort=stops,
@@ -188,11 +188,15 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
     layers = [circles]
     if len(shown) <= 14:
         layers.append(base.mark_text(fontSize=11, dy=26, color=ink().axis).encode(x="middle:T", text="size:N"))
-    return styled(alt.layer(*layers, *_today(today, word=False)), 230)
+    return styled(alt.layer(*layers, *_today(today, word=False)), 330)
+
+
+STOPS = (Shown.DUE, Shown.ARCHIVED, Shown.BACKED_UP, Shown.VERIFIED, Shown.DROPPED)
+"""The states that are a stop of the road; all others are attached."""
 
 
 def _stop(state: Shown) -> str:
-    return str(state) if state in (Shown.DUE, Shown.ARCHIVED) else "Attached"
+    return str(state) if state in STOPS else "Attached"
 
 
 # --- how large, how many ------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ import streamlit as st
 from core.findings import Severity
 from core.model import Archived, Partition, PartitionedTable
 from core.text import human_ago, human_bytes, human_rows, human_time, plural
-from dashboard import confirm, layout, session
+from dashboard import backups, confirm, layout, session
 from dashboard.format import describe_bounds, plain
+from dashboard.road import Leg
 
 
 def chosen(table: PartitionedTable) -> Partition | Archived | None:
@@ -22,26 +23,65 @@ def chosen(table: PartitionedTable) -> Partition | Archived | None:
 
 def draw(table: PartitionedTable, one: Partition | Archived) -> None:
     """The card of one partition."""
+    leg = _leg(table, one)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False):
             st.subheader(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
             with st.container(width=layout.ACT_WIDTH):
                 _act(table, one)
+            if leg is not None:
+                _more(leg)
+        if leg is not None and (said := backups.badges(leg)):
+            st.markdown(said)
+        if leg is not None and leg.hold is not None:
+            st.caption(f"Held by {plain(leg.hold.by)}: {plain(leg.hold.reason)}")
         left, right = st.columns(2)
         left.table(_state(one), border="horizontal")
         right.table(_activity(one), border="horizontal")
         with st.expander("Bounds, constraints and indexes as PostgreSQL has them", icon=":material/code:"):
             st.code(_definitions(one), language="sql", wrap_lines=True)
+        if leg is not None:
+            _backups(leg)
         _links(one)
 
 
+def _leg(table: PartitionedTable, one: Partition | Archived) -> Leg | None:
+    if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or not one.leaf)):
+        return None
+    found, _ = backups.read(table)
+    return next((leg for leg in found if leg.one is one), None)
+
+
+def _backups(leg: Leg) -> None:
+    with st.expander(
+        f"Its backups: {len(leg.backups) or 'none'}", icon=":material/cloud_done:", key="backups_one", on_change="rerun"
+    ) as folded:
+        if not folded.open:
+            return
+        found = session.backups().backups
+        backups.unread(found)
+        backups.listing(leg, key="one_")
+        with st.container(width=layout.ACT_WIDTH):
+            closed = None if found is not None and found.kept is not None else backups.NOT_READ
+            confirm.backup_button(
+                leg.name, key="backup_one", label="Back up again" if leg.backups else "Back up", closed=closed
+            )
+
+
 def _act(table: PartitionedTable, one: Partition | Archived) -> None:
+    """Its move; what else can be done stands in the menu beside it."""
     if table.not_served is not None:
         return
     if isinstance(one, Archived):
         confirm.reattach_button(one, key="reattach_one")
     elif one.leaf and not one.is_default:
         confirm.archive_button(one, key="archive_one")
+
+
+def _more(leg: Leg) -> None:
+    acts = {words: act for words, act in backups.others(leg, known=True).items() if words != "Reattach"}
+    if acts:
+        confirm.menu(acts, key="more_one")
 
 
 def _state(one: Partition | Archived) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import streamlit as st
 
-from core.errors import DeskError
+from core.errors import BackupDamaged, DeskError
 from core.journal import OperationRecord, OperationState
-from core.model import PartitionedTable
+from core.model import Hold, PartitionedTable
 from core.period import range_of_label
+from core.plan import Operation, Plan
 from core.text import human_seconds
 from dashboard import blockers, confirm, layout, session
-from dashboard.format import by_hand, plain
+from dashboard.format import by_hand, deed, plain
 
 LIVE_S = 1
 IDLE_S = 5
@@ -21,7 +23,7 @@ RECENT = 30
 
 def title(operation: OperationRecord) -> str:
     """What it does to what: Archive kid_absences_2024. Markdown."""
-    return plain(f"{operation.kind.capitalize()} {operation.subject}")
+    return plain(deed(operation.plan))
 
 
 def draw() -> None:
@@ -43,6 +45,8 @@ def _draw() -> None:
             icon=":material/cloud_off:",
         )
         return
+    if session.have_arrived():
+        st.rerun()  # the backups were read meanwhile
     if session.is_stale() and session.read_at() and not session.is_stale():
         st.rerun()  # the table can be read again
     active = {operation.id for operation in recent if operation.state.active}
@@ -51,11 +55,14 @@ def _draw() -> None:
         st.session_state[session.ACTIVE_SEEN] = active
         session.refresh()
         st.rerun()
+    told: set[tuple[str, str]] = set()
     for operation in recent:
+        subject = (operation.table, operation.subject)
         if operation.state.active:
             _running(operation)
-        elif operation.id in session.watched():
+        elif operation.id in session.watched() and subject not in told:
             _ended(operation)
+        told.add(subject)  # what came before it on the same is told in Activity
 
 
 def _running(operation: OperationRecord) -> None:
@@ -71,10 +78,13 @@ def _running(operation: OperationRecord) -> None:
         if operation.started_at is not None:
             elapsed = f" · for {human_seconds((session.now() - operation.started_at).total_seconds())}"
         tried = f" · {operation.tries} tries for a lock" if operation.tries else ""
-        st.progress(
-            min(1.0, operation.step / max(1, operation.steps)),
-            text=f"{operation.step} of {operation.steps} steps done{elapsed}{tried}",
-        )
+        share = operation.share if operation.share is not None else operation.step / max(1, operation.steps)
+        done = f"{operation.step} of {operation.steps} steps done"
+        if operation.plan.operation.moves_files:
+            done = f"{share:.0%} done" if operation.share is not None else "begun"
+        if operation.state is OperationState.QUEUED:
+            done = "not begun yet"
+        st.progress(min(1.0, max(0.0, share)), text=f"{done}{elapsed}{tried}")
         if operation.blockers:
             st.markdown("**In the way**, and waited for; nobody else is held up meanwhile, and nothing is killed:")
             blockers.listed(operation.blockers)
@@ -95,8 +105,13 @@ def stop_button(operation: OperationRecord, *, key: str) -> None:
 def _ended(operation: OperationRecord) -> None:
     with st.container(border=True, gap="small"):
         outcome(operation)
-        _next(operation)
+        done = operation.state is OperationState.DONE
+        if done and operation.kind not in (Operation.BACKUP, Operation.VERIFY):
+            st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
         with st.container(horizontal=True, vertical_alignment="center"):
+            for act in _next(operation):
+                with st.container(width=layout.ACT_WIDTH):
+                    act()
             st.page_link(
                 "app_pages/activity.py",
                 label="What exactly ran",
@@ -114,6 +129,8 @@ def _ended(operation: OperationRecord) -> None:
                 on_click=session.watched().discard,
                 args=(operation.id,),
             )
+        if done and operation.kind == Operation.ARCHIVE:
+            _by_hand(operation)
 
 
 def outcome(operation: OperationRecord) -> None:
@@ -129,27 +146,47 @@ def outcome(operation: OperationRecord) -> None:
             " Resume looks at where it stopped and goes on from there.",
             icon=":material/power_off:",
         )
+    elif operation.kind == Operation.VERIFY and operation.error_kind == BackupDamaged.__name__:
+        st.error(f"**{name}**: the backup is not good. {said}", icon=":material/gpp_bad:")
     else:
         st.error(f"**{name}** did not happen. {said}", icon=":material/error:")
 
 
-def _next(operation: OperationRecord) -> None:
-    """The way back of what is done, and the way on of what is not."""
+def _next(operation: OperationRecord) -> list[Callable[[], None]]:
+    """The buttons of the way back and of the next stop of the road, or of the way on of what is not done."""
+    name, kind, key, backup = operation.subject, operation.kind, f"next_{operation.id}", operation.plan.backup
     if operation.state is not OperationState.DONE:
-        with st.container(width=layout.ACT_WIDTH):
-            resume_button(operation, key=f"resume_{operation.id}")
-        return
-    archived = None
-    if operation.table == session.current_address() and operation.kind == "archive":
-        archived = session.table().find_archived(operation.subject)
-    st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
+        return [partial(resume_button, operation, key=f"resume_{operation.id}")]
+    if operation.table != session.current_address():
+        return []
+    archived = session.table().find_archived(name)
     if archived is None:
+        return [partial(confirm.restore_button, backup, key=key)] if kind == Operation.DROP else []
+    acts: list[Callable[[], None]] = []
+    if kind in (Operation.ARCHIVE, Operation.RESTORE):
+        acts.append(partial(confirm.reattach_button, archived, key=f"back_{operation.id}"))
+    if kind == Operation.ARCHIVE:
+        acts.append(partial(confirm.backup_button, name, key=key))
+    elif kind == Operation.BACKUP:
+        acts.append(partial(confirm.verify_button, backup, key=key))
+    elif kind == Operation.VERIFY and not _binds(archived.hold):
+        acts.append(partial(confirm.drop_button, name, key=key))
+    elif kind == Operation.SCHEDULE and archived.drop is not None:
+        acts.append(partial(confirm.keep_button, name, key=key))
+    return acts
+
+
+def _by_hand(operation: OperationRecord) -> None:
+    archived = session.table().find_archived(operation.subject)
+    if archived is None or operation.table != session.current_address():
         return
-    with st.container(width=layout.ACT_WIDTH):
-        confirm.reattach_button(archived, key=f"back_{operation.id}")
-    with st.expander("Next: back up, upload, then drop by hand", icon=":material/terminal:"):
+    with st.expander("Or back up, upload and drop by hand", icon=":material/terminal:"):
         st.caption("Read the dump back completely before you drop anything: a listing succeeds on a truncated file.")
         st.code(by_hand(archived), language="bash", wrap_lines=True)
+
+
+def _binds(hold: Hold | None) -> bool:
+    return hold is not None and hold.binds(session.today())
 
 
 def resume_button(operation: OperationRecord, *, key: str) -> None:
@@ -159,17 +196,29 @@ def resume_button(operation: OperationRecord, *, key: str) -> None:
 
 
 def again(operation: OperationRecord) -> None:
-    """Plans the same act anew: archive and reattach open the dialog, ensure runs. Raises Refused."""
+    """Plans the same act anew: what is harmless runs, anything else opens the dialog. Raises Refused."""
     if operation.table != session.current_address():
         session.choose(operation.table)
-    if operation.kind == "archive":
-        confirm.ask_archive(operation.subject)
-    elif operation.kind == "reattach":
-        confirm.ask_reattach(operation.subject)
-    else:
-        ranges = (range_of_label(label.strip()) for label in operation.subject.split(","))
+    plan, name = operation.plan, operation.subject
+    if plan.operation is Operation.ENSURE:
+        ranges = (range_of_label(label.strip()) for label in name.split(","))
         confirm.ensure(tuple(found for found in ranges if found is not None))
+    elif plan.operation is Operation.HOLD:
+        confirm.ask(plan)
+    else:
+        _AGAIN[plan.operation](plan)
     session.watched().discard(operation.id)
+
+
+_AGAIN: dict[Operation, Callable[[Plan], None]] = {
+    Operation.ARCHIVE: lambda plan: confirm.ask_archive(plan.subject),
+    Operation.REATTACH: lambda plan: confirm.ask_reattach(plan.subject),
+    Operation.BACKUP: lambda plan: confirm.back_up(plan.subject),
+    Operation.VERIFY: lambda plan: confirm.verify(plan.backup),
+    Operation.DROP: lambda plan: confirm.ask_drop(plan.subject),
+    Operation.RESTORE: lambda plan: confirm.ask_restore(plan.backup),
+    Operation.SCHEDULE: lambda plan: (confirm.ask_drop if plan.backup else confirm.keep)(plan.subject),
+}
 
 
 def unsettled(operations: Iterable[OperationRecord], table: PartitionedTable) -> tuple[OperationRecord, ...]:

@@ -20,6 +20,7 @@ from core.model import (
     runway_days,
     unexplained_gaps,
 )
+from core.plan import Operation, Plan
 from core.text import human_date
 
 
@@ -30,9 +31,32 @@ class Shown(StrEnum):
     DUE = "Due for archive"
     AHEAD = "Ahead"
     ARCHIVED = "Archived"
+    BACKED_UP = "Backed up"
+    VERIFIED = "Verified"
+    DROPPED = "Dropped"
     PENDING = "Detach pending"
     BUSY = "Busy"
     MISSING = "Missing"
+
+
+VERBS: dict[Operation, str] = {
+    Operation.ENSURE: "Ensure",
+    Operation.ARCHIVE: "Archive",
+    Operation.REATTACH: "Reattach",
+    Operation.BACKUP: "Back up",
+    Operation.VERIFY: "Verify",
+    Operation.DROP: "Drop",
+    Operation.RESTORE: "Restore",
+    Operation.HOLD: "Hold",
+    Operation.SCHEDULE: "Plan the drop of",
+}
+
+
+def deed(plan: Plan) -> str:
+    """What a plan does, for a button or a heading: Archive kid_absences_2024; Lift the hold of kid_absences_2024."""
+    if plan.operation in (Operation.HOLD, Operation.SCHEDULE) and plan.steps:
+        return plan.steps[0].title
+    return f"{VERBS[plan.operation]} {plan.subject}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +137,7 @@ def items(table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC")
     found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, zone) for a in table.archived]
     for gap in unexplained_gaps(table):
         bounds = Bounds("", gap.lower, gap.upper)
-        lower, upper = _days(bounds, zone)
+        lower, upper = days_of(bounds, zone)
         words = f"{human_date(lower)} up to, not including, {human_date(upper)}"
         label = short(bounds, "missing", zone)
         found.append(Item(label, "", Shown.MISSING, lower, upper, words, None, 0, 0, 0))
@@ -129,13 +153,13 @@ def _partition_state(partition: Partition, overdue: set[int], today: date, zone:
         return Shown.BUSY
     if partition.oid in overdue:
         return Shown.DUE
-    lower = _days(partition.bounds, zone)[0] if partition.bounds else None
+    lower = days_of(partition.bounds, zone)[0] if partition.bounds else None
     return Shown.AHEAD if lower is not None and lower > today else Shown.ATTACHED
 
 
 def _item(one: Partition | Archived, state: Shown, zone: str) -> Item:
     bounds, size = one.bounds, one.size
-    lower, upper = _days(bounds, zone) if bounds else (None, None)
+    lower, upper = days_of(bounds, zone) if bounds else (None, None)
     return Item(
         label=short(bounds, one.name, zone),
         name=f"{one.schema}.{one.name}",
@@ -152,7 +176,8 @@ def _item(one: Partition | Archived, state: Shown, zone: str) -> Item:
     )
 
 
-def _days(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
+def days_of(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
+    """The first date of a range and the first one after it; None where an end is open."""
     dates = bounds.dates(zone)
     if dates is not None:
         return dates
@@ -177,14 +202,14 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
     refused = "its rows go to the DEFAULT" if table.default else "its rows are refused"
     for gap in unexplained_gaps(table):
         bounds = Bounds("", gap.lower, gap.upper)
-        lower, upper = _days(bounds, zone)
+        lower, upper = days_of(bounds, zone)
         if lower is not None and lower <= today:
             whole = f"The time from {human_date(lower)} to {human_date(upper)}"
             return f"{short(bounds, whole, zone)} has no partition: {refused}"
     until = covered_until(table, today, zone)
     if until is None or days >= UNLIMITED:
         return "Everything has a place, without an end"
-    first = _days(Bounds("", until, until), zone)[0] or day_of(until)
+    first = days_of(Bounds("", until, until), zone)[0] or day_of(until)
     period = table.period(zone)
     if first <= period.containing(today)[1]:
         return f"{period.label(first).replace('_', '-')} has no partition: {fails} from {human_date(first)}"
@@ -192,5 +217,5 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
 
 
 def by_hand(archived: Archived) -> str:
-    """Backup, upload and drop as commands for a shell, for what the console does not do yet."""
+    """Backup, upload and drop as commands for a shell, for who does it without the console."""
     return "\n".join(printed.by_hand(archived.schema, archived.name))

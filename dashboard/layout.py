@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 import streamlit as st
 
@@ -12,6 +12,7 @@ from dashboard import session
 from dashboard.format import plain
 
 Colour = Literal["gray", "orange", "red"]
+T = TypeVar("T")
 ACT_WIDTH = 168
 """Pixels of a button at the end of a line, so that all of them are of one width."""
 
@@ -63,8 +64,13 @@ def heading(title: str, words: str = "") -> None:
     st.markdown(f"**{title}**{f' — {words}' if words else ''}")
 
 
-def line(words: str, reason: str, act: Callable[[], None] | None = None) -> None:
-    """A line with its reason below it and one act at its end; `words` is Markdown, `reason` is not."""
+def line(
+    words: str, reason: str, act: Callable[[], None] | None = None, more: Callable[[], None] | None = None
+) -> None:
+    """A line with its reason below it and one act at its end; `words` is Markdown, `reason` is not.
+
+    `more` draws what else can be done, after the act.
+    """
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
         with st.container(width="stretch", gap=None):
             st.markdown(words)
@@ -73,6 +79,22 @@ def line(words: str, reason: str, act: Callable[[], None] | None = None) -> None
         if act is not None:
             with st.container(width=ACT_WIDTH):
                 act()
+        if more is not None:
+            with st.container(width="content"):
+                more()
+
+
+def paged(found: Sequence[T], draw: Callable[[T], None], *, key: str, size: int) -> None:
+    """So many of them, and below them the way to the rest."""
+    pages = -(-len(found) // size)
+    page = min(max(1, int(st.session_state.get(key, 1))), max(1, pages))
+    for one in found[(page - 1) * size : page * size]:
+        draw(one)
+    if pages > 1:
+        st.session_state[key] = page
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.pagination(pages, key=key)
+            st.caption(f"{(page - 1) * size + 1:,} to {min(page * size, len(found)):,} of {len(found):,}")
 
 
 def only_shown(reason: str | None) -> None:

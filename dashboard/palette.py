@@ -17,13 +17,16 @@ COLOURS: dict[Shown, str] = {
     Shown.DUE: "#d97706",
     Shown.AHEAD: "#9dc0ff",
     Shown.ARCHIVED: "#8a94a6",
+    Shown.BACKED_UP: "#7fb3a8",
+    Shown.VERIFIED: "#2b9a66",
+    Shown.DROPPED: "#8a94a6",
     Shown.PENDING: "#9333ea",
     Shown.BUSY: "#2f6fed",
     Shown.MISSING: "#d64545",
 }
-OUTLINED = {Shown.BUSY: [1, 0], Shown.MISSING: [4, 3]}
+OUTLINED = {Shown.BUSY: [1, 0], Shown.MISSING: [4, 3], Shown.DROPPED: [3, 2]}
 """States that are drawn as an outline, with the dash of its line."""
-DARK_LABEL = (Shown.DUE, Shown.AHEAD, Shown.ARCHIVED)
+DARK_LABEL = (Shown.DUE, Shown.AHEAD, Shown.ARCHIVED, Shown.BACKED_UP, Shown.VERIFIED)
 """Filled states whose colour takes dark text."""
 DARK = "#0d1524"
 
@@ -49,7 +52,7 @@ LIGHT_INK = Ink(
     ground="#ffffff",
     today="#c22f2f",
     missing="#a32222",
-    tints={Shown.BUSY: "#e6efff", Shown.MISSING: "#fdf1f1"},
+    tints={Shown.BUSY: "#e6efff", Shown.MISSING: "#fdf1f1", Shown.DROPPED: "#eef1f5"},
 )
 DARK_INK = Ink(
     axis="#b6c0d1",
@@ -58,7 +61,7 @@ DARK_INK = Ink(
     ground="#0e1420",
     today="#ff9a9a",
     missing="#ff9a9a",
-    tints={Shown.BUSY: "#172b52", Shown.MISSING: "#2b1418"},
+    tints={Shown.BUSY: "#172b52", Shown.MISSING: "#2b1418", Shown.DROPPED: "#263042"},
 )
 
 

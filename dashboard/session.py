@@ -16,22 +16,34 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core import catalog, journal, locks, prepare
+from core import catalog, cold, journal, locks, prepare
 from core.actor import Actor, Origin, Role, system_user
 from core.database import parse_url, place, reading_engine, session, translate, working_engine
 from core.doctor import examine
-from core.errors import CatalogBusy, ConnectionFailed, DeskError, NotAllowed, SettingError, UsageError
+from core.errors import (
+    BackupNotFound,
+    CatalogBusy,
+    ConnectionFailed,
+    DeskError,
+    NotAllowed,
+    PlaceFailed,
+    SettingError,
+    UsageError,
+)
 from core.execute import Budget
 from core.find import Found, find_rows
 from core.findings import Finding
 from core.jobs import ColdStorage, Worker
 from core.journal import OperationRecord, StepRecord, Ticket
 from core.locks import Blocker
-from core.model import PartitionedTable, Server, TableSummary
+from core.manifest import Kept
+from core.model import Hold, PartitionedTable, Server, TableSummary
 from core.names import split_qualified
-from core.period import Range
-from core.plan import Mode, Plan
+from core.operations.drop import plan_hold, plan_keep
+from core.period import Duration, Range
+from core.plan import Mode, Operation, Plan
 from core.settings import Settings, read_settings
+from dashboard.shelf import Reading, Shelf
 
 TABLE_PARAMETER = "table"
 PARTITION_PARAMETER = "partition"
@@ -45,6 +57,16 @@ ASKED = "asked"
 """The plan that the dialog shows, until it is confirmed or dismissed."""
 REASON = "reason"
 """The reason field of the dialog."""
+TYPED = "typed"
+"""The name that was typed into the dialog of a drop."""
+WHEN = "when"
+"""When a drop is to be: its choice in the dialog."""
+DAYS = "days"
+"""After how many days, where not at once."""
+UNTIL = "until"
+"""The last day of the hold that the dialog asks for; None until it is lifted."""
+AWAITED = "awaited"
+"""Which reading of the backups the page was drawn on while the next went on; None where none did."""
 REFUSAL = "refusal"
 """The error of the last click, until it is closed."""
 WATCHED = "watched"
@@ -64,6 +86,10 @@ STALE = "stale"
 TABLE_TTL_S = 10
 BUSY_TTL_S = 3
 LIST_TTL_S = 30
+OF_THE_PLACE = ("backed_up", "proven", "unusable_backups")
+"""The doctor's checks that have nothing to say before the place of the backups was read."""
+BACKUPS_WAIT_S = 1.5
+"""How long a page waits for the place of the backups; what comes later comes to the next look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +106,13 @@ class Desk:
     """Each table as it was read last, for when it can't be."""
     busy_until: dict[str, float] = field(default_factory=dict)
     """Tables that somebody holds exclusively, and until when (monotonic) they are left alone."""
+    shelves: dict[tuple[str, str], Reading] = field(default_factory=dict)
+    """The backups of each table, by database and address, as they are read."""
+
+    @property
+    def cold(self) -> ColdStorage:
+        """Where backups are kept."""
+        return ColdStorage(self.settings.backup_url, self.settings.home, os.environ)
 
 
 @st.cache_resource(show_spinner=False)
@@ -145,12 +178,15 @@ def _table(url: str, name: str) -> PartitionedTable:
 
 
 @st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
-def _findings(url: str, name: str, _table: PartitionedTable, day: date) -> tuple[Finding, ...]:
+def _findings(
+    url: str, name: str, _table: PartitionedTable, day: date, _shelf: Shelf, reading: int
+) -> tuple[Finding, ...]:
     opened = _desk(url)
+    backups = _shelf.backups
     default_rows = None
     if _table.default is not None:
         default_rows = catalog.count_all_default_rows(opened.reader, _table)
-    return examine(
+    found = examine(
         _table,
         today=day,
         now=now(),
@@ -158,7 +194,12 @@ def _findings(url: str, name: str, _table: PartitionedTable, day: date) -> tuple
         cutoff=opened.settings.archive_after.before(day),
         automatic_creation=opened.settings.enable_absence_partitions,
         default_rows=default_rows,
+        kept=backups.kept if backups else None,
+        unusable=backups.unusable if backups else (),
+        backups_unread=str(backups.unread or "") if backups else "",
+        verify_before=opened.settings.verify_every.before(day),
     )
+    return found if backups else tuple(finding for finding in found if finding.check not in OF_THE_PLACE)
 
 
 @st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)
@@ -286,11 +327,41 @@ def is_stale() -> bool:
 
 def findings() -> tuple[Finding, ...]:
     """What the doctor says of the current table."""
-    return _findings(_url(), current_address(), table(), today())
+    shelf = backups()
+    return _findings(_url(), current_address(), table(), today(), shelf, shelf.number)
+
+
+def backups() -> Shelf:
+    """The backups of the current table, some seconds old; never waits for their place for longer than a moment."""
+    found = _reading().look(BACKUPS_WAIT_S)
+    st.session_state[AWAITED] = found.number if found.reading else None
+    return found
+
+
+def have_arrived() -> bool:
+    """Whether a reading of the backups has ended that the page was drawn without."""
+    awaited = st.session_state.get(AWAITED)
+    return awaited is not None and _reading().look(0).number != awaited
+
+
+def _reading() -> Reading:
+    opened, here = desk(), server().database
+    key = (here, current_address())
+    found = opened.shelves.get(key)
+    if found is None:
+        found = opened.shelves.setdefault(key, Reading(lambda: cold.read_backups(opened.cold, key[1], here)))
+    return found
+
+
+def verify_before() -> date:
+    """A backup that was proven last before this date was so too long ago."""
+    return desk().settings.verify_every.before(today())
 
 
 def refresh() -> None:
     """Forgets what was read, so that the next read is of now."""
+    for reading in list(desk().shelves.values()):
+        reading.forget()
     _table.clear()
     _tables.clear()
     _findings.clear()
@@ -356,9 +427,99 @@ def plan_reattach(name: str) -> Plan:
     return prepare.prepare_reattach(desk().reader, table_now(), name)
 
 
+def plan_backup(name: str) -> Plan:
+    """A plan to back up a partition, attached or archived, as it is now."""
+    refresh()
+    return cold.prepare_backup(desk().cold, table_now(), name, now=now())
+
+
+def plan_verify(backup: str) -> Plan:
+    """A plan to prove a backup."""
+    return cold.prepare_verify(desk().cold, _kept(backup))
+
+
+def plan_drop(name: str, after: Duration | None, backup: str = "") -> Plan:
+    """A plan to drop an archived table at once, or to write down that it is to be dropped later.
+
+    It rests on the backup of that id, else on the best one. Raises Refused for what stands in the way.
+    """
+    opened = desk()
+    cold.require_drops(allowed=opened.settings.allow_drop)
+    refresh()
+    table, every = table_now(), _every_kept()
+    if after is None:
+        return prepare.prepare_drop(
+            opened.reader, table, name, every, today=today(), place=opened.cold.open().label, backup_id=backup
+        )
+    at = cold.later(now(), after, zone())
+    return prepare.prepare_later_drop(
+        opened.reader, table, name, every, at=at, by=system_user(), today=today(), backup_id=backup
+    )
+
+
+def plan_not_to_drop(name: str) -> Plan:
+    """A plan to call the planned drop of an archived table off."""
+    refresh()
+    return plan_keep(table_now(), name)
+
+
+def plan_to_hold(name: str, until: date | None, reason: str) -> Plan:
+    """A plan to hold a partition or an archived table."""
+    return plan_hold(table_now(), name, Hold(until.isoformat() if until else "", reason, system_user()))
+
+
+def plan_lift(name: str) -> Plan:
+    """A plan to end the hold of a partition or an archived table."""
+    refresh()
+    return plan_hold(table_now(), name, None)
+
+
+def plan_restore(backup: str) -> Plan:
+    """A plan to bring a backup back, under a hold. Raises Refused for what stands in the way."""
+    opened = desk()
+    refresh()
+    return cold.prepare_restore(
+        opened.reader,
+        opened.cold,
+        _kept(backup),
+        archive_schema=opened.settings.archive_schema,
+        hold=cold.hold_of_restored(opened.settings.hold, today(), system_user()),
+    )
+
+
+def find_kept(backup: str) -> Kept | None:
+    """A backup of the current table by its id, as it was read last."""
+    found = _reading().look(0).backups
+    return next((k for k in (*(found.kept or ()), *found.others) if k.backup.id == backup), None) if found else None
+
+
+def _kept(backup: str) -> Kept:
+    found = find_kept(backup) or next((kept for kept in _every_kept() if kept.backup.id == backup), None)
+    if found is None:
+        raise BackupNotFound(f"There is no backup {backup} in the place any more.", next="Read the page again.")
+    return found
+
+
+def _every_kept() -> tuple[Kept, ...]:
+    """The backups of the current table, to plan on. Raises what their place says."""
+    found = backups().backups
+    if found is None:
+        raise PlaceFailed("The place of the backups has not answered yet.", next="Try again in a moment.")
+    if found.kept is None:
+        raise found.unread or PlaceFailed("The place of the backups can't be read.")
+    return (*found.kept, *found.others)
+
+
+def no_drop_reason() -> str | None:
+    """Why nothing may be dropped from here, whatever its backup; None where it may."""
+    return None if desk().settings.allow_drop else cold.DROPS_ARE_OFF
+
+
 def enqueue(plan: Plan, reason: str) -> Ticket:
     """Puts a confirmed plan into the queue and wakes the worker. Raises NotAllowed where nothing can be done."""
     _require_open()
+    if plan.operation is Operation.DROP:
+        cold.require_drops(allowed=desk().settings.allow_drop)
     ticket = journal.enqueue(desk().work, plan, actor(), reason)
     desk().worker.wake()
     watched().add(ticket.id)

@@ -73,7 +73,9 @@ class Act:
         if self.default:
             run("CREATE TABLE kid_absences_default PARTITION OF kid_absences DEFAULT")
         if self.archived:
-            console.ask(archive)
+            for step in archive(console.reader).steps:
+                for statement in step.statements:
+                    run(statement)
         if self.stripped:
             run(
                 f"ALTER TABLE archive.{YEAR} DROP CONSTRAINT {YEAR}_kid_id_date_key;"
@@ -311,7 +313,7 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 
 def killed_at(url: str, act: Act, at: int) -> bool:
     """Runs the act in a process of its own that is killed -9 at statement `at`; False where it ended before."""
-    _PROCESSES.set_forkserver_preload(["tests.faults"])
+    _PROCESSES.set_forkserver_preload(["tests.faults", "sqlalchemy.dialects.postgresql.psycopg2"])
     process = _PROCESSES.Process(target=_kill_at, args=(url, act.name, at))
     process.start()
     process.join(60)

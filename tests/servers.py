@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ _FAST = (
     "ALTER SYSTEM SET synchronous_commit = off",
     "ALTER SYSTEM SET full_page_writes = off",
     "ALTER SYSTEM SET autovacuum = off",  # a worker that comes by would be one more who holds a lock
-    "SELECT pg_reload_conf()",
+    "ALTER SYSTEM SET max_prepared_transactions = 10",
 )
 
 
@@ -86,14 +87,20 @@ class Servers:
         return parse_url(GIVEN)
 
     def _start(self, major: int) -> URL:
-        home = Path(os.environ[_HOMES]) / str(major)
-        url = parse_url(self._stack.enter_context(running_server(home, major=major)))
-        connection = connect(url)
-        with connection.cursor() as cursor:
-            for statement in _FAST:
-                cursor.execute(statement)
-        connection.close()
-        return url
+        homes = Path(os.environ[_HOMES])
+        home = homes / str(major)
+        with (homes / f"{major}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not home.exists():
+                _make_fast(home, major)  # and stopped again: not every setting is taken while a server runs
+            return parse_url(self._stack.enter_context(running_server(home, major=major)))
+
+
+def _make_fast(home: Path, major: int) -> None:
+    """Makes the cluster in `home` with the settings of tests."""
+    with running_server(home, major=major) as url, closing(connect(url)) as connection, connection.cursor() as cursor:
+        for statement in _FAST:
+            cursor.execute(statement)
 
 
 class Database:

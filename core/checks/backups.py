@@ -11,6 +11,7 @@ from core.findings import Case, Finding, Severity, archive_fine, listed
 from core.manifest import Kept
 from core.model import Archived, Partition, PlannedDrop
 from core.operations.drop import choose
+from core.plan import Operation
 from core.text import human_bytes, human_date, plural
 
 OVERDUE = timedelta(days=1)
@@ -37,6 +38,7 @@ def backed_up(case: Case) -> Iterator[Finding]:
         " backup can be dropped.",
         hint=f"partitions backup{partition_option(first.name)}{table_option(case.table)}",
         subject=first.name,
+        wants=Operation.BACKUP,
     )
 
 
@@ -69,6 +71,8 @@ def _proof(case: Case, kept: Kept, here: bool) -> Finding | None:
             + ("" if here else " The table itself is no longer on the server."),
             hint=f"partitions backup{partition_option(backup.name)}{table_option(case.table)}" if here else command,
             subject=backup.name,
+            wants=Operation.BACKUP if here else Operation.VERIFY,
+            backup="" if here else backup.id,
         )
     proven_on = kept.proven_at.date() if kept.proven_at else None
     if proven_on is not None and proven_on >= case.verify_before:
@@ -87,6 +91,8 @@ def _proof(case: Case, kept: Kept, here: bool) -> Finding | None:
         " row; this server is left alone.",
         hint=command,
         subject=backup.name,
+        wants=Operation.VERIFY,
+        backup=backup.id,
     )
 
 
@@ -127,6 +133,7 @@ def _waiting(case: Case, name: str, drop: PlannedDrop) -> Finding:
             "It was refused, failed, or nobody began it: no dashboard runs, and no cron calls partitions drop --due.",
             hint=f"Look at Activity for the reason, then: partitions drop --due\nTo call it off: {keep}",
             subject=name,
+            wants=Operation.SCHEDULE,
         )
     return Finding(
         "planned_drops",
@@ -135,6 +142,7 @@ def _waiting(case: Case, name: str, drop: PlannedDrop) -> Finding:
         f"Asked for by {drop.by}. Its rows are compared with the backup {drop.backup} first.",
         hint=f"To call it off: {keep}",
         subject=name,
+        wants=Operation.SCHEDULE,
     )
 
 
@@ -153,6 +161,7 @@ def holds(case: Case) -> Iterator[Finding]:
             f"By {hold.by}: {hold.reason}",
             hint=f"To lift it: {lift}",
             subject=one.name,
+            wants=Operation.HOLD if over else None,
         )
     if not held:
         yield Finding("holds", Severity.OK, "Nothing is held")

@@ -55,13 +55,17 @@ def make_if_missing(need: Needed) -> tuple[str, ...]:
 
 def before_rows(backup: Backup) -> str:
     """The text of the object up to its first row; `FORMAT` says that it is this."""
-    relation = qualified(backup.archive, backup.name)
     head = (
         f"-- Partition Desk backup, format {FORMAT}: {backup.id}\n"
         "-- It restores alone: zstd -dc FILE | psql -v ON_ERROR_STOP=1 DATABASE\n"
     )
+    return f"{head}{_script(backup.create)}{copy_line(backup)}"
+
+
+def copy_line(backup: Backup) -> str:
+    """The last of the text before the first row."""
     columns = ", ".join(map(ident, backup.stored))
-    return f"{head}{_script(backup.create)}COPY {relation} ({columns}) FROM stdin;\n"
+    return f"COPY {qualified(backup.archive, backup.name)} ({columns}) FROM stdin;\n"
 
 
 def after_rows(backup: Backup) -> str:

@@ -26,9 +26,13 @@ def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
 
 
 def choose(every: Iterable[Kept], table: PartitionedTable, archived: Archived) -> Kept | None:
-    """The backup of an archived table to rest on: the newest that is proven, else the newest; None without any."""
+    """The backup of an archived table to rest on: the newest that is proven, else the newest; None without any.
+
+    Those of a database of another name count where this one has none: a restored table came from one of them.
+    """
     mine = [kept for kept in every if fits(kept, table, archived)]
-    return max(mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at), default=None)
+    own = [kept for kept in mine if kept.backup.database == table.server.database]
+    return max(own or mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at), default=None)
 
 
 def plan_drop(
@@ -84,6 +88,7 @@ def plan_drop(
         way_back=f"Restore: partitions restore {shlex.quote(backup.id)}",
         command=f"partitions drop{partition_option(name)} --now --confirm={shlex.quote(name)}{table_option(table)}",
         backup=backup.id,
+        bytes=archived.size.total if archived.size else None,
     )
 
 

@@ -1,125 +1,203 @@
-"""Archive: each period on its road from attached to archived and back, with its bytes and its one next act."""
+"""Archive: each period on its road from attached to dropped and back, its bytes, its proof and its one next act."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 import streamlit as st
 
 from core.bounds import key_value
-from core.model import Archived, Partition, PartitionedTable, Source, due
-from core.text import human_ago, human_bytes, human_date, human_rows, plural
-from dashboard import charts, confirm, layout, notices, session
-from dashboard.format import by_hand, items, plain, short
+from core.journal import OperationState
+from core.model import Archived, Partition, PartitionedTable
+from core.plan import Operation
+from core.text import human_bytes, human_date, plural
+from dashboard import backups, charts, layout, notices, road, session
+from dashboard.backups import Read
+from dashboard.format import by_hand, items, plain
+from dashboard.road import Leg, Stop
 
 PAGE = 12
-"""Lines of one stop that are shown."""
-KNOWN: dict[Source | None, str] = {
-    Source.CHECK: "its bounds come from its CHECK",
-    Source.NAME: "its bounds come from its name",
+"""Lines of one stop that are shown at a time."""
+ON_SERVER = (Stop.ARCHIVED, Stop.BACKED_UP, Stop.VERIFIED)
+STOPS = {
+    Stop.ATTACHED: ("1 · Attached, kept", "In the table, and not due for archive."),
+    Stop.DUE: ("2 · Due for archive", "In the table, and over for longer than it is kept there."),
+    Stop.ARCHIVED: ("3 · Archived", "Detached, on the server. No backup holds it as it is now."),
+    Stop.BACKED_UP: ("4 · Backed up", "On the server and in the place; no proof says that the backup is good."),
+    Stop.VERIFIED: ("5 · Verified", "On the server and in the place; its backup was restored elsewhere and compared."),
+    Stop.DROPPED: ("6 · Dropped", "In the place of the backups alone. One click brings it back."),
 }
 
 
-def stops(table: PartitionedTable, waiting: tuple[Partition, ...], kept: tuple[Partition, ...]) -> None:
-    """Bytes at each stop of the road, and each period at its stop."""
+def verdict(found: Sequence[Leg], read: Read) -> str:
+    """What matters most on the road, in one sentence."""
+    failed = [leg for leg in found if leg.failed is not None]
+    planned = [leg for leg in found if leg.drop is not None]
+    bare = [leg for leg in found if leg.stop in (Stop.ARCHIVED, Stop.BACKED_UP)]
+    overdue = [leg for leg in found if leg.stop is Stop.DUE]
+    if failed:
+        return f"The last proof of {failed[0].name} failed" if len(failed) == 1 else f"{len(failed):,} proofs failed"
+    if len(planned) == 1 and planned[0].drop is not None:
+        return f"{planned[0].name} is to be dropped on {human_date(datetime.fromisoformat(planned[0].drop.at).date())}"
+    if planned:
+        return f"{len(planned):,} drops are planned"
+    if bare and read is not None and read.kept is not None:
+        have = "has" if len(bare) == 1 else "have"
+        return f"{plural(len(bare), 'archived table')} {have} no verified backup"
+    if overdue:
+        are = "is" if len(overdue) == 1 else "are"
+        return f"{plural(len(overdue), 'partition')} {are} due for archive"
+    return "Every period is where it belongs"
+
+
+def counted(found: Sequence[Leg], read: Read, table: PartitionedTable) -> str:
+    """What was freed on the server and what is held in the place."""
+    gone = [leg for leg in found if leg.stop is Stop.DROPPED and not leg.database]
+    freed = {
+        o.subject: o.plan.bytes
+        for o in reversed(session.operations(of_table=table.address))
+        if (o.kind, o.state) == (Operation.DROP, OperationState.DONE) and o.plan.bytes
+    }
+    known = [freed[leg.name] for leg in gone if leg.name in freed]
+    total = f"{human_bytes(sum(known))} freed on the server" if known else "nothing freed on the server yet"
+    if gone and len(known) < len(gone):
+        total = f"{human_bytes(sum(known))} freed on the server, and {len(gone) - len(known):,} dropped unmeasured"
+    if read is None or read.kept is None:
+        return f"{total} · what is held in the place is not known"
+    size = sum(leg.in_place for leg in found if not leg.database)
+    number = sum(len(leg.backups) for leg in found if not leg.database)
+    held = f"{human_bytes(size)} held in {plural(number, 'backup')}" if number else "no backup held yet"
+    return f"{total} · {held} · place of the backups: {plain(read.place)}"
+
+
+def stops(table: PartitionedTable, found: Sequence[Leg]) -> None:
+    """Bytes at each stop of the road, on the server and in the place, and each period at its stop."""
     exact = f"Exact, read at {table.as_of:%H:%M:%S} UTC; busy ones are left out."
     with st.grid(3, gap="small", min_column_width=190):
-        for label, found, noun in (
-            ("1 · Attached, kept", kept, "partition"),
-            ("2 · Due for archive", waiting, "partition"),
-            ("3 · Archived, on the server", table.archived, "table"),
-        ):
-            size = sum(one.size.total for one in found if one.size)
-            layout.card(label, human_bytes(size), plural(len(found), noun), help=exact)
-    chart = charts.road(items(table, session.today(), session.cutoff(), session.zone()), session.today())
+        for stop, (label, means) in STOPS.items():
+            here = [leg for leg in found if leg.stop is stop]
+            server, place = sum(leg.on_server for leg in here), sum(leg.in_place for leg in here)
+            note = plural(len(here), "period") if here else "no period here"
+            if stop is not Stop.DROPPED and place:
+                note += f", {human_bytes(place)} in the place"
+            if stop is Stop.DROPPED:
+                note += ", in the place alone" if here else ""
+            value = human_bytes(place if stop is Stop.DROPPED else server)
+            layout.card(label, value if here else "none", note, help=f"{means} {exact}")
+    shown = road.drawn(found, items(table, session.today(), session.cutoff(), session.zone()), session.zone())
+    chart = charts.road(shown, session.today())
     if chart is not None:
         with st.container(border=True, gap="small"):
             layout.heading("The road", "where each period stands; the larger the circle, the more bytes")
-            st.altair_chart(chart, theme=None, alt="Each period at its stop: attached, due for archive, archived")
+            st.altair_chart(chart, theme=None, alt="Each period at its stop, from attached to dropped")
 
 
-def due_list(waiting: tuple[Partition, ...]) -> None:
+def planned(found: Sequence[Leg]) -> None:
+    """The drops that wait for their time, with what keeps the table."""
+    waiting = [leg for leg in found if leg.drop is not None]
+    if not waiting:
+        return
+    with st.container(border=True, gap="small"):
+        layout.heading("Planned drops", "nothing happens before the day; one click keeps the table")
+        for leg in waiting[:PAGE]:
+            planned_line(leg)
+        if len(waiting) > PAGE:
+            st.caption(f"and {len(waiting) - PAGE:,} more, among the archived below")
+
+
+def planned_line(leg: Leg) -> None:
+    """One planned drop: when, by whom, on what proof."""
+    if leg.drop is not None:
+        at = datetime.fromisoformat(leg.drop.at)
+        layout.line(
+            f"**{plain(leg.label)}** · {plain(leg.name)} — on **{human_date(at.date())}** at {at:%H:%M} UTC",
+            f"asked for by {leg.drop.by}; every row is compared with the backup {leg.drop.backup} first",
+            lambda: backups.act(leg, known=True, key="planned_"),
+        )
+
+
+def due_list(found: Sequence[Leg], read: Read) -> None:
     """What is due, oldest first."""
+    waiting = [leg for leg in found if leg.stop is Stop.DUE]
     with st.container(border=True, gap="small"):
         layout.heading("Due for archive", f"ended more than {session.desk().settings.archive_after} ago")
         if not waiting:
             st.caption("Nothing is due. What is over can be archived earlier below.")
-        for number, partition in enumerate(waiting[:PAGE]):
-            attached_line(partition, primary=number == 0)
-        if len(waiting) > PAGE:
-            st.caption(f"and {len(waiting) - PAGE:,} more; the oldest come first")
+        first = waiting[0].name if waiting else ""
+        layout.paged(waiting, lambda leg: backups.line(leg, read, primary=leg.name == first), key="page_due", size=PAGE)
 
 
-def attached_line(partition: Partition, *, primary: bool = False) -> None:
-    """One attached partition and its one next act."""
-    size = human_bytes(partition.size.total) if partition.size else "busy, not measured"
-    rows = f"about {human_rows(partition.rows)} rows" if partition.rows is not None else "rows not counted yet"
-    label = plain(short(partition.bounds, partition.name, session.zone()))
-    layout.line(
-        f"**{label}** · {plain(partition.name)}",
-        f"{rows}, {size}",
-        lambda: confirm.archive_button(partition, key=f"archive_{partition.oid}", primary=primary),
-    )
-
-
-def archived_list(table: PartitionedTable) -> None:
-    """What is archived, each with its way back."""
+def archived_list(found: Sequence[Leg], read: Read) -> None:
+    """What is archived, each with its proof and its next act."""
+    there = [leg for leg in found if leg.stop in ON_SERVER]
     with st.container(border=True, gap="small"):
         layout.heading("Archived", "detached, on the server, out of the table's queries")
-        if not table.archived:
-            st.caption("Nothing is archived yet.")
-        for archived in table.archived[:PAGE]:
-            archived_line(archived)
-        if len(table.archived) > PAGE:
-            st.caption(f"and {len(table.archived) - PAGE:,} more; all are on the page Partitions")
+        if not there:
+            st.caption("Nothing is archived yet. The first archive begins above; its backup and its proof come after.")
+        if len(there) > PAGE:
+            counts = Counter(str(leg.stop) for leg in there)
+            chosen = st.pills(
+                "Stop",
+                [str(stop) for stop in ON_SERVER if counts[str(stop)]],
+                format_func=lambda stop: f"{stop}: {counts[stop]:,}",
+                selection_mode="multi",
+                key="archived_stops",
+                label_visibility="collapsed",
+            )
+            there = [leg for leg in there if not chosen or str(leg.stop) in chosen]
+        layout.paged(there, lambda leg: backups.line(leg, read), key="page_archived", size=PAGE)
 
 
-def archived_line(archived: Archived) -> None:
-    """One archived table and its way back."""
-    label = plain(short(archived.bounds, archived.name, session.zone()))
-    layout.line(
-        f"**{label}** · {plain(f'{archived.schema}.{archived.name}')}",
-        history(archived),
-        lambda: confirm.reattach_button(archived, key=f"reattach_{archived.oid}"),
-    )
+def dropped_list(found: Sequence[Leg], read: Read) -> None:
+    """What is in the place alone, each with its way back."""
+    gone = [leg for leg in found if leg.stop is Stop.DROPPED]
+    if not gone:
+        return
+    with st.container(border=True, gap="small"):
+        layout.heading("Dropped", "in the place of the backups alone; a restore brings each back into the archive")
+        layout.paged(gone, lambda leg: backups.line(leg, read), key="page_dropped", size=PAGE)
 
 
-def history(archived: Archived) -> str:
-    """How big it is, since when it is archived, and how its bounds are known."""
-    if archived.tag is not None:
-        moment = datetime.fromisoformat(archived.tag.archived_at)
-        since = f"archived {human_ago(moment, session.now())}, on {human_date(moment.date())}"
-    else:
-        known = KNOWN.get(archived.source, "its range is unknown")
-        since = f"archived by hand; {known}"
-    size = human_bytes(archived.size.total) if archived.size else "busy, not measured"
-    rows = f"about {human_rows(archived.rows)} rows, " if archived.rows is not None else ""
-    return f"{rows}{size} · {since}"
+def unusable(read: Read) -> None:
+    """What lies in the place and is no backup."""
+    if read is None or not read.unusable:
+        return
+    with st.expander(f"Not usable as a backup: {len(read.unusable):,}", icon=":material/broken_image:"):
+        for one in read.unusable[:PAGE]:
+            st.markdown(f"{plain(one.path)}  \n:red[{plain(one.reason)}]")
+        if len(read.unusable) > PAGE:
+            st.caption(f"and {len(read.unusable) - PAGE:,} more: partitions backups lists all")
 
 
-def still_kept(kept: tuple[Partition, ...], table: PartitionedTable) -> None:
+def still_kept(found: Sequence[Leg], read: Read, table: PartitionedTable) -> None:
     """What is over and not due yet, folded away."""
     if table.key is None:
         return
     now = key_value(table.key, session.today(), session.zone())
-    over = [p for p in kept if p.leaf and p.bounds and p.bounds.upper is not None and p.bounds.upper <= now]
+    over = [leg for leg in found if leg.stop is Stop.ATTACHED and _is_over(leg.one) and leg.bounds]
+    over = [leg for leg in over if leg.bounds and leg.bounds.upper is not None and leg.bounds.upper <= now]
     with st.expander(f"Over, and still kept: {len(over):,}", icon=":material/hourglass_bottom:"):
-        st.caption("Periods that have ended and are not due yet. They can be archived early.")
-        for partition in over[:PAGE]:
-            attached_line(partition)
-        if len(over) > PAGE:
-            st.caption(f"and {len(over) - PAGE:,} more; all are on the page Partitions")
+        st.caption("Periods that have ended and are not due yet, or held. They can be archived early.")
+        layout.paged(over, lambda leg: backups.line(leg, read), key="page_kept", size=PAGE)
+
+
+def _is_over(one: Partition | Archived | None) -> bool:
+    return isinstance(one, Partition) and one.leaf and not one.is_default
 
 
 def hand_work(table: PartitionedTable) -> None:
-    """Backup, upload and drop as plain commands, for what the console does not do yet."""
+    """Backup, upload and drop as plain commands, for who does it without the console."""
     with st.expander("Back up, upload and drop by hand", icon=":material/terminal:"):
         st.caption(
-            "The console does not take backups yet. Read a dump back completely before you drop anything:"
-            " a listing succeeds on a truncated file."
+            "The buttons above do all of this, with a proof before the drop. By hand: read a dump back completely"
+            " before you drop anything; a listing succeeds on a truncated file."
         )
         for archived in table.archived[:PAGE]:
             st.code(by_hand(archived), language="bash", wrap_lines=True)
+        if len(table.archived) > PAGE:
+            st.caption(f"and {len(table.archived) - PAGE:,} more, in the same words")
         if not table.archived:
             st.caption("Nothing is archived yet.")
 
@@ -127,22 +205,21 @@ def hand_work(table: PartitionedTable) -> None:
 def main() -> None:
     """The page."""
     table = session.table()
-    layout.header(
-        "Archive",
-        f"An archived partition stays on the server, in the schema *{plain(table.archive.name)}*, with its bounds"
-        " written on it; it comes back without a row being read.",
-    )
     if table.not_served is not None or table.key is None:
+        layout.header("Archive")
         layout.only_shown(table.not_served)
         return
+    found, read = backups.read(table)
+    layout.header(plain(verdict(found, read)), counted(found, read, table))
+    backups.unread(read)
     notices.pending(table)
-    waiting = due(table, session.cutoff(), session.today(), session.zone())
-    overdue = {partition.oid for partition in waiting}
-    kept = tuple(p for p in table.partitions if p.oid not in overdue)
-    stops(table, waiting, kept)
-    due_list(waiting)
-    archived_list(table)
-    still_kept(kept, table)
+    stops(table, found)
+    planned(found)
+    due_list(found, read)
+    archived_list(found, read)
+    dropped_list(found, read)
+    unusable(read)
+    still_kept(found, read, table)
     hand_work(table)
 
 

@@ -87,14 +87,14 @@ def remedy(table: PartitionedTable, place: Place) -> None:
 def card(number: int, finding: Finding) -> None:
     """One finding that is not green: its reason, and its remedy as a button or in exact words."""
     word, icon, colour = BADGES[finding.severity]
-    fix = finding.fix
+    helped = finding.fix is not None or finding.wants is not None
     with st.container(border=True, gap="small"):
         layout.line(
             f":{colour}-badge[{icon} {word}] **{plain(finding.title)}**",
             finding.reason,
-            (lambda: confirm.review(fix, key=f"doctor_{number}")) if fix is not None else None,
+            (lambda: remedy_button(number, finding)) if helped else None,
         )
-        if fix is None and finding.hint:
+        if finding.fix is None and finding.hint:
             st.caption("What to do")
             st.code(finding.hint, language=_language(finding.hint), wrap_lines=True)
         if finding.subject:
@@ -104,6 +104,11 @@ def card(number: int, finding: Finding) -> None:
                 ":material/arrow_forward:",
                 **{session.PARTITION_PARAMETER: finding.subject},
             )
+
+
+def remedy_button(number: int, finding: Finding) -> None:
+    """What puts a finding right, or begins to."""
+    confirm.remedy(finding, key=f"doctor_{number}")
 
 
 def _language(hint: str) -> str | None:

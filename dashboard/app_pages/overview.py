@@ -10,7 +10,7 @@ from core.bounds import day_of
 from core.findings import Finding, Severity
 from core.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
 from core.text import human_ago, human_bytes, human_date, human_time, plural
-from dashboard import charts, confirm, following, layout, notices, session, stretches
+from dashboard import backups, charts, confirm, following, layout, notices, road, session, stretches
 from dashboard.format import Item, Shown, items, plain, verdict
 
 SHOWN_FINDINGS = 6
@@ -67,9 +67,22 @@ def cards(table: PartitionedTable) -> None:
         layout.card(
             "Archived",
             human_bytes(sum(a.size.total for a in table.archived if a.size)) if table.archived else "none",
-            plural(len(table.archived), "table") if table.archived else "nothing yet",
-            help=f"Detached tables, on the server and out of the table's queries. {exact}",
+            proof_note(table),
+            help=f"Detached tables, on the server and out of the table's queries. {exact} A backup is verified once it"
+            " was restored elsewhere and every row compared.",
         )
+
+
+def proof_note(table: PartitionedTable) -> str:
+    """How many of the archived tables a verified backup holds."""
+    number = len(table.archived)
+    if not number:
+        return "nothing yet"
+    legs, read = backups.read(table)
+    if read is None or read.kept is None:
+        return f"{plural(number, 'table')}, backups not read"
+    verified = sum(leg.stop is road.Stop.VERIFIED for leg in legs)
+    return f"{verified or 'none'} of {number:,} verified"
 
 
 def attention(found: tuple[Finding, ...], table: PartitionedTable) -> None:
@@ -101,9 +114,7 @@ def attention(found: tuple[Finding, ...], table: PartitionedTable) -> None:
 
 def remedy(number: int, finding: Finding) -> None:
     """The button of a finding, or where its remedy is told."""
-    if finding.fix is not None:
-        confirm.review(finding.fix, key=f"fix_{number}", primary=number == 0)
-    else:
+    if not confirm.remedy(finding, key=f"fix_{number}", primary=number == 0):
         layout.link("doctor", "What to do", ":material/arrow_forward:")
 
 

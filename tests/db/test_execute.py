@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from core import prepare
 from core.catalog import read_table
+from core.database import parse_url, reading_engine, working_engine
+from core.embedded import running_server
 from core.errors import (
     Cancelled,
     ConnectionFailed,
-    DeskError,
     DetachPending,
     Failed,
     LockNotObtained,
@@ -25,10 +30,13 @@ from core.errors import (
     TableNotFound,
 )
 from core.execute import Budget
+from core.jobs import run_now
 from core.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations, request_cancel
 from core.model import PartitionedTable
 from core.plan import Plan
-from tests.conftest import Act, OpenSession, Session, until
+from tests import tables
+from tests.conftest import ADMIN, Act, OpenSession, Session, until
+from tests.servers import Database, connect
 from tests.tables import Made, Run, describe, fingerprint
 
 every_version = pytest.mark.every_version
@@ -268,6 +276,148 @@ def test_a_partition_held_exclusively_is_waited_for(
     other.release()
     operation.result()
     assert read(reader, made).find_archived(made.first) is not None
+
+
+@pytest.fixture
+def prepared(run: Run, session: OpenSession) -> Iterator[Callable[[str], str]]:
+    """Leaves a transaction with that statement prepared, which no process holds, and returns its name."""
+    if run("SHOW max_prepared_transactions") == [("0",)]:
+        pytest.skip("this server takes no prepared transactions")
+    gid = f"left in {run('SELECT current_database()')[0][0]}"
+
+    def leave(statement: str) -> str:
+        other = session()
+        other.hold(statement)
+        other.run(f"PREPARE TRANSACTION '{gid}'")
+        return gid
+
+    yield leave
+    for (left,) in run("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
+        run(f"ROLLBACK PREPARED '{left}'")
+
+
+@every_version
+@pytest.mark.parametrize("default", [False, True], ids=["", "default"])
+@pytest.mark.parametrize("doing", ["SELECT * FROM {}", "DELETE FROM {}"], ids=["read", "written"])
+def test_a_prepared_transaction_is_named_and_ends_the_patience(
+    reader: Engine, act: Act, make_table: Make, prepared: Callable[[str], str], run: Run, doing: str, default: bool
+) -> None:
+    made = make_table(default=default)
+    run("CREATE SCHEMA archive")
+    before = catalog_of(run, made)
+    plan = archiving(reader, made)
+    gid = prepared(doing.format(made.first))
+    with pytest.raises(LockNotObtained, match=rf"In the way: prepared transaction \(postgres\), running for \d s:"
+                       rf" PREPARE TRANSACTION {gid}") as stopped:  # fmt: skip
+        act(plan, SHORT)
+    assert stopped.value.safe.startswith(("Nothing was changed.", "What was begun was taken back; nothing is changed."))
+    (blocker,) = read_operations(reader)[0].blockers
+    assert (blocker.pid, blocker.kind, blocker.query) == (None, "prepared transaction", f"PREPARE TRANSACTION {gid}")
+    assert run("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()") == [(gid,)]
+    assert queued_on_tables(run) == 0
+    assert catalog_of(run, made) == before
+
+
+@every_version
+@pytest.mark.parametrize("default", [False, True], ids=["", "default"])
+def test_a_prepared_transaction_that_is_rolled_back_lets_the_archive_go_on(
+    reader: Engine, start: Start, make_table: Make, prepared: Callable[[str], str], run: Run, default: bool
+) -> None:
+    made = make_table(default=default)
+    plan = archiving(reader, made)
+    gid = prepared(f"DELETE FROM {made.first}")
+    operation = start(plan)
+    until(lambda: "prepared transaction" in kinds_in_the_way(reader))
+    assert queued_on_tables(run) == 0
+    run(f"ROLLBACK PREPARED '{gid}'")
+    assert operation.result() is not None
+    assert fingerprint(reader, '"archive"."kid_absences_2022"')[0] == 20
+
+
+def kinds_in_the_way(reader: Engine) -> list[str]:
+    """What kinds of sessions the running operation's journal row names as in its way."""
+    operation = running(reader)
+    return [blocker.kind for blocker in operation.blockers] if operation is not None else []
+
+
+@every_version
+@pytest.mark.parametrize("default", [False, True], ids=["", "default"])
+def test_a_vacuum_of_the_partition_is_waited_for_outside_of_the_queue(
+    reader: Engine, start: Start, make_table: Make, session: OpenSession, run: Run, default: bool
+) -> None:
+    made = make_table(default=default)
+    plan = archiving(reader, made)
+    run(f"DELETE FROM {made.first} WHERE kid_id < 10")
+    vacuum = session()
+    vacuum.run("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
+    vacuum.background(f"VACUUM {made.first}")
+    until(lambda: "VacuumDelay" in [row[0] for row in run("SELECT wait_event FROM pg_stat_activity")])
+    operation = start(plan)
+    until(lambda: waits_for(reader, vacuum.pid))
+    assert queued_on_tables(run) == 0
+    vacuum.join()
+    assert vacuum.error is None
+    assert operation.result() is not None
+    assert fingerprint(reader, '"archive"."kid_absences_2022"')[0] == 10
+
+
+# A worker that comes at once, is as slow as can be, and comes for nothing but the table that asks for it.
+_SLOW_AUTOVACUUM = (
+    "ALTER SYSTEM SET autovacuum_naptime = 1",
+    "ALTER SYSTEM SET autovacuum_vacuum_cost_delay = 100",
+    "ALTER SYSTEM SET autovacuum_vacuum_cost_limit = 1",
+    "ALTER SYSTEM SET autovacuum_vacuum_threshold = 1000000000",
+    "ALTER SYSTEM SET autovacuum_vacuum_insert_threshold = -1",
+    "ALTER SYSTEM SET autovacuum_analyze_threshold = 1000000000",
+    "SELECT pg_reload_conf()",
+)
+
+
+@pytest.fixture(scope="module")
+def vacuuming() -> Iterator[tuple[URL, Path]]:
+    """A server of its own with autovacuum, which the others do without, and its log."""
+    home = Path(tempfile.mkdtemp(prefix="pd-"))
+    with running_server(home) as url:
+        yield parse_url(url), home / "server.log"
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("default", [False, True], ids=["", "default"])
+def test_an_autovacuum_of_the_partition_is_waited_for_and_never_cancelled(
+    vacuuming: tuple[URL, Path], default: bool
+) -> None:
+    """It would yield to whoever queues for a second; nobody does."""
+    server, log = vacuuming
+    database = Database(server, "vacuum")
+    with ExitStack() as stack:
+        stack.callback(database.drop)
+        run = tables.runner(stack.enter_context(closing(connect(database.url))))
+        for statement in _SLOW_AUTOVACUUM:
+            run(statement)
+        reader, worker = reading_engine(parse_url(database.url)), working_engine(parse_url(database.url))
+        stack.callback(reader.dispose)
+        stack.callback(worker.dispose)
+        made = tables.make_table(run, rows=2_000, default=default)
+        plan = archiving(reader, made)
+        run(f"ALTER TABLE {made.first} SET (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0)")
+        run(f"DELETE FROM {made.first} WHERE kid_id < 1000")
+        vacuums = f"SELECT pid FROM pg_stat_activity WHERE query LIKE 'autovacuum: %.{made.first}%'"
+        until(lambda: run(vacuums))
+        ((pid,),) = run(vacuums)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        operation = pool.submit(run_now, worker, plan, ADMIN, "a test", budget=LONG, archive_schema="archive")
+        until(lambda: waits_for(reader, pid))
+        assert kinds_in_the_way(reader) == ["autovacuum"]
+        for _ in range(30):  # longer than the second after which it would be cancelled
+            assert queued_on_tables(run) == 0
+            time.sleep(0.05)
+        assert run(vacuums) == [(pid,)]
+        run("ALTER SYSTEM SET autovacuum_vacuum_cost_delay = 0")
+        run("SELECT pg_reload_conf()")
+        assert operation.result() is not None
+        assert run(f"SELECT pg_stat_get_autovacuum_count('archive.{made.first}'::regclass)") == [(1,)]
+        assert run(f"SELECT count(*) FROM archive.{made.first}") == [(1000,)]
+    assert "canceling autovacuum" not in log.read_text()
 
 
 def test_writers_lose_nothing_while_an_archive_waits_behind_readers(

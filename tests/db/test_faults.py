@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from core import jobs
 from core.catalog import read_table
 from core.embedded import running_server
 from core.journal import OperationState, read_operations
@@ -160,8 +161,9 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
 
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ("archive", "reattach-stripped")], ids=lambda a: a.name)
 def test_a_server_that_crashes_in_the_middle_loses_nothing(
-    act: Act, record_property: Note, request: pytest.FixtureRequest
+    act: Act, record_property: Note, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(jobs, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     request.addfinalizer(partial(shutil.rmtree, home))
     injected = 0

@@ -36,10 +36,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("core.doctor", "core.growth"),
     ("core.settings", "core.database", "core.embedded", "core.locks"),
-    ("core.catalog", "core.journal", "core.definition", "core.lone", "core.place", "core.samples", "core.tools"),
+    (
+        "core.catalog",
+        "core.journal",
+        "core.definition",
+        "core.lone",
+        "core.place",
+        "core.samples",
+        "core.streams",
+        "core.tools",
+    ),
     ("core.backup", "core.execute", "core.find", "core.prepare", "core.sampling"),
     ("core.jobs", "core.migrations", "core.printed"),
-    ("core.absences", "core.migrations.convert"),
+    ("core.absences", "core.cold", "core.migrations.convert"),
     ("core.demo", "core.migrations.env"),
     ("core.desk",),
     ("core.cold_commands",),
@@ -53,7 +62,7 @@ TOP = len(FLOORS)
 PURE = FLOOR["core.doctor"]
 """Up to here the standard library alone, besides core itself."""
 PAGES_MAY = (
-    "bounds", "errors", "find", "findings", "journal", "model", "operations", "period", "plan", "text",
+    "bounds", "errors", "find", "findings", "journal", "manifest", "model", "operations", "period", "plan", "text",
 )  # fmt: skip
 """What of core a page may name: values and pure functions, and the values that find and journal give."""
 ENGINES = ("sqlalchemy", "psycopg2")

@@ -1,0 +1,95 @@
+"""What both edges need of cold storage: the backups of a table, and the plans that take more than the catalog says."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from core.backup import read_all_kept, read_surroundings
+from core.catalog import read_table
+from core.errors import DeskError, Refused, TableNotFound
+from core.jobs import ColdStorage
+from core.manifest import Kept, Unreadable, backup_id
+from core.model import Hold, PartitionedTable
+from core.operations.cold import plan_backup, plan_restore, plan_verify
+from core.period import Duration
+from core.plan import Plan
+from core.tools import find_pg_dump
+
+DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """The backups of one table, as its place has them."""
+
+    place: str
+    """For people; BACKUP_URL where it can't be opened."""
+    kept: tuple[Kept, ...] | None
+    """Newest first; None where the place could not be read."""
+    others: tuple[Kept, ...] = ()
+    """Those of a table of the same address in another database."""
+    unusable: tuple[Unreadable, ...] = ()
+    """What lies there for this table and can't be used as a backup."""
+    unread: DeskError | None = None
+    """Why it could not be read."""
+
+
+def read_backups(cold: ColdStorage, address: str, database: str) -> Backups:
+    """The backups of the table `address` of a database, by their manifests alone; never raises a DeskError."""
+    label = cold.url
+    try:
+        place = cold.open()
+        label = place.label
+        found, unusable = read_all_kept(place, parent=address)
+    except DeskError as error:
+        return Backups(label, None, unread=error)
+    own = tuple(kept for kept in found if kept.backup.database == database)
+    others = tuple(kept for kept in found if kept.backup.database != database)
+    return Backups(label, own, others, unusable)
+
+
+def prepare_backup(cold: ColdStorage, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
+    """A plan that backs the partition `name` up under a new id. Raises Refused, ToolMissing and SettingError."""
+    made = backup_id(table.server.database, table.address, name, now, secrets.token_hex(3))
+    tool = find_pg_dump(table.server.version_num, environ=cold.environ)
+    return plan_backup(table, name, id=made, place_label=cold.open().label, tool=f"pg_dump {tool.version}")
+
+
+def prepare_verify(cold: ColdStorage, kept: Kept) -> Plan:
+    """A plan that proves a backup, or finds that it is none."""
+    return plan_verify(kept.backup, cold.open().label)
+
+
+def prepare_restore(
+    engine: Engine, cold: ColdStorage, kept: Kept, *, archive_schema: str, hold: Hold | None = None
+) -> Plan:
+    """A plan that brings a backup back, also into a database that never had its table. Reads what there is."""
+    try:
+        table = read_table(engine, kept.backup.parent, archive_schema=archive_schema)
+    except TableNotFound:
+        table = None
+    there = read_surroundings(engine, kept.backup, archive_schema=archive_schema)
+    return plan_restore(table, kept, there=there, hold=hold, place_label=cold.open().label)
+
+
+def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:
+    """The hold under which a table comes back, so that no rule takes it again at once."""
+    return Hold(lasts.after(today).isoformat(), "Restored from a backup", by)
+
+
+def later(now: datetime, after: Duration, zone: str) -> datetime:
+    """This time of day in `zone`, so much later."""
+    local = now.astimezone(ZoneInfo(zone))
+    day = min(after.after(local.date()), date.max - timedelta(days=1))
+    return datetime.combine(day, time(local.hour, local.minute, local.second), local.tzinfo)
+
+
+def require_drops(*, allowed: bool) -> None:
+    """Raises Refused where the setting forbids to drop."""
+    if not allowed:
+        raise Refused(DROPS_ARE_OFF, next="Ask whoever set it.")

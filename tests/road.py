@@ -1,0 +1,158 @@
+"""Walks the road of cold storage for tests: the command line on one database and one place, proofs cut short."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from core.backup import read_all_kept
+from core.catalog import read_table
+from core.cli import main
+from core.cold import prepare_backup
+from core.errors import DeskError
+from core.execute import Budget
+from core.jobs import ColdStorage, run_now
+from core.manifest import Kept, Proof, proofs_to_json
+from core.model import PartitionedTable
+from core.plan import Plan
+from core.prepare import prepare_archive, prepare_drop, prepare_later_drop
+from tests.conftest import ADMIN
+from tests.tables import Made, Run
+
+NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+BUDGET = Budget(lock_ms=100, patience_s=30)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def message(self) -> str:
+        """The last line on standard error."""
+        return self.err.splitlines()[-1] if self.err else ""
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which is one JSON value."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Road:
+    """A database, a place and the command line, in this process."""
+
+    url: str
+    home: Path
+    environ: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    reader: Engine
+    worker: Engine
+    run: Run
+    made: list[Made] = field(default_factory=list)
+
+    def __call__(self, *words: str, url: str | None = None, **environ: str) -> Ended:
+        """Runs one command; `environ` on top of the road's own."""
+        with self.monkeypatch.context() as patch:
+            for name in [n for n in os.environ if n.startswith(("PARTITION_DESK_", "AWS_")) and "TEST" not in n]:
+                patch.delenv(name)
+            for name, value in {"DATABASE_URL": url or self.url, **self.environ, **environ}.items():
+                patch.setenv(name, value)
+            self.capsys.readouterr()
+            return Ended(main(words), *self.capsys.readouterr())
+
+    def done(self, *words: str, **more: str) -> Ended:
+        """Runs one command that ends well."""
+        ended = self(*words, **more)
+        assert ended.code == 0, ended
+        return ended
+
+    def advised(self, ended: Ended, before: str) -> Ended:
+        """Runs the command that an outcome advises after the word `before`, as a shell would."""
+        line = next(line for line in ended.out.splitlines() if line.startswith(before)).removeprefix(before)
+        return self.done(*shlex.split(line)[1:])
+
+    @property
+    def cold(self) -> ColdStorage:
+        """The same place, for what is done without the command line."""
+        return ColdStorage(self.environ["BACKUP_URL"], self.home, {**os.environ, **self.environ})
+
+    def read(self, made: Made) -> PartitionedTable:
+        return read_table(self.reader, made.address)
+
+    def run_plan(self, plan: Plan, budget: Budget = BUDGET, **more: Any) -> None:
+        run_now(self.worker, plan, ADMIN, "a test", budget=budget, archive_schema="archive", cold=self.cold, **more)
+
+    def archive(self, made: Made, name: str) -> None:
+        self.run_plan(prepare_archive(self.read(made), name, now=NOW))
+
+    def back_up(self, made: Made, name: str, *, proven: bool = True) -> Kept:
+        """A backup of the table as it is, proven by our word alone where the proof is not what is looked at."""
+        plan = prepare_backup(self.cold, self.read(made), name, now=datetime.now(UTC))
+        self.run_plan(plan)
+        if proven:
+            self.prove(plan.backup)
+        return self.kept(plan.backup)
+
+    def kept(self, id: str) -> Kept:
+        return next(kept for kept in self.every() if kept.backup.id == id)
+
+    def every(self) -> tuple[Kept, ...]:
+        return read_all_kept(self.cold.open())[0]
+
+    def prove(self, id: str, **changes: Any) -> None:
+        """Writes a good proof beside a backup, with `changes`."""
+        backup = self.kept(id).backup
+        values: dict[str, Any] = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "actor": "Ada",
+            "good": True,
+            "reason": "",
+            "rows": backup.rows,
+            "fingerprint": backup.fingerprint,
+            "sha256": backup.sha256,
+            "server_version": "18.4",
+            "seconds": 1.0,
+            **changes,
+        }
+        self.cold.open().write_text(backup.proof, proofs_to_json((Proof(**values),)))
+
+    def ready(self, made: Made, *names: str) -> list[Kept]:
+        """Archives and backs up, so that each can be dropped."""
+        for name in names:
+            self.archive(made, name)
+        return [self.back_up(made, name) for name in names]
+
+    def plan_drop(self, made: Made, name: str) -> Plan:
+        return prepare_drop(self.reader, self.read(made), name, self.every(), today=NOW.date())
+
+    def plan_later(self, made: Made, name: str, at: datetime = LONG_AGO) -> None:
+        """Writes down that the table is to be dropped, by default long ago."""
+        self.run_plan(
+            prepare_later_drop(self.reader, self.read(made), name, self.every(), at=at, by="Ada", today=NOW.date())
+        )
+
+    def drop(self, made: Made, name: str, budget: Budget = BUDGET, **more: Any) -> DeskError | None:
+        """Drops it; how that failed, if it did."""
+        try:
+            self.run_plan(self.plan_drop(made, name), budget, **more)
+        except DeskError as error:
+            return error
+        return None
+
+    def is_there(self, relation: str) -> bool:
+        return bool(self.run(f"SELECT to_regclass('{relation}') IS NOT NULL")[0][0])

@@ -696,6 +696,7 @@ _LOOKS = {
     "regoperator": "pg_catalog.to_regoperator({name}) IS NOT NULL",
     "collation": "pg_catalog.to_regcollation({name}) IS NOT NULL",
     "role": "EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {name})",
+    "extension": "EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = {name})",
     "lz4": "EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'"
     " AND 'lz4' = ANY (enumvals))",
 }

@@ -695,13 +695,15 @@ def _take(parting: _Parting, added: Floats, server: Floats, table: Floats, today
 
 
 def _with_future(schedule: Schedule, today: date, last: date) -> list[Holding]:
-    """The partitions there are, and those that will have come by `last`."""
+    """The partitions there are, and those to come that will leave by `last`."""
     found = list(schedule.items)
     table = found[0].table if found else ""
     reach = max((item.upper for item in found if item.upper and item.stage is Stage.ATTACHED), default=today)
     if reach == date.max or any(item.upper is None and item.lower for item in found):
         return found
-    for lower, upper in schedule.period.cover(reach, last):
+    for lower, upper in schedule.period.cover(max(reach, today), last):
+        if leaves_on(upper, schedule.retention.archive_after) > last:
+            break
         if lower >= reach:
             found.append(Holding(table, "", Stage.ATTACHED, lower, upper, None))
     return found

@@ -125,16 +125,11 @@ def run_now(
             except DBAPIError as error:
                 raise translate(error) from error
             if ticket.new:
-                record = Record(ticket.id)
-                _run(
-                    work,
-                    engine,
-                    plan,
-                    record,
-                    _Terms(budget, archive_schema, cold),
-                    cancellation,
-                    progress,
-                )
+                terms = _Terms(budget, archive_schema, cold)
+                try:
+                    _run(work, engine, plan, Record(ticket.id), terms, cancellation, progress)
+                finally:
+                    _let_go(work)
                 return read_operation(engine, ticket.id)
         met = read_operation(engine, ticket.id)
         if met is None or _is_same_wish(plan, met.plan):
@@ -160,6 +155,13 @@ def _await(engine: Engine, met: OperationRecord, cancellation: Cancellation | No
             time.sleep(POLL_S / 2)
         elif cancellation.wait(POLL_S / 2):
             raise Cancelled(f"It was cancelled while operation {met.id} ran on the same table.")
+
+
+def _let_go(work: Connection) -> None:
+    """Has the session go back to its pool without the advisory lock of the operation."""
+    if not work.invalidated:
+        with suppress(DBAPIError):
+            work.exec_driver_sql("SELECT pg_catalog.pg_advisory_unlock_all()")
 
 
 def run_unrecorded(engine: Engine, plan: Plan, *, budget: Budget, archive_schema: str) -> None:
@@ -627,9 +629,7 @@ class Worker:
                 except DeskError as error:
                     log.info("Operation %s ended: %s", operation_id, type(error).__name__)
                 finally:
-                    # the session goes back without the advisory lock of the operation
-                    if not work.invalidated:
-                        work.exec_driver_sql("SELECT pg_catalog.pg_advisory_unlock_all()")
+                    _let_go(work)
         except DBAPIError as error:
             if not is_lost(error):
                 log.exception("Operation %s met an error that nobody expected", operation_id)

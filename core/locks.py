@@ -78,6 +78,8 @@ _SESSION = """
     coalesce(a.backend_type, '') AS backend_type, p.gid
 """
 
+# A prepared transaction's locks keep the virtual number of the session that prepared it; which it is, its lock on its
+# own number tells (source: MarkAsPreparingGuts in twophase.c).
 _HOLDERS = """
 SELECT DISTINCT ON (l.pid, p.gid) {session}, l.relation::pg_catalog.regclass::text AS relation
 FROM (VALUES {wanted}) w(name, modes)
@@ -85,7 +87,11 @@ JOIN pg_catalog.pg_locks l ON l.locktype = 'relation' AND l.relation = pg_catalo
     AND l.mode = ANY (w.modes)
     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+LEFT JOIN (
+    SELECT own.virtualtransaction, x.* FROM pg_catalog.pg_prepared_xacts x
+    JOIN pg_catalog.pg_locks own ON own.locktype = 'transactionid' AND own.transactionid = x.transaction
+        AND own.pid IS NULL) p
+    ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
 WHERE l.pid IS DISTINCT FROM {own}
 ORDER BY l.pid, p.gid
 """

@@ -362,7 +362,9 @@ SELECT m.what, m.definition, d.refclassid::regclass::text AS class_, d.refobjid,
         WHEN 'pg_catalog.pg_type'::regclass THEN 'regtype ' || pg_catalog.format_type(d.refobjid, NULL)
         WHEN 'pg_catalog.pg_operator'::regclass THEN 'regoperator ' || d.refobjid::regoperator::text
         WHEN 'pg_catalog.pg_collation'::regclass THEN 'collation ' || d.refobjid::regcollation::text
-        ELSE 'other ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0) END AS needs
+        ELSE 'other ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0) END AS needs,
+    (SELECT e.extname FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+        WHERE x.classid = d.refclassid AND x.objid = d.refobjid AND x.deptype = 'e') AS extension
 FROM mine m
 JOIN pg_catalog.pg_depend d ON d.classid = m.classid AND d.objid = m.oid AND d.deptype IN ('n', 'a')
 LEFT JOIN pg_catalog.pg_collation co ON d.refclassid = 'pg_catalog.pg_collation'::regclass AND co.oid = d.refobjid
@@ -385,7 +387,10 @@ def _dependencies(connection: Connection, oid: int, types: _Types) -> dict[str, 
             continue
         if row.class_ == "pg_collation" and row.definition and " COLLATE " not in row.definition:
             continue  # the column's own, which is left out at the column
-        found.setdefault(row.what, []).append(row.needs)
+        if row.extension in types.extensions:
+            continue
+        needs = row.needs if row.extension is None else f"extension {row.extension}"
+        found.setdefault(row.what, []).append(needs)
     return {what: tuple(dict.fromkeys(needs)) for what, needs in found.items()}
 
 
@@ -429,6 +434,11 @@ class _Types:
         self._connection = connection
         self.known: set[int] = set()
         self._needed: list[Needed] = []
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions that some of them belong to."""
+        return frozenset(need.name for need in self._needed if need.kind == "extension")
 
     def statements(self) -> tuple[Needed, ...]:
         """What makes them, in order."""

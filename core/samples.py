@@ -549,6 +549,7 @@ def read_holdings(engine: Engine, *, on: date, table: str | None = None, zone: s
 
 
 def parsed_bounds(bounds: str | None) -> Bounds | None:
+    """The bounds of a text as it is kept; None where there are none, or none that are a range."""
     try:
         return Bounds.parse(bounds) if bounds else None
     except ValueError:

@@ -34,7 +34,7 @@ from core.names import ident
 from core.operations.cold import after_rows, before_rows
 
 LEVEL = 3
-"""Of zstd: higher ones take longer than PostgreSQL needs to give the rows."""
+"""Of zstd: 0.8 s of a processor for 170 MB of rows, half of gzip's bytes; from 6 on it costs three times that."""
 CHUNK = 2**20
 """Bytes that are read and handed on at once."""
 LOCK_MS = 10_000
@@ -272,6 +272,8 @@ class Dump:
             kept += piece
             if not begun:
                 head = kept.find(self._header)
+                if head < 0 and len(kept) > CHUNK:
+                    raise Failed(f"pg_dump does not begin with the rows of {self._name}.", next="Look at its version.")
                 if head < 0:
                     continue
                 begun = True

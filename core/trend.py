@@ -33,6 +33,8 @@ _NORMAL = 1.2816
 """How many standard deviations that is."""
 _LONGEST = 3 * 365
 """Days of history that a trend is fitted to, at most."""
+_LEAST_POINTS = 8
+"""So many at least, however far apart: a history that is derived has a point a period."""
 _POINTS = 160
 """So many points at most, since the slope looks at every pair."""
 _HARMONICS = 5
@@ -300,14 +302,14 @@ class Trend:
 
 def _fit(x: _Ints, y: Floats, window: int, *, seasonal: bool) -> Trend:
     """The trend of the last `window` days; a season, where asked for, from all there is."""
-    long = x >= x[-1] - _LONGEST
-    thin_x, thin_y = _thinned(x[long], y[long])
+    long = min(int(np.searchsorted(x, x[-1] - _LONGEST)), max(0, len(x) - _LEAST_POINTS))
+    thin_x, thin_y = _thinned(x[long:], y[long:])
     season = None
     if seasonal and x[-1] - x[0] >= SEASON_DAYS:
         season = _fit_season(thin_x, thin_y)
         thin_y = thin_y - _waves(thin_x) @ season
-    near = thin_x >= thin_x[-1] - window
-    line_x, line_y = thin_x[near], thin_y[near]
+    near = min(int(np.searchsorted(thin_x, thin_x[-1] - window)), max(0, len(thin_x) - _LEAST_POINTS))
+    line_x, line_y = thin_x[near:], thin_y[near:]
     slope = theil_sen(line_x, line_y)
     end = float(x[-1])
     around = line_y - slope * (line_x - end)
@@ -390,7 +392,8 @@ def _backtest(x: _Ints, y: Floats, window: int, *, seasonal: bool) -> list[_Try]
             target = x[place] + horizon
             if target > x[-1] + 3 or horizon > 2 * (x[place] - x[0]):
                 break
-            near = int(np.argmin(np.abs(x - target)))
+            after = min(int(np.searchsorted(x, target)), len(x) - 1)
+            near = after if x[after] - target < target - x[after - 1] else after - 1
             if abs(int(x[near] - target)) > max(1, horizon // 20) or near <= place:
                 continue
             actual = float(y[near])
@@ -539,6 +542,8 @@ def forecast(series: Series, *, today: date, horizon: int = 365, derived: bool =
         verdict = _too_little(series, derived=derived)
         return Forecast(days_of(()), Band(_NOTHING, _NOTHING, _NOTHING), nothing, (), found, paused, verdict)
     x, y = _numbers(series.days), level(series).values
+    start = min(int(np.searchsorted(x, x[-1] - 2 * _LONGEST)), max(0, len(x) - 24))
+    x, y = x[start:], y[start:]
     seasonal = _repeats(x, y)
     window, tries = _window(x, y, seasonal=seasonal)
     trend = _fit(x, y, window, seasonal=seasonal)

@@ -158,7 +158,7 @@ def timeline(items: Sequence[Item], today: date) -> Chart | None:
 
 
 def road(items: Sequence[Item], today: date) -> Chart | None:
-    """Each period at its stop of the road, as a circle as large as its bytes."""
+    """Each period at its stop of the road, as a circle as large as its bytes, which stand below it in `road_unit`."""
     shown = [item for item in closed(items, today) if item.name]
     shown = bucketed(shown, LISTED) if len(shown) > LISTED else shown
     if not shown:
@@ -167,7 +167,8 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
     frame = strip_frame(shown)
     frame["stop"] = [_stop(item.state) for item in shown]
     frame["bytes"] = [item.total for item in shown]
-    frame["size"] = [human_bytes(item.total) if item.known else "busy" for item in shown]
+    factor = unit_of(max(item.total for item in items))[1]
+    frame["size"] = [_figure(item.total / factor) if item.known else "busy" for item in shown]
     stops = ["Attached", *(str(state) for state in STOPS)]
     y = alt.Y(
         "stop:N",
@@ -185,10 +186,19 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
         strokeDash=coded.dash.legend(None),
         tooltip=TOOLTIP,
     )
-    layers = [circles]
+    layers = [*_today(today, word=False), circles]
     if len(shown) <= 14:
         layers.append(base.mark_text(fontSize=11, dy=26, color=ink().axis).encode(x="middle:T", text="size:N"))
-    return styled(alt.layer(*layers, *_today(today, word=False)), 330)
+    return styled(alt.layer(*layers), 330)
+
+
+def road_unit(items: Sequence[Item]) -> str:
+    """The unit of the figures in the picture of the road."""
+    return unit_of(max((item.total for item in items), default=0))[0]
+
+
+def _figure(number: float) -> str:
+    return f"{number:.0f}" if number >= 10 or number == 0 else f"{number:.1f}" if number >= 0.1 else "<0.1"
 
 
 STOPS = (Shown.DUE, Shown.ARCHIVED, Shown.BACKED_UP, Shown.VERIFIED, Shown.DROPPED)

@@ -29,6 +29,7 @@ def title(operation: OperationRecord) -> str:
 def draw() -> None:
     """What runs now, followed without a click, and the ends of what was asked for here."""
     st.session_state.pop(session.ACTED, None)
+    st.session_state.pop(session.AWAITED, None)
     running = any(operation.state.active for operation in session.operations(limit=RECENT))
     st.fragment(_draw, run_every=LIVE_S if running else IDLE_S)()
 

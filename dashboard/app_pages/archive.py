@@ -90,7 +90,8 @@ def stops(table: PartitionedTable, found: Sequence[Leg]) -> None:
     chart = charts.road(shown, session.today())
     if chart is not None:
         with st.container(border=True, gap="small"):
-            layout.heading("The road", "where each period stands; the larger the circle, the more bytes")
+            unit = charts.road_unit(shown)
+            layout.heading("The road", f"where each period stands, and what it weighs there in {unit}")
             st.altair_chart(chart, theme=None, alt="Each period at its stop, from attached to dropped")
 
 

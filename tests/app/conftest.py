@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -32,6 +34,19 @@ class Open(Protocol):
     """Opens a page as a browser does: its name, and what the address bar says."""
 
     def __call__(self, page: str = "overview", **parameters: str) -> AppTest: ...
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the test's backups, in a home of its own; pytest's folders are closed to a server's user."""
+    home = Path(tempfile.mkdtemp(prefix="pd-app-"))
+    home.chmod(0o711)
+    monkeypatch.setenv("PARTITION_DESK_HOME", str(home))
+    monkeypatch.delenv("BACKUP_URL", raising=False)
+    for name in ("ALLOW_DROP", "DROP_AFTER", "VERIFY_EVERY", "HOLD"):
+        monkeypatch.delenv(f"PARTITION_DESK_{name}", raising=False)
+    yield home / "backups"
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

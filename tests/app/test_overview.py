@@ -123,7 +123,7 @@ def test_hostile_names_are_escaped_and_stay_with_the_reader(console: Open, make_
 
 def test_failed_operation_is_told_with_its_remedy(console: Open, absences: Made, run: Run) -> None:
     app = console("archive")
-    app.button(key=_key(app, "archive_")).click().run()
+    app.button(key=_key(app, "act_")).click().run()
     run("CREATE SCHEMA archive")
     run(f"CREATE TABLE archive.{absences.first} ()")
     app.button(key="confirm_plan").click().run()

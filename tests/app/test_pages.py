@@ -83,7 +83,7 @@ def test_other_pictures(console: Open, absences: Made, view: str, field: str) ->
 
 def test_road_dialog_archive_and_back(console: Open, absences: Made, run: Run) -> None:
     app = console("archive")
-    assert [row["stop"] for row in chart_rows(app)] == ["Due for archive"] * 2 + ["Attached"] * 5
+    assert [row["stop"] for row in chart_rows(app, layer=2)] == ["Due for archive"] * 2 + ["Attached"] * 5
     click(app, "Review archive")
     said = texts(app)
     assert "It moves to archive." in said
@@ -98,9 +98,9 @@ def test_road_dialog_archive_and_back(console: Open, absences: Made, run: Run) -
     assert absences.count() == 200 * 6
     assert f"DROP TABLE archive.{absences.first}" in texts(app)
     app = console("archive")
-    assert chart_rows(app)[0]["stop"] == "Archived"
+    assert chart_rows(app, layer=2)[0]["stop"] == "Archived"
     assert "archived just now" in texts(app)
-    click(app, "Review reattach")
+    app.menu_button(key=f"more_{absences.first}").click("Reattach").run()
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"Reattach {absences.first}** is done" in texts(page))
     assert absences.count() == 200 * 7
@@ -195,7 +195,8 @@ def test_journal_with_filters_sql_and_outcome(console: Open, absences: Made) -> 
 
 def test_interrupted_operation_offers_to_resume(console: Open, absences: Made, run: Run) -> None:
     archived(console("archive"), absences)
-    click(reattach := console("archive"), "Review reattach")
+    reattach = console("partitions", partition=absences.first)
+    reattach.button(key="reattach_one").click().run()
     reattach.button(key="confirm_plan").click().run()
     settle(reattach, lambda page: f"Reattach {absences.first}** is done" in texts(page))
     # as if its process had died: running, and nobody holds its advisory lock

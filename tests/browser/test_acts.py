@@ -76,7 +76,7 @@ def test_archive_and_reattach(console: Console, open_page: OpenPage, absences: M
     expect(dialog(page)).to_be_hidden()
     assert absences.count() == everything - 400
     assert run(f"SELECT count(*) FROM archive.{name}") == [(400,)]
-    page.get_by_text("Next: back up, upload, then drop by hand").click()
+    page.get_by_text("Or back up, upload and drop by hand").click()
     expect(page.get_by_text("pg_restore --file=/dev/null").first).to_be_visible()
 
     button(page, "Review reattach").first.click()

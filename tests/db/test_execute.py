@@ -117,7 +117,6 @@ CHANGES = {
     "detached": "ALTER TABLE kid_absences DETACH PARTITION kid_absences_2022",
     "replaced": "DROP TABLE kid_absences_2022; CREATE TABLE kid_absences_2022 PARTITION OF kid_absences"
     " FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')",
-    "archive made": "CREATE SCHEMA archive",
     "foreign key": "CREATE TABLE kids (id bigint PRIMARY KEY);"
     " ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id) REFERENCES kids",
 }

@@ -1,0 +1,373 @@
+"""The page Archive: a period on its road at every stop, its proof, its one next act, and a place that can't be read."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from core import cold, prepare
+from core.backup import read_all_kept, read_kept
+from core.catalog import read_table
+from core.execute import Budget
+from core.jobs import ColdStorage, run_now
+from core.manifest import Backup, Kept, Proof, proofs_to_json
+from core.model import Hold
+from core.operations.drop import plan_hold
+from core.place import Folder
+from core.plan import Plan
+from dashboard import confirm
+from dashboard import session as desk_session
+from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
+from tests.conftest import ADMIN
+from tests.tables import Made, Run
+
+ROAD = 2
+"""The layer of the road's picture that has the circles; the line of today lies below it."""
+
+
+class Road:
+    """Brings periods to their stops without a page."""
+
+    def __init__(self, reader: Engine, worker: Engine, made: Made, place: Path) -> None:
+        self.reader, self.worker, self.made, self.place = reader, worker, made, Folder(place)
+        self.cold = ColdStorage("", place.parent, os.environ)
+
+    def act(self, plan: Plan) -> None:
+        run_now(self.worker, plan, ADMIN, "a test", budget=Budget(), archive_schema="archive", cold=self.cold)
+
+    def read(self) -> Any:
+        return read_table(self.reader, self.made.address)
+
+    def archive(self, name: str) -> None:
+        self.act(prepare.prepare_archive(self.read(), name, now=datetime.now(UTC)))
+
+    def back_up(self, name: str) -> Backup:
+        plan = cold.prepare_backup(self.cold, self.read(), name, now=datetime.now(UTC))
+        self.act(plan)
+        return read_kept(self.place, plan.backup).backup
+
+    def prove(self, backup: Backup, *, ago: int = 0, reason: str = "") -> Kept:
+        """Writes a proof as a verification would, so many days ago."""
+        proof = Proof(
+            at=(datetime.now(UTC) - timedelta(days=ago)).isoformat(timespec="seconds"),
+            actor="Ada",
+            good=not reason,
+            reason=reason,
+            rows=backup.rows,
+            fingerprint=backup.fingerprint,
+            sha256=backup.sha256,
+            server_version="18.4",
+            seconds=1.0,
+        )
+        self.place.write_text(backup.proof, proofs_to_json((proof,)))
+        return read_kept(self.place, backup.id)
+
+    def hold(self, name: str, until: str, reason: str) -> None:
+        self.act(plan_hold(self.read(), name, Hold(until, reason, "Ada")))
+
+    def drop(self, name: str) -> None:
+        every, _ = read_all_kept(self.place)
+        self.act(prepare.prepare_drop(self.reader, self.read(), name, every, today=date.today()))
+
+
+@pytest.fixture
+def road(reader: Engine, worker: Engine, absences: Made, place: Path) -> Road:
+    return Road(reader, worker, absences, place)
+
+
+def stop_of(app: AppTest, label: str) -> str:
+    """Where the picture has a period."""
+    return str(next(row["stop"] for row in chart_rows(app, layer=ROAD) if row["label"] == label))
+
+
+def cards(app: AppTest) -> dict[str, str]:
+    return {metric.label: f"{metric.value} · {metric.delta}" for metric in app.metric}
+
+
+def done(app: AppTest, what: str) -> AppTest:
+    return settle(app, lambda page: f"{what}** is done" in texts(page), 40)
+
+
+def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run: Run, place: Path) -> None:
+    name, label = absences.first, str(THIS_YEAR - 5)
+    road.archive(name)
+    app = console("archive")
+    assert app.title[0].value == "1 archived table has no verified backup"
+    assert cards(app)["3 · Archived"].endswith("1 period")
+    assert "nothing freed on the server yet · no backup held yet" in texts(app)
+
+    app.button(key=f"act_{name}").click().run()  # one click, no dialog
+    done(app, f"Back up {name}")
+    assert "backed up, not proven" in texts(app)
+    assert stop_of(app, label) == "Backed up"
+    assert app.button(key=f"act_{name}").label == "Verify"
+
+    app.button(key=f"act_{name}").click().run()
+    done(app, f"Verify {name}")
+    assert ":green-badge[:material/verified_user: proven just now]" in texts(app)
+    assert stop_of(app, label) == "Verified"
+
+    app.button(key=f"act_{name}").click().run()
+    said = texts(app)
+    assert "Rows leaving the server 200" in said
+    assert f"archive.{name} stays as it is until" in said
+    assert app.button(key="confirm_plan").disabled
+    app.text_input(key=desk_session.TYPED).set_value(name[:-1]).run()
+    assert app.button(key="confirm_plan").disabled
+    app.text_input(key=desk_session.TYPED).set_value(name).run()
+    app.number_input(key=desk_session.DAYS).set_value(30).run()
+    day = date.today() + timedelta(days=30)
+    assert f"{day:%Y-%m-%d}T" in texts(app)  # the plan that is shown is that of the choice
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: "Write down that" in texts(page) and "is done" in texts(page))
+    assert app.title[0].value.startswith(f"{name} is to be dropped on ".replace("_", r"\_"))
+    assert "Planned drops" in texts(app)
+    assert app.button(key=f"planned_act_{name}").label == "Keep it"
+    assert absences.run(f"SELECT count(*) FROM archive.{name}") == [(200,)]
+
+    app.button(key=f"planned_act_{name}").click().run()
+    settle(app, lambda page: "Take back that" in texts(page) and "is done" in texts(page))
+    assert "Planned drops" not in texts(app)
+
+    app.button(key=f"act_{name}").click().run()
+    app.segmented_control(key=desk_session.WHEN).set_value(confirm.When.NOW).run()
+    said = texts(app)
+    assert f"archive.{name} leaves the server for good: 200 rows" in said
+    assert f'DROP TABLE "archive"."{name}"' in said
+    assert "reads go on; writes wait (share), while its rows are compared" in said.replace("*", "")
+    app.text_input(key=desk_session.TYPED).set_value(name).run()
+    app.button(key="confirm_plan").click().run()
+    done(app, f"Drop {name}")
+    assert run(f"SELECT to_regclass('archive.{name}')") == [(None,)]
+    assert stop_of(app, label) == "Dropped"
+    assert "freed on the server · " in texts(app)
+    assert "nothing freed" not in texts(app)
+
+    app.button(key=f"act_{name}").click().run()
+    assert "Rows coming back 200 counted" in texts(app)
+    app.button(key="confirm_plan").click().run()
+    done(app, f"Restore {name}")
+    assert run(f"SELECT count(*) FROM archive.{name}") == [(200,)]
+    assert "Restored from a backup" in texts(app)
+    assert app.button(key=f"act_{name}").label == "Review reattach"  # held: it was brought back to be used
+    assert [row[0] for row in run("SELECT state FROM partition_desk.operation ORDER BY id")] == ["done"] * 7
+
+
+def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, road: Road) -> None:
+    first, second = absences.first, f"kid_absences_{THIS_YEAR - 4}"
+    for name in (first, second):
+        road.archive(name)
+    older = road.back_up(first)
+    road.prove(older, reason="Its bytes were changed: the checksum is not the manifest's.")
+    road.prove(road.back_up(second), ago=500)
+    app = console("archive")
+    said = texts(app)
+    assert app.title[0].value == f"The last proof of {first} failed".replace("_", r"\_")
+    assert ":red-badge[:material/gpp_bad: last proof failed]" in said
+    assert ":red[Its bytes were changed: the checksum is not the manifest's.]" in said
+    assert app.button(key=f"act_{first}").label == "Back up again"
+    assert "proven 500 days ago, too long ago" in said
+    assert app.button(key=f"act_{second}").label == "Verify"
+    assert "Verify its backup" in app.menu_button(key=f"more_{second}").options
+    # the Doctor and Overview tell the same, each with its one button
+    app = console()
+    assert "failed its last verification" in texts(app)
+    assert "was last restored and compared on" in texts(app)
+    assert {"Verify", f"Back up {THIS_YEAR - 5}"} <= {button.label for button in app.button}
+    assert {metric.label: metric.delta for metric in app.metric}["Archived"] == "1 of 2 verified"
+    # a new backup, proven: the road goes on, and the old one is folded away
+    road.prove(road.back_up(first))
+    desk_session.refresh()
+    app = console("archive")
+    assert app.button(key=f"act_{first}").label == "Review drop"
+    assert older.id not in texts(app)
+    app.session_state[f"backups_{first}"] = True
+    app.run()
+    said = texts(app)
+    assert older.id in said
+    assert said.index("the one to rest on") < said.index(older.id)
+
+
+def test_holds_are_set_with_a_reason_and_lifted(console: Open, absences: Made, road: Road) -> None:
+    name = absences.first
+    road.archive(name)
+    road.prove(road.back_up(name))
+    app = console("archive")
+    app.menu_button(key=f"more_{name}").click("Hold").run()
+    assert app.button(key="confirm_plan").disabled
+    assert "A hold needs its reason" in str(app.button(key="confirm_plan").help)
+    app.text_input(key=desk_session.REASON).set_value("the audit of 2027").run()
+    app.date_input(key=desk_session.UNTIL).set_value(date(THIS_YEAR + 2, 1, 31)).run()
+    assert f"through 31 January {THIS_YEAR + 2}: the audit of 2027" in texts(app)
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Hold {name} through" in texts(page) and "is done" in texts(page))
+    said = texts(app)
+    assert f"held until 31 January {THIS_YEAR + 2}" in said
+    assert "the audit of 2027" in said
+    assert app.button(key=f"act_{name}").label == "Review reattach"  # nothing drops it meanwhile
+    assert "Drop, now or later" not in app.menu_button(key=f"more_{name}").options
+    app.menu_button(key=f"more_{name}").click("Lift the hold").run()
+    done(app, f"Lift the hold of {name}")
+    assert app.button(key=f"act_{name}").label == "Review drop"
+
+
+def test_detail_shows_backups_hold_and_planned_drop(console: Open, absences: Made, road: Road) -> None:
+    name = f"kid_absences_{THIS_YEAR - 3}"
+    backup = road.back_up(name)  # while it is attached
+    road.hold(name, "", "kept for the survey")
+    app = console("partitions", partition=name)
+    said = texts(app)
+    assert "held until lifted" in said
+    assert "Held by Ada: kept for the survey" in said
+    assert "backed up, not proven" in said
+    app.session_state["backups_one"] = True
+    app.run()
+    assert backup.id in texts(app)
+    assert app.button(key=f"one_verify_{backup.id}").label == "Verify"
+
+
+def test_drop_is_refused_with_its_reason(
+    console: Open, absences: Made, road: Road, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = absences.first
+    road.archive(name)
+    road.prove(road.back_up(name))
+    run(f"CREATE VIEW public.looks AS SELECT * FROM archive.{name}")
+    app = console("archive")
+    app.button(key=f"act_{name}").click().run()
+    assert "view public.looks" in texts(app)
+    assert desk_session.ASKED not in app.session_state
+    # changed since it was backed up: the drop itself finds out, under its lock
+    run("DROP VIEW public.looks")
+    app.button(key="close_refusal").click().run()
+    app.button(key=f"act_{name}").click().run()
+    app.segmented_control(key=desk_session.WHEN).set_value(confirm.When.NOW).run()
+    app.text_input(key=desk_session.TYPED).set_value(name).run()
+    run(f"UPDATE archive.{name} SET reason = 'changed' WHERE kid_id = (SELECT min(kid_id) FROM archive.{name})")
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Drop {name}** did not happen" in texts(page), 30)
+    assert "rows were changed since" in texts(app)
+    assert run(f"SELECT count(*) FROM archive.{name}") == [(200,)]
+
+
+def test_dropping_can_be_switched_off(
+    console: Open, absences: Made, road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = absences.first
+    road.archive(name)
+    road.prove(road.back_up(name))
+    monkeypatch.setenv("PARTITION_DESK_ALLOW_DROP", "false")
+    app = console("archive")
+    act = app.button(key=f"act_{name}")
+    assert act.disabled
+    assert "PARTITION_DESK_ALLOW_DROP is false" in str(act.help)
+    assert not any("Drop" in option for option in app.menu_button(key=f"more_{name}").options)
+
+
+def test_backup_of_another_database_and_what_is_no_backup(
+    console: Open, absences: Made, road: Road, run: Run, place: Path
+) -> None:
+    name = absences.first
+    road.archive(name)
+    backup = road.back_up(name)
+    road.prove(backup)
+    road.drop(name)
+    stray = place / Path(backup.id).parent / "20200101T000000Z-stray.sql.zst"
+    stray.write_bytes(b"half")
+    other = replace(backup, id=backup.id.replace(absences.first, "kid_absences_1999"), database="elsewhere",
+                    name="kid_absences_1999", bounds="FOR VALUES FROM ('1999-01-01') TO ('2000-01-01')")  # fmt: skip
+    folder = Folder(place)
+    folder.write(other.object, iter([b"x" * other.bytes]))
+    folder.write_text(other.manifest, other.to_json())
+    app = console("archive")
+    said = texts(app)
+    assert "of the database elsewhere" in said
+    assert stop_of(app, "1999") == "Dropped"
+    assert "Dropped" in said
+    assert "in the place alone" in cards(app)["6 · Dropped"]
+    assert stray.name in said
+    assert "a backup that did not come to its end" in said
+
+
+def test_place_that_cannot_be_read(console: Open, absences: Made, road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    road.archive(absences.first)
+    monkeypatch.setenv("BACKUP_URL", "ftp://somewhere/else")
+    app = console("archive")
+    said = texts(app)
+    assert "The place of the backups can't be read." in said
+    assert "what is held in the place is not known" in said
+    act = app.button(key=f"act_{absences.first}")
+    assert act.disabled
+    assert "was not read" in str(act.help)
+    assert app.menu_button(key=f"more_{absences.first}").options == ["Reattach", "Hold"]
+    assert "backups not read" in {metric.label: metric.delta for metric in console().metric}["Archived"]
+
+
+def test_place_that_does_not_answer_holds_no_page_up(
+    console: Open, absences: Made, road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road.archive(absences.first)
+    road.prove(road.back_up(absences.first))
+    answered = threading.Event()
+
+    def slow(*given: Any) -> cold.Backups:
+        answered.wait(30)
+        return read(*given)
+
+    read = cold.read_backups
+    monkeypatch.setattr(cold, "read_backups", slow)
+    monkeypatch.setattr(desk_session, "BACKUPS_WAIT_S", 0.05)
+    app = console("archive")
+    assert "The backups are still being read" in texts(app)
+    assert app.button(key=f"act_{absences.first}").disabled
+    assert "no backup" not in texts(console()).replace("no backup held", "")
+    answered.set()
+    settle(app, lambda page: "proven just now" in texts(page))
+
+
+def test_viewer_can_do_nothing(console: Open, absences: Made, road: Road) -> None:
+    road.archive(absences.first)
+    config.set_option("server.address", "0.0.0.0")
+    app = console("archive")
+    assert app.button(key=f"act_{absences.first}").disabled
+    assert app.menu_button(key=f"more_{absences.first}").disabled
+
+
+def test_hostile_names_on_the_road(
+    console: Open, make_table: Callable[..., Made], reader: Engine, worker: Engine, place: Path
+) -> None:
+    hostile = "a[b](http://x.test) **x** :red[c] $y$ `q`"
+    made = make_table(hostile, start=date(THIS_YEAR - 6, 1, 1), count=3, rows=5)
+    road = Road(reader, worker, made, place)
+    road.archive(made.first)
+    road.prove(road.back_up(made.first), reason="**bold** [x](http://y.test)")
+    app = console("archive", table=made.address)
+    assert "[b](http" not in raw(app, code=False)
+    assert ":red[c]" not in raw(app, code=False)
+    assert "[x](http" not in raw(app, code=False)
+    app.button(key=f"act_{made.first}").click().run()
+    settle(app, lambda page: "is done" in texts(page), 30)
+
+
+def test_hundreds_of_archived_periods_are_paged(console: Open, make_table: Callable[..., Made], run: Run) -> None:
+    made = make_table(start=date(THIS_YEAR - 60, 1, 1), count=60, rows=0)
+    run("CREATE SCHEMA archive")
+    for lower, _ in made.ranges[:50]:
+        run(f"ALTER TABLE kid_absences DETACH PARTITION {made.partition(lower)}")
+        run(f"ALTER TABLE {made.partition(lower)} SET SCHEMA archive")
+    app = console("archive")
+    assert "1 to 12 of 50" in texts(app)
+    assert len([b for b in app.button if b.label == "Back up"]) == 12
+    app.pagination(key="page_archived").set_value(5).run()
+    assert "49 to 50 of 50" in texts(app)
+    assert len([b for b in app.button if b.label == "Back up"]) == 2

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from core.errors import CatalogBusy, ConnectionFailed, DeskError, NotAttachable, PlanOutdated, TableNotFound
+from core.errors import (
+    BackupUnusable,
+    CatalogBusy,
+    ConnectionFailed,
+    DeskError,
+    NotAttachable,
+    PlanOutdated,
+    TableNotFound,
+)
 from core.model import PartitionedTable
 from dashboard import confirm, layout, session
 from dashboard.format import plain
@@ -40,7 +48,7 @@ def show(error: DeskError) -> None:
     passing = isinstance(error, ConnectionFailed | CatalogBusy)
     icon = ":material/cloud_off:" if isinstance(error, ConnectionFailed) else ":material/error:"
     st.error(f"**{plain(error.what)}** {plain(error.safe)}", icon=icon)
-    if isinstance(error, NotAttachable):
+    if isinstance(error, NotAttachable | BackupUnusable) and error.reasons:
         st.markdown("\n".join(f"- {plain(reason)}" for reason in error.reasons))
     if error.next:
         st.markdown(f"**What to do:** {plain(error.next)}")

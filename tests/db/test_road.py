@@ -611,7 +611,7 @@ def test_no_pg_dump_and_one_that_is_too_old(
             _program(folder / "pg_dump", f"echo 'pg_dump (PostgreSQL) {version}'")
             says = f"The server is PostgreSQL 18, and the newest pg_dump here is {version}"
             refused(road, "backup", "--year", "2022", says=says, PATH=str(folder))
-    _program(folder / "pg_dump", "[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.0' || { echo no >&2; exit 1; }")
+    _program(folder / "pg_dump", "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 99.0' || { echo no >&2; exit 1; }")
     refused(road, "backup", "--year", "2022", says=f"pg_dump could not read {T}: no.", PATH=f"{folder}:/usr/bin:/bin")
     assert road.every() == ()
     assert not [path for path in Path(road.environ["BACKUP_URL"]).rglob("*") if path.is_file()]

@@ -137,7 +137,11 @@ def back_up(
     with Following(cancelled, report) as follow:
         follow.tell(f"Reading the definition of {name}", rows_total=found.rows)
         try:
-            with session(engine) as reader, _snapshot(reader, found, follow) as snapshot:
+            with (
+                session(engine) as reader,
+                follow.stopping(driver_of(reader).cancel),
+                _snapshot(reader, found, follow) as snapshot,
+            ):
                 draft = _draft(reader, table, found, id, archive_schema, started)
                 draft = replace(draft, tool=f"pg_dump {tool.version}", actor=actor, reason=reason)
                 follow.tell(f"Writing {name} to {place.label}")

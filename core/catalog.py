@@ -23,6 +23,7 @@ from core.model import (
     ArchiveSchema,
     Check,
     Column,
+    Coverage,
     ForeignKey,
     Index,
     KeyRange,
@@ -571,6 +572,8 @@ def _taken(
     archived: tuple[Archived, ...],
 ) -> dict[str, frozenset[str]]:
     leaving = [name for child in children for name in (child.name, *child.index_names)]
+    halfway = [item for item in archived if item.schema != schema]
+    leaving += [name for item in halfway for name in (item.name, *(index.name for index in item.indexes))]
     coming = [name for item in archived for name in (item.name, *(index.name for index in item.indexes))]
     outside = [item.name for item in archived if item.schema == parent.nspname]
     stem = fit(parent.relname, "_" + "x" * 12)[: len(parent.relname)]
@@ -710,6 +713,51 @@ def read_all_partitions(engine: Engine, *, exact: bool) -> tuple[PartitionSummar
     )
 
 
+_COVERAGE = """
+SELECT n.nspname, c.relname, p.partstrat, p.partnatts, ka.attname AS key_column,
+    pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type, cn.nspname AS child_schema, r.relname AS child,
+    CASE WHEN p.partstrat = 'r' THEN r.relpartbound::text END AS stored, {pending} AS pending
+FROM pg_catalog.pg_partitioned_table p
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
+LEFT JOIN pg_catalog.pg_class r ON r.oid = i.inhrelid
+LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = r.relnamespace
+ORDER BY n.nspname, c.relname
+"""
+
+
+def read_coverage(engine: Engine) -> tuple[Coverage, ...]:
+    """What every partitioned table of the database covers, in one look that opens no relation and takes no lock."""
+    pending = "i.inhdetachpending" if read_server(engine).version_num >= 140000 else "false"
+    with session(engine) as connection:
+        try:
+            rows = _rows(connection, _COVERAGE.format(pending=f"coalesce({pending}, false)"))
+        except DBAPIError as error:
+            raise translate(error) from error
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.nspname, row.relname), []).append(row)
+    return tuple(_coverage(children) for children in found.values())
+
+
+def _coverage(rows: Sequence[Row]) -> Coverage:
+    table = rows[0]
+    served = unserved(table.partstrat, table.partnatts, table.key_type) is None
+    bounds = [(stored_bounds(row.stored), row) for row in rows if row.stored]
+    ranges = [one for one, row in bounds if one is not None and not one.is_default and not row.pending]
+    default = next((row for one, row in bounds if one is not None and one.is_default), None)
+    return Coverage(
+        schema=table.nspname,
+        name=table.relname,
+        key=Key(table.key_column, KeyType(table.key_type)) if served else None,
+        ranges=tuple(sorted(ranges, key=lambda one: (one.lower is not None, _ordinal(one)))) if served else (),
+        pending=sum(1 for row in rows if row.pending),
+        default=qualified(default.child_schema, default.child) if default is not None else "",
+    )
+
+
 # One round trip, whatever the session's settings are: bounds come as stored, and a bare name is looked for where
 # `read_address` and `read_table` find it, on the search path and then in public. Looked up one catalog after the other,
 # since a join takes longer to plan than to run.
@@ -786,23 +834,34 @@ def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> R
             raise translate(error) from error
 
 
-_PLANNED = """
-SELECT c.relname, d.description FROM pg_catalog.pg_description d
+_MARKED = """
+SELECT n.nspname, c.relname, d.description FROM pg_catalog.pg_description d
 JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
-    AND d.description LIKE '%partition-desk drop: %' AND NOT c.relispartition
+    AND d.description LIKE {words}{where}
 ORDER BY c.relname
 """
 
 
 def read_planned_drops(engine: Engine) -> tuple[tuple[str, PlannedDrop], ...]:
     """(name, planned drop) of every table of the database whose comment says that it is to be dropped."""
+    found = _marked(engine, "%partition-desk drop: %", " AND NOT c.relispartition")
+    return tuple((name, marks.drop) for _, name, marks in found if marks.drop is not None)
+
+
+def read_marks(engine: Engine) -> tuple[tuple[str, str, Marks], ...]:
+    """(schema, name, marks) of every partition and archived table of the database that the console left a word on."""
+    return tuple(found for found in _marked(engine, "%partition-desk%") if found[2] != Marks())
+
+
+def _marked(engine: Engine, words: str, where: str = "") -> tuple[tuple[str, str, Marks], ...]:
     with session(engine) as connection:
         try:
-            marked = [(row.relname, Marks.split(row.description)[1].drop) for row in _rows(connection, _PLANNED)]
+            rows = _rows(connection, _MARKED.format(words=literal(words), where=where))
         except DBAPIError as error:
             raise translate(error) from error
-    return tuple((name, drop) for name, drop in marked if drop is not None)
+    return tuple((row.nspname, row.relname, Marks.split(row.description)[1]) for row in rows)
 
 
 def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) -> KeyRange:
@@ -851,6 +910,17 @@ def count_all_default_rows(engine: Engine, table: PartitionedTable) -> int | Non
         return _count_default(engine, table, "", timeout_ms=GLANCE_MS)
     except DeskError:
         return None  # busy, or not for this role to read: no reason to show nothing else
+
+
+def count_covered_by_default(engine: Engine, coverage: Coverage, *, timeout_ms: int = GLANCE_MS) -> int | None:
+    """The same of a table known by its coverage alone."""
+    if not coverage.default:
+        return 0
+    some = f"SELECT count(*) AS found FROM (SELECT 1 FROM ONLY {coverage.default} LIMIT {COUNTED_ROWS}) rows"
+    try:
+        return int(_read_rows(engine, some, timeout_ms).found)
+    except DeskError:
+        return None
 
 
 def _count_default(engine: Engine, table: PartitionedTable, where: str, *, timeout_ms: int = ROWS_TIMEOUT_MS) -> int:

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 
 from sqlalchemy.exc import DBAPIError
 
-from core import cold_commands, database, journal
+from core import cold_commands, database, growth_commands, journal
 from core.catalog import count_all_default_rows
 from core.cold import read_backups
 from core.desk import (
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_readers(commands)
     _add_acts(commands)
     cold_commands.add(commands)
+    growth_commands.add(commands)
     return parser
 
 

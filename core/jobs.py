@@ -365,8 +365,14 @@ def _write_done(engine: Engine, plan: Plan, record: Record, begun: datetime, row
                 _note_done(connection, plan, record, begun, rows)
             return
         except (DBAPIError, ConnectionFailed) as error:
-            if not left or (isinstance(error, DBAPIError) and not is_lost(error)):
+            if isinstance(error, DBAPIError) and not is_lost(error):
                 raise
+            if not left:
+                raise ConnectionFailed(
+                    "The server was lost before its journal could be told.",
+                    safe=f"To {plan.operation} {plan.subject} was done, to its end.",
+                    next="Look at the table and its backups once the server is back: partitions backups.",
+                ) from error
         time.sleep(RECONNECT_S / 4)
 
 

@@ -234,6 +234,23 @@ def read_operation(engine: Engine, operation_id: int) -> OperationRecord | None:
     return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}")), None)
 
 
+def read_failures(engine: Engine) -> dict[str, int]:
+    """How many operations of each table failed or were interrupted so far, by its address; those of none left out."""
+    with session(engine) as connection:
+        try:
+            if not _exists(connection):
+                return {}
+            rows = connection.exec_driver_sql(
+                f"SELECT table_address, count(*) AS failures FROM ({_READ}) o"
+                " WHERE state_now IN ('failed', 'interrupted') GROUP BY table_address"
+            ).all()
+        except DBAPIError as error:
+            if sqlstate(error) == "42501":
+                return {}
+            raise translate(error) from error
+    return {row.table_address: int(row.failures) for row in rows}
+
+
 def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
     """The committed steps of an operation, in order."""
     with session(engine) as connection:

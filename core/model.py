@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -509,6 +509,31 @@ class PartitionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the partitions of one table hold, as a look at all tables of a database at once tells it."""
+
+    schema: str
+    name: str
+    key: Key | None
+    """None where the table is only shown here."""
+    ranges: tuple[Bounds, ...]
+    """In the order of their lower ends, without DEFAULT and what is half detached."""
+    pending: int
+    """How many detaches were begun and not finished."""
+    default: str
+    """The quoted and qualified name of the DEFAULT partition; empty without one."""
+
+    @property
+    def address(self) -> str:
+        """A name that `split_qualified` reads back, whatever is in it."""
+        return address(self.schema, self.name)
+
+    def runway_days(self, today: date, zone: str = "UTC") -> int | None:
+        """Whole days until a date has no partition, UNLIMITED for never; None where the table is only shown."""
+        return None if self.key is None else _days_until(_reach(self.key, self.ranges, today, zone), today, zone)
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """A range between partitions, or after them, that no partition holds."""
 
@@ -564,13 +589,17 @@ def covered_until(table: PartitionedTable, today: date, zone: str = "UTC") -> En
     """
     if table.key is None:
         return None
-    reach = key_value(table.key, today, zone)
-    for partition in table.ranges:
-        if partition.bounds is None or partition.pending or not partition.bounds.holds(reach):
-            continue
-        if partition.bounds.upper is None:
-            return None
-        reach = partition.bounds.upper
+    return _reach(table.key, (p.bounds for p in table.ranges if p.bounds is not None and not p.pending), today, zone)
+
+
+def _reach(key: Key, ranges: Iterable[Bounds], today: date, zone: str) -> End | None:
+    """How far ranges, in the order of their lower ends, reach without a gap from `today` on; None for ever."""
+    reach = key_value(key, today, zone)
+    for bounds in ranges:
+        if bounds.holds(reach):
+            if bounds.upper is None:
+                return None
+            reach = bounds.upper
     return reach
 
 
@@ -580,7 +609,10 @@ UNLIMITED = 1_000_000
 
 def runway_days(table: PartitionedTable, today: date, zone: str = "UTC") -> int:
     """Whole days from `today` until a date has no partition; 0 when today has none."""
-    until = covered_until(table, today, zone)
+    return _days_until(covered_until(table, today, zone), today, zone)
+
+
+def _days_until(until: End | None, today: date, zone: str) -> int:
     if until is None:
         return UNLIMITED
     moment = until.astimezone(ZoneInfo(zone)) if isinstance(until, datetime) and until.tzinfo else until

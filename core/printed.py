@@ -65,7 +65,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def by_hand(schema: str, name: str, where: str = '"$DATABASE_URL"', programs: str = "") -> tuple[str, str, str]:
-    """Backup, upload and drop of an archived table as commands for a shell, for what the console does not do yet.
+    """Backup, upload and drop of an archived table as commands for a shell, for who does it without the console.
 
     The dump is read back whole before it is uploaded: a listing succeeds on a truncated file. `where` is the address
     as a word of a shell, `programs` the folder of pg_dump where it is not in PATH.
@@ -180,7 +180,7 @@ def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> 
     lines = [shown(line) for line in lines]
     if table.partitions or table.archived:
         head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
-        lines += ["", *_aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
+        lines += ["", *aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
         lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
     return "\n".join(lines)
 
@@ -222,7 +222,7 @@ def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
     return (shown(name), state, *ends, human_rows(item.rows), *(human_bytes(part) for part in parts))
 
 
-def _aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:
+def aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:
     """Columns under their heads, the last `numbers` of them to the right."""
     every = [head, *rows]
     widths = [max(len(row[column]) for row in every) for column in range(len(head))]
@@ -286,7 +286,7 @@ def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: st
         )
         for k in found
     ]
-    lines = _aligned(head, rows, numbers=2) if rows else []
+    lines = aligned(head, rows, numbers=2) if rows else []
     total = f"{plural(len(found), 'backup')} in {place}, {human_bytes(sum(k.backup.bytes for k in found))}."
     return "\n".join(
         [
@@ -360,7 +360,7 @@ def found_text(found: Found) -> str:
             (shown(p.relation) or "nowhere", p.kind.value.replace("_", " "), shown(p.bounds), human_rows(p.rows))
             for p in found.places
         ]
-        lines += ["", *_aligned(head, cells, numbers=1)]
+        lines += ["", *aligned(head, cells, numbers=1)]
     return "\n".join(lines)
 
 
@@ -406,7 +406,7 @@ def history_text(operations: Sequence[OperationRecord]) -> str:
         )
         for o in operations
     ]
-    table = _aligned(head, rows, numbers=2)
+    table = aligned(head, rows, numbers=2)
     lines = [table[0]]
     for operation, row in zip(operations, table[1:], strict=True):
         lines.append(row)

@@ -557,17 +557,37 @@ def parsed_bounds(bounds: str | None) -> Bounds | None:
 
 
 def _holding(row: Row, zone: str) -> Holding:
-    bounds = parsed_bounds(row.bounds)
+    size = Size(row.heap, row.index_bytes, row.toast, row.exact)
+    return holding(
+        row.address, row.name, STAGES[row.state], row.bounds, size,
+        zone=zone, rows=row.live, dead_rows=row.dead, cold=row.cold,
+    )  # fmt: skip
+
+
+def holding(
+    table: str,
+    name: str,
+    stage: Stage,
+    bounds: str | None,
+    size: Size | None,
+    *,
+    zone: str,
+    rows: int | None,
+    dead_rows: int | None,
+    cold: int | None = None,
+) -> Holding:
+    """A partition with the days that PostgreSQL's text of its bounds tells."""
+    known = parsed_bounds(bounds)
     return Holding(
-        table=row.address,
-        name=row.name,
-        stage=STAGES[row.state],
-        lower=_day(bounds.lower, zone) if bounds else None,
-        upper=_day(bounds.upper, zone) if bounds else None,
-        size=Size(row.heap, row.index_bytes, row.toast, row.exact),
-        rows=row.live,
-        dead_rows=row.dead,
-        cold=row.cold,
+        table=table,
+        name=name,
+        stage=stage,
+        lower=_day(known.lower, zone) if known else None,
+        upper=_day(known.upper, zone) if known else None,
+        size=size,
+        rows=rows,
+        dead_rows=dead_rows,
+        cold=cold,
     )
 
 

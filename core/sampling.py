@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from core.bounds import Bounds, End, Key, KeyType
 from core.database import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.errors import CatalogBusy
-from core.growth import Stage
-from core.model import Check, Marks
+from core.growth import Holding, Stage
+from core.model import Check, Marks, Size
 from core.names import address, literal, qualified, split_qualified
 from core.period import range_of_label
 from core.samples import (
@@ -28,6 +28,7 @@ from core.samples import (
     Figures,
     Known,
     SampleRun,
+    holding,
     make,
     parsed_bounds,
     read_known,
@@ -89,6 +90,32 @@ def _sample(
     finally:
         if not connection.invalidated:
             connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({SAMPLE_LOCKS}, 1)")
+
+
+def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> tuple[Holding, ...]:
+    """Every partition of the database as it is now, attached or archived, whether it was ever sampled or not.
+
+    It writes nothing. Raises CatalogBusy, ConnectionFailed.
+    """
+    with session(engine) as connection:
+        try:
+            look = _read_look(connection, archive_schema, {}, ())
+        except DBAPIError as error:
+            raise translate(error) from error
+    return tuple(
+        holding(
+            seen.table,
+            seen.name,
+            STAGES[seen.state],
+            seen.bounds,
+            None if seen.figures is None else Size(*seen.figures, look.exact),
+            zone=zone,
+            rows=seen.live,
+            dead_rows=seen.dead,
+        )
+        for seen in look.seen
+        if seen.table is not None
+    )
 
 
 # --- looking at the server ------------------------------------------------------------------------------------------

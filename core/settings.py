@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,20 @@ class Settings:
     """PARTITION_DESK_VERIFY_EVERY: a backup that was not restored and compared for longer is told of."""
     hold: Duration
     """PARTITION_DESK_HOLD: how long a restored table is kept from every rule."""
+    storage_limit: int | None
+    """PARTITION_DESK_STORAGE_LIMIT: bytes on the server that are not to be passed."""
+    price_hot: float | None
+    """PARTITION_DESK_PRICE_HOT: what a GB (10^9 bytes) on the server costs a month; None: no money is shown."""
+    price_cold: float | None
+    """PARTITION_DESK_PRICE_COLD: the same in cold storage."""
+    currency: str
+    """PARTITION_DESK_CURRENCY: of the prices."""
+    sample_daily: bool
+    """PARTITION_DESK_SAMPLE: whether the running dashboard samples sizes, at most once a day."""
+    keep_samples: Duration | None
+    """PARTITION_DESK_KEEP_SAMPLES: older samples are forgotten; None: never."""
+    weekly_after: Duration | None
+    """PARTITION_DESK_WEEKLY_AFTER: of older samples one a week is kept; None: all of them."""
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -71,6 +86,13 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         drop_after=_duration(environ, "PARTITION_DESK_DROP_AFTER", "7 days"),
         verify_every=_duration(environ, "PARTITION_DESK_VERIFY_EVERY", "1 year"),
         hold=_duration(environ, "PARTITION_DESK_HOLD", "90 days"),
+        storage_limit=_bytes(environ, "PARTITION_DESK_STORAGE_LIMIT"),
+        price_hot=_price(environ, "PARTITION_DESK_PRICE_HOT"),
+        price_cold=_price(environ, "PARTITION_DESK_PRICE_COLD"),
+        currency=_currency(environ, "PARTITION_DESK_CURRENCY", "EUR"),
+        sample_daily=_truth(environ, "PARTITION_DESK_SAMPLE", "true"),
+        keep_samples=_duration_or_none(environ, "PARTITION_DESK_KEEP_SAMPLES"),
+        weekly_after=_duration_or_none(environ, "PARTITION_DESK_WEEKLY_AFTER"),
     )
 
 
@@ -95,6 +117,44 @@ def _duration(environ: Mapping[str, str], name: str, default: str) -> Duration:
         return Duration.parse(environ.get(name) or default)
     except UsageError as error:
         raise SettingError(f"{name}: {error.what}", next=error.next) from error
+
+
+def _duration_or_none(environ: Mapping[str, str], name: str) -> Duration | None:
+    return _duration(environ, name, "") if environ.get(name) else None
+
+
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*(?:bytes?|([kmgtp])(i?)b)", re.IGNORECASE)
+
+
+def parse_bytes(text: str) -> int:
+    """'500 GB' (of 10^9 bytes), '2 TiB' (of 2^40), '1000000 bytes'. Raises UsageError; a unit is required."""
+    match = _SIZE.fullmatch(text.strip())
+    factor = (1024 if match[3] else 1000) ** (" kmgtp".index(match[2].lower()) if match[2] else 0) if match else 0
+    size = round(float(match[1]) * factor) if match else 0
+    if not 1 <= size < 2**63:
+        raise UsageError(f"{text!r} is not a size.", next="Write a number and a unit, such as 500 GB or 2 TiB.")
+    return size
+
+
+def _bytes(environ: Mapping[str, str], name: str) -> int | None:
+    text = environ.get(name)
+    if not text:
+        return None
+    try:
+        return parse_bytes(text)
+    except UsageError as error:
+        raise SettingError(f"{name}: {error.what}", next=error.next) from error
+
+
+def _price(environ: Mapping[str, str], name: str) -> float | None:
+    return _number(environ, name, "", 0, 1_000_000) if environ.get(name) else None
+
+
+def _currency(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = (environ.get(name) or default).strip()
+    if not (text.isprintable() and 1 <= len(text) <= 8):
+        raise SettingError(f"{name} is {text!r}, which is no currency.", next="Write one such as EUR or $.")
+    return text
 
 
 def _truth(environ: Mapping[str, str], name: str, default: str) -> bool:

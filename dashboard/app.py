@@ -31,13 +31,19 @@ ARCHIVE = st.Page(
     "app_pages/archive.py",
     title="Archive",
     icon=":material/archive:",
-    help="Each period on its road: attached, due, archived, and back.",
+    help="Each period on its road: attached, archived, backed up, verified, dropped, and back.",
 )
 DOCTOR = st.Page(
     "app_pages/doctor.py",
     title="Doctor",
     icon=":material/stethoscope:",
     help="Every check with its reason and remedy, and where the rows of a date are.",
+)
+GROWTH = st.Page(
+    "app_pages/growth.py",
+    title="Growth",
+    icon=":material/trending_up:",
+    help="How much is stored, how fast it grows, when it hurts, and what archiving saves.",
 )
 ACTIVITY = st.Page(
     "app_pages/activity.py",
@@ -46,7 +52,7 @@ ACTIVITY = st.Page(
     help="What was done, by whom, why, with which SQL, and how it ended.",
 )
 
-page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [ACTIVITY]})
+page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [GROWTH, ACTIVITY]})
 
 notices.word()
 trouble = session.trouble()

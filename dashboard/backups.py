@@ -53,7 +53,7 @@ def badges(leg: Leg) -> str:
     elif hold is not None:
         said.append(":gray-badge[:material/front_hand: hold has run out]")
     if drop is not None:
-        said.append(f":red-badge[:material/event: to be dropped on {human_date(_moment(drop.at).date())}]")
+        said.append(f":red-badge[:material/event: drop on {human_date(_moment(drop.at).date())}]")
     if leg.database:
         said.append(f":gray-badge[of the database {plain(leg.database)}]")
     return " ".join(said)
@@ -65,10 +65,9 @@ def _proof_badge(leg: Leg) -> str:
     proven = leg.best.proven_at if leg.best else None
     if proven is None:
         return ":blue-badge[:material/cloud_done: backed up, not proven]"
-    ago = f"proven {human_ago(proven, session.now())}"
     if leg.is_stale(session.verify_before()):
-        return f":orange-badge[:material/schedule: {ago}, too long ago]"
-    return f":green-badge[:material/verified_user: {ago}]"
+        return f":orange-badge[:material/schedule: proof is {plural((session.now() - proven).days, 'day')} old]"
+    return f":green-badge[:material/verified_user: proven {human_ago(proven, session.now())}]"
 
 
 def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None:

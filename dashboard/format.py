@@ -23,6 +23,8 @@ from core.model import (
 from core.plan import Operation, Plan
 from core.text import human_date
 
+HELD, DROP_PLANNED = "Held", "Drop planned"
+
 
 class Shown(StrEnum):
     """The states that a reader sees; the same words and colours on every page."""
@@ -79,6 +81,8 @@ class Item:
     """Whether the sizes could be read."""
     ranged: bool = True
     """Whether it stands somewhere in time: a DEFAULT, a LIST partition and an unknown range do not."""
+    also: tuple[str, ...] = ()
+    """What else is to be seen of it at a glance: HELD, DROP_PLANNED."""
 
     @property
     def total(self) -> int:
@@ -133,8 +137,8 @@ def _moment(sql: str, end: End) -> str:
 def items(table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC") -> tuple[Item, ...]:
     """Everything there is of a table, in the order of time; gaps that nothing explains are among them."""
     overdue = {p.oid for p in due(table, cutoff, today, zone)}
-    found = [_item(p, _partition_state(p, overdue, today, zone), zone) for p in table.partitions]
-    found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, zone) for a in table.archived]
+    found = [_item(p, _partition_state(p, overdue, today, zone), today, zone) for p in table.partitions]
+    found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, today, zone) for a in table.archived]
     for gap in unexplained_gaps(table):
         bounds = Bounds("", gap.lower, gap.upper)
         lower, upper = days_of(bounds, zone)
@@ -157,8 +161,11 @@ def _partition_state(partition: Partition, overdue: set[int], today: date, zone:
     return Shown.AHEAD if lower is not None and lower > today else Shown.ATTACHED
 
 
-def _item(one: Partition | Archived, state: Shown, zone: str) -> Item:
-    bounds, size = one.bounds, one.size
+def _item(one: Partition | Archived, state: Shown, today: date, zone: str) -> Item:
+    bounds, size, hold = one.bounds, one.size, one.hold
+    also = (HELD,) if hold is not None and hold.binds(today) else ()
+    if isinstance(one, Archived) and one.drop is not None:
+        also += (DROP_PLANNED,)
     lower, upper = days_of(bounds, zone) if bounds else (None, None)
     return Item(
         label=short(bounds, one.name, zone),
@@ -173,6 +180,7 @@ def _item(one: Partition | Archived, state: Shown, zone: str) -> Item:
         toast=size.toast if size else 0,
         known=size is not None,
         ranged=bounds is not None and not bounds.is_default,
+        also=also,
     )
 
 

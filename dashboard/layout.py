@@ -54,9 +54,20 @@ def read_at() -> None:
         )
 
 
-def card(label: str, value: str, note: str, *, help: str, colour: Colour = "gray") -> None:
-    """One figure with a note below it."""
-    st.metric(label, value, note, delta_color=colour, delta_arrow="off", border=True, height="stretch", help=help)
+def card(label: str, value: str, note: str, *, help: str, colour: Colour = "gray", line: Sequence[float] = ()) -> None:
+    """One figure with a note below it, and below that a small line of how it came there."""
+    st.metric(
+        label,
+        value,
+        note,
+        delta_color=colour,
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+        help=help,
+        chart_data=list(line) if len(line) > 2 else None,
+        chart_type="area",
+    )
 
 
 def heading(title: str, words: str = "") -> None:
@@ -105,7 +116,12 @@ def only_shown(reason: str | None) -> None:
     )
 
 
-PAGES = {"doctor": "app_pages/doctor.py", "partitions": "app_pages/partitions.py", "activity": "app_pages/activity.py"}
+PAGES = {
+    "doctor": "app_pages/doctor.py",
+    "partitions": "app_pages/partitions.py",
+    "activity": "app_pages/activity.py",
+    "growth": "app_pages/growth.py",
+}
 
 
 def link(page: str, label: str, icon: str, **parameters: str) -> None:

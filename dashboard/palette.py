@@ -70,9 +70,9 @@ def ink() -> Ink:
     return DARK_INK if st.context.theme.type == "dark" else LIGHT_INK
 
 
-def styled(chart: Chart, height: int | alt.Step) -> Chart:
-    """A chart with the page's font and colours, and no more space around it than it needs."""
-    colours = ink()
+def styled(chart: Chart, height: int | alt.Step, colours: Ink | None = None) -> Chart:
+    """A chart with the page's font and colours, or those given, and no more space around it than it needs."""
+    colours = colours or ink()
     made: Chart = (
         chart.properties(
             height=height,

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import session, stretches
-from dashboard.format import Item, Shown
+from dashboard.format import DROP_PLANNED, HELD, Item, Shown
 
 FILTER_FROM = 20
 """More partitions than this get a filter."""
@@ -20,6 +20,8 @@ CHIPS = {
     Shown.ARCHIVED: "gray",
     Shown.PENDING: "red",
     Shown.BUSY: "violet",
+    HELD: "violet",
+    DROP_PLANNED: "red",
 }
 
 
@@ -71,7 +73,7 @@ def draw(shown: Sequence[Item]) -> None:
         selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
         key=key,
         alt="Every partition with its state, bounds, rows and sizes",
-        column_config=_columns(unit, largest / factor),
+        column_config=_columns(unit, largest / factor, marked=any(item.also for item in shown)),
     )
 
 
@@ -90,7 +92,7 @@ def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Period": [item.label for item in shown],
-            "State": [[str(item.state)] for item in shown],
+            "State": [[str(item.state), *item.also] for item in shown],
             "From": [item.lower for item in shown],
             "Until": [item.upper for item in shown],
             "Rows": [item.rows for item in shown],
@@ -103,12 +105,12 @@ def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
     )
 
 
-def _columns(unit: str, largest: float) -> dict[str, ColumnConfig]:
+def _columns(unit: str, largest: float, *, marked: bool) -> dict[str, ColumnConfig]:
     number, day = st.column_config.NumberColumn, st.column_config.DateColumn
     return {
         "Period": st.column_config.TextColumn(pinned=True),
         "State": st.column_config.MultiselectColumn(
-            options=[str(state) for state in CHIPS], color=list(CHIPS.values()), width=125
+            options=[str(state) for state in CHIPS], color=list(CHIPS.values()), width=210 if marked else 125
         ),
         "From": day(format="D MMM YYYY", help="The first date that it holds"),
         "Until": day(format="D MMM YYYY", help="The first date that it does not hold any more"),

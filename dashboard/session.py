@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core import catalog, cold, journal, locks, prepare
+from core import catalog, cold, journal, locks, prepare, samples
 from core.actor import Actor, Origin, Role, system_user
 from core.database import parse_url, place, reading_engine, session, translate, working_engine
 from core.doctor import examine
@@ -33,6 +33,8 @@ from core.errors import (
 from core.execute import Budget
 from core.find import Found, find_rows
 from core.findings import Finding
+from core.growing import Growth, read_growth
+from core.growth import History, Prices, Retention
 from core.jobs import ColdStorage, Worker
 from core.journal import OperationRecord, StepRecord, Ticket
 from core.locks import Blocker
@@ -66,7 +68,7 @@ DAYS = "days"
 UNTIL = "until"
 """The last day of the hold that the dialog asks for; None until it is lifted."""
 AWAITED = "awaited"
-"""Which reading of the backups the page was drawn on while the next went on; None where none did."""
+"""Which reading of the backups the page was drawn on, and whether it had failed, where a better one is to come."""
 REFUSAL = "refusal"
 """The error of the last click, until it is closed."""
 WATCHED = "watched"
@@ -86,6 +88,7 @@ STALE = "stale"
 TABLE_TTL_S = 10
 BUSY_TTL_S = 3
 LIST_TTL_S = 30
+GROWTH_TTL_S = 60
 OF_THE_PLACE = ("backed_up", "proven", "unusable_backups")
 """The doctor's checks that have nothing to say before the place of the backups was read."""
 BACKUPS_WAIT_S = 1.5
@@ -200,6 +203,41 @@ def _findings(
         verify_before=opened.settings.verify_every.before(day),
     )
     return found if backups else tuple(finding for finding in found if finding.check not in OF_THE_PLACE)
+
+
+@st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=20)
+def _growth(
+    url: str,
+    name: str | None,
+    day: date,
+    horizon: int,
+    limit: int | None,
+    _prices: Prices | None,
+    price: tuple[float, float] | None,
+    _retention: Retention,
+    retention: tuple[str, str],
+    _kept: tuple[Kept, ...] | None,
+    reading: int,
+) -> Growth:
+    settings = _desk(url).settings
+    return read_growth(
+        _desk(url).reader,
+        table=name,
+        archive_schema=settings.archive_schema,
+        today=day,
+        zone=settings.time_zone,
+        retention=_retention,
+        limit=limit,
+        prices=_prices,
+        currency=settings.currency,
+        horizon=horizon,
+        kept=_kept,
+    )
+
+
+@st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
+def _history(url: str, name: str) -> History | None:
+    return next(iter(samples.read_histories(_desk(url).reader, table=name)), None)
 
 
 @st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)
@@ -334,14 +372,20 @@ def findings() -> tuple[Finding, ...]:
 def backups() -> Shelf:
     """The backups of the current table, some seconds old; never waits for their place for longer than a moment."""
     found = _reading().look(BACKUPS_WAIT_S)
-    st.session_state[AWAITED] = found.number if found.reading else None
+    failed = found.backups is not None and found.backups.kept is None
+    st.session_state[AWAITED] = (found.number, failed) if found.reading or failed else None
     return found
 
 
 def have_arrived() -> bool:
-    """Whether a reading of the backups has ended that the page was drawn without."""
+    """Whether a reading of the backups has ended that tells more than the one that the page was drawn on."""
     awaited = st.session_state.get(AWAITED)
-    return awaited is not None and _reading().look(0).number != awaited
+    if awaited is None:
+        return False
+    number, failed = awaited
+    found = _reading().look(0)
+    fails = found.backups is None or found.backups.kept is None
+    return found.number != number and not (failed and fails)
 
 
 def _reading() -> Reading:
@@ -351,6 +395,30 @@ def _reading() -> Reading:
     if found is None:
         found = opened.shelves.setdefault(key, Reading(lambda: cold.read_backups(opened.cold, key[1], here)))
     return found
+
+
+def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices | None, retention: Retention) -> Growth:
+    """How storage grows, of one table or of all; at most GROWTH_TTL_S old. Raises TableNotFound, NotServed."""
+    shelf = backups() if name is not None else None
+    kept = shelf.backups.kept if shelf is not None and shelf.backups is not None else None
+    return _growth(
+        _url(),
+        name,
+        today(),
+        horizon,
+        limit,
+        prices,
+        (prices.hot, prices.cold) if prices else None,
+        retention,
+        (str(retention.archive_after), str(retention.drop_after)),
+        kept,
+        shelf.number if shelf is not None else 0,
+    )
+
+
+def history() -> History | None:
+    """The sizes of the current table by day, as sampled; None where nothing was."""
+    return _history(_url(), current_address())
 
 
 def verify_before() -> date:
@@ -365,6 +433,8 @@ def refresh() -> None:
     _table.clear()
     _tables.clear()
     _findings.clear()
+    _growth.clear()
+    _history.clear()
     _server.clear()
 
 

@@ -114,7 +114,7 @@ def planned_line(leg: Leg) -> None:
         at = datetime.fromisoformat(leg.drop.at)
         layout.line(
             f"**{plain(leg.label)}** · {plain(leg.name)} — on **{human_date(at.date())}** at {at:%H:%M} UTC",
-            f"asked for by {leg.drop.by}; every row is compared with the backup {leg.drop.backup} first",
+            f"asked for by {leg.drop.by}; every row is compared with its verified backup first",
             lambda: backups.act(leg, known=True, key="planned_"),
         )
 

@@ -8,12 +8,15 @@ import streamlit as st
 
 from core.bounds import day_of
 from core.findings import Finding, Severity
+from core.growth import sparkline
 from core.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
 from core.text import human_ago, human_bytes, human_date, human_time, plural
+from core.trend import clean
 from dashboard import backups, charts, confirm, following, layout, notices, road, session, stretches
 from dashboard.format import Item, Shown, items, plain, verdict
 
 SHOWN_FINDINGS = 6
+MIB = 1024**2
 ICONS = {
     Severity.CRITICAL: (":material/error:", "red"),
     Severity.WARNING: (":material/warning:", "orange"),
@@ -56,6 +59,7 @@ def cards(table: PartitionedTable) -> None:
             human_bytes(sum(p.size.total for p in table.partitions if p.size)),
             f"without {plural(unread, 'busy one')}" if unread else plural(len(table.partitions), "partition"),
             help=f"Rows, indexes and large values of all attached partitions, on disk. {exact}",
+            line=so_far(),
         )
         layout.card(
             "Due for archive",
@@ -71,6 +75,15 @@ def cards(table: PartitionedTable) -> None:
             help=f"Detached tables, on the server and out of the table's queries. {exact} A backup is verified once it"
             " was restored elsewhere and every row compared.",
         )
+
+
+def so_far() -> list[float]:
+    """The same in MiB by day, as sampled; nothing where it was not."""
+    history = session.history()
+    if history is None:
+        return []
+    found = sparkline(clean(history.days, history.attached / MIB, today=session.today()))
+    return [round(float(value), 2) for value in found.values]
 
 
 def proof_note(table: PartitionedTable) -> str:

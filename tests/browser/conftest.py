@@ -79,7 +79,11 @@ def start_console(tmp_path: Path, database_url: str) -> Iterator[Callable[..., C
         command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, "DATABASE_URL": url, **environment}, stdout=output, stderr=output
+                command,
+                cwd=ROOT,
+                env={**os.environ, "DATABASE_URL": url, "PARTITION_DESK_HOME": str(tmp_path), **environment},
+                stdout=output,
+                stderr=output,
             )
         processes.append(process)
         console = Console(f"http://127.0.0.1:{port}", log)

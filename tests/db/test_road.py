@@ -29,7 +29,7 @@ from core.plan import Mode
 from core.prepare import prepare_reattach
 from tests.conftest import OpenSession, until
 from tests.db.test_cli import catalog
-from tests.objects import S3
+from tests.objects import S3, Answering
 from tests.road import Road
 from tests.servers import Database, connect
 from tests.tables import Made, Run, describe, fingerprint, runner
@@ -204,6 +204,7 @@ class Hindrance:
     code: int = 1
 
 
+SAID_LATE = "The server refused: cannot drop table"
 CHANGED = f"archive.{T} no longer holds what the backup"
 HINDRANCES = {
     "no name": Hindrance(words=("--year", "2022", "--now"), says=f"To drop {T}, type its name: --confirm {T}"),
@@ -268,9 +269,7 @@ HINDRANCES = {
     "its row type": Hindrance(
         f"CREATE TABLE holder (r archive.{T})", "DROP TABLE holder", says=f"1 depend on archive.{T}: "
     ),
-    "a child": Hindrance(
-        f"CREATE TABLE child () INHERITS (archive.{T})", "DROP TABLE child", says=f"1 depend on archive.{T}: "
-    ),
+    "a child": Hindrance(f"CREATE TABLE child () INHERITS (archive.{T})", "DROP TABLE child", says=SAID_LATE),
 }
 
 
@@ -292,8 +291,8 @@ def test_nothing_is_dropped_but_what_a_proof_of_these_rows_holds(road: Road, mak
             road.run(one.do)
         before = catalog(road.run), fingerprint(road.reader, f"archive.{T}")
         for words in (one.words, tuple(word for word in one.words if word != "--now")):
-            if one.says == CHANGED and words != one.words:
-                continue  # a later drop is compared when its time has come
+            if one.says in (CHANGED, SAID_LATE) and words != one.words:
+                continue  # a later drop meets that when its time has come
             ended = road("drop", *words, **one.environ)
             assert (ended.code, ended.out) == (one.code, ""), (what, ended)
             assert ended.message.startswith(one.says), (what, ended.err)
@@ -307,7 +306,7 @@ def test_nothing_is_dropped_but_what_a_proof_of_these_rows_holds(road: Road, mak
     road.done("hold", "--year", "2022", "--lift")
 
     dry = road.done(*drop, "--dry-run")
-    assert '-- Locks "public"."kids": ACCESS EXCLUSIVE (reads and writes wait)' in dry.out
+    assert "-- Locks public.kids: ACCESS EXCLUSIVE (reads and writes wait)" in dry.out
     assert f'-- Locks "archive"."{T}": ACCESS EXCLUSIVE (reads and writes wait)' in dry.out
     assert "CASCADE" not in dry.out
     assert road.is_there(f"archive.{T}")
@@ -354,9 +353,7 @@ def test_a_writer_just_before_the_lock_makes_the_drop_refuse(
         writer.run("COMMIT")
         with pytest.raises(NotVerified, match="no longer holds what the backup") as refused:
             dropping.result(30)
-    assert str(refused.value).endswith("Rows of kid_absences_2022: 21 before, 21 after.") or "Back it up" in str(
-        refused.value
-    )
+    assert "Back it up again and verify that backup" in str(refused.value)
     assert road.run(f"SELECT count(*) FROM archive.{T}") == [(21,)]
 
 
@@ -513,7 +510,7 @@ def test_two_workers_begin_planned_drops_once_and_no_failed_one_again(
     for one in workers:
         one.start()
     try:
-        until(lambda: not road.is_there(f"archive.{names[1]}"))
+        until(lambda: [o.state.active for o in read_operations(road.reader) if o.kind == "drop"] == [False, False])
         so_far = len(looks)
         until(lambda: len(looks) > so_far + 10)
     finally:
@@ -581,6 +578,10 @@ def test_bad_input_is_told_in_a_line(road: Road, make_table: Make, tmp_path: Pat
     for words in (backup, verify, ("backups",)):
         refused(road, *words, says="no-such-bucket", **gone)
     refused(road, "backups", says="can't be", **wrong)
+    for status, error in ((403, "InvalidAccessKeyId"), (403, "SignatureDoesNotMatch"), (403, "AccessDenied")):
+        with Answering(status, error) as store:
+            for words in (backup, verify, ("backups",)):
+                refused(road, *words, says="can't be", **{**wrong, "AWS_ENDPOINT_URL": store.endpoint})
 
     text = (place / kept.backup.manifest).read_text()
     try:
@@ -590,6 +591,10 @@ def test_bad_input_is_told_in_a_line(road: Road, make_table: Make, tmp_path: Pat
         assert "was written in format 2" in road.done("backups").out
         (place / kept.backup.manifest).write_text(text.replace(id, id + "x"))
         refused(road, *verify, says="manifest")
+        other = road.back_up(made, "kid_absences_2023")
+        (place / kept.backup.manifest).write_text((place / other.backup.manifest).read_text())
+        for words in (verify, restore):
+            refused(road, *words, says=f"The manifest is that of another backup: {other.backup.id}.")
         (place / kept.backup.manifest).write_text("{")
         refused(road, *restore, says="The manifest is not JSON.")
         refused(road, "drop", "--year", "2022", f"--confirm={T}", "--now", says=f"There is no backup of archive.{T}")
@@ -611,7 +616,8 @@ def test_no_pg_dump_and_one_that_is_too_old(
             _program(folder / "pg_dump", f"echo 'pg_dump (PostgreSQL) {version}'")
             says = f"The server is PostgreSQL 18, and the newest pg_dump here is {version}"
             refused(road, "backup", "--year", "2022", says=says, PATH=str(folder))
-    _program(folder / "pg_dump", "[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) 99.0' || { echo no >&2; exit 1; }")
+    body = "[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 99.0' || { echo no >&2; exit 1; }"
+    _program(folder / "pg_dump", body.replace("$1", '"$1"'))
     refused(road, "backup", "--year", "2022", says=f"pg_dump could not read {T}: no.", PATH=f"{folder}:/usr/bin:/bin")
     assert road.every() == ()
     assert not [path for path in Path(road.environ["BACKUP_URL"]).rglob("*") if path.is_file()]

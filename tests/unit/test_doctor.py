@@ -642,6 +642,7 @@ def test_archived_tables_without_a_backup_are_a_note_with_the_command() -> None:
     assert found.severity is Severity.NOTE
     assert found.title.startswith("1 archived table has no backup, 10")
     assert found.hint == "partitions backup --partition kid_absences_2020"
+    assert (found.wants, found.subject) == (Operation.BACKUP, "kid_absences_2020")
     changed = only("backed_up", table(archived=(archived(2021),)), kept=(kept(2021, columns=()),))
     assert changed.severity is Severity.NOTE
     unread = only("backed_up", table(archived=OLD_YEARS), kept=None, backups_unread="The bucket is gone.")
@@ -655,6 +656,7 @@ def test_a_proof_that_is_missing_or_old() -> None:
     assert only("proven", there, kept=(never,), verify_before=SINCE).severity is Severity.NOTE
     alone = only("proven", gone, kept=(never,), verify_before=SINCE)
     assert (alone.severity, alone.hint) == (Severity.WARNING, f"partitions verify {never.backup.id}")
+    assert (alone.wants, alone.backup) == (Operation.VERIFY, never.backup.id)
     assert alone.title == (
         "The newest backup of kid_absences_2020 was never restored and compared, and is the only copy"
     )
@@ -671,6 +673,7 @@ def test_a_failed_proof_is_worse_where_the_table_is_gone() -> None:
     assert (there.severity, there.hint) == (Severity.WARNING, "partitions backup --partition kid_absences_2020")
     gone = only("proven", table(), kept=(failed,))
     assert gone.severity is Severity.CRITICAL
+    assert (there.wants, gone.wants) == (Operation.BACKUP, Operation.VERIFY)
     assert gone.reason == "A byte was changed. The table itself is no longer on the server."
 
 
@@ -687,6 +690,7 @@ def test_planned_drops_wait_in_plain_sight_and_late_ones_are_a_warning() -> None
     found = only("planned_drops", table(archived=(archived(2020, drop=drop),)))
     assert (found.severity, found.title) == (Severity.NOTE, "kid_absences_2020 is to be dropped on 25 October 2026")
     assert found.hint == "To call it off: partitions keep --partition kid_absences_2020"
+    assert found.wants is Operation.SCHEDULE
     late = replace(drop, at="2026-10-18T09:30:00+00:00")
     assert only("planned_drops", table(archived=(archived(2020, drop=late),))).severity is Severity.WARNING
 
@@ -698,3 +702,4 @@ def test_holds_are_shown_with_their_end() -> None:
     assert (found.title, found.reason) == ("kid_absences_2025 is held through 20 October 2026", "By ada: the audit")
     over = only("holds", table(archived=(archived(2020, hold=replace(hold, until="2026-10-19")),)))
     assert over.title == "The hold of kid_absences_2020 has run out"
+    assert (found.wants, over.wants) == (None, Operation.HOLD)

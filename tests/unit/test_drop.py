@@ -109,6 +109,9 @@ def test_the_best_backup_is_the_newest_that_is_proven() -> None:
     assert choose((older, newer, unproven, kept(2021)), of, one) == newer
     assert choose((unproven,), of, one) == unproven
     assert choose((kept(2021),), of, one) is None
+    elsewhere = replace(newer, backup=replace(newer.backup, database="a copy"))
+    assert choose((older, elsewhere), of, one) == older
+    assert choose((elsewhere,), of, one) == elsewhere
     assert fits(newer, of, archived(2020, bounds=None))
 
 

@@ -47,11 +47,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "core.tools",
     ),
     ("core.backup", "core.execute", "core.find", "core.prepare", "core.sampling"),
-    ("core.jobs", "core.migrations", "core.printed"),
-    ("core.absences", "core.cold", "core.migrations.convert"),
-    ("core.demo", "core.migrations.env"),
+    ("core.daily", "core.growing"),
+    ("core.jobs", "core.metrics", "core.migrations", "core.printed"),
+    ("core.absences", "core.cold", "core.growth_printed", "core.migrations.convert"),
+    ("core.demo", "core.migrations.env", "core.report"),
     ("core.desk",),
-    ("core.cold_commands",),
+    ("core.cold_commands", "core.growth_commands"),
     ("core.cli",),
     ("core.__main__",),
 )
@@ -62,7 +63,8 @@ TOP = len(FLOORS)
 PURE = FLOOR["core.doctor"]
 """Up to here the standard library alone, besides core itself."""
 PAGES_MAY = (
-    "bounds", "errors", "find", "findings", "journal", "manifest", "model", "operations", "period", "plan", "text",
+    "bounds", "errors", "find", "findings", "growing", "growth", "journal", "manifest", "model", "operations", "period",
+    "plan", "text", "trend",
 )  # fmt: skip
 """What of core a page may name: values and pure functions, and the values that find and journal give."""
 ENGINES = ("sqlalchemy", "psycopg2")

@@ -1,0 +1,90 @@
+"""Growth: how much is stored, how fast it grows, when it hurts, and what archiving saved and would save next."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.growing import Growth
+from core.text import human_date, plural
+from dashboard import growth_charts, growth_figures, growth_filters, growth_words, layout, session
+from dashboard.format import plain
+from dashboard.growth_filters import Chosen
+from dashboard.pen import Pen
+from dashboard.takeaway import report, show
+
+
+def counted(growth: Growth) -> str:
+    """One line of what the figures stand on."""
+    what = f"**{plain(growth.table)}**" if growth.table else f"**All tables of {plain(growth.database)}**"
+    parts = f"{what} · {plural(len(growth.items), 'partition')} (slices of time)"
+    last = growth.last_sample
+    if growth.derived or last is None:
+        return f"{parts} · nothing sampled yet: derived from the data"
+    first = growth_charts.first_day(growth.history)
+    days = plural(len(growth.history), "day")
+    return f"{parts} · sampled on {days} since {human_date(first)}, last on {human_date(last.day)}"
+
+
+def first_visit(growth: Growth) -> None:
+    """That nothing was measured yet, what the figures are instead, and what to do."""
+    if not growth.derived:
+        return
+    st.info(
+        f"**Nothing was measured yet, so these figures are derived.** {plain(growth.history.how)}"
+        " Sizes are sampled once a day while this dashboard runs. Where it doesn't run every day, let cron do it:",
+        icon=":material/calculate:",
+    )
+    st.code("0 4 * * *  partitions sample", language="bash")
+
+
+def cards(growth: Growth, chosen: Chosen) -> None:
+    """The six figures, and where prices are set what they cost."""
+    pen = Pen(prices=growth.prices, currency=growth.currency)
+    for row, width in ((growth_words.cards(growth, chosen.horizon), 3), (growth_words.costs(growth, pen), 4)):
+        with st.grid(width, gap="small", min_column_width=190):
+            for card in row:
+                layout.card(card.label, card.value, card.note, help=card.help, colour="red" if card.urgent else "gray")
+
+
+def honestly(growth: Growth) -> None:
+    """What was not measured, how good the forecast is, and how each figure came about."""
+    with st.container(border=True, gap="small"):
+        layout.heading("How sure is this", growth_words.trust(growth))
+        for note in dict.fromkeys((*growth.notes, *growth.forecast.verdict.notes)):
+            st.markdown(f"- {plain(note)}")
+
+
+def main() -> None:
+    """The page."""
+    title, filters = st.container(gap=None), st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    with filters:
+        chosen = growth_filters.draw()
+    growth = session.growth(chosen.table, horizon=chosen.horizon, limit=chosen.limit, prices=chosen.prices,
+                            retention=chosen.retention)  # fmt: skip
+    with title:
+        layout.header(plain(growth_words.stands(growth)))
+        reached = growth_words.reached(growth, chosen.horizon)
+        if reached:
+            st.markdown(f"**{plain(reached[0].upper() + reached[1:])}.**")
+        st.caption(counted(growth))
+    with filters:
+        report(growth)
+    first_visit(growth)
+
+    cards(growth, chosen)
+    source = f"{growth.database}: {growth_filters.told(chosen)}; {human_date(growth.today)}. Partition Desk."
+    drawn = growth_figures.figures(growth, chosen.horizon)
+    show(drawn["ahead"], source)
+    show(drawn["stored"], source)
+    written = "months" if growth.months else "month_rows"
+    who = "growers" if len(growth.growers) > 1 or written == "month_rows" else "month_rows"
+    pairs = ((written, "periods"), (who, "made_of"), ("savings", "leaving"))
+    for pair in pairs:
+        with st.grid(2, gap="small", min_column_width=330):
+            for key in pair:
+                show(drawn[key], source)
+    show(drawn["partitions"], source)
+    honestly(growth)
+
+
+main()

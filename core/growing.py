@@ -64,6 +64,8 @@ MOST_PERIODS = 36
 AHEAD_DAYS = 365
 """How far ahead it is told which partitions leave."""
 GROWERS = 8
+NEWEST = 24
+"""So many partitions tell how wide a table's are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +203,8 @@ def read_growth(
     )
     ahead = outlook(found, schedules, today=today)
     reached = found.possible and limit is not None
-    bars = _bars(seen.items, seen.period or _period(seen.items), today)
+    narrowest = min((schedule.period for schedule in schedules), key=list(Period).index, default=Period.YEAR)
+    bars = _bars(seen.items, narrowest, today)
     own = None if table is None else seen.address
     moves = [move for move in merge_moves(read_moves(engine), seen.moves) if own in (None, move.table)]
     until = today + timedelta(days=AHEAD_DAYS)
@@ -347,8 +350,9 @@ def _by_table(items: Iterable[Holding]) -> dict[str, tuple[Holding, ...]]:
 
 
 def _period(items: Iterable[Holding]) -> Period:
-    """The width that most partitions have; a year where nothing tells."""
-    every = [period_of(item.lower, item.upper) for item in items if item.lower and item.upper]
+    """The width that most of the newest partitions have; a year where nothing tells."""
+    ranges = sorted({(item.lower, item.upper) for item in items if item.lower and item.upper})[-NEWEST:]
+    every = [period_of(lower, upper) for lower, upper in ranges]
     known = [period for period in every if period is not None]
     return max(set(known), key=lambda period: (known.count(period), period.value), default=Period.YEAR)
 

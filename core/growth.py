@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -589,6 +590,7 @@ class Leaving:
     """Whether it is due today."""
 
 
+@lru_cache(maxsize=4096)
 def leaves_on(upper: date, after: Duration) -> date:
     """The first day on which a partition that ends before `upper` is over for the whole duration."""
     day = after.after(upper)

@@ -56,10 +56,12 @@ def stored(growth: Growth) -> str:
     """How much there is, where."""
     parts = f"{human_bytes(growth.attached)} in the tables and {in_archive(growth)} archived beside them"
     cost = money_words(growth, growth.money(growth.server, growth.cold or 0))
-    return (
-        f"{human_bytes(growth.server)} on the server: {parts}. {_cold(growth)}"
-        + (f" All of it costs {cost}." if cost else "")
-    ).strip()
+    sentences = (
+        f"{human_bytes(growth.server)} on the server: {parts}.",
+        _cold(growth),
+        f"All of it costs {cost}." if cost else "",
+    )
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def in_archive(growth: Growth) -> str:

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -52,6 +52,7 @@ from core.journal import (
 )
 from core.locks import Blocker
 from core.model import PlannedDrop
+from core.period import Duration
 from core.plan import Operation, Plan
 from core.prepare import prepare_drop
 from core.text import human_bytes, human_date, human_seconds
@@ -78,6 +79,10 @@ AGAIN = timedelta(days=1)
 """How long a worker waits before it tries a planned drop again that failed."""
 _DUE = f"{TABLE_LOCKS}, 1"
 """The advisory lock of the worker that begins planned drops."""
+SAMPLE_S = 600.0
+"""How often it is looked whether the day's sample is there."""
+_SAMPLING = f"{TABLE_LOCKS}, 2"
+"""The advisory lock of the worker that samples."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -98,6 +103,16 @@ class ColdStorage:
         from core.place import open_place  # object storage is loaded where it is needed only
 
         return open_place(self.url, home=self.home, environ=self.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How long samples of sizes are kept."""
+
+    keep: Duration | None = None
+    """Older ones are forgotten; None: none is."""
+    weekly_after: Duration | None = None
+    """Of older ones the last of each week stays; None: all of them do."""
 
 
 def run_now(
@@ -520,6 +535,11 @@ def stop_workers() -> None:
         worker.stop()
 
 
+_MAY_SAMPLE = """
+SELECT pg_catalog.to_regnamespace('partition_desk') IS NOT NULL AND NOT pg_catalog.pg_is_in_recovery()
+"""
+
+
 class Worker:
     """Takes operations from the queue of one database and runs each to its end, whatever becomes of any page."""
 
@@ -532,13 +552,20 @@ class Worker:
         cold: ColdStorage | None = None,
         zone: str = "UTC",
         drops: bool = False,
+        samples: Samples | None = None,
     ) -> None:
-        """`drops`: whether it also begins planned drops when their time has come, by the dates of `zone`."""
+        """`drops`: whether it also begins planned drops when their time has come, by the dates of `zone`.
+
+        `samples`: that it samples sizes as well, once a day, where the console has its schema already.
+        """
         self._engine = engine
         self._terms = _Terms(budget, archive_schema, cold)
         self._zone = zone
         self._drops = drops
+        self._samples = samples
         self._looked = -math.inf
+        self._sampled = -math.inf
+        self._sampling: Future[None] | None = None
         self._refused: dict[str, str] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -565,7 +592,7 @@ class Worker:
             self._thread.join(timeout=5)
         self._pool.shutdown(wait=False, cancel_futures=True)
         give_up = time.monotonic() + STOP_S
-        while self._mine and time.monotonic() < give_up:
+        while (self._mine or self._is_sampling) and time.monotonic() < give_up:
             time.sleep(0.02)
         _WORKERS.discard(self)
 
@@ -574,6 +601,7 @@ class Worker:
             pause = POLL_S
             try:
                 self._begin_due_drops()
+                self._begin_sample()
                 with session(self._engine) as connection:
                     for operation_id in queued(connection):
                         if operation_id not in self._mine:
@@ -600,6 +628,56 @@ class Worker:
             finally:
                 if not connection.invalidated:
                     connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({_DUE})")
+
+    @property
+    def _is_sampling(self) -> bool:
+        return self._sampling is not None and not self._sampling.done()
+
+    def _begin_sample(self) -> None:
+        """Has the day's sample taken beside the operations, unless it is there."""
+        if self._samples is None or time.monotonic() - self._sampled < SAMPLE_S:
+            return
+        if self._is_sampling:
+            return
+        self._sampled = time.monotonic()
+        self._sampling = self._pool.submit(self._sample, self._samples)
+
+    def _sample(self, samples: Samples) -> None:
+        """Samples unless somebody did today; one worker of a database looks at a time, so that none samples twice."""
+        from core.daily import sample_today  # what reckons (numpy) is loaded where it is needed only
+        from core.samples import read_runs
+
+        today = datetime.now(UTC).astimezone(ZoneInfo(self._zone)).date()
+        try:
+            with session(self._engine) as connection:
+                # A server that nobody ever acted on stays as it is: looking makes nothing there.
+                if not connection.exec_driver_sql(_MAY_SAMPLE).scalar_one():
+                    return
+                if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({_SAMPLING})").scalar_one():
+                    return
+                try:
+                    if any(run.day >= today for run in read_runs(self._engine, limit=1)):
+                        return
+                    sample_today(
+                        self._engine,
+                        self._open_place,
+                        archive_schema=self._terms.archive_schema,
+                        today=today,
+                        keep=samples.keep,
+                        weekly_after=samples.weekly_after,
+                    )
+                finally:
+                    if not connection.invalidated:
+                        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({_SAMPLING})")
+        except DeskError as error:
+            log.warning("Sizes can't be sampled just now: %s", error)
+        except DBAPIError as error:
+            log.warning("Sizes can't be sampled just now: %s", translate(error))
+
+    def _open_place(self) -> Place:
+        if self._terms.cold is None:
+            raise Failed("This process knows no place for backups.")
+        return self._terms.cold.open()
 
     def _enqueue_due(self, cold: ColdStorage) -> None:
         due = plan_due_drops(

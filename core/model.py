@@ -560,10 +560,14 @@ def gaps(table: PartitionedTable) -> tuple[Gap, ...]:
     return tuple(found)
 
 
-def unexplained_gaps(table: PartitionedTable) -> tuple[Gap, ...]:
-    """The gaps, less the ranges that archived tables hold or that a detach-pending partition does."""
+def unexplained_gaps(table: PartitionedTable, elsewhere: Iterable[Bounds] = ()) -> tuple[Gap, ...]:
+    """The gaps, less the ranges that archived tables hold, that a detach-pending partition does, or that lie elsewhere.
+
+    `elsewhere`: the bounds of backups, whose tables may have been dropped.
+    """
     pieces: list[Gap] = list(gaps(table))
     holders = [a.bounds for a in table.archived] + [p.bounds for p in table.partitions if p.pending]
+    holders += elsewhere
     for bounds in holders:
         if bounds is not None:
             pieces = [piece for gap in pieces for piece in _without(gap, bounds)]

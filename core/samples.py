@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -548,6 +549,7 @@ def read_holdings(engine: Engine, *, on: date, table: str | None = None, zone: s
     return tuple(_holding(row, zone) for row in rows)
 
 
+@lru_cache(maxsize=4096)
 def parsed_bounds(bounds: str | None) -> Bounds | None:
     """The bounds of a text as it is kept; None where there are none, or none that are a range."""
     try:

@@ -123,7 +123,7 @@ def _duration_or_none(environ: Mapping[str, str], name: str) -> Duration | None:
     return _duration(environ, name, "") if environ.get(name) else None
 
 
-_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*(?:bytes?|([kmgtp])(i?)b)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*(?:bytes?|([kmgtp])(i?)b)", re.IGNORECASE | re.ASCII)
 
 
 def parse_bytes(text: str) -> int:

@@ -252,6 +252,9 @@ def _repeats(x: _Ints, y: Floats) -> bool:
     pairs = count - _BINS_A_YEAR
     if x[-1] - x[0] < SEASON_DAYS or pairs < 6:
         return False
+    between = np.diff(x)
+    if between[between > 2 * _BIN].sum() > (x[-1] - x[0]) / 4:
+        return False  # a point a year, as a history that is derived may have, shows no pattern within the year
     edges = x[-1] - _BIN * np.arange(count, -1, -1)
     added = np.diff(np.interp(edges, x, y))
     now, before = added[_BINS_A_YEAR:], added[:-_BINS_A_YEAR]

@@ -99,7 +99,7 @@ def _run(settings: Settings, port: int | None) -> None:
             _fill(url, settings)
             os.environ["DATABASE_URL"] = url
             os.environ["PARTITION_DESK_EMBEDDED"] = "1"
-        _serve(listener)
+        _serve(listener, settings)
         stop_workers()
     _leave_within(PATIENCE_S)
 
@@ -185,11 +185,20 @@ def _refuse(address: str, port: int, error: OSError | OverflowError) -> NoReturn
 # --- serving --------------------------------------------------------------------------------------------------------
 
 
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, settings: Settings) -> None:
     """Serves dashboard/app.py on the socket until a signal comes; whatever is open then has GRACE_S to end."""
     import streamlit as st
     import uvicorn
+    from starlette.responses import PlainTextResponse
     from starlette.routing import Route
+
+    from dashboard.scrape import CONTENT_TYPE, Scraper
+
+    scraper = Scraper(settings)
+
+    async def metrics(_request: Request) -> Response:
+        headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+        return PlainTextResponse(await scraper.text(), headers=headers)
 
     class Server(uvicorn.Server):
         """Tells its address once it answers, and ends quietly; uvicorn's own raises each signal once more."""
@@ -207,7 +216,7 @@ def _serve(listener: socket.socket) -> None:
             _on_stop(stop)
             yield
 
-    app = st.App(ROOT / "dashboard" / "app.py", routes=[Route("/readyz", _readyz)])
+    app = st.App(ROOT / "dashboard" / "app.py", routes=[Route("/readyz", _readyz), Route("/metrics", metrics)])
     options = uvicorn.Config(
         app,
         ws="websockets-sansio",

@@ -52,8 +52,9 @@ def _draw() -> None:
         st.rerun()  # the table can be read again
     active = {operation.id for operation in recent if operation.state.active}
     session.watched().update(active)
-    if active != st.session_state.setdefault(session.ACTIVE_SEEN, active):
-        st.session_state[session.ACTIVE_SEEN] = active
+    states = {(operation.id, operation.state) for operation in recent}
+    if states != st.session_state.setdefault(session.STATES_SEEN, states):
+        st.session_state[session.STATES_SEEN] = states  # also of one that began and ended between two looks
         session.refresh()
         st.rerun()
     told: set[tuple[str, str]] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -134,12 +135,17 @@ def _moment(sql: str, end: End) -> str:
     return human_date(day_of(end)) + (f" {clock}" if clock not in ("", "00:00:00", "00:00:00+00") else "")
 
 
-def items(table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC") -> tuple[Item, ...]:
-    """Everything there is of a table, in the order of time; gaps that nothing explains are among them."""
+def items(
+    table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()
+) -> tuple[Item, ...]:
+    """Everything there is of a table, in the order of time; gaps that nothing explains are among them.
+
+    `elsewhere`: the bounds of what was dropped and lies in the place of the backups.
+    """
     overdue = {p.oid for p in due(table, cutoff, today, zone)}
     found = [_item(p, _partition_state(p, overdue, today, zone), today, zone) for p in table.partitions]
     found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, today, zone) for a in table.archived]
-    for gap in unexplained_gaps(table):
+    for gap in unexplained_gaps(table, elsewhere):
         bounds = Bounds("", gap.lower, gap.upper)
         lower, upper = days_of(bounds, zone)
         words = f"{human_date(lower)} up to, not including, {human_date(upper)}"
@@ -163,7 +169,7 @@ def _partition_state(partition: Partition, overdue: set[int], today: date, zone:
 
 def _item(one: Partition | Archived, state: Shown, today: date, zone: str) -> Item:
     bounds, size, hold = one.bounds, one.size, one.hold
-    also = (HELD,) if hold is not None and hold.binds(today) else ()
+    also: tuple[str, ...] = (HELD,) if hold is not None and hold.binds(today) else ()
     if isinstance(one, Archived) and one.drop is not None:
         also += (DROP_PLANNED,)
     lower, upper = days_of(bounds, zone) if bounds else (None, None)
@@ -195,7 +201,7 @@ def days_of(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
     )
 
 
-def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
+def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()) -> str:
     """The state of a table in one sentence: until when every date has a place, or what fails."""
     if table.not_served is not None or table.key is None:
         return f"{table.label} is only shown here"
@@ -208,7 +214,7 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC") -> str:
     if days == 0:
         return f"Today, {human_date(today)}, has no partition: {fails}"
     refused = "its rows go to the DEFAULT" if table.default else "its rows are refused"
-    for gap in unexplained_gaps(table):
+    for gap in unexplained_gaps(table, elsewhere):
         bounds = Bounds("", gap.lower, gap.upper)
         lower, upper = days_of(bounds, zone)
         if lower is not None and lower <= today:

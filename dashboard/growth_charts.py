@@ -267,7 +267,7 @@ def ahead(
         curves[PLANNED] = outlook.planned
     limit = next((passing.limit for passing in passings if passing), None)
     top = max(float(history.server.max()), *(float(band.high.max()) for band in curves.values()))
-    drawn = limit if limit is not None and limit <= 2.5 * top else None
+    drawn = limit if limit is not None and limit <= 2 * top else None
     unit, factor = unit_of(int(max(top, drawn or 0)))
     back = np.flatnonzero(history.days >= np.datetime64(today, "D") - max(365, len(outlook.days) // 2))
     back = back[_kept(len(back))]
@@ -291,10 +291,13 @@ def ahead(
         scale=alt.Scale(domain=names, range=[{PLANNED: [7, 4]}.get(name, [1, 0]) for name in names]),
         legend=words,
     )
-    y = alt.Y("to:Q", title=f"{unit} on the server", axis=alt.Axis(tickCount=6), scale=alt.Scale(zero=False, nice=True))
+    lows = [float(history.server[back].min()) if len(back) else top, *(float(b.low.min()) for b in curves.values())]
+    reach = [max(0.0, min(*lows, drawn or top) / factor * 0.95), max(top, drawn or 0) / factor * 1.06]
+    scale = alt.Scale(domain=reach, nice=True)
+    y = alt.Y("to:Q", title=f"{unit} on the server", axis=alt.Axis(tickCount=6), scale=scale)
     area = alt.Chart(pd.concat(bands)).mark_area(opacity=0.16)
     layers: list[alt.Chart] = [
-        area.encode(x=x, y=alt.Y("from:Q", title=f"{unit} on the server"), y2="to:Q", color=colour),
+        area.encode(x=x, y=alt.Y("from:Q", title=f"{unit} on the server", scale=scale), y2="to:Q", color=colour),
         alt.Chart(pd.concat(lines)).mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour, strokeDash=dash),
         *_now(today, pen),
     ]
@@ -514,13 +517,15 @@ def treemap(leaves: Sequence[Leaf], pen: Pen) -> Chart | None:
         leaf = tile.leaf
         wide, high = (tile.x2 - tile.x) * TILE_PX[0], (tile.y2 - tile.y) * TILE_PX[1]
         fits = int((wide - 8) / 7)
-        label = f"{leaf.table} {leaf.label}" if several and fits > len(leaf.table) + len(leaf.label) else leaf.label
+        names = (f"{leaf.table} · {leaf.label}", leaf.table, leaf.table.rpartition(".")[2]) if several else ()
+        names = names if several and leaf.count > 1 else (*names[:1], leaf.label)
+        label = next((name for name in names if len(name) <= fits), "")
         rows.append(
             {
                 "x": tile.x, "x2": tile.x2, "y": tile.y, "y2": tile.y2,
                 "middle": (tile.x + tile.x2) / 2, "centre": (tile.y + tile.y2) / 2,
                 "part": leaf.kind,
-                "word": label if len(label) <= fits and high > 16 else "",
+                "word": label if high > 16 else "",
                 "size": human_bytes(round(leaf.size)) if fits >= 9 and high > 34 else "",
                 "ink": "#ffffff" if leaf.kind == IN_USE else DARK,
                 "Table": leaf.table,

@@ -50,7 +50,7 @@ def draw() -> Chosen:
         list(HORIZONS),
         index=list(HORIZONS).index(USUAL),
         key=AHEAD,
-        width=140,
+        width=120,
         bind="query-params",
         help="How far the forecast reaches. The further, the less sure.",
     )
@@ -59,7 +59,7 @@ def draw() -> Chosen:
         value=written(settings.storage_limit) if settings.storage_limit else "",
         placeholder="such as 500 GB",
         key=LIMIT,
-        width=160,
+        width=145,
         max_chars=24,
         bind="query-params",
         help="How much the server may hold: a number and a unit, such as 500 GB or 2 TiB. The address bar carries"
@@ -79,16 +79,16 @@ def draw() -> Chosen:
 def _old(after: Duration, waits: Duration | None) -> Duration | None:
     """How long after it was archived old data is taken to leave the server; None for never."""
     lasts = dict.fromkeys((*([str(waits)] if waits else ()), *USUAL_WAITS))
-    options = {f"removed {lasting} after archiving": Duration.parse(lasting) for lasting in lasts}
+    options = {f"removed after {lasting}": Duration.parse(lasting) for lasting in lasts}
     chosen = st.selectbox(
         "Old data is",
         [*options, STAYS],
         key=OLD,
         index=0 if waits else len(options),
-        width=240,
+        width=185,
         bind="query-params",
-        help=f"Archived is what ended {after} ago: moved aside, on the same server. What would removing it free, after"
-        " a backup of it? Nothing is removed by looking.",
+        help=f"Archived is what ended {after} ago: moved aside, on the same server. What would it free to remove it so long"
+        " after that, once it is backed up? Nothing is removed by looking.",
     )
     return options.get(chosen or STAYS)
 

@@ -56,6 +56,8 @@ def compared(changed: Change, then: str) -> str:
         return f"nothing {then}"
     if abs(share) < FLAT:
         return f"as much as {then}"
+    if share < -0.98:
+        return f"a small part of what it was {then}"
     if share > 1:
         return f"{1 + share:.1f} times as much as {then}"
     return f"{abs(share):.0%} {'more' if share > 0 else 'less'} than {then}"
@@ -123,10 +125,10 @@ def _year(growth: Growth) -> Card:
         return Card("Change in a year", signed(changed.added), note, f"{help} Measured on {human_date(changed.since)}.")
     if year is not None and year.share is not None:
         help = (
-            "Rows dated this year up to today, and last year up to the same day: estimated from the server's statistics"
-            " of the dates."
+            f"Rows dated this year up to today, compared with {year.rows_before:,.0f} last year up to the same day:"
+            " estimated from the server's statistics of the dates."
         )
-        note = f"about {year.rows:,.0f} rows, {year.rows_before:,.0f} last year"
+        note = f"about {year.rows:,.0f} so far"
         return Card("This year against last", f"{year.share:+.0%} rows", note, help)
     return Card("Change in a year", "not known", "nobody measured a year ago", help)
 
@@ -209,14 +211,14 @@ def costs(growth: Growth, pen: Pen) -> tuple[Card, ...]:
     found = [Card("Costs a month", pen.amount(now), "server and cold storage", rates)]
     place = min(365, len(growth.outlook.days) - 1)
     if place >= 30:
-        when = "in a year" if place == 365 else f"in {plural(place, 'day')}"
-        curves = [("if everything stays", growth.outlook.kept)]
+        when = "In a year" if place == 365 else f"In {plural(place, 'day')}"
+        curves = [("all kept", growth.outlook.kept)]
         if differs(growth.outlook):
-            curves.append(("if old data is removed", growth.outlook.planned))
+            curves.append(("old removed", growth.outlook.planned))
         for name, band in curves:
             then = growth.prices.of(float(band.expected[place]), cold)
-            help = f"{rates} By the forecast; {human_bytes(round(float(band.expected[place])))} on the server."
-            found.append(Card(f"A month {when}", pen.amount(then), name, help))
+            help = f"{rates} By the forecast: {human_bytes(round(float(band.expected[place])))} on the server."
+            found.append(Card(f"{when}, {name}", pen.amount(then), "a month, by the forecast", help))
     saved = growth.prices.of(growth.freed_total)
     value = pen.amount(saved) if growth.freed_total else "nothing yet"
     found.append(Card("Saved each month", value, "by what was freed so far", rates))
@@ -310,7 +312,7 @@ def shares_note(growth: Growth) -> str:
 def saved_note(growth: Growth, pen: Pen) -> str:
     """What was freed in all."""
     said = (
-        f"In all {human_bytes(growth.archived_total)} were moved aside, and"
+        f"In all {human_bytes(growth.archived_total) if growth.archived_total else 'nothing'} was moved aside, and"
         f" {human_bytes(growth.freed_total) if growth.freed_total else 'nothing'} was freed on the server so far."
     )
     paid = pen.paid(growth.freed_total) if growth.freed_total else ""

@@ -21,7 +21,7 @@ class Pen:
     def say(self, size: float, *, cold: bool = False) -> str:
         """Bytes, and where prices are set what they cost a month."""
         paid = self.paid(size, cold=cold)
-        return human_bytes(round(size)) + (f", {paid} a month" if paid else "")
+        return human_bytes(round(size)) + (f" ({paid} a month)" if paid else "")
 
     def says(self, sizes: Iterable[float], *, cold: bool = False) -> list[str]:
         """The same of each."""

@@ -161,8 +161,17 @@ def drawn(found: Sequence[Leg], shown: Sequence[Item], zone: str) -> tuple[Item,
     """What the picture of the road shows: what `items` tells of the table, at its stop, and what the place holds."""
     stops = {f"{leg.one.schema}.{leg.name}": leg.stop for leg in found if leg.one is not None}
     there = [replace(item, state=SHOWN.get(stops.get(item.name, Stop.ATTACHED), item.state)) for item in shown]
-    gone = [_gone(leg, zone) for leg in found if leg.one is None]
-    return tuple(sorted((*there, *gone), key=lambda item: (item.lower or date.min, item.label)))
+    return tuple(sorted((*there, *gone(found, zone)), key=lambda item: (item.lower or date.min, item.label)))
+
+
+def gone(found: Iterable[Leg], zone: str) -> tuple[Item, ...]:
+    """What lies in the place of the backups alone."""
+    return tuple(_gone(leg, zone) for leg in found if leg.one is None)
+
+
+def elsewhere(found: Iterable[Leg]) -> tuple[Bounds, ...]:
+    """The ranges of what lies in the place of the backups alone."""
+    return tuple(leg.bounds for leg in found if leg.one is None and leg.bounds is not None)
 
 
 def _gone(leg: Leg, zone: str) -> Item:

@@ -35,7 +35,7 @@ from core.find import Found, find_rows
 from core.findings import Finding
 from core.growing import Growth, read_growth
 from core.growth import History, Prices, Retention
-from core.jobs import ColdStorage, Worker
+from core.jobs import ColdStorage, Samples, Worker
 from core.journal import OperationRecord, StepRecord, Ticket
 from core.locks import Blocker
 from core.manifest import Kept
@@ -73,8 +73,8 @@ REFUSAL = "refusal"
 """The error of the last click, until it is closed."""
 WATCHED = "watched"
 """The operations that were asked for here or seen running, until their end is closed: set[int]."""
-ACTIVE_SEEN = "active_seen"
-"""The operations that ran at the last look, to notice when one begins or ends: set[int]."""
+STATES_SEEN = "states_seen"
+"""The newest operations and how they stood at the last look, to notice when one begins or ends: set of pairs."""
 WORD = "word"
 """What a click has to say that is no error, until the page is drawn next."""
 ACTED = "acted"
@@ -130,6 +130,7 @@ def _desk(url: str) -> Desk:
         cold=ColdStorage(settings.backup_url, settings.home, os.environ),
         zone=settings.time_zone,
         drops=settings.allow_drop,
+        samples=Samples(settings.keep_samples, settings.weekly_after) if settings.sample_daily else None,
     )
     worker.start()
     embedded = os.environ.get("PARTITION_DESK_EMBEDDED") == "1"

@@ -133,18 +133,19 @@ MOST_AT_ONCE = 100
 
 
 def gaps(case: Case) -> Iterator[Finding]:
-    """WARNING for each range between partitions that neither a partition nor an archived table holds."""
-    found = unexplained_gaps(case.table)
+    """WARNING for each range between partitions that no partition, archived table or backup holds."""
+    found = unexplained_gaps(case.table, (Bounds.parse(kept.backup.bounds) for kept in case.backups or ()))
     for gap in found:
         yield _gap(case, gap)
     if not found:
-        yield Finding("gaps", Severity.OK, "There is no gap between the partitions that no archived table explains")
+        title = "There is no gap between the partitions that no archived table or backup explains"
+        yield Finding("gaps", Severity.OK, title)
 
 
 def _gap(case: Case, gap: Gap) -> Finding:
     where = "go to the DEFAULT partition" if case.table.default else "can't be written"
     title = f"No partition from {spoken_end(gap.lower, case.zone)} up to {spoken_end(gap.upper, case.zone)}"
-    reason = f"No archived table holds it either. Rows of that time {where}.{_default_caveat(case)}"
+    reason = f"No archived table or backup holds it either. Rows of that time {where}.{_default_caveat(case)}"
     finding = Finding("gaps", Severity.WARNING, title, reason)
     periods = _periods(case, gap)
     if not periods:

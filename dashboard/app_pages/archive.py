@@ -86,7 +86,9 @@ def stops(table: PartitionedTable, found: Sequence[Leg]) -> None:
                 note += ", in the place alone" if here else ""
             value = human_bytes(place if stop is Stop.DROPPED else server)
             layout.card(label, value if here else "none", note, help=f"{means} {exact}")
-    shown = road.drawn(found, items(table, session.today(), session.cutoff(), session.zone()), session.zone())
+    shown = road.drawn(
+        found, items(table, session.today(), session.cutoff(), session.zone(), road.elsewhere(found)), session.zone()
+    )
     chart = charts.road(shown, session.today())
     if chart is not None:
         with st.container(border=True, gap="small"):

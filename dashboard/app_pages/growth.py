@@ -29,9 +29,13 @@ def first_visit(growth: Growth) -> None:
     """That nothing was measured yet, what the figures are instead, and what to do."""
     if not growth.derived:
         return
+    by_itself = (
+        " Sizes are sampled once a day while this dashboard runs; where it doesn't run every day, let cron do it:"
+    )
+    by_cron = " Let cron sample sizes once a day:"
     st.info(
         f"**Nothing was measured yet, so these figures are derived.** {plain(growth.history.how)}"
-        " Sizes are sampled once a day while this dashboard runs. Where it doesn't run every day, let cron do it:",
+        f"{by_itself if session.desk().settings.sample_daily else by_cron}",
         icon=":material/calculate:",
     )
     st.code("0 4 * * *  partitions sample", language="bash")

@@ -134,8 +134,11 @@ def remedy(number: int, finding: Finding) -> None:
 def main() -> None:
     """The page."""
     table = session.table()
-    title = verdict(table, session.today(), session.zone())
-    shown = items(table, session.today(), session.cutoff(), session.zone())
+    today, zone = session.today(), session.zone()
+    legs, _ = backups.read(table)
+    dropped = road.elsewhere(legs)
+    title = verdict(table, today, zone, dropped)
+    shown = items(table, today, session.cutoff(), zone, dropped)
     layout.header(plain(title), counted(table, shown))
     if table.not_served is not None or table.key is None:
         layout.only_shown(table.not_served)
@@ -144,7 +147,7 @@ def main() -> None:
     notices.pending(table)
     with st.container(border=True, gap="small"):
         layout.heading("Coverage", "which dates have a partition, and where it is")
-        chart = charts.coverage(shown, session.today())
+        chart = charts.coverage((*shown, *road.gone(legs, zone)), today)
         if chart is None:
             st.caption("No partition has a range of dates.")
         else:

@@ -26,7 +26,7 @@ from dashboard.format import JOINER
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-PAGES = {name: f"app_pages/{name}.py" for name in ("overview", "partitions", "archive", "doctor", "activity")}
+PAGES = {name: f"app_pages/{name}.py" for name in ("overview", "partitions", "archive", "doctor", "growth", "activity")}
 THIS_YEAR = date.today().year
 
 
@@ -153,7 +153,8 @@ def chart_rows(app: AppTest, number: int = 0, layer: int = 0) -> list[dict[str, 
     """The data of a chart, or of one layer of it, a dict each row."""
     proto = app.get("vega_lite_chart")[number].proto
     drawn = json.loads(proto.spec)
-    name = (drawn["layer"][layer] if "layer" in drawn else drawn)["data"]["name"]
+    one = drawn["layer"][layer] if "layer" in drawn else drawn
+    name = (one if "data" in one else drawn)["data"]["name"]  # what all layers share stands above them
     data = next(dataset.data.data for dataset in proto.datasets if dataset.name == name)
     return list(pa.ipc.open_stream(data).read_all().to_pylist())
 

@@ -160,7 +160,7 @@ def test_a_straight_line_is_met(count: int) -> None:
 @pytest.mark.parametrize(("count", "allowed"), [(30, 0.05), (90, 0.03), (400, 0.01), (730, 0.005)])
 def test_a_noisy_line_is_met_and_the_band_holds_it(count: int, allowed: float) -> None:
     held = []
-    for seed in range(20):
+    for seed in range(5):
         found = forecast(series(count, linear, noise=4 * MB, seed=seed), today=TODAY)
         assert not found.seasonal
         assert off_by(found, linear, count, 180) < allowed
@@ -173,7 +173,7 @@ def test_a_noisy_line_is_met_and_the_band_holds_it(count: int, allowed: float) -
 
 @pytest.mark.parametrize(("count", "allowed"), [(600, 0.02), (730, 0.01), (1095, 0.005)])
 def test_a_season_is_found_once_it_can_be_seen(count: int, allowed: float) -> None:
-    for seed in range(5):
+    for seed in range(2):
         found = forecast(series(count, seasonal, noise=MB, seed=seed), today=TODAY)
         assert found.seasonal
         for ahead in (30, 90, 180, 365):
@@ -191,14 +191,14 @@ def test_a_season_is_not_guessed_from_a_year() -> None:
 @pytest.mark.parametrize("kind", ["noise", "walk"])
 def test_no_season_is_invented(kind: str, record_property: Callable[[str, object], None]) -> None:
     invented = 0
-    for seed in range(300):
+    for seed in range(120):
         rng = np.random.default_rng(seed)
         count = (600, 730, 1095)[seed % 3]
         off = rng.normal(0, 5 * MB, count) if kind == "noise" else np.cumsum(rng.normal(0, MB, count))
         given = clean(days(count), linear(0) + 2 * MB * np.arange(count) + off, today=TODAY)
         invented += repeats_yearly(given)
-    record_property("said", f"growth: a season was seen in {invented} of 300 series without one ({kind})")
-    assert invented <= 6
+    record_property("said", f"growth: a season was seen in {invented} of 120 series without one ({kind})")
+    assert invented <= 3
 
 
 def test_what_is_written_does_not_bend_where_partitions_are_archived_or_dropped() -> None:
@@ -327,9 +327,9 @@ def test_outliers_lead_nobody_astray() -> None:
 
 
 def test_properties_of_any_forecast() -> None:
-    for seed in range(12):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
-        count = int(rng.integers(15, 900))
+        count = int(rng.integers(15, 650))
         values = 1e9 + np.cumsum(rng.normal(rng.uniform(-1, 3) * 1e6, rng.uniform(0, 5) * 1e6, count))
         keep = np.sort(rng.choice(count, size=max(10, int(count * rng.uniform(0.5, 1))), replace=False))
         every = days(count)
@@ -432,8 +432,8 @@ def _demo_history(today: date) -> Series:
 def test_the_demo_s_two_years_forecast_what_the_arithmetic_makes_of_the_next(
     record_property: Callable[[str, object], None],
 ) -> None:
-    """From the first of every month of two years: forecasts of the demo against its own future."""
-    origins = [date(year, month, 1) for year in (2025, 2026) for month in range(1, 13, 2)]
+    """From three days of each of two years: forecasts of the demo against its own future."""
+    origins = [date(year, month, 1) for year in (2025, 2026) for month in range(1, 13, 4)]
     horizons = (30, 90, 180, 365)
     off = np.zeros((len(origins), len(horizons)))
     truths, added = np.zeros_like(off), np.zeros_like(off)

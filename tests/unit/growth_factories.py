@@ -1,0 +1,110 @@
+"""Builds a Growth for tests without a database; any field can be given by its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from core.growing import Growth
+from core.growth import (
+    History,
+    Holding,
+    Move,
+    Retention,
+    Schedule,
+    Stage,
+    by_period,
+    change,
+    monthly,
+    next_leaving,
+    on_server,
+    outlook,
+    savings,
+    shares,
+    top_growers,
+    written,
+    year_to_date,
+)
+from core.model import Size
+from core.period import Duration, Period
+from core.samples import SampleRun
+from core.trend import days_of, forecast, passing
+
+TODAY = date(2026, 10, 20)
+MB = 1_000_000
+TABLE = "public.kid_absences"
+
+
+def holding(year: int, size: int, stage: Stage = Stage.ATTACHED, **changes: Any) -> Holding:
+    """A year of kid_absences, of so many MB."""
+    parts = Size(size * MB * 6 // 10, size * MB * 3 // 10, size * MB // 10)
+    made = Holding(
+        TABLE,
+        f"kid_absences_{year}",
+        stage,
+        date(year, 1, 1),
+        date(year + 1, 1, 1),
+        parts,
+        rows=1000 * size,
+        dead_rows=10,
+    )
+    return replace(made, **changes)
+
+
+def growth(*, count: int = 400, per_day: float = 0.5, limit: int | None = None, **changes: Any) -> Growth:
+    """400 days of samples that grow by half a MB a day; 2021 was archived a hundred days ago."""
+    days = days_of(TODAY - timedelta(days=count - 1 - n) for n in range(count))
+    items = (holding(2021, 80, Stage.ARCHIVED), *(holding(2022 + n, 90 + 10 * n) for n in range(5)), holding(2027, 0))
+    total = sum(item.bytes for item in items)
+    all_bytes = total - per_day * MB * np.arange(count - 1, -1, -1)
+    archived = np.where(np.arange(count) >= count - 100, 80.0 * MB, 0.0)
+    nothing = np.zeros(count)
+    history = History(
+        TABLE, days, all_bytes - archived, archived, nothing, nothing, 0.6 * all_bytes, 0.3 * all_bytes,
+        0.1 * all_bytes, all_bytes / 200, nothing, nothing + 7,
+    )  # fmt: skip
+    series = written(history, today=TODAY)
+    retention = Retention(Duration(3, "year"))
+    found = forecast(series, today=TODAY)
+    schedule = Schedule(items, retention, Period.YEAR)
+    ahead = outlook(found, [schedule], today=TODAY)
+    reached = limit is not None and found.possible
+    made = Growth(
+        table=TABLE,
+        database="school",
+        today=TODAY,
+        as_of=datetime(2026, 10, 20, 9, 30, tzinfo=UTC),
+        items=items,
+        history=history,
+        last_sample=SampleRun(TODAY, datetime(2026, 10, 20, 4, tzinfo=UTC), 0.1, 7, 1, (), exact=True),
+        attached=total - 80 * MB,
+        archived=80 * MB,
+        cold=None,
+        change_30=change(on_server(history), today=TODAY, days=30),
+        change_365=change(on_server(history), today=TODAY, days=365),
+        months=monthly(series),
+        month_rows=(),
+        year_to_date=year_to_date(items, {}, today=TODAY),
+        period=Period.YEAR,
+        by_period=by_period(items, Period.YEAR, today=TODAY),
+        forecast=found,
+        outlook=ahead,
+        limit=limit,
+        passing_kept=passing(ahead.days, ahead.kept, limit) if reached and limit else None,
+        passing_planned=passing(ahead.days, ahead.planned, limit) if reached and limit else None,
+        growers=top_growers([history], today=TODAY),
+        growers_days=30,
+        leaving=next_leaving(schedule, today=TODAY, until=TODAY + timedelta(days=365)),
+        savings=savings(
+            [Move(TODAY - timedelta(days=100), TABLE, items[0].name, Stage.ATTACHED, Stage.ARCHIVED, 80 * MB)]
+        ),
+        shares=shares(items),
+        retention=retention,
+        prices=None,
+        currency="EUR",
+        notes=(),
+    )
+    return replace(made, **changes)

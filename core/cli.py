@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
 
@@ -25,6 +24,7 @@ from core.desk import (
     command,
     date_argument,
     forget_stdout,
+    named_argument,
     number_argument,
     opened,
     put,
@@ -239,7 +239,7 @@ def _ensure(desk: Desk, args: argparse.Namespace) -> int:
 
 def _archive(desk: Desk, args: argparse.Namespace) -> int:
     def prepare(table: PartitionedTable) -> Plan:
-        name = _named(args, table, partition_in, desk.zone)
+        name = named_argument(args, table, partition_in, desk.zone)
         return prepare_archive(table, name, now=desk.now, zone=desk.zone, allow_current=args.allow_current)
 
     plan = act(desk, args, prepare)
@@ -250,24 +250,11 @@ def _archive(desk: Desk, args: argparse.Namespace) -> int:
 
 def _reattach(desk: Desk, args: argparse.Namespace) -> int:
     def prepare(table: PartitionedTable) -> Plan:
-        name = _named(args, table, archived_in, desk.zone)
+        name = named_argument(args, table, archived_in, desk.zone)
         return prepare_reattach(desk.reading, table, name)
 
     act(desk, args, prepare)
     return 0
-
-
-def _named(
-    args: argparse.Namespace,
-    table: PartitionedTable,
-    choose: Callable[[PartitionedTable, date, date, str], str],
-    zone: str,
-) -> str:
-    """The partition's name as it was typed, or the one of the year that was."""
-    if args.partition is not None:
-        return str(args.partition)
-    lower, upper = args.year
-    return choose(table, lower, upper, zone)
 
 
 def _cancel(desk: Desk, args: argparse.Namespace) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from datetime import date
 
 from core.actor import system_user
 from core.backup import read_all_kept, read_kept
@@ -15,6 +13,7 @@ from core.desk import (
     act,
     command,
     date_argument,
+    named_argument,
     put,
     put_json,
     run_plan,
@@ -76,7 +75,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _backup(desk: Desk, args: argparse.Namespace) -> int:
     def prepare(table: PartitionedTable) -> Plan:
-        return prepare_backup(desk.cold, table, _named(args, table, partition_in, desk.zone), now=desk.now)
+        return prepare_backup(desk.cold, table, named_argument(args, table, partition_in, desk.zone), now=desk.now)
 
     act(desk, args, prepare)
     return 0
@@ -123,7 +122,7 @@ def _drop(desk: Desk, args: argparse.Namespace) -> int:
     every, _ = read_all_kept(place)
 
     def prepare(table: PartitionedTable) -> Plan:
-        name = _named(args, table, archived_in, desk.zone)
+        name = named_argument(args, table, archived_in, desk.zone)
         if args.confirm != name and not args.dry_run:
             raise Refused(
                 f"To drop {name}, type its name: --confirm {name}"
@@ -194,7 +193,7 @@ def _drop_one_due(desk: Desk, args: argparse.Namespace, due: Due) -> Json | None
 
 
 def _keep(desk: Desk, args: argparse.Namespace) -> int:
-    act(desk, args, lambda table: plan_keep(table, _named(args, table, archived_in, desk.zone)))
+    act(desk, args, lambda table: plan_keep(table, named_argument(args, table, archived_in, desk.zone)))
     return 0
 
 
@@ -205,7 +204,7 @@ def _hold(desk: Desk, args: argparse.Namespace) -> int:
         raise UsageError(f"{args.until} is over: a hold until then holds nothing.", next="To end a hold: --lift.")
     until = args.until.isoformat() if args.until else ""
     hold = None if args.lift else Hold(until, args.reason, system_user())
-    act(desk, args, lambda table: plan_hold(table, _named(args, table, partition_in, desk.zone), hold))
+    act(desk, args, lambda table: plan_hold(table, named_argument(args, table, partition_in, desk.zone), hold))
     return 0
 
 
@@ -243,16 +242,3 @@ def _kept(desk: Desk, args: argparse.Namespace) -> Kept:
             else "See what there is: partitions backups --every",
         )
     return max(mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at))
-
-
-def _named(
-    args: argparse.Namespace,
-    table: PartitionedTable,
-    chosen: Callable[[PartitionedTable, date, date, str], str],
-    zone: str,
-) -> str:
-    """The name as it was typed, or the one of the year that was."""
-    if args.partition is not None:
-        return str(args.partition)
-    lower, upper = args.year
-    return chosen(table, lower, upper, zone)

@@ -150,6 +150,19 @@ def date_argument(argument: str) -> date:
         raise UsageError(f"{argument!r} is not a date.", next="Write it as 2025-03-14.") from error
 
 
+def named_argument(
+    args: argparse.Namespace,
+    table: PartitionedTable,
+    chosen: Callable[[PartitionedTable, date, date, str], str],
+    zone: str,
+) -> str:
+    """The partition's name as it was typed, or the one of the year that was."""
+    if args.partition is not None:
+        return str(args.partition)
+    lower, upper = args.year
+    return chosen(table, lower, upper, zone)
+
+
 # Acting and speaking ----------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ from core.growth import (
     YearToDate,
     by_period,
     change,
+    derived_from,
     derived_history,
     holdings,
     merge_moves,
@@ -189,7 +190,7 @@ def read_growth(
     histories = tuple(chosen) or tuple(derived_history(items, today=today) for items in by_table.values())
     history = histories[0] if table is not None and histories else together(histories)
     if table is None and not chosen:
-        history = replace(history, how=derived_history(seen.items, today=today).how)
+        history = replace(history, how=derived_from(len(seen.items)))
     series, server = written(history, today=today), on_server(history, today=today)
     attached = sum(item.bytes for item in seen.items if item.stage is Stage.ATTACHED)
     archived = sum(item.bytes for item in seen.items if item.stage is Stage.ARCHIVED)
@@ -352,9 +353,14 @@ def _by_table(items: Iterable[Holding]) -> dict[str, tuple[Holding, ...]]:
 def _period(items: Iterable[Holding]) -> Period:
     """The width that most of the newest partitions have; a year where nothing tells."""
     ranges = sorted({(item.lower, item.upper) for item in items if item.lower and item.upper})[-NEWEST:]
-    every = [period_of(lower, upper) for lower, upper in ranges]
-    known = [period for period in every if period is not None]
+    known = [period_of(*ends) or _about(*ends) for ends in ranges]
     return max(set(known), key=lambda period: (known.count(period), period.value), default=Period.YEAR)
+
+
+def _about(lower: date, upper: date) -> Period:
+    """The period that a range is about as wide as."""
+    longest = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 31, Period.QUARTER: 92}
+    return next((period for period, days in longest.items() if (upper - lower).days <= days), Period.YEAR)
 
 
 def _bars(items: Sequence[Holding], period: Period, today: date) -> tuple[Period, tuple[PeriodBytes, ...]]:

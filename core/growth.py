@@ -371,11 +371,15 @@ def derived_history(items: Sequence[Holding], *, today: date) -> History:
             ("rows", item.rows or 0), ("dead", item.dead_rows or 0), ("partitions", 1), ("cold", item.cold or 0),
         ):  # fmt: skip
             sums[name][since:] += figure
-    how = (
-        f"Derived from the ranges and present sizes of {plural(len(stored), 'partition')};"
+    return _made(table, days_of(days), sums, None, derived_from(len(stored)))
+
+
+def derived_from(partitions: int) -> str:
+    """How a history came about that is derived from so many partitions."""
+    return (
+        f"Derived from the ranges and present sizes of {plural(partitions, 'partition')};"
         " what was dropped before is not in it."
     )
-    return _made(table, days_of(days), sums, None, how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,14 +400,15 @@ class PeriodBytes:
 def by_period(items: Iterable[Holding], period: Period, *, today: date) -> tuple[PeriodBytes, ...]:
     """Bytes and rows by calendar period, oldest first, without future ones; a wider partition stands for itself.
 
-    Partitions of unknown range, and DEFAULT, are in none.
+    One that reaches into the next period belongs to that of its first day. Partitions of unknown range, and DEFAULT,
+    are in none.
     """
     found: dict[tuple[date, date], list[Holding]] = {}
     for item in items:
         if item.lower is None or item.upper is None or item.lower > today or item.stage is Stage.DROPPED:
             continue
         lower, upper = period.containing(item.lower)
-        if item.upper > upper:
+        if item.upper - item.lower > upper - lower:
             lower, upper = item.lower, item.upper
         found.setdefault((lower, upper), []).append(item)
     return tuple(

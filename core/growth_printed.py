@@ -92,8 +92,14 @@ def leads(growth: Growth) -> str:
     low, expected, high = ends(growth.outlook.planned)
     return (
         f"About {human_bytes(round(abs(forecast.per_month)))} are {verb} a month. On {human_date(last)} the server will"
-        f" hold about {human_bytes(expected)}, four times of five between {human_bytes(low)} and {human_bytes(high)}."
+        f" hold about {human_bytes(expected)}{spread_words(low, high)}."
     )
+
+
+def spread_words(low: int, high: int) -> str:
+    """ ", four times of five between 41 MiB and 43 MiB"; nothing where both read alike."""
+    ends = human_bytes(low), human_bytes(high)
+    return "" if ends[0] == ends[1] else f", four times of five between {ends[0]} and {ends[1]}"
 
 
 def ends(band: Band, place: int = -1) -> tuple[int, int, int]:
@@ -143,6 +149,8 @@ def _passed(growth: Growth, passing: Passing) -> str:
     if passing.expected is None:
         early = f", but may be from {human_date(passing.earliest)} on" if passing.earliest else ""
         return f"not passed by {last}{early}"
+    if passing.earliest == passing.latest:
+        return f"passed about {human_date(passing.expected)}"
     latest = f"and {human_date(passing.latest)}" if passing.latest else f"and some day after {last}"
     return f"passed about {human_date(passing.expected)}, between {human_date(passing.earliest)} {latest}"
 

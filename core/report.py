@@ -21,10 +21,12 @@ from core.growth_printed import (
     limit_size,
     limit_words,
     money_words,
+    month_of,
     percent,
     saved_words,
     share_words,
     signed,
+    spread_words,
     subject,
     trust,
     year_words,
@@ -37,7 +39,10 @@ MEASURED_DAYS, DERIVED_DAYS = 730, 8 * 365
 """How much of the past the first chart shows."""
 BARS = 14
 MOST_NOTES = 6
-"""So many notes have room on the page."""
+NOTE_LETTERS = 190
+TITLE_LETTERS = 70
+DENSE_LETTERS = 1200
+"""So much has room on the page."""
 LIMIT_SHOWN = 2.5
 """A limit so many times above everything else is told, not drawn: it would flatten the curve."""
 
@@ -52,6 +57,7 @@ body {{ margin: 0 auto; padding: 6mm; max-width: 198mm; background: #fff; color:
   -webkit-print-color-adjust: exact; print-color-adjust: exact; overflow-wrap: anywhere; }}
 @media print {{ body {{ padding: 0; max-width: none; }} }}
 h1 {{ margin: 0; font-size: 16pt; line-height: 1.2; font-weight: 650; }}
+h1.long {{ font-size: 10.5pt; }}
 h2 {{ margin: 0 0 0.6mm; font-size: 9.2pt; font-weight: 650; }}
 p {{ margin: 0; }}
 .where {{ color: #5b6675; }}
@@ -70,9 +76,10 @@ figure svg {{ display: block; width: 100%; height: auto; }}
 .how ul {{ margin: 0; padding: 0; list-style: none; columns: 2; column-gap: 6mm; }}
 .how li {{ break-inside: avoid; margin-bottom: 0.8mm; }}
 .how p {{ margin-top: 1.2mm; }}
+.dense {{ font-size: 6.2pt; line-height: 1.25; }}
 .how h2 {{ color: {INK}; font-size: 8.4pt; }}
 .nothing {{ color: #5b6675; padding: 4mm 0; }}
-text {{ font-family: inherit; fill: #5b6675; }}
+text {{ font-family: inherit; fill: #5b6675; paint-order: stroke; stroke: #fff; stroke-width: 2.5px; }}
 """
 
 
@@ -87,12 +94,13 @@ def report_html(growth: Growth, *, place: str, made_at: datetime) -> str:
         year_words(growth),
         share_words(growth),
     ]
+    how = (*how_words(growth), trust(growth), *_notes(growth))
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(title)}</h1>",
+        f'<h1 class="{"long" if len(title) > TITLE_LETTERS else "short"}">{escape(title)}</h1>',
         f'<p class="where">{escape(place)}, {escape(human_date(growth.today))}</p>',
         f'<p class="lead">{escape(limit or leads(growth))}</p>',
         _cards(growth),
@@ -103,8 +111,8 @@ def report_html(growth: Growth, *, place: str, made_at: datetime) -> str:
         _figure(f"Stored, by {growth.period} of its dates", _periods(growth), _periods_caption(growth)),
         "</div>",
         f'<ul class="words">{_list(word for word in words if word)}</ul>',
-        '<div class="how"><h2>How these figures came about</h2>',
-        f"<ul>{_list((*how_words(growth), trust(growth), *_notes(growth)))}</ul>",
+        f'<div class="how {"dense" if sum(map(len, how)) > DENSE_LETTERS else "short"}">',
+        f"<h2>How these figures came about</h2><ul>{_list(how)}</ul>",
         f"<p>Made by Partition Desk on {escape(human_time(made_at))}. Sizes are in units of 1,024:"
         " 1 GiB is 1,024 MiB.</p></div>",
         "</body></html>",
@@ -117,11 +125,15 @@ def _list(words: Iterable[str]) -> str:
 
 
 def _notes(growth: Growth) -> list[str]:
-    notes = [*growth.notes, *growth.forecast.verdict.notes]
+    notes = [_cut(note) for note in (*growth.notes, *growth.forecast.verdict.notes)]
     if len(notes) <= MOST_NOTES:
         return notes
     more = len(notes) - MOST_NOTES
     return [*notes[:MOST_NOTES], f"{more} more {'remark' if more == 1 else 'remarks'}: partitions growth tells."]
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= NOTE_LETTERS else f"{words[: NOTE_LETTERS - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 # The figures at the top -------------------------------------------------------------------------------------------
@@ -158,7 +170,7 @@ def _ahead(growth: Growth) -> str:
         f"On {human_date(day_of(growth.outlook.days[-1]))}",
         human_bytes(expected),
         _cost(growth, growth.money(expected)),
-        f"four times of five between {human_bytes(low)} and {human_bytes(high)}",
+        spread_words(low, high).removeprefix(", "),
     )
 
 
@@ -353,6 +365,9 @@ def _calendar(frame: _Frame, x: Callable[[date], float], first: date, last: date
         y = frame.y(0)
         parts.append(f'<line x1="{x(lower)}" x2="{x(lower)}" y1="{y}" y2="{y + 4}" stroke="{GREY}"/>')
         parts.append(_text(x(lower), y + 14, f"{lower.year}" if begins else f"{lower:%b}", 9.5, "middle"))
+    if not parts:
+        ends = ((first, "start"), (last, "end"))
+        parts = [_text(x(day), frame.y(0) + 14, human_date(day), 9.5, anchor) for day, anchor in ends]
     return parts
 
 
@@ -421,7 +436,8 @@ def _monthly(growth: Growth) -> str:
 def _monthly_caption(growth: Growth) -> str:
     if not growth.months:
         return "Sizes have to be sampled over months for this."
-    years = f"{growth.months[-BARS:][0].first:%B %Y} to {growth.months[-1].first:%B %Y}"
+    first, last = month_of(growth.months[-BARS:][0].first), month_of(growth.months[-1].first)
+    years = last if first == last else f"{first} to {last}"
     how = "Derived from the partitions" if growth.derived else "From daily samples"
     return f"{how}, {years}; pale: the month is not whole. Archiving takes nothing off."
 

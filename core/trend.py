@@ -603,10 +603,11 @@ def _too_little(series: Series, *, derived: bool) -> Verdict:
     needs = max(1, LEAST_DAYS - series.span)
     what = plural(len(series), "measurement") if len(series) else "no measurement"
     over = f" over {plural(series.span, 'day')}" if series.span else ""
+    verb = "are" if len(series) > 1 else "is"
     first = (
         "The partitions themselves tell too little for a forecast."
         if derived
-        else f"There is {what}{over}: a forecast needs {plural(needs, 'more day', 'more days')} of it."
+        else f"There {verb} {what}{over}: a forecast needs {plural(needs, 'more day', 'more days')} of it."
     )
     return Verdict(Trust.NONE, needs, (first, *series.notes))
 

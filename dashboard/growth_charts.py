@@ -12,13 +12,12 @@ import pandas as pd
 
 from core.growth import Grower, History, Leaving, Month, MonthRows, Outlook, PeriodBytes, Quarter, Shares
 from core.period import add_months, period_of
-from core.text import human_bytes, human_date, plural
+from core.text import human_bytes, human_date
 from core.trend import Band, Days, Passing, day_of
 from dashboard.format import Shown
 from dashboard.palette import COLOURS, DARK, Chart, styled
 from dashboard.pen import Pen, written
 from dashboard.stretches import unit_of
-from dashboard.treemap import Leaf, gathered, tiles
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"
 PARTS = {
@@ -29,7 +28,7 @@ PARTS = {
 }
 MEASURED, KEPT, PLANNED = "So far", "If everything stays", "If old data is removed"
 CURVES = {MEASURED: "", KEPT: COLOURS[Shown.ATTACHED], PLANNED: "#0f9488"}
-SOLID, RUNNING, GUESSED = "Measured", "In part: just begun, or not over", "Interpolated: nobody measured"
+SOLID, RUNNING, GUESSED = "Measured", "In part", "Interpolated"
 OF_ROWS, OF_INDEXES, OF_LONG = "rows", "indexes", "large values"
 POINTS = 360
 """So many points of a curve at most: a pixel or three each."""
@@ -56,7 +55,7 @@ def _kept(count: int, points: int = POINTS) -> Any:
 def _axis(first: pd.Timestamp, last: pd.Timestamp) -> alt.Axis:
     days = (last - first).days
     form = "%Y" if days > 6 * 365 else "%b %Y" if days > 100 else "%-d %b"
-    return alt.Axis(grid=False, labelFlush=True, labelOverlap=True, tickCount=8, format=form)
+    return alt.Axis(grid=False, labelFlush=True, labelOverlap=True, labelSeparation=10, tickCount=8, format=form)
 
 
 def _time(field: str, first: pd.Timestamp, last: pd.Timestamp) -> alt.X:
@@ -86,7 +85,7 @@ def _hover(frame: pd.DataFrame, x: alt.X, names: Sequence[str], pen: Pen) -> alt
     return rules
 
 
-def _colours(names: Sequence[str], colours: Sequence[str], legend: alt.Legend | None = None) -> alt.Color:
+def coloured(names: Sequence[str], colours: Sequence[str], legend: alt.Legend | None = None) -> alt.Color:
     scale = alt.Scale(domain=list(names), range=list(colours))
     return alt.Color("part:N", scale=scale, legend=legend or alt.Legend(labelLimit=320, symbolOpacity=1))
 
@@ -112,7 +111,7 @@ def stored(history: History, pen: Pen) -> Chart | None:
     told = {name: pen.says(figures[name][places], cold=name == COLD) for name in present}
     wide = pd.DataFrame({"day": days, "Day": [human_date(day.date()) for day in days], **told})
     x = _time("day:T", days[0], days[-1])
-    colour = _colours(present, [PARTS[name] or pen.ink.tints[Shown.DROPPED] for name in present])
+    colour = coloured(present, [PARTS[name] or pen.ink.grid for name in present])
     y = alt.Y("from:Q", title=unit, axis=alt.Axis(tickCount=5), scale=alt.Scale(zero=True))
     area = (
         alt.Chart(pd.concat(frames))
@@ -186,14 +185,14 @@ def periods(found: Sequence[PeriodBytes], pen: Pen) -> Chart | None:
             "Size": pen.says(one.bytes for one in shown),
         }
     )
-    axis = alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, grid=False)
+    axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=10, labelPadding=8, ticks=False, grid=False)
     chart = (
         alt.Chart(frame)
         .mark_bar(cornerRadius=2)
         .encode(
             x=alt.X("label:N", sort=names, title=None, axis=axis, scale=alt.Scale(paddingInner=0.15)),
             y=alt.Y("to:Q", title=unit, axis=alt.Axis(tickCount=5)),
-            color=_colours(("Over", "Not over yet"), (COLOURS[Shown.ATTACHED], COLOURS[Shown.AHEAD])),
+            color=coloured(("Over", "Not over yet"), (COLOURS[Shown.ATTACHED], COLOURS[Shown.AHEAD])),
             tooltip=[alt.Tooltip(f"{name}:N") for name in ("Period", "Size")],
         )
     )
@@ -201,8 +200,13 @@ def periods(found: Sequence[PeriodBytes], pen: Pen) -> Chart | None:
 
 
 def _label(one: PeriodBytes) -> str:
-    period = period_of(one.lower, one.upper)
-    return period.label(one.lower).replace("_", "-") if period else f"{one.lower:%Y-%m-%d}"
+    return short(one.lower, one.upper) or f"{one.lower:%Y-%m-%d}"
+
+
+def short(lower: date | None, upper: date | None) -> str:
+    """What a person calls a period: 2026, 2026-05; empty for any other range."""
+    period = period_of(lower, upper) if lower and upper else None
+    return period.label(lower).replace("_", "-") if period and lower else ""
 
 
 def by_year(found: Sequence[PeriodBytes]) -> list[PeriodBytes]:
@@ -285,7 +289,7 @@ def ahead(
     first = min(past["day"].min(), days[0]) if len(past) else days[0]
     x = _time("day:T", first, days[-1])
     words = alt.Legend(labelLimit=320, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3, symbolSize=300)
-    colour = _colours(names, [CURVES[name] or pen.ink.text for name in names], words)
+    colour = coloured(names, [CURVES[name] or pen.ink.text for name in names], words)
     dash = alt.StrokeDash(
         "part:N",
         scale=alt.Scale(domain=names, range=[{PLANNED: [7, 4]}.get(name, [1, 0]) for name in names]),
@@ -303,7 +307,8 @@ def ahead(
     ]
     if drawn is not None:
         layers += _limit(drawn, factor, first, pen)
-        layers += [_passed(p, name, factor, pen) for p, name in zip(passings, curves, strict=False) if p and p.expected]
+        reached = [(p, name) for p, name in zip(passings, curves, strict=False) if p and p.expected and not p.already]
+        layers += [_passed(passing, name, factor, pen) for passing, name in reached]
     wide = pd.DataFrame({"day": days, "Day": [human_date(day.date()) for day in days], **told})
     return styled(alt.layer(*layers, _hover(wide, x, list(curves), pen)), 330, pen.ink)
 
@@ -328,10 +333,18 @@ def _now(today: date, pen: Pen) -> list[alt.Chart]:
 def _limit(limit: int, factor: int, first: pd.Timestamp, pen: Pen) -> list[alt.Chart]:
     frame = pd.DataFrame({"day": [first], "to": [limit / factor], "word": [f"limit {written(limit)}"]})
     base = alt.Chart(frame).encode(y="to:Q")
-    said = base.mark_text(
-        align="left", baseline="bottom", dx=4, dy=-4, color=pen.ink.today, fontWeight=600, fontSize=12
-    )
-    return [base.mark_rule(color=pen.ink.today, strokeWidth=2), said.encode(x="day:T", text="word:N")]
+    words: dict[str, Any] = {
+        "align": "left",
+        "baseline": "bottom",
+        "dx": 4,
+        "dy": -4,
+        "fontWeight": 600,
+        "fontSize": 12,
+    }
+    ground = base.mark_text(**words, stroke=pen.ink.ground, strokeWidth=5, strokeJoin="round", aria=False)
+    said = base.mark_text(**words, color=pen.ink.today)
+    rule = base.mark_rule(color=pen.ink.today, strokeWidth=2)
+    return [rule, *(text.encode(x="day:T", text="word:N") for text in (ground, said))]
 
 
 def _passed(passing: Passing, name: str, factor: int, pen: Pen) -> alt.Chart:
@@ -408,12 +421,18 @@ def saved(found: Sequence[Quarter], pen: Pen) -> Chart | None:
     )
     order = [quarter.label for quarter in shown]
     base = alt.Chart(frame).encode(
-        x=alt.X("label:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False)),
+        x=alt.X(
+            "label:N",
+            sort=order,
+            title=None,
+            axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=10, ticks=False),
+            scale=alt.Scale(paddingInner=0.35, paddingOuter=0.6 if len(shown) < 4 else 0.2),
+        ),
         xOffset=alt.XOffset("part:N", sort=present),
         y=alt.Y("to:Q", title=unit, axis=alt.Axis(tickCount=5), scale=alt.Scale(domainMax=1.12 * frame["to"].max())),
     )
-    bars = base.mark_bar(cornerRadius=2, size=min(60, 420 // (len(shown) * len(present)))).encode(
-        color=_colours(present, [kinds[name][0] for name in present]),
+    bars = base.mark_bar(cornerRadius=2).encode(
+        color=coloured(present, [kinds[name][0] for name in present]),
         tooltip=[alt.Tooltip("label:N", title="Quarter"), alt.Tooltip("part:N", title="What"), alt.Tooltip("Size:N")],
     )
     layers = [bars]
@@ -462,7 +481,7 @@ def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Cha
             x2="upper:T",
             y=alt.Y("from:Q", title=unit, axis=alt.Axis(tickCount=4)),
             y2="to:Q",
-            color=_colours(present, [colours[name] for name in present]),
+            color=coloured(present, [colours[name] for name in present]),
             tooltip=[alt.Tooltip("Month:N"), alt.Tooltip("part:N", title="What"), alt.Tooltip("Size:N")],
         )
     )
@@ -490,70 +509,13 @@ def made_of(shares: Shares, pen: Pen) -> Chart | None:
             "from:Q", title=unit, axis=alt.Axis(tickCount=6), scale=alt.Scale(domain=[0, start / factor], nice=False)
         ),
         x2="to:Q",
-        color=_colours(list(parts), [colours[name] for name in parts]),
+        color=coloured(list(parts), [colours[name] for name in parts]),
         tooltip=[alt.Tooltip("part:N", title="Part"), alt.Tooltip("Size:N")],
     )
     words = base.mark_text(fontSize=13, fontWeight=600).encode(
         x="middle:Q", text="word:N", color=alt.Color("ink:N", scale=None)
     )
     return styled(alt.layer(bars, words), 130, pen.ink)
-
-
-# --- all partitions at once -----------------------------------------------------------------------------------------
-
-TILE_PX = (1000, 400)
-"""The picture's size, to judge which words fit."""
-
-
-def treemap(leaves: Sequence[Leaf], pen: Pen) -> Chart | None:
-    """All partitions as rectangles as large as their bytes; what is small is taken together."""
-    placed = tiles(gathered(leaves))
-    if not placed:
-        return None
-    kinds = [kind for kind in (IN_USE, ARCHIVED) if any(tile.leaf.kind == kind for tile in placed)]
-    several = len({tile.leaf.table for tile in placed}) > 1
-    rows = []
-    for tile in placed:
-        leaf = tile.leaf
-        wide, high = (tile.x2 - tile.x) * TILE_PX[0], (tile.y2 - tile.y) * TILE_PX[1]
-        fits = int((wide - 8) / 7)
-        names = (f"{leaf.table} · {leaf.label}", leaf.table, leaf.table.rpartition(".")[2]) if several else ()
-        names = names if several and leaf.count > 1 else (*names[:1], leaf.label)
-        label = next((name for name in names if len(name) <= fits), "")
-        rows.append(
-            {
-                "x": tile.x, "x2": tile.x2, "y": tile.y, "y2": tile.y2,
-                "middle": (tile.x + tile.x2) / 2, "centre": (tile.y + tile.y2) / 2,
-                "part": leaf.kind,
-                "word": label if high > 16 else "",
-                "size": human_bytes(round(leaf.size)) if fits >= 9 and high > 34 else "",
-                "ink": "#ffffff" if leaf.kind == IN_USE else DARK,
-                "Table": leaf.table,
-                "Partition": leaf.label if leaf.count == 1 else f"{plural(leaf.count, 'partition')}, each small",
-                "Size": pen.say(leaf.size),
-            }
-        )  # fmt: skip
-    frame = pd.DataFrame(rows)
-    unit = alt.Scale(domain=[0, 1], nice=False)
-    base = alt.Chart(frame)
-    boxes = base.mark_rect(stroke=pen.ink.ground, strokeWidth=1.5).encode(
-        x=alt.X("x:Q", scale=unit, axis=None),
-        x2="x2:Q",
-        y=alt.Y("y:Q", scale=alt.Scale(domain=[1, 0], nice=False), axis=None),
-        y2="y2:Q",
-        color=_colours(kinds, [PARTS[kind] for kind in kinds]),
-        tooltip=[alt.Tooltip(f"{name}:N") for name in ("Table", "Partition", "Size")],
-    )
-    words = base.encode(x="middle:Q", y="centre:Q", color=alt.Color("ink:N", scale=None))
-    return styled(
-        alt.layer(
-            boxes,
-            words.mark_text(fontSize=12, fontWeight=600, dy=-7, aria=False).encode(text="word:N"),
-            words.mark_text(fontSize=11, dy=8, aria=False).encode(text="size:N"),
-        ),
-        TILE_PX[1],
-        pen.ink,
-    )
 
 
 def first_day(history: History) -> date | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.growing import Growth
 from core.growth import Stage
-from dashboard import growth_charts, growth_tables, growth_words
+from dashboard import growth_charts, growth_tables, growth_words, treemap_chart
 from dashboard.palette import Chart
 from dashboard.pen import Pen
 from dashboard.takeaway import Figure
@@ -35,7 +35,13 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
     words, today = growth_words, growth.today
     black = Pen(prices=growth.prices, currency=growth.currency)
     leaves = [
-        Leaf(i.table, i.name, growth_charts.IN_USE if i.stage is Stage.ATTACHED else growth_charts.ARCHIVED, i.bytes)
+        Leaf(
+            i.table,
+            i.name,
+            growth_charts.IN_USE if i.stage is Stage.ATTACHED else growth_charts.ARCHIVED,
+            i.bytes,
+            short=growth_charts.short(i.lower, i.upper),
+        )
         for i in growth.items
     ]
     passings = (growth.passing_kept, growth.passing_planned)
@@ -50,11 +56,11 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
              empty=" ".join(growth.forecast.verdict.notes)),
         made("months", growth_charts.months, growth.months, title="Growth a month", words="what was written",
              alt="bytes added in each month",
-             note="What was written, wherever it is by now; archiving and removing change nothing of it.",
+             note=words.months_note(growth),
              empty="No month was measured yet; by period shows what the data tell."),
         made("month_rows", growth_charts.month_rows, growth.month_rows, title="Rows a month",
              words="by their date, as the server estimates", alt="rows dated in each month",
-             note=words.months_note(growth), empty="The server has no statistics of the dates yet."),
+             note=words.rows_note(growth), empty="The server has no statistics of the dates yet."),
         made("periods", growth_charts.periods, growth.by_period, title=f"By {growth.period.value}",
              words="what is stored for each, now", alt=f"bytes of each {growth.period.value}",
              note="Derived from the present size of the partitions.", empty="No partition has a range of dates."),
@@ -69,7 +75,7 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
         made("leaving", growth_charts.leaving, growth.leaving, today, words.until(growth), title="What is due next",
              words="and what it would free", alt=words.due_sentence(growth, black),
              note=words.due_sentence(growth, black), empty="Nothing leaves within a year."),
-        made("partitions", growth_charts.treemap, leaves, title="All partitions",
+        made("partitions", treemap_chart.treemap, leaves, title="All partitions",
              words="each as large as its bytes, small ones together", alt=words.largest(growth)),
     )  # fmt: skip
     return {figure.key: figure for figure in found}

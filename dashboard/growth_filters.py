@@ -87,8 +87,8 @@ def _old(after: Duration, waits: Duration | None) -> Duration | None:
         index=0 if waits else len(options),
         width=185,
         bind="query-params",
-        help=f"Archived is what ended {after} ago: moved aside, on the same server. What would it free to remove it so long"
-        " after that, once it is backed up? Nothing is removed by looking.",
+        help=f"Archived is what ended {after} ago: moved aside, on the same server. What would it free to remove it so"
+        " long after that, once it is backed up? Nothing is removed by looking.",
     )
     return options.get(chosen or STAYS)
 

@@ -193,7 +193,7 @@ def _saved(growth: Growth) -> Card:
 def _cold(growth: Growth) -> Card:
     help = "Compressed backups of archived and removed data, in the place of the backups."
     if growth.cold is None:
-        return Card("In cold storage", "not known", "nobody looked there yet", help)
+        return Card("In cold storage", "not known", "not looked at yet", help)
     value = human_bytes(growth.cold) if growth.cold else "nothing yet"
     return Card("In cold storage", value, "compressed backups", help)
 
@@ -231,6 +231,16 @@ def signed(size: float) -> str:
 
 
 def months_note(growth: Growth) -> str:
+    """What the bars count, and those that are no whole measurement."""
+    said = "What was written, wherever it is by now; archiving and removing change nothing of it."
+    if any(not month.complete for month in growth.months):
+        said += " In part: measuring had just begun, or the month is not over."
+    if any(not month.measured for month in growth.months):
+        said += " Interpolated: nobody measured then."
+    return said
+
+
+def rows_note(growth: Growth) -> str:
     """How this year compares with the last, up to the same day."""
     year = growth.year_to_date
     if year is None or year.share is None:
@@ -255,8 +265,8 @@ def ahead_note(growth: Growth) -> str:
         )
     else:
         said = (
-            f"Removed would be what ended {retention.archive_after} ago and was archived for {retention.drop_after},"
-            " after a backup of it. Nobody does that unless it is asked for."
+            f"If old data is removed: what ended {retention.archive_after} ago is archived, and leaves the server"
+            f" {retention.drop_after} later, once it is backed up. Nothing of that happens by itself."
         )
     return f"{said} {tested(growth)}".strip()
 

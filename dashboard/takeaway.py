@@ -37,23 +37,20 @@ class Figure:
 def show(figure: Figure, source: str) -> None:
     """The picture in a card; `source` names date and database, for the files."""
     with st.container(border=True, gap="small", height="stretch"):
+        layout.heading(figure.title, plain(figure.words))
+        chart = figure.draw(palette.ink())
+        if chart is not None:
+            st.altair_chart(chart, theme=None, alt=f"{figure.title}: {figure.alt}", key=f"chart_{figure.key}")
         with st.container(horizontal=True, vertical_alignment="top", wrap=False):
             with st.container(width="stretch"):
-                layout.heading(figure.title, plain(figure.words))
+                st.caption(plain(figure.note if chart is not None else figure.empty))
             take(figure, source)
-        chart = figure.draw(palette.ink())
-        if chart is None:
-            st.caption(plain(figure.empty))
-        else:
-            st.altair_chart(chart, theme=None, alt=f"{figure.title}: {figure.alt}", key=f"chart_{figure.key}")
-        if figure.note:
-            st.caption(plain(figure.note))
 
 
 def take(figure: Figure, source: str) -> None:
     """The menu of files; each is made when it is asked for."""
     name = f"growth-{figure.key}"
-    with st.popover("", icon=":material/download:", type="tertiary", help=f"Take away: {figure.title}"):
+    with st.popover("Files", icon=":material/download:", type="tertiary", help=f"Take away: {figure.title}"):
         files = (
             ("Table", "CSV", lambda: as_csv(figure.table()), "text/csv", ":material/table:"),
             ("Picture", "PNG", lambda: as_png(figure, source), "image/png", ":material/image:"),

@@ -26,6 +26,8 @@ class Leaf:
     size: float
     count: int = 1
     """How many partitions it stands for."""
+    short: str = ""
+    """What a person calls it, where that is shorter: 2026."""
 
 
 @dataclass(frozen=True, slots=True)

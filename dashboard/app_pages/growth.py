@@ -45,6 +45,8 @@ def cards(growth: Growth, chosen: Chosen) -> None:
     """The six figures, and where prices are set what they cost."""
     pen = Pen(prices=growth.prices, currency=growth.currency)
     for row, width in ((growth_words.cards(growth, chosen.horizon), 3), (growth_words.costs(growth, pen), 4)):
+        if not row:
+            continue
         with st.grid(width, gap="small", min_column_width=190):
             for card in row:
                 layout.card(card.label, card.value, card.note, help=card.help, colour="red" if card.urgent else "gray")
@@ -80,12 +82,17 @@ def main() -> None:
     drawn = growth_figures.figures(growth, chosen.horizon)
     show(drawn["ahead"], source)
     show(drawn["stored"], source)
-    written = "months" if growth.months else "month_rows"
-    who = "growers" if len(growth.growers) > 1 or written == "month_rows" else "month_rows"
-    pairs = ((written, "periods"), (who, "made_of"), ("savings", "leaving"))
-    for pair in pairs:
+    smaller = [
+        *(("months", "periods") if growth.months else ("periods",)),
+        *(("growers",) if len(growth.growers) > 1 else ("month_rows",)),
+        "made_of", "savings", "leaving",
+    ]  # fmt: skip
+    if len(smaller) % 2:
+        smaller.remove("made_of")
+        show(drawn["made_of"], source)
+    for place in range(0, len(smaller), 2):
         with st.grid(2, gap="small", min_column_width=330):
-            for key in pair:
+            for key in smaller[place : place + 2]:
                 show(drawn[key], source)
     show(drawn["partitions"], source)
     honestly(growth)

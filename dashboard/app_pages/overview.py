@@ -170,6 +170,7 @@ def how_large(shown: tuple[Item, ...]) -> None:
     with st.container(height=340 if 12 < len(shown) <= stretches.LISTED else "content", border=False):
         chart = charts.sizes(shown, session.today())
         st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
+    layout.link("growth", "How it grows", ":material/trending_up:")
 
 
 main()

@@ -26,8 +26,9 @@ from dashboard.growth_figures import figures
 from dashboard.growth_tables import as_csv
 from dashboard.palette import DARK_INK, LIGHT_INK
 from dashboard.takeaway import as_png, as_svg
+from dashboard.treemap import MOST, Leaf, gathered, tiles
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, spec, texts
-from tests.tables import Made
+from tests.tables import Made, Run
 
 TODAY = date.today()
 MB = 1_000_000
@@ -209,6 +210,32 @@ def test_every_picture_has_words_a_table_and_files_in_both_themes(sampled: Made,
     assert table[0][:4] == ["day", "in use", "archived", "freed"]
     assert len(table) == 401
     assert table[1][0] == days(400)[0].isoformat()
+
+
+def test_a_treemap_of_many_keeps_all_bytes_in_few_boxes() -> None:
+    leaves = [Leaf(f"t{n % 50}", f"p{n}", "In use", 1 + n % 97 * (50 if n < 20 else 1)) for n in range(10_000)]
+    found = gathered(leaves)
+    assert len(found) <= 2 * MOST
+    assert sum(one.size for one in found) == sum(leaf.size for leaf in leaves)
+    assert sum(one.count for one in found) == 10_000
+    placed = tiles(found)
+    whole = sum(one.size for one in found)
+    for tile in placed:
+        assert (tile.x2 - tile.x) * (tile.y2 - tile.y) == pytest.approx(tile.leaf.size / whole, rel=1e-6)
+        assert -1e-9 <= tile.x <= tile.x2 <= 1 + 1e-9
+        assert -1e-9 <= tile.y <= tile.y2 <= 1 + 1e-9
+
+
+def test_a_spreadsheet_gets_no_formula() -> None:
+    written = as_csv((("a", "b"), [("=1+1", 1.5), ("@x", None), ("-y", date(2026, 1, 2))])).decode("utf-8-sig")
+    assert written.splitlines() == ["a,b", "'=1+1,1.5", "'@x,", "'-y,2026-01-02"]
+
+
+@pytest.mark.parametrize("made", ["CREATE TABLE kid_absences (k text) PARTITION BY LIST (k)", "SELECT 1"])
+def test_without_a_table_that_is_served(console: Open, run: Run, made: str) -> None:
+    run(made)
+    app = console("growth", table="public.kid_absences")
+    assert "There is no partitioned table yet" in texts(app) or "0 bytes on the server" in texts(app)
 
 
 TABLES, EACH = 50, 200

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from sqlalchemy import create_engine
 
 from core.demo import is_demo
 from core.embedded import embedded_url
+from tests.unit.test_metrics import Labels, parsed
 
 START_S = 90
 STOP_S = 30
@@ -74,6 +76,12 @@ class Launched:
             return error.code, error.read().decode()
         except (URLError, ConnectionError) as error:
             return 0, str(error)
+
+    def metrics(self) -> dict[tuple[str, Labels], float]:
+        """What /metrics tells."""
+        status, text = self.get("/metrics")
+        assert status == 200
+        return parsed(text)
 
     def stop(self, number: signal.Signals = signal.SIGINT, *, times: int = 1) -> int:
         """Sends it the signal, as a terminal does to all of its group, and waits; its exit code."""
@@ -157,6 +165,22 @@ def test_the_first_start_fills_and_ctrl_c_stops_all(home: Path, port: int) -> No
     assert not (home / "data" / "postmaster.pid").exists()
 
 
+def test_metrics_beside_the_pages(home: Path, port: int) -> None:
+    with launched(home, port) as desk:
+        desk.wait_for("^Partition Desk is at")
+        found = desk.metrics()
+        own = (("table", "public.kid_absences"),)
+        assert found["partition_desk_up", ()] == 1
+        assert found["partition_desk_runway_days", own] > 300
+        assert found["partition_desk_partitions", (*own, ("state", "archived"))] == 3
+        assert found["partition_desk_bytes", (*own, ("state", "cold"))] == 0
+        assert found["partition_desk_backups_up", ()] == 1
+        with ThreadPoolExecutor(8) as pool:
+            assert {len(one) for one in pool.map(lambda _: desk.metrics(), range(8))} == {len(found)}
+        assert desk.stop() == 0
+    assert not server_runs(home)
+
+
 def test_a_second_start_fills_nothing_and_a_reset_goes_on_beside_it(home: Path, port: int) -> None:
     with launched(home, port, "--port", str(port), STREAMLIT_SERVER_PORT="1") as desk:
         desk.wait_for("^Partition Desk is at")
@@ -234,6 +258,7 @@ def test_a_server_that_is_away_is_told_without_its_address(tmp_path: Path, port:
         desk.wait_for("^Partition Desk is at")
         assert desk.get("/_stcore/health") == (200, "ok")
         assert desk.get("/readyz") == (503, "The database does not answer.\n")
+        assert desk.metrics() == {("partition_desk_up", ()): 0}
         assert SECRET not in " ".join(psutil.Process(desk.process.pid).cmdline())
         assert desk.stop(signal.SIGTERM) == 0
     assert SECRET not in "".join(desk.said)
@@ -251,4 +276,5 @@ def test_a_server_that_does_not_answer_is_given_up_after_two_seconds(tmp_path: P
         began = time.monotonic()
         assert desk.get("/readyz")[0] == 503
         assert time.monotonic() - began < 5
+        assert desk.metrics() == {("partition_desk_up", ()): 0}
         assert desk.stop() == 0

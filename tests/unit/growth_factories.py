@@ -38,9 +38,9 @@ MB = 1_000_000
 TABLE = "public.kid_absences"
 
 
-def holding(year: int, size: int, stage: Stage = Stage.ATTACHED, **changes: Any) -> Holding:
+def holding(year: int, megabytes: int, stage: Stage = Stage.ATTACHED, **changes: Any) -> Holding:
     """A year of kid_absences, of so many MB."""
-    parts = Size(size * MB * 6 // 10, size * MB * 3 // 10, size * MB // 10)
+    parts = Size(megabytes * MB * 6 // 10, megabytes * MB * 3 // 10, megabytes * MB // 10)
     made = Holding(
         TABLE,
         f"kid_absences_{year}",
@@ -48,7 +48,7 @@ def holding(year: int, size: int, stage: Stage = Stage.ATTACHED, **changes: Any)
         date(year, 1, 1),
         date(year + 1, 1, 1),
         parts,
-        rows=1000 * size,
+        rows=1000 * megabytes,
         dead_rows=10,
     )
     return replace(made, **changes)

@@ -703,3 +703,9 @@ def test_holds_are_shown_with_their_end() -> None:
     over = only("holds", table(archived=(archived(2020, hold=replace(hold, until="2026-10-19")),)))
     assert over.title == "The hold of kid_absences_2020 has run out"
     assert (found.wants, over.wants) == (None, Operation.HOLD)
+
+
+def test_a_gap_that_a_backup_explains_is_none() -> None:
+    gappy = table(partitions=(partition(2019), *(partition(year) for year in range(2021, 2028))))
+    assert only("gaps", gappy).severity is Severity.WARNING
+    assert only("gaps", gappy, kept=(kept(2020),)).severity is Severity.OK

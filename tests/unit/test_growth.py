@@ -201,6 +201,14 @@ def test_no_season_is_invented(kind: str, record_property: Callable[[str, object
     assert invented <= 3
 
 
+def test_a_point_a_year_shows_no_season() -> None:
+    years = [date(TODAY.year - 7 + n, 1, 1) for n in range(8)]
+    given = clean([*years, TODAY], [MB * n**2 for n in range(9)], today=TODAY)
+    found = forecast(given, today=TODAY, horizon=1095, derived=True)
+    assert not found.seasonal
+    assert found.band.expected.max() < 3 * MB * 64
+
+
 def test_what_is_written_does_not_bend_where_partitions_are_archived_or_dropped() -> None:
     count = 500
     whole = np.array([linear(n) for n in range(count)])

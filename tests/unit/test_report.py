@@ -153,8 +153,17 @@ def test_when_a_limit_is_passed_in_words() -> None:
     plain = {limit: limit_words(growth(limit=limit)).replace("\xa0", " ") for limit in (600 * MB, 650 * MB, 10**12)}
     assert plain[600 * MB] == "The limit of 600 MB (572 MiB) is passed already."
     assert re.fullmatch(
-        r"The limit of 650 MB \(620 MiB\) is passed about \d+ \w+ 2026, between \d+ \w+ 2026 and \d+ \w+ 2026\.",
+        r"The limit of 650 MB \(620 MiB\) is passed about \d+ \w+ 2026\.",
         plain[650 * MB],
+    )
+    rough = growth(limit=650 * MB)
+    assert rough.passing_kept is not None
+    early, late = (replace(rough.passing_kept, earliest=TODAY, latest=day) for day in (TODAY + timedelta(300), None))
+    assert "between 20 October 2026 and 16 August 2027" in limit_words(
+        replace(rough, passing_kept=early, passing_planned=early)
+    )
+    assert "between 20 October 2026 and some day after 20 October 2027." in limit_words(
+        replace(rough, passing_kept=late, passing_planned=late)
     )
     assert plain[10**12] == "The limit of 1 TB (931 GiB) is not passed by 20 October 2027."
     unknown = growth(count=3, limit=10**12)
@@ -185,7 +194,7 @@ def test_growth_as_text() -> None:
     )
     assert lines[2] == "30 days: +14 MiB (+2.4%) since 20 September 2026."
     assert any(re.fullmatch(r"September 2026 +\+14 MiB", line) for line in lines)
-    assert any(re.fullmatch(r"October 2026 +\+10 MiB  not whole", line) for line in lines)
+    assert any(re.fullmatch(r"October 2026 +\+9.5 MiB  not whole", line) for line in lines)
     assert any(re.fullmatch(r"2026 Q3 +76 MiB +0 bytes +0 bytes", line) for line in lines)
     assert "\x1b" not in growth_text(growth(table="public.\x1b[2J"), "school")
 

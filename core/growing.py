@@ -153,6 +153,14 @@ class Growth:
         """Bytes of the partitions that are due for the archive today."""
         return sum(one.bytes for one in self.leaving if one.due and one.stage is Stage.ATTACHED)
 
+    def with_limit(self, limit: int | None) -> Growth:
+        """The same with another limit, or none: nothing has to be read again for it."""
+        if limit is None or not self.forecast.possible:
+            return replace(self, limit=limit, passing_kept=None, passing_planned=None)
+        bands = (self.outlook.kept, self.outlook.planned)
+        kept, planned = (passing(self.outlook.days, band, limit) for band in bands)
+        return replace(self, limit=limit, passing_kept=kept, passing_planned=planned)
+
     def money(self, hot: float, cold: float = 0.0) -> Money | None:
         """What so many bytes on the server and in cold storage cost; None where no prices are set."""
         return self.prices.of(hot, cold) if self.prices else None
@@ -203,7 +211,6 @@ def read_growth(
         for name, items in by_table.items()
     )
     ahead = outlook(found, schedules, today=today)
-    reached = found.possible and limit is not None
     narrowest = min((schedule.period for schedule in schedules), key=list(Period).index, default=Period.YEAR)
     bars = _bars(seen.items, narrowest, today)
     own = None if table is None else seen.address
@@ -231,9 +238,9 @@ def read_growth(
         by_period=bars[1],
         forecast=found,
         outlook=ahead,
-        limit=limit,
-        passing_kept=passing(ahead.days, ahead.kept, limit) if reached and limit is not None else None,
-        passing_planned=passing(ahead.days, ahead.planned, limit) if reached and limit is not None else None,
+        limit=None,
+        passing_kept=None,
+        passing_planned=None,
         growers=top_growers(measured or histories, today=today, days=growers_days, limit=GROWERS),
         growers_days=growers_days,
         leaving=tuple(sorted(leaving, key=lambda one: (one.day, one.table, one.name))),
@@ -244,7 +251,7 @@ def read_growth(
         currency=currency,
         notes=(),
     )
-    return replace(growth, notes=_notes(growth))
+    return replace(growth, notes=_notes(growth)).with_limit(limit)
 
 
 def prices_of(hot: float | None, cold: float | None) -> Prices | None:

@@ -214,7 +214,6 @@ def _growth(
     name: str | None,
     day: date,
     horizon: int,
-    limit: int | None,
     _prices: Prices | None,
     price: tuple[float, float] | None,
     _retention: Retention,
@@ -230,7 +229,6 @@ def _growth(
         today=day,
         zone=settings.time_zone,
         retention=_retention,
-        limit=limit,
         prices=_prices,
         currency=settings.currency,
         horizon=horizon,
@@ -405,14 +403,13 @@ def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices 
     shelf = _reading().look(BACKUPS_WAIT_S) if name is not None else None
     st.session_state[AWAITED] = None  # one card is not worth that the page is drawn again under a download
     kept = shelf.backups.kept if shelf is not None and shelf.backups is not None else None
-    asked = (today(), horizon, limit, prices, retention)
+    asked = (today(), horizon, prices, retention)
     try:
         found = _growth(
             _url(),
             name,
             today(),
             horizon,
-            limit,
             prices,
             (prices.hot, prices.cold) if prices else None,
             retention,
@@ -424,9 +421,9 @@ def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices 
         before = desk().grown.get(name)
         if before is None or before[0] != asked:
             raise
-        return before[1]
+        return before[1].with_limit(limit)
     desk().grown[name] = (asked, found)
-    return found
+    return found.with_limit(limit)
 
 
 def history() -> History | None:

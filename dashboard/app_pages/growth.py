@@ -22,7 +22,9 @@ def counted(growth: Growth) -> str:
         return f"{parts} · nothing sampled yet: derived from the data"
     first = growth_charts.first_day(growth.history)
     days = plural(len(growth.history), "day")
-    return f"{parts} · sampled on {days} since {human_date(first)}, last on {human_date(last.day)}"
+    invented = growth.history.generated_until
+    demo = f" · invented for the demo up to {human_date(invented)}" if invented else ""
+    return f"{parts} · sampled on {days} since {human_date(first)}, last on {human_date(last.day)}{demo}"
 
 
 def first_visit(growth: Growth) -> None:

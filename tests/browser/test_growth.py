@@ -49,6 +49,7 @@ def test_a_view_is_shared_and_its_pictures_are_taken_away(
     page.on("request", lambda request: asked.append(request.url))
     expect(page.get_by_role("heading", level=1)).to_contain_text("on the server")
     expect(page.get_by_text("invented: they belong to the demo")).to_be_visible()
+    expect(page.get_by_text("invented for the demo up to")).to_be_visible()
 
     page.get_by_label("Limit on the server", exact=True).fill("500 MB")
     page.get_by_label("Limit on the server", exact=True).press("Enter")

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,6 +43,7 @@ from core.errors import (
     PlaceFailed,
     PlanOutdated,
     Refused,
+    UsageError,
 )
 from core.fingerprint import MISMATCH, SETTINGS, fingerprint, fingerprint_sql
 from core.lone import EVERYWHERE, Lone, read_columns, write_lone
@@ -66,10 +67,10 @@ from core.operations.cold import (
     after_rows,
     before_rows,
     copy_line,
-    make_if_missing,
+    general_statements,
     marks_of,
     require_backed_up,
-    session_statements,
+    require_its_own,
 )
 from core.place import Place
 from core.plan import Plan, comment_sql
@@ -100,7 +101,12 @@ PROOFS_KEPT = 50
 """How many earlier proofs the side file of a backup keeps."""
 
 _STALE_S = 120
+"""How long a folder without a lock may be one that is being made."""
 _THROWAWAY = "throwaway-"
+_LOCK = "in-use.lock"
+_POOR = "partition_desk_replay"
+"""The role that replays a backup in a throwaway server: it owns the database and may neither run programs nor read
+files."""
 _LONGEST_HOME = 58
 """Bytes of a home in which a server's socket has room a folder further down."""
 
@@ -140,8 +146,9 @@ def back_up(
             with (
                 session(engine) as reader,
                 follow.stopping(driver_of(reader).cancel),
-                _snapshot(reader, found, follow) as snapshot,
+                _snapshot(reader, table, found, follow) as snapshot,
             ):
+                found = _as_locked(reader, table, found)
                 draft = _draft(reader, table, found, id, archive_schema, started)
                 draft = replace(draft, tool=f"pg_dump {tool.version}", actor=actor, reason=reason)
                 follow.tell(f"Writing {name} to {place.label}")
@@ -162,13 +169,22 @@ def back_up(
 
 
 @contextmanager
-def _snapshot(reader: Connection, found: Partition | Archived, follow: Following) -> Iterator[str]:
-    """The name of a snapshot that others can read in, held with ACCESS SHARE on the table until the end."""
+def _snapshot(
+    reader: Connection, table: PartitionedTable, found: Partition | Archived, follow: Following
+) -> Iterator[str]:
+    """The name of a snapshot that others can read in, held with ACCESS SHARE on the table until the end.
+
+    The lock comes before the snapshot: in one that is older than a rewriting ALTER TABLE or a TRUNCATE for which the
+    lock waited, the table would have no rows. SET and LOCK take none; every SELECT would.
+    """
+    timeouts = ["statement_timeout", "idle_in_transaction_session_timeout"]
+    if table.server.version_num >= 170000:
+        timeouts.append("transaction_timeout")
     reader.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        for statement in (*SETTINGS, "SET LOCAL statement_timeout = 0", f"SET LOCAL lock_timeout = {LOCK_MS}"):
+        for statement in (*SETTINGS, *(f"SET LOCAL {name} = 0" for name in timeouts)):
             reader.exec_driver_sql(statement)
-        reader.exec_driver_sql(_NO_TIMEOUTS)
+        reader.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MS}")
         reader.exec_driver_sql(f"LOCK TABLE ONLY {found.sql} IN ACCESS SHARE MODE")
         yield str(reader.exec_driver_sql("SELECT pg_catalog.pg_export_snapshot()").scalar_one())
     finally:
@@ -182,10 +198,37 @@ def _snapshot(reader: Connection, found: Partition | Archived, follow: Following
                 reader.invalidate()
 
 
-_NO_TIMEOUTS = """
-SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings
-WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+_AS_LOCKED = """
+SELECT c.oid, c.relkind::text AS kind, pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bounds,
+    pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+    (SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid AND c.relispartition) AS parent
+FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({name})
 """
+
+
+def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | Archived) -> Partition | Archived:
+    """The same with its CHECKs as they are under the lock. Raises PlanOutdated where it is not what was read before."""
+    row = reader.exec_driver_sql(_AS_LOCKED.format(name=literal(found.sql))).one_or_none()
+    if row is None or row.oid != found.oid or row.kind != "r":
+        raise PlanOutdated(f"{found.sql} is another table than it was.")
+    changes: list[str] = []
+    attached = isinstance(found, Partition)
+    if row.parent != (table.oid if attached else None):
+        changes.append(f"{found.name} is {'no longer' if attached else 'now'} attached.")
+    elif attached and (row.bounds is None or Bounds.parse(row.bounds) != found.bounds):
+        changes.append(f"The bounds of {found.name} are now {row.bounds}.")
+    own, marks = Marks.split(row.comment)
+    was = Marks.split(found.comment) if isinstance(found, Partition) else (found.comment, found.marks)
+    if (own, marks.tag) != (was[0], was[1].tag):
+        changes.append(f"The comment of {found.name} was changed.")
+    rows = reader.exec_driver_sql(_CHECKS.format(oid=found.oid)).all()
+    checks = tuple(Check(row.conname, row.definition, row.convalidated) for row in rows)
+    bounded = table.key is not None and any(check.range_on(table.key) == found.bounds for check in checks)
+    if isinstance(found, Archived) and found.source is Source.CHECK and not bounded:
+        changes.append(f"{found.name} has no CHECK of its bounds any more.")
+    if changes:
+        raise PlanOutdated(f"{found.sql} is not as it was.", tuple(changes))
+    return replace(found, checks=checks)
 
 
 def _draft(
@@ -193,8 +236,6 @@ def _draft(
 ) -> Backup:
     """The manifest as far as it is known before a row was read."""
     definition = read_definition(reader, found.schema, found.name)
-    if definition.oid != found.oid:
-        raise PlanOutdated(f"{found.sql} is another table than it was.")
     lone = write_lone(reader, definition, (archive_schema, found.name))
     bounds, key = found.bounds, table.key
     if bounds is None or key is None:
@@ -206,6 +247,7 @@ def _draft(
     draft = Backup(
         id=id,
         database=where.database,
+        cluster=table.server.cluster,
         server_version=where.version,
         server_version_num=where.version_num,
         encoding=where.encoding,
@@ -240,9 +282,7 @@ def _draft(
     )
     relation = qualified(archive_schema, found.name)
     create = (
-        *session_statements(where.encoding),
-        f"CREATE SCHEMA IF NOT EXISTS {ident(archive_schema)}",
-        *(statement for need in lone.needs for statement in make_if_missing(need)),
+        *general_statements(where.encoding, archive_schema, lone.needs),
         lone.create,
         *lone.settings,
     )
@@ -422,6 +462,9 @@ class _Found:
 def _prove(place: Place, id: str, home: Path, follow: Following, found: _Found) -> str:
     """Why the backup is not what its manifest says; empty where it is."""
     backup = read_kept(place, id).backup
+    reason = _not_its_own(backup)
+    if reason:
+        return reason
     with _temporary_folder(home) as folder:
         follow.tell(f"Fetching it from {place.label}", bytes_total=backup.bytes, rows_total=backup.rows)
         fetched = folder / "object"
@@ -429,13 +472,42 @@ def _prove(place: Place, id: str, home: Path, follow: Following, found: _Found) 
         if reason:
             return reason
         follow.tell("Starting a PostgreSQL to restore it into", bytes_done=0)
-        with _throwaway_database(folder, backup.encoding) as engine, session(engine) as connection:
-            found.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one())
-            with fetched.open("rb") as file, follow.stopping(driver_of(connection).cancel):
-                try:
-                    return _replay(connection, file, backup, follow, found)
-                except (psycopg2.Error, DBAPIError) as error:
-                    return _reason_of(error if isinstance(error, DBAPIError) else wrapped(error), follow)
+        with _throwaway_database(folder, backup.encoding) as (main, poor):
+            try:
+                _make_extensions(main, poor.url.username or "", backup)
+                with session(poor) as connection, follow.stopping(driver_of(connection).cancel):
+                    found.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one())
+                    with fetched.open("rb") as file:
+                        return _replay(connection, file, backup, follow, found)
+            except (psycopg2.Error, DBAPIError) as error:
+                return _reason_of(error if isinstance(error, DBAPIError) else wrapped(error), follow)
+
+
+def _not_its_own(backup: Backup) -> str:
+    """Why its SQL is not run; empty where it is what a backup of this table holds and no more."""
+    encoding = codec(backup.encoding)
+    try:
+        require_its_own(backup)
+        text = f"{before_rows(backup)}{after_rows(backup)}"
+        same = text.encode(encoding).decode(encoding) == text  # some turn \u00a5 into a backslash
+    except BackupUnusable as error:
+        return " ".join([error.what, *error.reasons])
+    except (UsageError, UnicodeError):
+        return "The manifest holds a name or text that no table can have."
+    return "" if same else f"The manifest holds letters that are not {backup.encoding}."
+
+
+def _make_extensions(main: Engine, owner: str, backup: Backup) -> None:
+    """Makes the extensions that the backup needs, which its own statements may not; their schemas are `owner`'s."""
+    with session(main) as connection:
+        for need in backup.needs:
+            if need.kind != "extension":
+                continue
+            if need.schema not in ("pg_catalog", "public"):
+                connection.exec_driver_sql(
+                    f"CREATE SCHEMA IF NOT EXISTS {ident(need.schema)} AUTHORIZATION {ident(owner)}"
+                )
+            connection.exec_driver_sql(need.sql)
 
 
 def _reason_of(error: DBAPIError, follow: Following) -> str:
@@ -492,6 +564,7 @@ def _temporary_folder(home: Path) -> Iterator[Path]:
             parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True)
         _sweep(parent)
         folder = Path(tempfile.mkdtemp(prefix=_THROWAWAY, dir=parent))
+        lock = _locked(folder, create=True)
         if os.geteuid() == 0:
             folder.chmod(0o711)  # the server's user passes through; what lies below is its owner's alone
     except OSError as error:
@@ -500,26 +573,40 @@ def _temporary_folder(home: Path) -> Iterator[Path]:
             safe="The backup was not changed; this says nothing about it.",
             next="Set PARTITION_DESK_HOME to a folder with room for the restored table.",
         ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with lock:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep(parent: Path) -> None:
-    """Removes the throwaway servers of processes that were killed: those whose users' lock nobody holds."""
+    """Removes the throwaway servers of processes that were killed: those whose locks nobody holds."""
     for folder in parent.glob(f"{_THROWAWAY}*"):
         with suppress(OSError):
             if folder.stat().st_uid != os.geteuid() or time.time() - folder.stat().st_mtime < _STALE_S:
                 continue
             home = folder / "server"
-            if (home / "users.lock").exists():
-                with (home / "users.lock").open("a") as users:
-                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if (home / "data" / "postmaster.pid").exists():
-                    with suppress(DeskError), running_server(home):  # the last to leave stops it
-                        pass
-            shutil.rmtree(folder, ignore_errors=True)
+            with _locked(folder) if (folder / _LOCK).exists() else nullcontext():
+                if (home / "users.lock").exists():
+                    with (home / "users.lock").open("a") as users:
+                        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if (home / "data" / "postmaster.pid").exists():
+                        with suppress(DeskError), running_server(home):  # the last to leave stops it
+                            pass
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(folder: Path, *, create: bool = False) -> IO[bytes]:
+    """The folder's lock, held until it is closed; nobody else can open it. Raises OSError where somebody holds it."""
+    opened = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+    file = os.fdopen(opened, "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 _FAST = (
@@ -533,28 +620,34 @@ _FAST = (
 
 
 @contextmanager
-def _throwaway_database(folder: Path, encoding: str) -> Iterator[Engine]:
-    """An empty database in a server of its own that need not survive anything, in the newest version there is."""
+def _throwaway_database(folder: Path, encoding: str) -> Iterator[tuple[Engine, Engine]]:
+    """An empty database in a server of its own that need not survive anything, in the newest version there is.
+
+    Two engines lead there: the superuser's, and that of a role which owns the database and may do nothing else. The
+    second logs in as itself, so that no SQL makes it another.
+    """
     home = folder / "server"
     with running_server(home) as url:
         main = working_engine(parse_url(url))
         try:
             with session(main) as connection:
-                for statement in _FAST:
+                for statement in (*_FAST, f"CREATE ROLE {_POOR} LOGIN"):
                     connection.exec_driver_sql(statement)
                 locale = "" if encoding == "UTF8" else " LOCALE_PROVIDER libc LOCALE 'C'"
                 connection.exec_driver_sql(
-                    f"CREATE DATABASE backup TEMPLATE template0 ENCODING {literal(encoding)}{locale}"
+                    f"CREATE DATABASE backup OWNER {_POOR} TEMPLATE template0 ENCODING {literal(encoding)}{locale}"
                 )
         except DBAPIError as error:
             raise Failed(f"The throwaway server failed: {server_message(error)}.", sqlstate=sqlstate(error)) from error
         finally:
             main.dispose()
-        engine = working_engine(parse_url(url).set(database="backup"))
+        there = parse_url(url).set(database="backup")
+        main, poor = working_engine(there), working_engine(there.set(username=_POOR))
         try:
-            yield engine
+            yield main, poor
         finally:
-            engine.dispose()
+            main.dispose()
+            poor.dispose()
 
 
 def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Following, found: _Found) -> str:
@@ -730,6 +823,9 @@ def restore(
     backup = kept.backup
     if plan.backup != backup.id:
         raise Refused(f"The plan restores {plan.backup}, and this is {backup.id}.")
+    refused = _not_its_own(backup)
+    if refused:
+        raise BackupUnusable(refused, next="Look at who can write to the place of the backups.")
     with Following(cancelled, report) as follow, follow.stopping(driver_of(work).cancel):
         follow.tell(f"Fetching it from {place.label}", bytes_total=backup.bytes, rows_total=backup.rows)
         source = Fetched(place.read(backup.object), follow)

@@ -173,6 +173,7 @@ SELECT pg_catalog.current_database() AS database, current_user AS role,
     EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'citus') AS citus,
     pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
     j.oid IS NOT NULL AS journal,
+    pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_read_cluster,
     CASE WHEN j.oid IS NULL THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
         ELSE pg_catalog.has_schema_privilege(j.oid, 'USAGE') AND coalesce((
             SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
@@ -183,8 +184,19 @@ FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace j ON j.nspname = 'partitio
 """
 
 
-def _server(row: Row) -> Server:
+_CLUSTER = "system_identifier"
+
+
+def _server(connection: Connection) -> Server:
+    row = _rows(connection, _SERVER)[0]
+    if _CLUSTER not in connection.info:  # it never changes; a session asks once
+        connection.info[_CLUSTER] = (
+            _rows(connection, "SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()")[0].id
+            if row.may_read_cluster
+            else ""
+        )
     return Server(
+        cluster=connection.info[_CLUSTER],
         database=row.database,
         user=row.role,
         version_num=row.version_num,
@@ -291,7 +303,7 @@ def read_server(engine: Engine) -> Server:
     """The server, its version and what the connected role may do there."""
     with session(engine) as connection:
         try:
-            return _server(_rows(connection, _SERVER)[0])
+            return _server(connection)
         except DBAPIError as error:
             raise translate(error) from error
 
@@ -334,7 +346,7 @@ def read_table_on(
 def _read_table(
     connection: Connection, schema: str | None, name: str, archive_schema: str, exact: bool
 ) -> PartitionedTable:
-    server = _server(_rows(connection, _SERVER)[0])
+    server = _server(connection)
     where = f"n.nspname = {literal(schema)}" if schema else f"n.nspname <> {literal(archive_schema)}"
     parents = _rows(
         connection,

@@ -171,7 +171,7 @@ def _status(desk: Desk, args: argparse.Namespace) -> int:
 
 def _doctor(desk: Desk, args: argparse.Namespace) -> int:
     table = desk.read()
-    backups = read_backups(desk.cold, table.address, table.server.database)
+    backups = read_backups(desk.cold, table.address, table.server)
     findings = examine(
         table,
         today=desk.today,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from core.catalog import read_table
 from core.errors import DeskError, Refused, TableNotFound
 from core.jobs import ColdStorage
 from core.manifest import Kept, Unreadable, backup_id
-from core.model import Hold, PartitionedTable
+from core.model import Hold, PartitionedTable, Server
 from core.operations.cold import plan_backup, plan_restore, plan_verify
 from core.period import Duration
 from core.plan import Plan
@@ -32,14 +32,14 @@ class Backups:
     kept: tuple[Kept, ...] | None
     """Newest first; None where the place could not be read."""
     others: tuple[Kept, ...] = ()
-    """Those of a table of the same address in another database."""
+    """Those of a table of the same address in another database, or on another server."""
     unusable: tuple[Unreadable, ...] = ()
     """What lies there for this table and can't be used as a backup."""
     unread: DeskError | None = None
     """Why it could not be read."""
 
 
-def read_backups(cold: ColdStorage, address: str, database: str) -> Backups:
+def read_backups(cold: ColdStorage, address: str, server: Server) -> Backups:
     """The backups of the table `address` of a database, by their manifests alone; never raises a DeskError."""
     label = cold.url
     try:
@@ -48,8 +48,8 @@ def read_backups(cold: ColdStorage, address: str, database: str) -> Backups:
         found, unusable = read_all_kept(place, parent=address)
     except DeskError as error:
         return Backups(label, None, unread=error)
-    own = tuple(kept for kept in found if kept.backup.database == database)
-    others = tuple(kept for kept in found if kept.backup.database != database)
+    own = tuple(kept for kept in found if kept.backup.is_from(server.database, server.cluster))
+    others = tuple(kept for kept in found if not kept.backup.is_from(server.database, server.cluster))
     return Backups(label, own, others, unusable)
 
 
@@ -57,12 +57,14 @@ def prepare_backup(cold: ColdStorage, table: PartitionedTable, name: str, *, now
     """A plan that backs the partition `name` up under a new id. Raises Refused, ToolMissing and SettingError."""
     made = backup_id(table.server.database, table.address, name, now, secrets.token_hex(3))
     tool = find_pg_dump(table.server.version_num, environ=cold.environ)
-    return plan_backup(table, name, id=made, place_label=cold.open().label, tool=f"pg_dump {tool.version}")
+    place = cold.open().label
+    return replace(plan_backup(table, name, id=made, place_label=place, tool=f"pg_dump {tool.version}"), place=place)
 
 
 def prepare_verify(cold: ColdStorage, kept: Kept) -> Plan:
     """A plan that proves a backup, or finds that it is none."""
-    return plan_verify(kept.backup, cold.open().label)
+    place = cold.open().label
+    return replace(plan_verify(kept.backup, place), place=place)
 
 
 def prepare_restore(
@@ -74,7 +76,8 @@ def prepare_restore(
     except TableNotFound:
         table = None
     there = read_surroundings(engine, kept.backup, archive_schema=archive_schema)
-    return plan_restore(table, kept, there=there, hold=hold, place_label=cold.open().label)
+    place = cold.open().label
+    return replace(plan_restore(table, kept, there=there, hold=hold, place_label=place), place=place)
 
 
 def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:

@@ -21,7 +21,7 @@ from core.desk import (
     text_argument,
 )
 from core.errors import BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
-from core.jobs import Due, plan_due_drops
+from core.jobs import Due, plan_due_drops, server_time
 from core.manifest import Kept
 from core.model import Hold, PartitionedTable
 from core.names import split_qualified
@@ -82,7 +82,7 @@ def _backup(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _verify(desk: Desk, args: argparse.Namespace) -> int:
-    run_plan(desk, args, prepare_verify(desk.cold, _kept(desk, args)))
+    run_plan(desk, args, prepare_verify(desk.cold, _kept(desk, args, proven_first=False)))
     return 0
 
 
@@ -172,9 +172,8 @@ def _drop_due(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _due(desk: Desk) -> tuple[Due, ...]:
-    return plan_due_drops(
-        desk.working, desk.cold, archive_schema=desk.settings.archive_schema, now=desk.now, zone=desk.zone
-    )
+    now = server_time(desk.working)
+    return plan_due_drops(desk.working, desk.cold, archive_schema=desk.settings.archive_schema, now=now, zone=desk.zone)
 
 
 def _drop_one_due(desk: Desk, args: argparse.Namespace, due: Due) -> Json | None:
@@ -217,8 +216,11 @@ def _restore(desk: Desk, args: argparse.Namespace) -> int:
     return 0
 
 
-def _kept(desk: Desk, args: argparse.Namespace) -> Kept:
-    """The backup of that id, or the newest of that year or name; proven ones first."""
+def _kept(desk: Desk, args: argparse.Namespace, *, proven_first: bool = True) -> Kept:
+    """The backup of that id, or the newest of that year or name, of the proven ones if there are any.
+
+    Without `proven_first` it is the newest, proven or not: what is to be proven is what was made last.
+    """
     place = desk.cold.open()
     if args.backup is not None:
         return read_kept(place, args.backup)
@@ -232,13 +234,18 @@ def _kept(desk: Desk, args: argparse.Namespace) -> Kept:
         lower, upper = args.year
         wanted = table.bounds_between(lower, upper, desk.zone)
         fitting = [kept for kept in every if kept.backup.bounds == wanted.text]
-    mine = [kept for kept in fitting if kept.backup.database == table.server.database]
+    mine = [kept for kept in fitting if kept.backup.is_from(table.server.database, table.server.cluster)]
     if not mine:
-        elsewhere = f" of the database {table.server.database}, but of {fitting[0].backup.database}" if fitting else ""
+        elsewhere = f" of the database {table.server.database}, but {_whence(fitting[0], table)}" if fitting else ""
         raise BackupNotFound(
             f"{place.label} holds no backup of that{elsewhere}.",
             next=f"If that one is meant, name it: {fitting[0].backup.id}"
             if fitting
             else "See what there is: partitions backups --every",
         )
-    return max(mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at))
+    return max(mine, key=lambda kept: (proven_first and kept.proven is not None, kept.backup.finished_at))
+
+
+def _whence(kept: Kept, table: PartitionedTable) -> str:
+    other = kept.backup.database
+    return f"of {other}" if other != table.server.database else "of one of that name on another server"

@@ -12,6 +12,7 @@ from core.backup import read_all_kept
 from core.catalog import read_server
 from core.errors import DeskError
 from core.manifest import Kept
+from core.model import Server
 from core.period import Duration
 from core.place import Place
 from core.samples import SampleRun, prune
@@ -44,7 +45,7 @@ def sample_today(
 
     Raises NotAllowed, ReadOnlyServer, CatalogBusy, ConnectionFailed.
     """
-    kept, unread = read_database_backups(open_place, read_server(engine).database)
+    kept, unread = read_database_backups(open_place, read_server(engine))
     backups = None if kept is None else bytes_by_partition(kept)
     run = sample(engine, archive_schema=archive_schema, today=today, backups=backups)
     forgotten = prune(engine, today=today, keep_days=_days(keep, today), weekly_after_days=_days(weekly_after, today))
@@ -52,14 +53,14 @@ def sample_today(
 
 
 def read_database_backups(
-    open_place: Callable[[], Place], database: str
+    open_place: Callable[[], Place], server: Server
 ) -> tuple[tuple[Kept, ...] | None, DeskError | None]:
     """(the backups of a database, None), or (None, why their place can't be read); never raises a DeskError."""
     try:
         found, _ = read_all_kept(open_place())
     except DeskError as error:
         return None, error
-    return tuple(kept for kept in found if kept.backup.database == database), None
+    return tuple(kept for kept in found if kept.backup.is_from(server.database, server.cluster)), None
 
 
 def bytes_by_partition(found: Iterable[Kept]) -> dict[tuple[str, str], int]:

@@ -75,6 +75,33 @@ END
     return f"DO {dollar_quoted(body)}"
 
 
+def require_same_sql(
+    relation: str, columns: Sequence[tuple[str, str]], said: Sequence[str], unsaid: Sequence[str], message: str
+) -> str:
+    """A DO block that raises `message` with SQLSTATE PD001 unless the table is still the one that was looked at.
+
+    That is: it has exactly `columns`, (name, type) in their order, and its comment holds each text of `said` and none
+    of `unsaid`. To be run under a lock that lets nobody change either.
+    """
+    wanted = ", ".join(f"{literal(name)} || ' ' || {literal(kind)}" for name, kind in columns)
+    comment = f"coalesce(pg_catalog.obj_description({literal(relation)}::pg_catalog.regclass, 'pg_class'), '')"
+    differs = [
+        f"pg_catalog.strpos({comment}, {literal(text)}) {'=' if text in said else '>'} 0" for text in (*said, *unsaid)
+    ]
+    body = f"""
+BEGIN
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+  IF (SELECT pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)
+      FROM pg_catalog.pg_attribute a WHERE a.attrelid = {literal(relation)}::pg_catalog.regclass
+        AND a.attnum > 0 AND NOT a.attisdropped) IS DISTINCT FROM ARRAY[{wanted}]::text[]
+{"".join(f"      OR {one}{chr(10)}" for one in differs)}  THEN
+    RAISE EXCEPTION USING ERRCODE = '{MISMATCH}', MESSAGE = {literal(message)};
+  END IF;
+END
+"""
+    return f"DO {dollar_quoted(body)}"
+
+
 def dollar_quoted(body: str) -> str:
     """`body` between dollar quotes that do not occur in it."""
     tag = "$desk$"

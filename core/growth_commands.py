@@ -120,7 +120,7 @@ def _read(desk: Desk, args: argparse.Namespace) -> Growth:
     from core.growth import Retention
 
     settings = desk.settings
-    kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading).database)
+    kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
     if unread is not None:
         say(f"Cold storage was not read: {unread}")
     return read_growth(
@@ -142,7 +142,7 @@ def _metrics(desk: Desk, args: argparse.Namespace) -> int:
     from core.metrics import metrics_text, read_metrics
 
     try:
-        kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading).database)
+        kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
         found = read_metrics(
             desk.reading,
             archive_schema=desk.settings.archive_schema,

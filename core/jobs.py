@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -35,6 +36,7 @@ from core.errors import (
     Failed,
     NotVerified,
     PlanOutdated,
+    Refused,
 )
 from core.execute import Budget, Cancellation, Progress, apply
 from core.journal import (
@@ -147,12 +149,12 @@ def run_now(
                     _let_go(work)
                 return read_operation(engine, ticket.id)
         met = read_operation(engine, ticket.id)
-        if met is None or _is_same_wish(plan, met.plan):
+        if met is None or is_same_wish(plan, met.plan):
             return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
         _await(engine, met, cancellation, progress)
 
 
-def _is_same_wish(plan: Plan, other: Plan) -> bool:
+def is_same_wish(plan: Plan, other: Plan) -> bool:
     """Whether the end of `other`, which is the same operation on the same subject, is the end of `plan`, too."""
     if plan.operation in (Operation.VERIFY, Operation.RESTORE):
         return plan.backup == other.backup
@@ -224,6 +226,8 @@ class _Terms:
     budget: Budget
     archive_schema: str
     cold: ColdStorage | None
+    drops: bool = True
+    """Whether anything may be dropped here."""
 
 
 def _run(
@@ -244,8 +248,8 @@ def _run(
             following = _Following(engine, record, cancellation or Cancellation(), progress)
             _move(work, engine, plan, record, terms, following)
         else:
-            if plan.operation is Operation.DROP and terms.cold is not None:
-                _require_backup(terms.cold, plan)
+            if plan.operation is Operation.DROP:
+                _require_drop_allowed(plan, terms)
             apply(
                 work,
                 engine,
@@ -333,7 +337,7 @@ def _move(work: Connection, engine: Engine, plan: Plan, record: Record, terms: _
     begun = datetime.now(UTC)
     operation = read_operation(engine, record.id)
     actor, reason = (operation.actor, operation.reason) if operation else ("", "")
-    place = cold.open()
+    place = _open_place(cold, plan)
     rows: int | None
     if plan.operation is Operation.BACKUP:
         table = read_table(engine, plan.table, archive_schema=terms.archive_schema, exact=False)
@@ -405,11 +409,32 @@ def _note_done(connection: Connection, plan: Plan, record: Record, begun: dateti
         raise
 
 
+def _require_drop_allowed(plan: Plan, terms: _Terms) -> None:
+    """Whatever was planned and by whom: this process may drop, and the backup is there, byte by byte."""
+    if not terms.drops:
+        raise Refused("Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false.", next="Ask whoever set it.")
+    if terms.cold is None:
+        raise NotVerified("This process knows no place for backups, so that nothing proves what would be dropped.")
+    _require_backup(terms.cold, plan)
+
+
+def _open_place(cold: ColdStorage, plan: Plan) -> Place:
+    """The place of this process, which has to be the one that the plan was shown with. Raises Failed."""
+    place = cold.open()
+    if plan.place and place.label != plan.place:
+        raise Failed(
+            f"The plan names {plan.place} as the place of its backup; the process that took it keeps them in"
+            f" {place.label}.",
+            next="Give every dashboard and command line of this database the same BACKUP_URL.",
+        )
+    return place
+
+
 def _require_backup(cold: ColdStorage, plan: Plan) -> None:
-    """That the backup on which a drop rests lies in its place still, whole and proven. Raises NotVerified."""
+    """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
     from core.backup import read_kept
 
-    place = cold.open()
+    place = _open_place(cold, plan)
     gone = NotVerified(
         f"The backup {plan.backup} on which the drop of {plan.subject} rests is no longer in {place.label} as it was.",
         next="Back the table up again and verify that backup, then ask again.",
@@ -418,7 +443,15 @@ def _require_backup(cold: ColdStorage, plan: Plan) -> None:
         kept = read_kept(place, plan.backup)
     except (BackupNotFound, BackupDamaged, BackupUnusable) as error:
         raise gone from error
-    if kept.proven is None or place.size(kept.backup.object) != kept.backup.bytes:
+    if kept.proven is None or kept.backup.fingerprint not in plan.sql:
+        raise gone
+    digest = sha256()
+    try:
+        for chunk in place.read(kept.backup.object):
+            digest.update(chunk)
+    except BackupNotFound as error:
+        raise gone from error
+    if digest.hexdigest() != kept.backup.sha256:
         raise gone
 
 
@@ -479,6 +512,14 @@ class Due:
     def reason(self) -> str:
         """For the journal."""
         return f"Planned by {self.drop.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
+
+
+def server_time(engine: Engine) -> datetime:
+    """The server's own time: a console whose clock runs fast drops nothing early."""
+    with session(engine) as connection:
+        return datetime.fromisoformat(
+            str(connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one())
+        )
 
 
 def plan_due_drops(
@@ -559,7 +600,7 @@ class Worker:
         `samples`: that it samples sizes as well, once a day, where the console has its schema already.
         """
         self._engine = engine
-        self._terms = _Terms(budget, archive_schema, cold)
+        self._terms = _Terms(budget, archive_schema, cold, drops)
         self._zone = zone
         self._drops = drops
         self._samples = samples
@@ -606,7 +647,7 @@ class Worker:
                     for operation_id in queued(connection):
                         if operation_id not in self._mine:
                             self._mine[operation_id] = Cancellation()
-                            self._pool.submit(self._take, operation_id)
+                            self._pool.submit(self._take, operation_id).add_done_callback(_log_unexpected)
             except (DBAPIError, ConnectionFailed):
                 pause = RECONNECT_S
             self._wake.wait(pause)
@@ -684,7 +725,7 @@ class Worker:
             self._engine,
             cold,
             archive_schema=self._terms.archive_schema,
-            now=datetime.now(UTC),
+            now=server_time(self._engine),
             zone=self._zone,
             again=False,
         )
@@ -721,6 +762,13 @@ class Worker:
             log.warning("The server is gone; operation %s is tried again once it is back", operation_id)
         finally:
             self._mine.pop(operation_id, None)
+
+
+def _log_unexpected(taken: Future[None]) -> None:
+    """An error of the console's own; its operation is shown as interrupted, as its lock is gone."""
+    error = taken.exception()
+    if error is not None:
+        log.error("An operation met an error that nobody expected", exc_info=error)
 
 
 def printer(write: Callable[[str], None]) -> Progress:

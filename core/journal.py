@@ -20,7 +20,7 @@ from core.database import session, sqlstate, translate
 from core.errors import DeskError, NotAllowed
 from core.locks import Blocker
 from core.names import ident, literal
-from core.plan import Plan, Step
+from core.plan import Operation, Plan, Step
 
 OPERATION_LOCKS = 20548
 """First key of the advisory lock that a running operation holds; the second is its id."""
@@ -367,8 +367,19 @@ def start(connection: Connection, plan: Plan, actor: Actor, reason: str) -> Tick
     return ticket
 
 
+_CALL_OFF = """
+UPDATE partition_desk.operation SET cancel_requested = true,
+    state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+    error = CASE WHEN state = 'queued' THEN 'Called off before it was begun. Nothing was changed.' ELSE error END,
+    finished_at = CASE WHEN state = 'queued' THEN pg_catalog.clock_timestamp() ELSE finished_at END
+WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {table} AND subject = {subject}
+"""
+
+
 def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> Ticket:
     _reap(connection)
+    if plan.operation in (Operation.HOLD, Operation.SCHEDULE):  # a drop that still waits is not to win that race
+        connection.exec_driver_sql(_CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject)))
     for _ in range(3):
         new = connection.exec_driver_sql(_insert(plan, actor, reason, state)).scalar_one_or_none()
         if new is not None:

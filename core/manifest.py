@@ -74,6 +74,9 @@ class Backup:
     id: str
     """The path in its place, without the suffixes."""
     database: str
+    cluster: str
+    """The system identifier of the server, which tells two with databases of one name apart; empty where it may not be
+    read."""
     server_version: str
     server_version_num: int
     encoding: str
@@ -121,6 +124,10 @@ class Backup:
     owner: str
     comment: str | None
     """The user's own."""
+
+    def is_from(self, database: str, cluster: str) -> bool:
+        """Whether it was made of this database; by its name alone where one of the servers hides which it is."""
+        return self.database == database and (not self.cluster or not cluster or self.cluster == cluster)
 
     @property
     def object(self) -> str:

@@ -125,7 +125,9 @@ class ForeignKey:
     definition: str
 
 
-_TAG, _HOLD, _DROP = "partition-desk: ", "partition-desk hold: ", "partition-desk drop: "
+_TAG, _DROP = "partition-desk: ", "partition-desk drop: "
+HOLD_LINE = "partition-desk hold: "
+"""How the line of a hold begins in a table's comment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class Marks:
         """The user's comment with the marks as its last lines; None where there is neither."""
         lines = [
             f"{line}{json.dumps(asdict(mark), ensure_ascii=False)}"
-            for line, mark in ((_TAG, self.tag), (_HOLD, self.hold), (_DROP, self.drop))
+            for line, mark in ((_TAG, self.tag), (HOLD_LINE, self.hold), (_DROP, self.drop))
             if mark is not None
         ]
         return "\n".join([*([comment] if comment else []), *lines]) or comment
@@ -214,8 +216,8 @@ def _read_mark(line: str) -> dict[str, Any] | None:
             tag = Tag(**json.loads(line.removeprefix(_TAG)))
             Bounds.parse(tag.bounds)
             return {"tag": tag}
-        if line.startswith(_HOLD):
-            hold = Hold(**json.loads(line.removeprefix(_HOLD)))
+        if line.startswith(HOLD_LINE):
+            hold = Hold(**json.loads(line.removeprefix(HOLD_LINE)))
             hold.binds(date.min)
             return {"hold": hold}
         if line.startswith(_DROP):
@@ -357,6 +359,8 @@ class Server:
     journal: bool = False
     """Whether the journal's schema exists."""
     may_write_journal: bool = False
+    cluster: str = ""
+    """PostgreSQL's system identifier, to tell servers with databases of one name apart; empty where it is hidden."""
 
     @property
     def detaches_concurrently(self) -> bool:

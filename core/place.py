@@ -5,6 +5,8 @@ beginning with a dot. What is being written is in the place under no such path u
 
     a folder   `.partial/` holds files that are being written, each locked by who writes it. One that nobody holds was
                left by a crash, and the next write removes it. A whole file is renamed to its path.
+               A folder that BACKUP_URL names has a random id in `.partition-desk-place` from its first write on, and
+               the console's home remembers that id: without its disk mounted, the folder is told from the real one.
     a bucket   an upload shows nothing before its end, and one that fails is aborted. Where the abort fails as well, as
                without a network, its parts stay unseen: a lifecycle rule for incomplete uploads removes those.
 """
@@ -13,6 +15,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
+import logging
 import os
 import re
 import secrets
@@ -32,6 +36,8 @@ from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, SettingError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
+
+log = logging.getLogger(__name__)
 
 DEFAULT_FOLDER = "backups"
 """Below PARTITION_DESK_HOME, where BACKUP_URL says nothing."""
@@ -61,6 +67,10 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_~%=+,-][A-Za-z0-9._~%=+,-]{0,254}")
 _PATH_MOST = 950
 """S3's keys have up to 1024 bytes, the prefix of BACKUP_URL included."""
 _PARTIAL = ".partial"
+MARKER = ".partition-desk-place"
+"""The file in a folder that holds its id."""
+PLACES = "places.json"
+"""The file below PARTITION_DESK_HOME that remembers the id of each folder that was written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +157,12 @@ def open_place(url: str, *, home: Path, environ: Mapping[str, str]) -> Place:
     if not found:
         if re.match(r"(s3|gs|az|file):", url, re.IGNORECASE):
             raise SettingError("BACKUP_URL lacks the // after its scheme.", next="Write it as in s3://bucket/prefix.")
-        return Folder(_whole(url))
+        return Folder(_whole(url), home=home)
     if scheme == "file":
         host, slash, path = rest.partition("/")
         if host not in ("", "localhost") or not slash:
             raise SettingError("BACKUP_URL names a file:// of another machine.", next="Write it as in file:///folder.")
-        return Folder(Path("/" + unquote(path)))
+        return Folder(Path("/" + unquote(path)), home=home)
     if scheme not in SCHEMES:
         raise SettingError(
             "BACKUP_URL begins with a scheme that is not known here.",
@@ -190,14 +200,17 @@ def _is_path(path: str) -> bool:
 class Folder(Place):
     """A folder of this machine. Folders that are made have mode 0700, files 0600; others are left as they are."""
 
-    def __init__(self, root: Path, *, under_home: bool = False) -> None:
+    def __init__(self, root: Path, *, under_home: bool = False, home: Path | None = None) -> None:
+        """`home` remembers the folder, so that it is told from the one that is there without its disk."""
         self._root = root
         self._under_home = under_home
+        self._home = home
         self.label = str(root)
 
     def write(self, path: str, chunks: Iterable[bytes]) -> int:
         target = self._root / _checked(path)
         with self._telling("written"):
+            self._recognize()
             self._make(target.parent)
             self._sweep()
         written = 0
@@ -209,6 +222,7 @@ class Folder(Place):
             with self._telling("written"):
                 file.flush()
                 os.fsync(file.fileno())
+                self._remember()
                 part.replace(target)
                 _sync(target.parent)
         return written
@@ -220,8 +234,10 @@ class Folder(Place):
 
     def size(self, path: str) -> int | None:
         with self._telling("read"):
+            file = self._root / _checked(path)
+            self._recognize()
             try:
-                found = (self._root / _checked(path)).stat()
+                found = file.stat()
             except FileNotFoundError:
                 self._look()
                 return None
@@ -253,7 +269,12 @@ class Folder(Place):
                 yield chunk
 
     def _entries(self, start: Path) -> Iterator[Entry]:
-        for folder, below, files in os.walk(start, onerror=_unless_missing):
+        """Follows links to folders, as to one that was moved to another disk; each folder is gone through once."""
+        seen: set[tuple[int, int]] = set()
+        for folder, below, files in os.walk(start, onerror=_unless_missing, followlinks=True):
+            if not _is_new(folder, seen):
+                below.clear()
+                continue
             below[:] = [name for name in below if not name.startswith(".")]
             for file in (Path(folder, name) for name in files):
                 path = file.relative_to(self._root).as_posix()
@@ -268,6 +289,67 @@ class Folder(Place):
             self._root.parent.stat()
         if self._root.exists() and not self._root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(self._root))
+        self._recognize()
+
+    def _recognize(self) -> None:
+        """Raises PlaceFailed where the home remembers another folder, as with a disk that isn't mounted."""
+        if self._home is None:
+            return
+        try:
+            known = _read_places(self._home).get(self.label)
+        except PermissionError:  # somebody else's home
+            return
+        if known is None or known == self._read_marker():
+            return
+        raise PlaceFailed(
+            f"The folder {self.label} is not the one that was used before: the disk may not be mounted.",
+            safe="Nothing was read or written there.",
+            next=f"Mount the disk. If the folder was changed on purpose, remove it from {self._home / PLACES},"
+            f" or write {known} into {self._root / MARKER}.",
+        )
+
+    def _read_marker(self) -> str | None:
+        try:
+            with (self._root / MARKER).open(encoding="utf-8", errors="replace") as file:
+                return file.read(200).strip() or None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _remember(self) -> None:
+        """Has the home remember the folder, which gets its id if it has none; a home that can't be written is told."""
+        if self._home is None:
+            return
+        try:
+            if self.label in _read_places(self._home):
+                return
+        except PermissionError:
+            return
+        found = self._read_marker() or self._mark()
+        try:
+            _write_place(self._home, self.label, found)
+        except OSError as error:
+            log.warning(
+                "%s can't be remembered in %s, so nothing tells when its disk is not mounted: %s",
+                self.label,
+                self._home,
+                error.strerror,
+            )
+
+    def _mark(self) -> str:
+        """Gives the folder an id, which is returned; that of another who was faster, if there is one."""
+        marker = self._root / MARKER
+        made = secrets.token_hex(16)
+        with self._part() as (part, file):
+            file.write(f"{made}\n".encode())
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # no secret: whoever may enter the folder may know it again
+            os.fsync(file.fileno())
+            with suppress(OSError):  # another's marker stays; a file system without links gets it by the next line
+                os.link(part, marker)
+            if self._read_marker() is None:
+                part.replace(marker)
+        _sync(self._root)
+        return self._read_marker() or made
 
     def _make(self, folder: Path) -> None:
         if self._under_home:
@@ -345,6 +427,57 @@ _FILE_REASONS: Mapping[int, tuple[str, str]] = {
 def _unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
+
+
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether the folder wasn't seen yet by any of its names; it is now. Not one that was deleted meanwhile."""
+    try:
+        found = Path(folder).stat()
+    except FileNotFoundError:
+        return False
+    key = (found.st_dev, found.st_ino)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
+def _read_places(home: Path) -> dict[str, str]:
+    """The id of each folder that the home remembers, by its label."""
+    file = home / PLACES
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError:  # no UTF-8, or no JSON
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(id, str) for id in found.values()):
+        raise PlaceFailed(
+            f"{file}, which tells the folders of backups apart, can't be understood.",
+            safe="The backups are as they were.",
+            next="See that the disk of the backups is mounted, then remove that file: it is written anew.",
+        )
+    return found
+
+
+def _write_place(home: Path, label: str, id: str) -> None:
+    """Has the home remember a folder's id, whole or not at all, whoever else writes there."""
+    home.mkdir(0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    new = home / f".{PLACES}-{secrets.token_hex(8)}"
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        places = {**_read_places(home), label: id}
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(json.dumps(places, indent=2, sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(home / PLACES)
+        os.fsync(handle)
+    finally:
+        new.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _sync(folder: Path) -> None:

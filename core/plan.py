@@ -136,6 +136,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     backup: str = ""
     """The id of the backup that it makes, reads or rests on."""
+    place: str = ""
+    """The label of the place where that backup is: nobody with another place may run the plan."""
     bytes: int | None = None
     """What a drop frees on the server; None where it was not measured."""
 
@@ -190,6 +192,7 @@ class Plan:
             command=raw["command"],
             warnings=tuple(raw["warnings"]),
             backup=raw.get("backup", ""),  # plans of older journals have none
+            place=raw.get("place", ""),
             bytes=raw.get("bytes"),
         )
 

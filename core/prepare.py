@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import Engine
@@ -72,8 +73,10 @@ def prepare_drop(
 
     Reads what depends on the table.
     """
-    kept, dependents = _for_a_drop(engine, table, name, every, backup_id)
-    return plan_drop(table, name, kept, today=today, dependents=dependents, place=place)
+    kept, found = _for_a_drop(engine, table, name, every, backup_id)
+    return plan_drop(
+        table, name, kept, today=today, dependents=found.dependents, belongings=found.belongings, place=place
+    )
 
 
 def prepare_later_drop(
@@ -88,35 +91,57 @@ def prepare_later_drop(
     backup_id: str = "",
 ) -> Plan:
     """A plan that writes down that `name` is to be dropped, not before `at`; everything is looked at as for a drop."""
-    kept, dependents = _for_a_drop(engine, table, name, every, backup_id)
-    return plan_later_drop(table, name, kept, at=at, by=by, today=today, dependents=dependents)
+    kept, found = _for_a_drop(engine, table, name, every, backup_id)
+    return plan_later_drop(table, name, kept, at=at, by=by, today=today, dependents=found.dependents)
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """What hangs on an archived table, each in PostgreSQL's words."""
+
+    dependents: tuple[str, ...] = ()
+    """Views, foreign keys of other tables, functions, sequences of its own, children: they stop a drop."""
+    belongings: tuple[str, ...] = ()
+    """Triggers, policies, publications: they go with it."""
 
 
 def _for_a_drop(
     engine: Engine, table: PartitionedTable, name: str, every: Iterable[Kept], backup_id: str
-) -> tuple[Kept | None, tuple[str, ...]]:
-    """(the backup to rest on, what depends on the table)."""
+) -> tuple[Kept | None, Hanging]:
+    """(the backup to rest on, what hangs on the table)."""
     archived = table.find_archived(name)
     if archived is None:
-        return None, ()
-    if backup_id:
-        kept = next((kept for kept in every if kept.backup.id == backup_id), None)
-        if kept is None:
-            raise BackupNotFound(f"There is no backup {backup_id} in the place.", next="See: partitions backups")
-    else:
-        kept = choose(every, table, archived)
-    return kept, read_dependents(engine, archived)
+        return None, Hanging()
+    asked = [kept for kept in every if backup_id in ("", kept.backup.id)]
+    if backup_id and not asked:
+        raise BackupNotFound(f"There is no backup {backup_id} in the place.", next="See: partitions backups")
+    return choose(asked, table, archived), read_hanging(engine, archived)
 
 
-def read_dependents(engine: Engine, archived: Archived) -> tuple[str, ...]:
-    """What PostgreSQL would have to drop with an archived table: views, foreign keys of other tables, functions."""
+def read_hanging(engine: Engine, archived: Archived) -> Hanging:
+    """What hangs on an archived table. Raises CatalogBusy while somebody holds it."""
     with session(engine) as connection:
         try:
             definition = read_definition(connection, archived.schema, archived.name)
+            heirs = connection.exec_driver_sql(
+                "SELECT i.inhrelid::pg_catalog.regclass::text FROM pg_catalog.pg_inherits i"
+                f" WHERE i.inhparent = {definition.oid} ORDER BY 1"
+            ).scalars()
+            children = tuple(f"child table {heir}" for heir in heirs)
         except DBAPIError as error:
             raise translate(error) from error
-    keys = (f"foreign key {key.name} of {key.other}" for key in definition.incoming)
-    return (*keys, *definition.dependents)
+    keys = tuple(f"foreign key {key.name} of {key.other}" for key in definition.incoming)
+    own = tuple(
+        f"sequence {one.schema}.{one.name} of its column {one.column}"
+        for one in definition.sequences
+        if not one.identity
+    )
+    belongings = (
+        *(f"trigger {one.name}" for one in definition.triggers),
+        *(f"policy {one.name}" for one in definition.policies),
+        *(f"its place in the publication {one.name}" for one in definition.publications),
+    )
+    return Hanging((*keys, *own, *children, *definition.dependents), belongings)
 
 
 def partition_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:

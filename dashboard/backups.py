@@ -54,8 +54,8 @@ def badges(leg: Leg) -> str:
         said.append(":gray-badge[:material/front_hand: hold has run out]")
     if drop is not None:
         said.append(f":red-badge[:material/event: drop on {human_date(_moment(drop.at).date())}]")
-    if leg.database:
-        said.append(f":gray-badge[of the database {plain(leg.database)}]")
+    if leg.whence:
+        said.append(f":gray-badge[of {plain(leg.whence)}]")
     return " ".join(said)
 
 

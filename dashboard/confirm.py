@@ -13,6 +13,7 @@ from core.ddl import partition_option, table_option
 from core.errors import DeskError, Refused
 from core.findings import Finding
 from core.fingerprint import ROWS_A_SECOND
+from core.jobs import is_same_wish
 from core.manifest import Kept
 from core.model import Archived, Partition
 from core.period import Duration, Range
@@ -160,6 +161,13 @@ def run(plan: Plan) -> None:
 def _begin(plan: Plan, reason: str) -> None:
     ticket = session.enqueue(plan, reason)
     if not ticket.new:
+        met = session.operation(ticket.id)
+        if met is not None and not is_same_wish(plan, met.plan):
+            raise Refused(
+                f"Another operation on {plan.subject} is still running: {deed(met.plan)}.",
+                safe="Nothing was asked for, and nothing was changed by this click.",
+                next="Ask again once it has ended.",
+            )
         st.session_state[session.WORD] = f"{deed(plan)} runs already."
 
 
@@ -412,7 +420,7 @@ def _lacking(asked: Asked) -> str | None:
     """What has to be filled in before it can be confirmed."""
     if asked.trouble is not None:
         return plain(asked.trouble.what)
-    if _is_drop(asked.plan) and st.session_state.get(session.TYPED, "").strip() != asked.plan.subject.strip():
+    if _is_drop(asked.plan) and st.session_state.get(session.TYPED, "") != asked.plan.subject:
         return "Type the table's name first."
     if asked.plan.operation is Operation.HOLD and not _reason():
         return "A hold needs its reason, for whoever meets it in a year."
@@ -483,7 +491,9 @@ def _choose(asked: Asked, build: Callable[[], Plan]) -> None:
     """Puts another plan in the place of the one that is shown; keeps what forbids it for the dialog to say."""
     try:
         with session.told():
-            chosen = replace(asked, plan=build(), trouble=None)
+            plan = build()
+            kept = session.find_kept(plan.backup) if plan.backup else None
+            chosen = replace(asked, plan=plan, kept=kept, trouble=None)
     except DeskError as error:
         chosen = replace(asked, trouble=error)
     st.session_state[session.ASKED] = chosen

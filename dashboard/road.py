@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from core.bounds import Bounds
-from core.manifest import Kept, Proof
+from core.manifest import Backup, Kept, Proof
 from core.model import Archived, Hold, Partition, PartitionedTable, PlannedDrop, due
 from core.operations.drop import choose
 from dashboard.format import Item, Shown, days_of, describe_bounds, short
@@ -49,8 +49,8 @@ class Leg:
     """All of its name, newest first."""
     best: Kept | None = None
     """The one that a drop or a restore rests on: of what is there now, and proven where one is."""
-    database: str = ""
-    """The database that a backup came from, where it is another one."""
+    whence: str = ""
+    """The database that its backups came from, where it is another one: "the database kita"."""
 
     @property
     def hold(self) -> Hold | None:
@@ -93,7 +93,8 @@ def legs(
     cutoff: date,
     zone: str,
 ) -> tuple[Leg, ...]:
-    """Every period in the order of time. `others` are backups of a table of the same address in another database."""
+    """Every period in the order of time. `others` are backups of a table of the same address in another database or
+    on another server."""
     by_name: dict[str, list[Kept]] = {}
     for one in sorted((*kept, *others), key=lambda kept: kept.backup.finished_at, reverse=True):
         by_name.setdefault(one.backup.name, []).append(one)
@@ -101,8 +102,8 @@ def legs(
     found = [_attached(p, by_name.pop(p.name, []), p.oid in overdue, zone) for p in table.partitions]
     found += [_archived(table, a, by_name.pop(a.name, []), zone) for a in table.archived]
     for backups in by_name.values():
-        own = [one for one in backups if one.backup.database == table.server.database]
-        found.append(_dropped(own or backups, table.server.database, zone))
+        own = [one for one in backups if one.backup.is_from(table.server.database, table.server.cluster)]
+        found.append(_dropped(own or backups, "" if own else _whence(backups[0].backup, table), zone))
     return tuple(sorted(found, key=lambda leg: (_days(leg, zone)[0] or date.min, leg.name)))
 
 
@@ -133,7 +134,12 @@ def _archived(table: PartitionedTable, archived: Archived, backups: Sequence[Kep
     )
 
 
-def _dropped(backups: Sequence[Kept], database: str, zone: str) -> Leg:
+def _whence(backup: Backup, table: PartitionedTable) -> str:
+    other = backup.database
+    return f"the database {other}" if other != table.server.database else f"{other} on another server"
+
+
+def _dropped(backups: Sequence[Kept], whence: str, zone: str) -> Leg:
     best = _best(backups)
     backup = backups[0].backup
     bounds = Bounds.parse(best.backup.bounds if best else backup.bounds)
@@ -145,7 +151,7 @@ def _dropped(backups: Sequence[Kept], database: str, zone: str) -> Leg:
         one=None,
         backups=tuple(backups),
         best=best,
-        database=backup.database if backup.database != database else "",
+        whence=whence,
     )
 
 

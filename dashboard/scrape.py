@@ -16,6 +16,7 @@ from core.errors import DeskError
 from core.jobs import ColdStorage
 from core.manifest import Kept
 from core.metrics import Figures, metrics_text, read_metrics
+from core.model import Server
 from core.settings import Settings
 
 ANSWER_S = 5.0
@@ -48,7 +49,7 @@ class Scraper:
         try:
             engine = reading_engine(parse_url(os.environ.get("DATABASE_URL", "")))
             try:
-                kept = self._backups.of(read_server(engine).database)
+                kept = self._backups.of(read_server(engine))
                 return _said(
                     read_metrics(
                         engine,
@@ -77,16 +78,16 @@ class _Backups:
         self._read_at = float("-inf")
         self._thread: threading.Thread | None = None
 
-    def of(self, database: str) -> tuple[Kept, ...] | None:
-        """Those of a database; None where the place could not be read yet, or not the last time."""
+    def of(self, server: Server) -> tuple[Kept, ...] | None:
+        """Those of the database of `server`; None where the place could not be read yet, or not the last time."""
         reading = self._thread is not None and self._thread.is_alive()
         if not reading and time.monotonic() - self._read_at > BACKUPS_EVERY_S:
-            self._thread = threading.Thread(target=self._read, args=(database,), daemon=True)
+            self._thread = threading.Thread(target=self._read, args=(server,), daemon=True)
             self._thread.start()
         if self._thread is not None:
             self._thread.join(BACKUPS_S)
         return self._kept
 
-    def _read(self, database: str) -> None:
-        self._kept, _ = read_database_backups(self._cold.open, database)
+    def _read(self, server: Server) -> None:
+        self._kept, _ = read_database_backups(self._cold.open, server)
         self._read_at = time.monotonic()

@@ -109,7 +109,7 @@ class Desk:
     """Each table as it was read last, for when it can't be."""
     busy_until: dict[str, float] = field(default_factory=dict)
     """Tables that somebody holds exclusively, and until when (monotonic) they are left alone."""
-    shelves: dict[tuple[str, str], Reading] = field(default_factory=dict)
+    shelves: dict[tuple[str, str, str], Reading] = field(default_factory=dict)
     """The backups of each table, by database and address, as they are read."""
     grown: dict[str | None, tuple[object, Growth]] = field(default_factory=dict)
     """How each table grows as it was asked for and read last, for when it can't be; None for all together."""
@@ -390,11 +390,11 @@ def have_arrived() -> bool:
 
 
 def _reading() -> Reading:
-    opened, here = desk(), server().database
-    key = (here, current_address())
+    opened, here = desk(), server()
+    key = (here.database, here.cluster, current_address())
     found = opened.shelves.get(key)
     if found is None:
-        found = opened.shelves.setdefault(key, Reading(lambda: cold.read_backups(opened.cold, key[1], here)))
+        found = opened.shelves.setdefault(key, Reading(lambda: cold.read_backups(opened.cold, key[2], here)))
     return found
 
 

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 
 from core.ddl import partition_option, require_served, table_option
 from core.errors import NotAllowed, NotVerified, PartitionNotFound, Refused
-from core.fingerprint import ROWS_A_SECOND, require_fingerprint_sql
+from core.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
 from core.manifest import Kept
-from core.model import Archived, Hold, Marks, Partition, PartitionedTable, PlannedDrop
+from core.model import HOLD_LINE, Archived, Hold, Marks, Partition, PartitionedTable, PlannedDrop
 from core.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
 from core.text import human_bytes, human_date, human_seconds, plural
 
@@ -28,10 +28,10 @@ def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
 def choose(every: Iterable[Kept], table: PartitionedTable, archived: Archived) -> Kept | None:
     """The backup of an archived table to rest on: the newest that is proven, else the newest; None without any.
 
-    Those of a database of another name count where this one has none: a restored table came from one of them.
+    Those of another database count where this one has none: a restored table came from one of them.
     """
     mine = [kept for kept in every if fits(kept, table, archived)]
-    own = [kept for kept in mine if kept.backup.database == table.server.database]
+    own = [kept for kept in mine if kept.backup.is_from(table.server.database, table.server.cluster)]
     return max(own or mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at), default=None)
 
 
@@ -42,12 +42,14 @@ def plan_drop(
     *,
     today: date,
     dependents: tuple[str, ...] = (),
+    belongings: tuple[str, ...] = (),
     place: str = "",
 ) -> Plan:
     """A plan that drops the archived table `name`, which the verified backup `kept` holds.
 
     Its rows are read again under the lock that keeps writers out, and compared with the backup's fingerprint in the
-    same transaction as the drop. `dependents` are what PostgreSQL would have to drop with it, each in its own words;
+    same transaction as the drop. `dependents` are what PostgreSQL would have to drop with it, each in its own words,
+    and stop it; `belongings` go with it and are told: triggers, policies and the like, which no restore brings back;
     `place` is where the backup lies, for people. Raises Refused for what stands in the way, NotVerified for a backup
     that does not prove these rows.
     """
@@ -69,6 +71,7 @@ def plan_drop(
                 f"Compare every row of {archived.name} with its backup, then drop it",
                 (
                     f"LOCK TABLE {archived.sql} IN SHARE MODE",
+                    _require_same(archived),
                     require_fingerprint_sql(archived.sql, names, backup.fingerprint, changed),
                     f"DROP TABLE {archived.sql}",
                 ),
@@ -87,7 +90,9 @@ def plan_drop(
         ),
         way_back=f"Restore: partitions restore {shlex.quote(backup.id)}",
         command=f"partitions drop{partition_option(name)} --now --confirm={shlex.quote(name)}{table_option(table)}",
+        warnings=((f"With it go {', '.join(belongings)}: a restore does not bring them back.",) if belongings else ()),
         backup=backup.id,
+        place=place,
         bytes=archived.size.total if archived.size else None,
     )
 
@@ -209,7 +214,7 @@ def _require_droppable(
         )
     if dependents:
         raise Refused(
-            f"{len(dependents)} depend on {archived.schema}.{name}: {'; '.join(dependents)}.",
+            f"{archived.schema}.{name} is needed by {'; '.join(dependents)}.",
             next="Drop or change those first; nothing is ever dropped with it.",
         )
     if kept is None:
@@ -228,6 +233,19 @@ def _require_droppable(
             next=f"Prove it: partitions verify {shlex.quote(kept.backup.id)}",
         )
     return archived, kept
+
+
+def _require_same(archived: Archived) -> str:
+    """That nobody gave it a column, a hold, or called its drop off while the drop waited for its lock."""
+    hold = Marks(hold=archived.hold).beside(None)
+    drop = Marks(drop=archived.drop).beside(None)
+    said = [line for line in (hold, drop) if line]
+    unsaid = [] if hold else [HOLD_LINE]
+    message = (
+        f"{archived.schema}.{archived.name} is not what it was a moment ago: it got another column, or a hold, or its"
+        " drop was called off."
+    )
+    return require_same_sql(archived.sql, [(c.name, c.type) for c in archived.columns], said, unsaid, message)
 
 
 def _about(seconds: float) -> str:

@@ -54,7 +54,7 @@ def verdict(found: Sequence[Leg], read: Read) -> str:
 
 def counted(found: Sequence[Leg], read: Read, table: PartitionedTable) -> str:
     """What was freed on the server and what is held in the place."""
-    gone = [leg for leg in found if leg.stop is Stop.DROPPED and not leg.database]
+    gone = [leg for leg in found if leg.stop is Stop.DROPPED and not leg.whence]
     freed = {
         o.subject: o.plan.bytes
         for o in reversed(session.operations(of_table=table.address))
@@ -66,8 +66,8 @@ def counted(found: Sequence[Leg], read: Read, table: PartitionedTable) -> str:
         total = f"{human_bytes(sum(known))} freed on the server, and {len(gone) - len(known):,} dropped unmeasured"
     if read is None or read.kept is None:
         return f"{total} · what is held in the place is not known"
-    size = sum(leg.in_place for leg in found if not leg.database)
-    number = sum(len(leg.backups) for leg in found if not leg.database)
+    size = sum(leg.in_place for leg in found if not leg.whence)
+    number = sum(len(leg.backups) for leg in found if not leg.whence)
     held = f"{human_bytes(size)} held in {plural(number, 'backup')}" if number else "no backup held yet"
     return f"{total} · {held} · place of the backups: {plain(read.place)}"
 

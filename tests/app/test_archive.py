@@ -20,6 +20,7 @@ from core.backup import read_all_kept, read_kept
 from core.catalog import read_table
 from core.execute import Budget
 from core.jobs import ColdStorage, run_now
+from core.journal import enqueue, read_operation
 from core.manifest import Backup, Kept, Proof, proofs_to_json
 from core.model import Hold
 from core.operations.drop import plan_hold
@@ -28,7 +29,7 @@ from core.plan import Plan
 from dashboard import confirm
 from dashboard import session as desk_session
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
-from tests.conftest import ADMIN
+from tests.conftest import ADMIN, OpenSession, until
 from tests.tables import Made, Run
 
 ROAD = 2
@@ -258,6 +259,49 @@ def test_drop_is_refused_with_its_reason(
     settle(app, lambda page: f"Drop {name}** did not happen" in texts(page), 30)
     assert "rows were changed since" in texts(app)
     assert run(f"SELECT count(*) FROM archive.{name}") == [(200,)]
+
+
+def test_dialog_shows_the_backup_that_its_plan_rests_on_and_wants_the_very_name(
+    console: Open, absences: Made, road: Road
+) -> None:
+    name = absences.first
+    road.archive(name)
+    older = road.back_up(name)
+    road.prove(older)
+    app = console("archive")
+    app.button(key=f"act_{name}").click().run()
+    assert older.id in texts(app)
+    newer = road.back_up(name)
+    road.prove(newer)
+    app.number_input(key=desk_session.DAYS).set_value(30).run()
+    said = texts(app)
+    assert app.session_state[desk_session.ASKED].plan.backup == newer.id
+    assert newer.id in said
+    assert older.id not in said
+    for typed, closed in ((f"{name} ", True), (f" {name}", True), (name, False)):
+        app.text_input(key=desk_session.TYPED).set_value(typed).run()
+        assert app.button(key="confirm_plan").disabled is closed, typed
+
+
+def test_opposite_of_what_runs_is_refused_and_not_taken_for_the_same(
+    console: Open, absences: Made, road: Road, session: OpenSession
+) -> None:
+    name = absences.first
+    road.archive(name)
+    road.prove(road.back_up(name))
+    road.hold(name, "", "the audit")
+    app = console("archive")
+    other = session()
+    other.hold(f"LOCK TABLE archive.{name} IN SHARE UPDATE EXCLUSIVE MODE")
+    later = plan_hold(road.read(), name, Hold(f"{THIS_YEAR + 2}-01-31", "the audit", "Ada"))
+    ticket = enqueue(road.worker, later, ADMIN, "a test")
+    app.menu_button(key=f"more_{name}").click("Lift the hold").run()
+    said = texts(app)
+    assert f"Another operation on {name} is still running: Hold {name} through 31 January {THIS_YEAR + 2}." in said
+    assert "Nothing was asked for" in said
+    assert "runs already" not in said
+    other.release()
+    until(lambda: not found.state.active if (found := read_operation(road.reader, ticket.id)) else False)
 
 
 def test_dropping_can_be_switched_off(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -51,12 +53,13 @@ from core.errors import (
     NameTaken,
     NotAllowed,
     PlaceFailed,
+    PlanOutdated,
 )
 from core.fingerprint import SETTINGS, fingerprint, fingerprint_sql, require_fingerprint_sql
-from core.manifest import Backup, Kept, Proof, backup_id
+from core.manifest import Backup, Kept, Needed, Proof, backup_id
 from core.model import Archived, Hold, PartitionedTable
 from core.names import ident, literal, qualified
-from core.operations.cold import plan_restore
+from core.operations.cold import after_rows, before_rows, plan_restore
 from core.place import Folder
 from core.plan import Plan
 from core.tools import Tool, find_pg_dump
@@ -213,16 +216,21 @@ def shared(server_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verifications restore into a fresh database of the test's own server, where the start of one is not the point."""
 
     @contextmanager
-    def database(folder: Path, encoding: str) -> Iterator[Engine]:
+    def database(folder: Path, encoding: str) -> Iterator[tuple[Engine, Engine]]:
         name = f"pd_throwaway_{os.getpid()}"
         admin = connect(server_url)
-        runner(admin)(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING {literal(encoding)} LOCALE 'C'")
-        engine = working_engine(server_url.set(database=name))
+        run = runner(admin)
+        run(f"CREATE ROLE {name} LOGIN" + (f" PASSWORD {literal(server_url.password)}" if server_url.password else ""))
+        run(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING {literal(encoding)} LOCALE 'C'")
+        there = server_url.set(database=name)
+        engine, poor = working_engine(there), working_engine(there.set(username=name))
         try:
-            yield engine
+            yield engine, poor
         finally:
             engine.dispose()
-            runner(admin)(f"DROP DATABASE {name} WITH (FORCE)")
+            poor.dispose()
+            run(f"DROP DATABASE {name} WITH (FORCE)")
+            run(f"DROP ROLE {name}")
             admin.close()
 
     monkeypatch.setattr(backup_module, "_throwaway_database", database)
@@ -663,6 +671,48 @@ def test_a_manifest_that_would_do_more(cold: Cold, make_table: Make, statement: 
         cold.plan_restore(made, Kept(hostile))
 
 
+def forged(cold: Cold, backup: Backup, **changes: Any) -> Backup:
+    """The backup with another definition, whole and sealed again, as who may write to the place can make it."""
+    forgery = replace(backup, **changes)
+    object_ = Path(cold.place.label, backup.object)
+    text = zstandard.ZstdDecompressor().decompressobj().decompress(object_.read_bytes())
+    rows = text.removeprefix(before_rows(backup).encode()).removesuffix(after_rows(backup).encode())
+    assert len(rows) > 0
+    text = before_rows(forgery).encode() + rows + after_rows(forgery).encode()
+    packed = zstandard.ZstdCompressor().compress(text)
+    object_.write_bytes(packed)
+    forgery = replace(forgery, raw_bytes=len(text), bytes=len(packed), sha256=hashlib.sha256(packed).hexdigest())
+    Path(cold.place.label, backup.manifest).write_text(forgery.to_json())
+    return forgery
+
+
+def test_a_verification_runs_no_sql_but_that_of_the_table(cold: Cold, make_table: Make, tmp_path: Path) -> None:
+    made = make_table()
+    backup = cold.back_up(made, made.first)
+    assert cold.verify(forged(cold, backup)).good, "the forger's work is whole"
+    object_ = Path(cold.place.label, backup.object)
+    whole = object_.read_bytes()
+    touched = tmp_path / "touched"
+    tmp_path.chmod(0o777)
+    program = f"COPY (SELECT 1) TO PROGRAM 'touch {touched}'"
+    type_ = Needed("type", "public", "mood", f'CREATE TYPE "public"."mood" AS ENUM (\'a\'); {program}')
+    refused = "a statement that making this one table does not need"
+    for changes in (
+        {"afterwards": (*backup.afterwards, program)},
+        {"create": (*backup.create, program)},
+        {"create": (program, *backup.create)},
+        {"create": (*backup.create[:-1], f"DO $do$BEGIN {program}; END$do$", backup.create[-1])},
+        {"needs": (type_,)},
+    ):
+        assert refused in bad(cold, forged(cold, backup, **changes)).reason
+        object_.write_bytes(whole)
+    for expression in ("pg_read_file('/etc/passwd') <> ''", "lo_export(lo_create(0), '/tmp/pd-forged') > 0"):
+        check = f'ALTER TABLE {qualified("archive", made.first)} ADD CONSTRAINT "x" CHECK ({expression})'
+        assert "permission denied" in bad(cold, forged(cold, backup, afterwards=(check, *backup.afterwards))).reason
+        object_.write_bytes(whole)
+    assert not touched.exists()
+
+
 # --- changed, truncated, swapped ----------------------------------------------------------------------------------
 
 
@@ -937,6 +987,73 @@ def test_a_table_that_somebody_holds(
     nothing_left(cold)
 
 
+@pytest.mark.every_version
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ("ALTER TABLE {0} ALTER COLUMN kid_id TYPE numeric", 20),
+        ("TRUNCATE {0}", 0),
+        ("DELETE FROM {0} WHERE id = (SELECT min(id) FROM {0})", 19),
+    ],
+    ids=["rewritten", "truncated", "deleted"],
+)
+def test_the_rows_are_those_after_the_wait_for_the_lock(
+    cold: Cold,
+    make_table: Make,
+    session: OpenSession,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    rows: int,
+) -> None:
+    """A snapshot from before the lock would see no row of a table that was rewritten meanwhile."""
+    made = make_table()
+    cold.archive(made, made.first)
+    relation, table = qualified("archive", made.first), cold.read(made)
+    monkeypatch.setattr(Cold, "read", lambda self, made: table)
+    other = session()
+    other.hold(f"LOCK TABLE {relation}")
+    with ThreadPoolExecutor(1) as pool:
+        backing = pool.submit(cold.back_up, made, made.first)
+        until(lambda: bool(other.run("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'")))
+        other.run(change.format(relation))
+        other.run("COMMIT")
+        backup = backing.result(30)
+    assert (backup.rows, backup.fingerprint) == (rows, cold.fingerprint(relation))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("ALTER TABLE {0} RENAME TO elsewhere; CREATE TABLE {0} ()", "is another table than it was"),
+        ("ALTER TABLE {0} SET SCHEMA public", "does not exist. Nothing was changed"),
+        ("COMMENT ON TABLE {0} IS NULL", "is not as it was"),
+    ],
+)
+def test_another_table_after_the_wait_is_told(
+    cold: Cold,
+    make_table: Make,
+    session: OpenSession,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    says: str,
+) -> None:
+    made = make_table()
+    cold.archive(made, made.first)
+    relation, table = qualified("archive", made.first), cold.read(made)
+    monkeypatch.setattr(Cold, "read", lambda self, made: table)
+    other = session()
+    other.hold(f"LOCK TABLE {relation}")
+    with ThreadPoolExecutor(1) as pool:
+        backing = pool.submit(cold.back_up, made, made.first)
+        until(lambda: bool(other.run("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'")))
+        other.run(change.format(relation))
+        other.run("COMMIT")
+        with pytest.raises((PlanOutdated, Failed)) as raised:
+            backing.result(30)
+    assert says in str(raised.value)
+    nothing_left(cold)
+
+
 class Changing(Folder):
     """A place in which somebody else changes the table once it is being written."""
 
@@ -1046,16 +1163,23 @@ def test_a_killed_process_leaves_no_backup(cold: Cold, make_table: Make, databas
 def test_throwaway_servers_of_the_dead_are_removed(cold: Cold, make_table: Make, shared: None) -> None:
     made = make_table()
     backup = cold.back_up(made, made.first)
-    dead, alive = cold.home / "throwaway-dead", cold.home / "throwaway-alive"
+    dead, alive, fetching, young = (cold.home / f"throwaway-{what}" for what in ("dead", "alive", "fetching", "young"))
     for folder in (dead, alive):
         (folder / "server").mkdir(parents=True)
         (folder / "server" / "users.lock").touch()
+    for folder in (fetching, young):
+        folder.mkdir()
+    for folder in (dead, fetching):
+        (folder / "in-use.lock").touch()
+    for folder in (dead, alive, fetching):
         os.utime(folder, (0, 0))
-    with (alive / "server" / "users.lock").open() as users:
+    with (alive / "server" / "users.lock").open() as users, (fetching / "in-use.lock").open() as lock:
         fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         assert cold.verify(backup).good
-        assert list(cold.home.iterdir()) == [alive]
-    shutil.rmtree(alive)
+        assert set(cold.home.iterdir()) == {alive, fetching, young}
+    for folder in (alive, fetching, young):
+        shutil.rmtree(folder)
 
 
 def test_a_restore_that_is_cancelled_or_cut_off(cold: Cold, make_table: Make) -> None:

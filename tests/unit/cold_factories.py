@@ -18,6 +18,7 @@ def backup(**changes: Any) -> Backup:
     healthy = Backup(
         id="a/b/c",
         database="school",
+        cluster="7000000000000000001",
         server_version="18.4",
         server_version_num=180004,
         encoding="UTF8",

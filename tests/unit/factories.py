@@ -144,6 +144,7 @@ def kept(year: int, *, proven: bool = True, **changes: Any) -> Kept:
     backup = Backup(
         id=f"school/public.kid_absences/{name}/20261001T080000Z-abc123",
         database="school",
+        cluster="7000000000000000001",
         server_version="18.4",
         server_version_num=180004,
         encoding="UTF8",

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from core.errors import DeskError, NotAllowed, NotServed, NotVerified, PartitionNotFound, ReadOnlyServer, Refused
-from core.fingerprint import require_fingerprint_sql
+from core.fingerprint import require_fingerprint_sql, require_same_sql
 from core.manifest import Kept
 from core.model import Hold, Marks, PartitionedTable, PlannedDrop
+from core.names import literal
 from core.operations.drop import choose, fits, plan_drop, plan_hold, plan_keep, plan_later_drop
 from core.plan import Mode, Operation, Plan
 from tests.unit.factories import COLUMNS, NOW, TODAY, archived, bounds, kept, partition, server, table
@@ -40,6 +41,14 @@ def test_a_drop_compares_every_row_under_its_lock_and_drops_in_the_same_transact
     assert step.transactional
     assert step.statements == (
         f"LOCK TABLE {OLD} IN SHARE MODE",
+        require_same_sql(
+            OLD,
+            [(column.name, column.type) for column in COLUMNS],
+            [],
+            ["partition-desk hold: "],
+            "archive.kid_absences_2020 is not what it was a moment ago: it got another column, or a hold, or its drop"
+            " was called off.",
+        ),
         require_fingerprint_sql(OLD, names, kept(2020).backup.fingerprint, changed),
         f"DROP TABLE {OLD}",
     )
@@ -58,6 +67,19 @@ def test_a_drop_compares_every_row_under_its_lock_and_drops_in_the_same_transact
     assert (plan.operation, plan.backup) == (Operation.DROP, kept(2020).backup.id)
 
 
+def test_a_drop_looks_for_its_own_planned_drop_and_for_the_hold_that_it_knew() -> None:
+    over = replace(HOLD, until="2026-10-19")
+    check = dropping(with_archived(hold=over, drop=PLANNED)).steps[0].statements[1]
+    for line in (Marks(hold=over).beside(None), Marks(drop=PLANNED).beside(None)):
+        assert f"{literal(line or '')}) = 0" in check
+    assert ") > 0" not in check
+
+
+def test_what_goes_with_the_table_is_told() -> None:
+    plan = dropping(belongings=("trigger audit", "policy own"))
+    assert plan.warnings == ("With it go trigger audit, policy own: a restore does not bring them back.",)
+
+
 @pytest.mark.parametrize(
     ("of", "backup", "more", "error", "said"),
     [
@@ -69,7 +91,7 @@ def test_a_drop_compares_every_row_under_its_lock_and_drops_in_the_same_transact
         (with_archived(), kept(2020, parent="public.other"), {}, NotVerified, "is not one of"),
         (with_archived(), kept(2020, bounds=bounds(2019, 2020).text), {}, NotVerified, "is not one of"),
         (with_archived(columns=COLUMNS[:-1]), kept(2020), {}, NotVerified, "is not one of"),
-        (with_archived(), kept(2020), {"dependents": ("view public.old",)}, Refused, "1 depend on .*: view public.old"),
+        (with_archived(), kept(2020), {"dependents": ("view public.old",)}, Refused, "is needed by view public.old"),
         (with_archived(hold=HOLD), kept(2020), {}, Refused, "held through 31 January 2027 by ada: the audit"),
         (with_archived(hold=replace(HOLD, until="")), kept(2020), {}, Refused, "held for good by ada"),
         (with_archived(owner="eve"), kept(2020), {}, NotAllowed, "belongs to eve"),

@@ -29,6 +29,15 @@ from tests.unit.cold_factories import backup, proof
 AT = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 
 
+def test_it_is_of_one_database_of_one_server() -> None:
+    whole = backup(database="kita", cluster="7")
+    assert whole.is_from("kita", "7")
+    assert not whole.is_from("kita", "8")
+    assert not whole.is_from("other", "7")
+    assert whole.is_from("kita", ""), "a server that hides which it is"
+    assert replace(whole, cluster="").is_from("kita", "8")
+
+
 def test_written_and_read_back() -> None:
     whole = backup(
         comment="it's\n100% \\ fine 🧒",

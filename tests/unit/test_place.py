@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, SettingError, UsageError
-from core.place import Bucket, Folder, Place, open_place
+from core.place import MARKER, PLACES, Bucket, Folder, Place, open_place
 
-HOME = Path("/home/desk/data")
+HOME = Path("/dev/null/desk")
+"""No home: nothing can be remembered there."""
 KEY = "AKIAEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/EXAMPLESECRET"
 ROOT = Path(__file__).parents[2]
@@ -42,7 +47,7 @@ def mode(path: Path) -> int:
 @pytest.mark.parametrize(
     ("url", "label"),
     [
-        ("", "/home/desk/data/backups"),
+        ("", "/dev/null/desk/backups"),
         ("/var/backups", "/var/backups"),
         ("/var/back ups/", "/var/back ups"),
         ("file:///var/back%20ups", "/var/back ups"),
@@ -316,6 +321,21 @@ def test_a_listing_is_of_one_folder(folder: Place, tmp_path: Path) -> None:
     assert folder.list("nowhere") == ()
 
 
+def test_folders_that_were_moved_and_linked_are_listed_once(folder: Place, tmp_path: Path) -> None:
+    for path in ("db/public.t/a/1", "db/public.t/b/2", "other/3"):
+        folder.write_text(path, path)
+    shutil.move(tmp_path / "backups/db", tmp_path / "larger")
+    (tmp_path / "backups/db").symlink_to(tmp_path / "larger")
+    (tmp_path / "larger/public.t/again").symlink_to(tmp_path / "larger")
+    (tmp_path / "larger/public.t/up").symlink_to(tmp_path / "backups")
+    assert [entry.path for entry in folder.list()] == ["db/public.t/a/1", "db/public.t/b/2", "other/3"]
+    assert [entry.path for entry in folder.list("db") if "/up/" not in entry.path] == [
+        "db/public.t/a/1",
+        "db/public.t/b/2",
+    ]
+    assert folder.read_text("db/public.t/a/1") == "db/public.t/a/1"
+
+
 def test_texts(folder: Place) -> None:
     folder.write_text("a", "отсутствия ✓")
     assert folder.read_text("a") == "отсутствия ✓"
@@ -379,6 +399,133 @@ def test_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
             use()
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A place on a disk that can be taken away, and the home that knows it."""
+
+    root: Path
+    home: Path
+    beside: Path
+
+    @property
+    def place(self) -> Place:
+        return open_place(str(self.root), home=self.home, environ={})
+
+    def unmount(self, mount_point: Path) -> None:
+        """Leaves an empty folder, as a mount point without its disk is."""
+        mount_point.rename(self.beside)
+        mount_point.mkdir()
+
+    def refuses(self) -> None:
+        place, before = self.place, sorted(self.root.parent.rglob("*"))
+        for use in (
+            lambda: place.write_text("b", "1"),
+            place.list,
+            lambda: place.list("db"),
+            lambda: place.size("db/a"),
+            lambda: place.read_text("db/a"),
+            lambda: place.delete("db/a"),
+        ):
+            with pytest.raises(PlaceFailed, match="is not the one that was used before: the disk may not be mounted"):
+                use()
+        assert sorted(self.root.parent.rglob("*")) == before
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    (tmp_path / "mnt").mkdir()
+    disk = Disk(tmp_path / "mnt/backups", tmp_path / "home", tmp_path / "taken away")
+    disk.place.write_text("db/a", "1")
+    return disk
+
+
+@pytest.mark.parametrize("of", ["the folder itself", "the folder above"])
+def test_a_mount_point_without_its_disk_is_told_from_the_place(disk: Disk, of: str) -> None:
+    mount_point = disk.root if of == "the folder itself" else disk.root.parent
+    disk.unmount(mount_point)
+    disk.refuses()
+    mount_point.rmdir()
+    disk.beside.rename(mount_point)
+    assert disk.place.read_text("db/a") == "1"
+    disk.place.write_text("b", "2")
+    assert [entry.path for entry in disk.place.list()] == ["b", "db/a"]
+
+
+def test_a_folder_is_marked_and_remembered_at_its_first_write(disk: Disk) -> None:
+    marker, places = disk.root / MARKER, disk.home / PLACES
+    assert json.loads(places.read_text()) == {str(disk.root): marker.read_text().strip()}
+    assert (mode(places), mode(marker)) == (0o600, 0o644)
+    assert [path.name for path in disk.home.iterdir()] == [PLACES]
+    before = marker.read_text(), places.read_text(), places.stat().st_mtime_ns
+    open_place(f"file://{disk.root}", home=disk.home, environ={}).write_text("c", "1")
+    assert (marker.read_text(), places.read_text(), places.stat().st_mtime_ns) == before
+    other = open_place(str(disk.root.parent / "second"), home=disk.home, environ={})
+    other.write_text("a", "1")
+    assert len(set(json.loads(places.read_text()).values())) == 2
+    assert [entry.path for entry in disk.place.list()] == ["c", "db/a"]
+
+
+def test_another_disk_is_refused_until_one_says_it_is_meant(disk: Disk) -> None:
+    known = (disk.root / MARKER).read_text()
+    disk.unmount(disk.root)
+    open_place(str(disk.root), home=disk.home.with_name("another home"), environ={}).write_text("z", "1")
+    disk.refuses()
+    with pytest.raises(PlaceFailed) as caught:
+        disk.place.list()
+    assert f"remove it from {disk.home / PLACES}" in caught.value.next
+    assert f"write {known.strip()} into {disk.root / MARKER}" in caught.value.next
+    (disk.home / PLACES).write_text("{}")
+    disk.place.write_text("y", "1")
+    assert json.loads((disk.home / PLACES).read_text()) == {str(disk.root): (disk.root / MARKER).read_text().strip()}
+    (disk.root / MARKER).write_text(known)
+    disk.refuses()
+    (disk.home / PLACES).write_text(json.dumps({str(disk.root): known.strip()}))
+    assert [entry.path for entry in disk.place.list()] == ["y", "z"]
+
+
+def test_who_remembers_nothing_reads_on_and_writes_nothing(disk: Disk, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    place = open_place(str(disk.root), home=tmp_path / "none", environ={})
+    assert [entry.path for entry in place.list()] == ["db/a"]
+    assert place.read_text("db/a") == "1"
+    (disk.root / MARKER).unlink()  # a place of before there were markers
+    assert [entry.path for entry in place.list()] == ["db/a"]
+    (disk.root / MARKER).touch()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_home_that_cannot_be_written_keeps_no_backup_from_being_made(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened(str(tmp_path / "backups")).write_text("a", "1")
+    assert "can't be remembered in /dev/null/desk" in caplog.text
+
+
+def test_what_is_remembered_and_can_not_be_read_is_told(disk: Disk) -> None:
+    for text in ("", "[]", '{"a": 1}'):
+        (disk.home / PLACES).write_text(text)
+        with pytest.raises(PlaceFailed, match=r"places\.json, .* can't be understood.*then remove that file"):
+            disk.place.list()
+
+
+def test_the_folder_of_home_has_no_marker(tmp_path: Path) -> None:
+    open_place("", home=tmp_path, environ={}).write_text("a", "1")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".partial", "a", "backups"]
+
+
+def test_first_writes_at_once_agree_on_one_id(tmp_path: Path) -> None:
+    homes = [tmp_path / f"home {number % 2}" for number in range(8)]
+    (tmp_path / "backups").mkdir()
+
+    def write(number: int) -> None:
+        open_place(str(tmp_path / "backups"), home=homes[number], environ={}).write_text(f"a{number}", "1")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    ids = {json.loads((home / PLACES).read_text())[str(tmp_path / "backups")] for home in homes}
+    assert ids == {(tmp_path / "backups" / MARKER).read_text().strip()}
+
+
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
@@ -401,7 +548,7 @@ import os, pathlib, resource, signal, sys
 from core.errors import PlaceFailed
 from core.place import open_place
 
-place = open_place(sys.argv[1], home=pathlib.Path("/nonexistent"), environ={})
+place = open_place(sys.argv[1], home=pathlib.Path("/dev/null/desk"), environ={})
 place.write("old", [b"1"])
 if sys.argv[2] == "limited":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

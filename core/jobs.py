@@ -36,7 +36,6 @@ from core.errors import (
     Failed,
     NotVerified,
     PlanOutdated,
-    Refused,
 )
 from core.execute import Budget, Cancellation, Progress, apply
 from core.journal import (
@@ -226,8 +225,6 @@ class _Terms:
     budget: Budget
     archive_schema: str
     cold: ColdStorage | None
-    drops: bool = True
-    """Whether anything may be dropped here."""
 
 
 def _run(
@@ -249,7 +246,7 @@ def _run(
             _move(work, engine, plan, record, terms, following)
         else:
             if plan.operation is Operation.DROP:
-                _require_drop_allowed(plan, terms)
+                _require_backup(terms.cold, plan)
             apply(
                 work,
                 engine,
@@ -409,15 +406,6 @@ def _note_done(connection: Connection, plan: Plan, record: Record, begun: dateti
         raise
 
 
-def _require_drop_allowed(plan: Plan, terms: _Terms) -> None:
-    """Whatever was planned and by whom: this process may drop, and the backup is there, byte by byte."""
-    if not terms.drops:
-        raise Refused("Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false.", next="Ask whoever set it.")
-    if terms.cold is None:
-        raise NotVerified("This process knows no place for backups, so that nothing proves what would be dropped.")
-    _require_backup(terms.cold, plan)
-
-
 def _open_place(cold: ColdStorage, plan: Plan) -> Place:
     """The place of this process, which has to be the one that the plan was shown with. Raises Failed."""
     place = cold.open()
@@ -430,10 +418,12 @@ def _open_place(cold: ColdStorage, plan: Plan) -> Place:
     return place
 
 
-def _require_backup(cold: ColdStorage, plan: Plan) -> None:
+def _require_backup(cold: ColdStorage | None, plan: Plan) -> None:
     """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
     from core.backup import read_kept
 
+    if cold is None:
+        raise NotVerified("This process knows no place for backups, so that nothing proves what would be dropped.")
     place = _open_place(cold, plan)
     gone = NotVerified(
         f"The backup {plan.backup} on which the drop of {plan.subject} rests is no longer in {place.label} as it was.",
@@ -595,12 +585,12 @@ class Worker:
         drops: bool = False,
         samples: Samples | None = None,
     ) -> None:
-        """`drops`: whether it also begins planned drops when their time has come, by the dates of `zone`.
+        """`drops`: whether it takes drops, and begins planned ones when their time has come, by the dates of `zone`.
 
         `samples`: that it samples sizes as well, once a day, where the console has its schema already.
         """
         self._engine = engine
-        self._terms = _Terms(budget, archive_schema, cold, drops)
+        self._terms = _Terms(budget, archive_schema, cold)
         self._zone = zone
         self._drops = drops
         self._samples = samples
@@ -644,7 +634,7 @@ class Worker:
                 self._begin_due_drops()
                 self._begin_sample()
                 with session(self._engine) as connection:
-                    for operation_id in queued(connection):
+                    for operation_id in queued(connection, drops=self._drops):
                         if operation_id not in self._mine:
                             self._mine[operation_id] = Cancellation()
                             self._pool.submit(self._take, operation_id).add_done_callback(_log_unexpected)

@@ -390,13 +390,14 @@ def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: O
     raise AssertionError("an operation ended and began three times between two statements")
 
 
-def queued(connection: Connection) -> tuple[int, ...]:
-    """The numbers of the operations that wait to be begun, oldest first."""
+def queued(connection: Connection, *, drops: bool = True) -> tuple[int, ...]:
+    """The numbers of the operations that wait to be begun, oldest first; without `drops` those are left to others."""
     if not _exists(connection):
         return ()
     rows = connection.exec_driver_sql(
         "SELECT id FROM partition_desk.operation WHERE state = 'queued' AND requested_at >"
-        f" pg_catalog.clock_timestamp() - interval '{STALE_AFTER_S} seconds' ORDER BY id LIMIT 20"
+        f" pg_catalog.clock_timestamp() - interval '{STALE_AFTER_S} seconds'"
+        f"{'' if drops else f' AND kind <> {literal(Operation.DROP)}'} ORDER BY id LIMIT 20"
     ).all()
     return tuple(row.id for row in rows)
 

@@ -42,8 +42,8 @@ check: $(ready) ## Lint, format, types and unit tests, in under a minute
 	$(python) -m pytest tests/unit
 
 test: check ## Everything: check, then real PostgreSQL, every page, a real browser
-	$(python) -m pytest -n 4 --dist worksteal --durations 12 tests/db tests/app
-	$(python) -m pytest tests/browser
+	$(python) -m pytest -n 3 --dist worksteal --durations 12 tests/db tests/app
+	$(python) -m pytest -n 2 --dist worksteal tests/browser
 
 format: $(ready) ## Rewrite the code in the one format
 	$(python) -m ruff check --fix-only .

@@ -40,7 +40,10 @@ READ_TIMEOUT_MS = 8_000
 READ_LOCK_TIMEOUT_MS = 150
 
 # Every text that is parsed or compared is printed under these: qualified names, ISO dates, UTC.
-_SETTINGS = "SET search_path = pg_catalog; SET DateStyle = ISO; SET TimeZone = UTC; SET IntervalStyle = postgres"
+_SETTINGS = (
+    "SET search_path = pg_catalog; SET DateStyle = ISO; SET TimeZone = UTC; SET IntervalStyle = postgres;"
+    " SET jit = off"  # compiling takes longer than any look at the catalog
+)
 _READING = (
     f"{_SETTINGS}; SET default_transaction_read_only = on;"
     f" SET statement_timeout = {READ_TIMEOUT_MS}; SET lock_timeout = {READ_LOCK_TIMEOUT_MS}"

@@ -64,7 +64,7 @@ from core.place import Folder
 from core.plan import Plan
 from core.tools import Tool, find_pg_dump
 from tests import tables
-from tests.conftest import Act, OpenSession, until
+from tests.conftest import Act, OpenSession, Session, until
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed
 from tests.tables import Made, Run, describe, runner
 
@@ -987,6 +987,38 @@ def test_a_table_that_somebody_holds(
     nothing_left(cold)
 
 
+@dataclass
+class Waiting:
+    """Backs up an archived table that somebody holds, and changes it before the lock is let go."""
+
+    cold: Cold
+    made: Made
+    other: Session
+    monkeypatch: pytest.MonkeyPatch
+
+    def backs_up(self, change: str) -> Backup:
+        self.cold.archive(self.made, self.made.first)
+        table = self.cold.read(self.made)
+        self.monkeypatch.setattr(Cold, "read", lambda cold, made: table)
+        self.other.hold(f"LOCK TABLE {self.relation}")
+        waits = f"SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '{self.relation}'::regclass"
+        with ThreadPoolExecutor(1) as pool:
+            backing = pool.submit(self.cold.back_up, self.made, self.made.first)
+            until(lambda: bool(self.other.run(waits)))
+            self.other.run(change.format(self.relation))
+            self.other.run("COMMIT")
+            return backing.result(30)
+
+    @property
+    def relation(self) -> str:
+        return qualified("archive", self.made.first)
+
+
+@pytest.fixture
+def waiting(cold: Cold, make_table: Make, session: OpenSession, monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    return Waiting(cold, make_table(), session(), monkeypatch)
+
+
 @pytest.mark.every_version
 @pytest.mark.parametrize(
     ("change", "rows"),
@@ -997,28 +1029,10 @@ def test_a_table_that_somebody_holds(
     ],
     ids=["rewritten", "truncated", "deleted"],
 )
-def test_the_rows_are_those_after_the_wait_for_the_lock(
-    cold: Cold,
-    make_table: Make,
-    session: OpenSession,
-    monkeypatch: pytest.MonkeyPatch,
-    change: str,
-    rows: int,
-) -> None:
+def test_the_rows_are_those_after_the_wait_for_the_lock(waiting: Waiting, change: str, rows: int) -> None:
     """A snapshot from before the lock would see no row of a table that was rewritten meanwhile."""
-    made = make_table()
-    cold.archive(made, made.first)
-    relation, table = qualified("archive", made.first), cold.read(made)
-    monkeypatch.setattr(Cold, "read", lambda self, made: table)
-    other = session()
-    other.hold(f"LOCK TABLE {relation}")
-    with ThreadPoolExecutor(1) as pool:
-        backing = pool.submit(cold.back_up, made, made.first)
-        until(lambda: bool(other.run("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'")))
-        other.run(change.format(relation))
-        other.run("COMMIT")
-        backup = backing.result(30)
-    assert (backup.rows, backup.fingerprint) == (rows, cold.fingerprint(relation))
+    backup = waiting.backs_up(change)
+    assert (backup.rows, backup.fingerprint) == (rows, waiting.cold.fingerprint(waiting.relation))
 
 
 @pytest.mark.parametrize(
@@ -1028,30 +1042,13 @@ def test_the_rows_are_those_after_the_wait_for_the_lock(
         ("ALTER TABLE {0} SET SCHEMA public", "does not exist. Nothing was changed"),
         ("COMMENT ON TABLE {0} IS NULL", "is not as it was"),
     ],
+    ids=["another", "moved", "without its tag"],
 )
-def test_another_table_after_the_wait_is_told(
-    cold: Cold,
-    make_table: Make,
-    session: OpenSession,
-    monkeypatch: pytest.MonkeyPatch,
-    change: str,
-    says: str,
-) -> None:
-    made = make_table()
-    cold.archive(made, made.first)
-    relation, table = qualified("archive", made.first), cold.read(made)
-    monkeypatch.setattr(Cold, "read", lambda self, made: table)
-    other = session()
-    other.hold(f"LOCK TABLE {relation}")
-    with ThreadPoolExecutor(1) as pool:
-        backing = pool.submit(cold.back_up, made, made.first)
-        until(lambda: bool(other.run("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'")))
-        other.run(change.format(relation))
-        other.run("COMMIT")
-        with pytest.raises((PlanOutdated, Failed)) as raised:
-            backing.result(30)
+def test_another_table_after_the_wait_is_told(waiting: Waiting, change: str, says: str) -> None:
+    with pytest.raises((PlanOutdated, Failed)) as raised:
+        waiting.backs_up(change)
     assert says in str(raised.value)
-    nothing_left(cold)
+    nothing_left(waiting.cold)
 
 
 class Changing(Folder):

@@ -49,6 +49,9 @@ def script(plan: Plan) -> str:
     return "\n".join([*(f"-- {shown(comment)}" for comment in comments), "", plan.sql])
 
 
+_PROVEN = "It was restored elsewhere: its rows, fingerprint, columns and bounds are those of its manifest."
+
+
 def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
     if not plan.steps:
         if plan.operation in (Operation.HOLD, Operation.SCHEDULE):
@@ -56,8 +59,13 @@ def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
         return f"Nothing to do: {shown(plan.table)} has all of it already."
     number = f"operation {done.id}, " if done else ""
     took = human_seconds(done.seconds) if done else "no time"
-    head = f"Done: {plan.operation} {plan.subject} in {place} ({number}took {took})."
-    lines = [head, *plan.effects, *(f"Note: {warning}" for warning in plan.warnings), plan.way_back]
+    what = f"{plan.operation} {plan.subject}"
+    if plan.operation in (Operation.HOLD, Operation.SCHEDULE):  # or the opposite of their names
+        title = plan.steps[0].title
+        what = f"{title[:1].lower()}{title[1:]}"
+    head = f"Done: {what} in {place} ({number}took {took})."
+    effects = (_PROVEN,) if plan.operation is Operation.VERIFY else plan.effects
+    lines = [head, *effects, *(f"Note: {warning}" for warning in plan.warnings), plan.way_back]
     return "\n".join(shown(line) for line in lines if line)
 
 

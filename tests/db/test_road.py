@@ -164,7 +164,7 @@ def test_the_same_with_the_place_in_a_bucket(road: Road, make_table: Make, s3: S
 def test_verify_without_an_id_proves_what_was_made_last(road: Road, make_table: Make) -> None:
     make_table(rows=5)
     first = road.done("backup", "--year", "2022", "--json").json["backup"]
-    road.done("verify", "--year", "2022")
+    assert "fingerprint, columns and bounds are those of its manifest." in road.done("verify", "--year", "2022").out
     road.run(f"UPDATE {T} SET reason = 'changed' WHERE id = (SELECT min(id) FROM {T})")
     second = road.done("backup", "--year", "2022", "--json").json["backup"]
     assert second != first
@@ -544,6 +544,7 @@ def test_a_planned_drop_waits_in_plain_sight_and_is_called_off(road: Road, make_
     made = make_table()
     road.ready(made, T)
     planned = road.done("drop", "--year", "2022", f"--confirm={T}", "--after", "10 days")
+    assert planned.out.startswith(f"Done: write down that {T} is to be dropped on ")
     ((name, drop),) = read_planned_drops(road.reader)
     days = (datetime.fromisoformat(drop.at) - datetime.now(UTC)) / timedelta(days=1)
     assert (name, round(days)) == (T, 10)

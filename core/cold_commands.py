@@ -236,7 +236,8 @@ def _kept(desk: Desk, args: argparse.Namespace, *, proven_first: bool = True) ->
         fitting = [kept for kept in every if kept.backup.bounds == wanted.text]
     mine = [kept for kept in fitting if kept.backup.is_from(table.server.database, table.server.cluster)]
     if not mine:
-        elsewhere = f" of the database {table.server.database}, but {_whence(fitting[0], table)}" if fitting else ""
+        here = table.server.database
+        elsewhere = f" of the database {here}, but of {fitting[0].backup.whence(here)}" if fitting else ""
         raise BackupNotFound(
             f"{place.label} holds no backup of that{elsewhere}.",
             next=f"If that one is meant, name it: {fitting[0].backup.id}"
@@ -244,8 +245,3 @@ def _kept(desk: Desk, args: argparse.Namespace, *, proven_first: bool = True) ->
             else "See what there is: partitions backups --every",
         )
     return max(mine, key=lambda kept: (proven_first and kept.proven is not None, kept.backup.finished_at))
-
-
-def _whence(kept: Kept, table: PartitionedTable) -> str:
-    other = kept.backup.database
-    return f"of {other}" if other != table.server.database else "of one of that name on another server"

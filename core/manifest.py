@@ -129,6 +129,10 @@ class Backup:
         """Whether it was made of this database; by its name alone where one of the servers hides which it is."""
         return self.database == database and (not self.cluster or not cluster or self.cluster == cluster)
 
+    def whence(self, database: str) -> str:
+        """For people: the database that it was made of, seen from one of the name `database` that it `is_from` not."""
+        return f"the database {self.database}" + (" on another server" if self.database == database else "")
+
     @property
     def object(self) -> str:
         """The path of the object."""

@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from core.bounds import Bounds
-from core.manifest import Backup, Kept, Proof
+from core.manifest import Kept, Proof
 from core.model import Archived, Hold, Partition, PartitionedTable, PlannedDrop, due
 from core.operations.drop import choose
 from dashboard.format import Item, Shown, days_of, describe_bounds, short
@@ -103,7 +103,7 @@ def legs(
     found += [_archived(table, a, by_name.pop(a.name, []), zone) for a in table.archived]
     for backups in by_name.values():
         own = [one for one in backups if one.backup.is_from(table.server.database, table.server.cluster)]
-        found.append(_dropped(own or backups, "" if own else _whence(backups[0].backup, table), zone))
+        found.append(_dropped(own or backups, "" if own else backups[0].backup.whence(table.server.database), zone))
     return tuple(sorted(found, key=lambda leg: (_days(leg, zone)[0] or date.min, leg.name)))
 
 
@@ -132,11 +132,6 @@ def _archived(table: PartitionedTable, archived: Archived, backups: Sequence[Kep
         backups=tuple(backups),
         best=best,
     )
-
-
-def _whence(backup: Backup, table: PartitionedTable) -> str:
-    other = backup.database
-    return f"the database {other}" if other != table.server.database else f"{other} on another server"
 
 
 def _dropped(backups: Sequence[Kept], whence: str, zone: str) -> Leg:

@@ -110,7 +110,7 @@ class Desk:
     busy_until: dict[str, float] = field(default_factory=dict)
     """Tables that somebody holds exclusively, and until when (monotonic) they are left alone."""
     shelves: dict[tuple[str, str, str], Reading] = field(default_factory=dict)
-    """The backups of each table, by database and address, as they are read."""
+    """The backups of each table, by database, server and address, as they are read."""
     grown: dict[str | None, tuple[object, Growth]] = field(default_factory=dict)
     """How each table grows as it was asked for and read last, for when it can't be; None for all together."""
 

@@ -185,7 +185,7 @@ def test_a_backup_of_another_server_is_not_taken_for_one_of_this(road: Road, mak
     found = read_backups(road.cold, made.address, server)
     assert (found.kept, [other.backup.id for other in found.others]) == ((), [kept.backup.id])
     told = road("restore", "--year", "2022")
-    assert "but of one of that name on another server" in told.message
+    assert f"but of the database {server.database} on another server" in told.message
     assert kept.backup.id in told.message
     road.done("verify", kept.backup.id)
 

@@ -36,6 +36,8 @@ def test_it_is_of_one_database_of_one_server() -> None:
     assert not whole.is_from("other", "7")
     assert whole.is_from("kita", ""), "a server that hides which it is"
     assert replace(whole, cluster="").is_from("kita", "8")
+    assert whole.whence("other") == "the database kita"
+    assert whole.whence("kita") == "the database kita on another server"
 
 
 def test_written_and_read_back() -> None:

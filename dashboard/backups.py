@@ -55,7 +55,7 @@ def badges(leg: Leg) -> str:
     if drop is not None:
         said.append(f":red-badge[:material/event: drop on {human_date(_moment(drop.at).date())}]")
     if leg.whence:
-        said.append(f":gray-badge[of {plain(leg.whence)}]")
+        said.append(f":gray[of {plain(leg.whence)}]")
     return " ".join(said)
 
 

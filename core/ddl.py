@@ -82,6 +82,13 @@ def validate(relation: str, name: str) -> str:
     return f"ALTER TABLE {relation} VALIDATE CONSTRAINT {ident(name)}"
 
 
+LEAVE_IN_DEFAULT = (
+    "Leave those rows where they are: they are read and written there as anywhere else, and none is lost. This console"
+    " has no safe way yet to move them, and a plain DELETE is none: it fires the ON DELETE actions of tables that refer"
+    " to this one, which delete or empty their rows, and the DELETE triggers. Ask your DBA if they have to move."
+)
+"""What to do about rows of a DEFAULT partition that keep a range from getting its own, wherever that is told."""
+
 EXCLUSION = "partition_desk_excludes_"
 """How the names begin of the CHECKs that keep a range out of a DEFAULT partition while it gets its own."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import combinations, islice
 
 from core.bounds import Bounds, key_value
-from core.ddl import EXCLUSION, attach, require_nothing_pending, table_option, within
+from core.ddl import EXCLUSION, LEAVE_IN_DEFAULT, attach, require_nothing_pending, table_option
 from core.errors import Refused
 from core.findings import Case, Finding, Severity, archive_fine, listed, planned, script, spoken_end, spoken_period
 from core.model import (
@@ -62,10 +62,7 @@ def _ensure(case: Case, *ranges: Range) -> Plan:
 def _default_caveat(case: Case) -> str:
     if case.table.default is None or case.default_rows == 0:
         return ""
-    return (
-        f" If {case.table.default.name} holds rows of that time, creating it is refused and changes nothing:"
-        " move them out first."
-    )
+    return f" If {case.table.default.name} holds rows of that time, creating it is refused and changes nothing."
 
 
 def current_period(case: Case) -> Iterator[Finding]:
@@ -192,18 +189,36 @@ def _overlaps_attached(case: Case) -> Iterator[Finding]:
         bounds = archived.bounds
         holders = [p for p in case.table.ranges if bounds and p.bounds and p.bounds.overlaps(bounds)]
         for holder in holders[:1]:
+            within = bounds is not None and holder.bounds is not None and _lies_within(holder.bounds, bounds)
             yield Finding(
                 "overlaps",
                 Severity.WARNING,
                 f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
                 "Two partitions can't share a date; its rows of that time are in two tables now.",
-                hint=_merge(case, holder, archived),
+                hint=_merge(case, holder, archived) if within else _both_stay(holder, archived),
                 subject=archived.name,
             )
 
 
+def _lies_within(inner: Bounds, outer: Bounds) -> bool:
+    """Whether `outer` surely holds all of `inner`: an end that only PostgreSQL can order has to be the same one."""
+    lower = outer.lower is not None or outer.lower_sql in ("MINVALUE", inner.lower_sql)
+    upper = outer.upper is not None or outer.upper_sql in ("MAXVALUE", inner.upper_sql)
+    return lower and upper and outer.covers(inner)
+
+
+def _both_stay(holder: Partition, archived: Archived) -> str:
+    """What to do where the partition holds more than the archived range, so that it can't give way as a whole."""
+    name = f"{archived.schema}.{archived.name}"
+    return (
+        f"Leave both where they are: no row is lost, and those of {name} can be read there. This console has no safe"
+        f" way yet to bring them together: {holder.name} holds more than the range of {name}, so it must stay attached."
+        " Ask your DBA if they have to be in one table."
+    )
+
+
 def _merge(case: Case, holder: Partition, archived: Archived) -> str:
-    """SQL that moves the partition's rows to the archived table, all or none; its CHECK refuses what doesn't belong."""
+    """SQL that moves all rows of a partition within the archived table's range there, or none."""
     table = case.table
     columns = _columns(table)
     return "\n".join(
@@ -272,37 +287,20 @@ def default_partition(case: Case) -> Iterator[Finding]:
         "default_partition",
         Severity.WARNING,
         f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
-        f"No partition can be created or reattached for a period whose rows are there. {costs}",
-        hint=_move_out_of_default(case, default),
+        f"No partition can be created or reattached for a period whose rows are there. {costs} {LEAVE_IN_DEFAULT}",
+        hint=_periods_in_default(case, default),
         subject=default.name,
     )
 
 
-def _move_out_of_default(case: Case, default: Partition) -> str:
-    """SQL that shows which periods the rows are of, and that moves those of one period into a partition of its own."""
-    table = case.table
-    wanted = case.following if table.holding(*case.current, case.zone) else case.current
-    bounds = table.bounds_between(*wanted, case.zone)
-    relation = qualified(table.schema, fit(table.name, f"_{case.period.label(wanted[0])}"))
-    columns = _columns(table)
-    overriding = " OVERRIDING SYSTEM VALUE" if any(column.identity for column in table.columns) else ""
-    condition = within(case.key, bounds)
+def _periods_in_default(case: Case, default: Partition) -> str:
+    """SQL that shows which periods the rows are of, and changes nothing."""
     unit = "week" if case.period is Period.WEEK else case.period.value
     return "\n".join(
         (
             "-- Which periods they are of:",
             f"SELECT date_trunc('{unit}', {ident(case.key.column)}) AS period, count(*)"
             f" FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
-            f"-- Then for each period; here {spoken_period(wanted)}:",
-            "BEGIN;",
-            "SET LOCAL lock_timeout = '2s';",
-            f"LOCK TABLE ONLY {table.sql}, ONLY {default.sql} IN ACCESS EXCLUSIVE MODE;",
-            f"CREATE TEMPORARY TABLE moved ON COMMIT DROP AS SELECT {columns} FROM ONLY {default.sql}"
-            f" WHERE {condition};",
-            f"DELETE FROM ONLY {default.sql} WHERE {condition};",
-            f"CREATE TABLE {relation} PARTITION OF {table.sql} {bounds.text};",
-            f"INSERT INTO {table.sql} ({columns}){overriding} SELECT {columns} FROM moved;",
-            "COMMIT;",
         )
     )
 

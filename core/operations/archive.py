@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 from core.bounds import Bounds, Key, key_value
 from core.ddl import (
+    LEAVE_IN_DEFAULT,
     add_check,
     attach,
     attach_locks,
@@ -31,6 +32,7 @@ from core.errors import (
 from core.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
 from core.names import fit, ident, qualified
 from core.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
+from core.text import plural
 
 
 def plan_archive(
@@ -385,8 +387,8 @@ def _require_attachable(
         reasons += _row_obstacles(key, archived, bounds, rows)
     if default_rows and table.default is not None:
         reasons += (
-            f"The DEFAULT partition {table.default.name} holds {default_rows:,} rows of its range;"
-            " move them into the archived table or elsewhere first.",
+            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of its range."
+            f" {LEAVE_IN_DEFAULT}",
         )
     if reasons:
         raise NotAttachable(f"{archived.schema}.{archived.name} can't be attached as it is.", reasons)

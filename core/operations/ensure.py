@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.bounds import Bounds, Key
 from core.ddl import (
+    LEAVE_IN_DEFAULT,
     attach,
     attach_locks,
     exclude_from_default,
@@ -21,6 +22,7 @@ from core.model import PartitionedTable
 from core.names import fit, ident, qualified
 from core.period import Range, period_of
 from core.plan import Operation, Plan, Step, basis
+from core.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,10 @@ def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], de
             )
     if default_rows and table.default is not None:
         raise NotAttachable(
-            f"The DEFAULT partition {table.default.name} holds {default_rows:,} rows of {new[0].label}.",
+            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of"
+            f" {', '.join(one.label for one in new)}.",
             ("PostgreSQL refuses the new partition while they are there.",),
-            next="Move them out first: in one transaction, copy them to a table, delete them from the DEFAULT, "
-            "create the partition and insert them again.",
+            next=LEAVE_IN_DEFAULT,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,11 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from core.catalog import count_all_default_rows, read_table
 from core.database import parse_url, reading_engine, session, working_engine
+from core.ddl import LEAVE_IN_DEFAULT
 from core.doctor import examine
+from core.errors import NotAttachable
 from core.findings import Finding, Severity
 from core.operations.archive import plan_archive
 from core.operations.ensure import plan_ensure
 from core.plan import Plan
+from core.prepare import prepare_ensure
 
 TODAY = date(2026, 10, 20)
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -133,27 +137,36 @@ def test_a_gap_off_the_calendar_is_closed_by_its_words(engine: Engine) -> None:
 
 
 @pytest.mark.every_version
-def test_rows_in_the_default_partition_are_moved_by_the_words(engine: Engine) -> None:
+def test_rows_in_the_default_partition_stay_and_so_do_those_that_refer_to_them(engine: Engine) -> None:
     run(
         engine,
         "DROP TABLE public.kid_absences_2027;"
         "CREATE TABLE public.stray (reason text, date date NOT NULL, kid_id bigint NOT NULL, id bigint NOT NULL);"
         "ALTER TABLE public.kid_absences ATTACH PARTITION public.stray DEFAULT;"
         "INSERT INTO public.kid_absences (kid_id, date, reason)"
-        " SELECT kid, '2027-02-03', 'flu' FROM generate_series(1, 7) kid",
+        " SELECT kid, '2027-02-03', 'flu' FROM generate_series(1, 7) kid;"
+        "CREATE TABLE public.excuses (kid_id bigint, date date, FOREIGN KEY (kid_id, date)"
+        " REFERENCES public.kid_absences (kid_id, date) ON DELETE CASCADE);"
+        "CREATE TABLE public.notes (kid_id bigint, date date, FOREIGN KEY (kid_id, date)"
+        " REFERENCES public.kid_absences (kid_id, date) ON DELETE SET NULL);"
+        "INSERT INTO public.excuses VALUES (1, '2027-02-03'), (2, '2027-02-03');"
+        "INSERT INTO public.notes VALUES (3, '2027-02-03')",
     )
-    assert "move them out first" in only(engine, "next_period").reason
-    fingerprint = "SELECT sum(hash_record_extended(t, 0)) FROM public.kid_absences t"
-    before = value(engine, fingerprint)
+    before = [value(engine, f"SELECT json_agg(t)::text FROM public.{name} t") for name in ("stray", "excuses", "notes")]
     found = only(engine, "default_partition")
     assert found.severity is Severity.WARNING
     assert found.title == "The DEFAULT partition stray holds 7 rows"
+    assert "a plain DELETE is none" in found.reason
+    for remedy in (found, only(engine, "next_period")):
+        statements = remedy.fix.sql if remedy.fix else remedy.hint
+        assert not re.search(r"\b(DELETE|INSERT|UPDATE|TRUNCATE|MERGE|DROP)\b\s+(FROM|INTO|ONLY|TABLE)\b", statements)
     run(engine, found.hint)
-    assert value(engine, "SELECT count(*) FROM ONLY public.kid_absences_2027") == 7
-    assert value(engine, "SELECT count(*) FROM ONLY public.stray") == 0
-    assert value(engine, fingerprint) == before
-    assert only(engine, "default_partition").severity is Severity.NOTE
-    assert is_fine(engine, "next_period")
+    table = read_table(engine, "kid_absences")
+    with pytest.raises(NotAttachable, match="stray holds 7 rows of 2027") as refused:
+        prepare_ensure(engine, table, [(date(2027, 1, 1), date(2028, 1, 1))])
+    assert refused.value.next == LEAVE_IN_DEFAULT
+    after = [value(engine, f"SELECT json_agg(t)::text FROM public.{name} t") for name in ("stray", "excuses", "notes")]
+    assert after == before
 
 
 def test_an_overlap_is_merged_by_the_words_and_comes_back_whole(engine: Engine) -> None:
@@ -171,6 +184,44 @@ def test_an_overlap_is_merged_by_the_words_and_comes_back_whole(engine: Engine) 
     assert value(engine, "SELECT count(*) FROM archive.kid_absences_2024") == rows + 1
     assert is_fine(engine, "overlaps")
     assert is_fine(engine, "gaps")
+
+
+def test_a_partition_that_others_refer_to_is_not_given_up_by_the_words(engine: Engine) -> None:
+    archive(engine, "kid_absences_2024")
+    run(
+        engine,
+        "CREATE TABLE public.kid_absences_late PARTITION OF public.kid_absences"
+        " FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');"
+        "INSERT INTO public.kid_absences (kid_id, date) VALUES (77, '2024-05-05');"
+        "CREATE TABLE public.excuses (kid_id bigint, date date, FOREIGN KEY (kid_id, date)"
+        " REFERENCES public.kid_absences (kid_id, date) ON DELETE CASCADE);"
+        "INSERT INTO public.excuses VALUES (77, '2024-05-05')",
+    )
+    rows = value(engine, "SELECT count(*) FROM archive.kid_absences_2024")
+    with pytest.raises(DBAPIError, match="violates foreign key constraint"):
+        run(engine, only(engine, "overlaps").hint)
+    engine.dispose()  # with the session in which the block stopped
+    assert value(engine, "SELECT count(*) FROM public.excuses") == 1
+    assert value(engine, "SELECT count(*) FROM public.kid_absences_late") == 1
+    assert value(engine, "SELECT count(*) FROM archive.kid_absences_2024") == rows
+
+
+@pytest.mark.every_version
+def test_a_partition_that_holds_more_than_the_archived_range_stays(engine: Engine) -> None:
+    """Detached and moved by hand, so without the CHECK of its bounds; then one partition took over from there on."""
+    run(
+        engine,
+        "CREATE SCHEMA archive; ALTER TABLE public.kid_absences DETACH PARTITION public.kid_absences_2024;"
+        "ALTER TABLE public.kid_absences_2024 SET SCHEMA archive;"
+        "DROP TABLE public.kid_absences_2025, public.kid_absences_2026, public.kid_absences_2027;"
+        "CREATE TABLE public.kid_absences_live PARTITION OF public.kid_absences"
+        " FOR VALUES FROM ('2024-01-01') TO (MAXVALUE);"
+        "INSERT INTO public.kid_absences (kid_id, date) SELECT 1, date '2026-01-01' + d FROM generate_series(1, 9) d",
+    )
+    found = only(engine, "overlaps")
+    assert found.title.endswith("can't come back: kid_absences_live holds a part of its range")
+    assert "kid_absences_live holds more than the range of archive.kid_absences_2024" in found.hint
+    assert not re.search(r"DETACH|INSERT|DROP|BEGIN", found.hint)
 
 
 def test_what_an_interrupted_ensure_leaves_on_the_default_is_found_and_dropped(engine: Engine) -> None:

@@ -136,7 +136,7 @@ def test_with_a_default_partition_rows_of_today_go_astray_instead_of_failing() -
     found = only("current_period", table(partitions=(partition(2025), default_partition())), default_rows=12)
     assert found.severity is Severity.WARNING
     assert "DEFAULT partition" in found.reason
-    assert "move them out first" in found.reason
+    assert "creating it is refused and changes nothing" in found.reason
 
 
 def test_a_pending_partition_does_not_hold_today() -> None:
@@ -251,6 +251,42 @@ def test_an_archived_table_whose_range_is_held_again_cannot_come_back() -> None:
     assert only("overlaps", table(archived=(archived(2024),))).severity is Severity.OK
 
 
+@pytest.mark.parametrize(
+    ("held", "within"),
+    [
+        ("FROM ('2024-03-01') TO ('2024-04-01')", True),
+        ("FROM ('2024-01-01') TO ('2025-01-01')", True),
+        ("FROM ('2024-01-01') TO ('2025-01-02')", False),
+        ("FROM ('2023-12-31') TO ('2024-02-01')", False),
+        ("FROM ('2024-01-01') TO (MAXVALUE)", False),
+        ("FROM (MINVALUE) TO ('2024-02-01')", False),
+        ("FROM ('2024-01-01') TO ('infinity')", False),
+    ],
+)
+def test_only_a_partition_within_the_archived_range_is_given_up(held: str, within: bool) -> None:
+    holder = partition(2024, name="holder", bounds=Bounds.parse(f"FOR VALUES {held}"))
+    found = only("overlaps", table(partitions=(holder,), archived=(archived(2024),)))
+    assert ("DROP TABLE" in found.hint) is within
+    assert ("holder holds more than the range of archive.kid_absences_2024" in found.hint) is not within
+    assert (";" in found.hint) is within, "words alone"
+
+
+@pytest.mark.parametrize(
+    ("held", "within"),
+    [
+        ("FROM ('2026-06-01') TO (MAXVALUE)", False),
+        ("FROM ('2026-06-01') TO ('infinity')", True),
+        ("FROM ('2026-06-01') TO ('2027-01-01')", False),
+        ("FROM ('2025-06-01') TO ('infinity')", False),
+    ],
+)
+def test_an_archived_range_that_ends_where_only_the_server_can_compare(held: str, within: bool) -> None:
+    holder = partition(2026, name="holder", bounds=Bounds.parse(f"FOR VALUES {held}"))
+    open_ended = archived(2026, bounds=Bounds.parse("FOR VALUES FROM ('2026-01-01') TO ('infinity')"))
+    found = only("overlaps", table(partitions=(holder,), archived=(open_ended,)))
+    assert ("DROP TABLE" in found.hint) is within
+
+
 def test_two_archived_tables_of_one_range_are_told() -> None:
     twice = (archived(2024), archived(2024, name="kid_absences_2024_copy"))
     found = only("overlaps", table(archived=twice))
@@ -261,15 +297,17 @@ def test_two_archived_tables_of_one_range_are_told() -> None:
 # DEFAULT, leftovers, pending -----------------------------------------------------------------------------------------
 
 
-def test_rows_in_the_default_partition_are_counted_and_moved_in_sql() -> None:
+def test_rows_in_the_default_partition_are_counted_and_left_there() -> None:
     found = only("default_partition", table(partitions=(*YEARS, default_partition())), default_rows=1234)
     assert found.severity is Severity.WARNING
     assert found.title == "The DEFAULT partition kid_absences_default holds 1,234 rows"
-    assert (
+    assert found.hint == (
+        "-- Which periods they are of:\n"
         'SELECT date_trunc(\'year\', "date") AS period, count(*) FROM ONLY "public"."kid_absences_default"'
-        in found.hint
+        " GROUP BY 1 ORDER BY 1;"
     )
-    assert 'LOCK TABLE ONLY "public"."kid_absences", ONLY "public"."kid_absences_default"' in found.hint
+    assert "no safe way yet to move them" in found.reason
+    assert "a plain DELETE is none: it fires the ON DELETE actions" in found.reason
     assert "CONCURRENTLY" in found.reason
     assert only("default_partition", table()).severity is Severity.OK
 

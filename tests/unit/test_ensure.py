@@ -180,6 +180,12 @@ def test_refusals(changes: dict[str, Any], error: type[DeskError], message: str)
 def test_rows_in_the_default_are_told() -> None:
     with pytest.raises(NotAttachable, match="kid_absences_default holds 1,234 rows of 2028"):
         plan_ensure(table(partitions=(default_partition(),)), [Y2028], default_rows=1234)
+    with pytest.raises(NotAttachable, match=r"holds 1 row of 2028, 2029\.") as refused:
+        plan_ensure(
+            table(partitions=(default_partition(),)), [Y2028, (date(2029, 1, 1), date(2030, 1, 1))], default_rows=1
+        )
+    assert "Leave those rows where they are" in str(refused.value)
+    assert "a plain DELETE is none" in str(refused.value)
 
 
 def test_nothing_missing_asks_for_no_rights_to_create() -> None:

@@ -29,6 +29,16 @@ class Rights:
     """Who gets rights on a new relation here by ALTER DEFAULT PRIVILEGES; empty text for PUBLIC."""
 
 
+_COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
+"""The options of a column of a table that every PostgreSQL has."""
+_SERVER_MARKS = ("pg_attver",)
+"""What PostgreSQL keeps beside them for itself, from 15.20 on; most servers refuse it in an ALTER TABLE."""
+
+
+def _named(options: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(option for option in options if option.partition("=")[0] in names)
+
+
 @dataclass(frozen=True, slots=True)
 class DefinedColumn:
     """A column, and what LIKE does not carry over of it."""
@@ -41,8 +51,20 @@ class DefinedColumn:
     hashable: bool = True
     """Whether its type has a hash function of its own; others are compared as text."""
     statistics: int | None = None
-    options: tuple[str, ...] = ()
+    attoptions: tuple[str, ...] = ()
+    """Each as name=value, those included that no copy of the table can have."""
     grants: tuple[Grant, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Those that a copy of the table gets, on whatever server."""
+        return _named(self.attoptions, _COLUMN_OPTIONS)
+
+    @property
+    def odd_options(self) -> tuple[str, ...]:
+        """Those that somebody set and that a copy of the table doesn't get."""
+        known = _named(self.attoptions, (*_COLUMN_OPTIONS, *_SERVER_MARKS))
+        return tuple(option for option in self.attoptions if option not in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.att
         JOIN pg_catalog.pg_amproc f ON f.amprocfamily = o.opcfamily AND f.amproclefttype = o.opcintype
             AND f.amprocrighttype = o.opcintype AND f.amprocnum = 2
         WHERE o.opcdefault AND o.opcintype = a.atttypid) AS hashable,
-    nullif(a.attstattarget, -1) AS statistics, to_json(a.attoptions::text[]) AS options, {acl} AS acl
+    nullif(a.attstattarget, -1) AS statistics, to_json(a.attoptions::text[]) AS attoptions, {acl} AS acl
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
@@ -184,7 +184,7 @@ def _columns(connection: Connection, oid: int) -> tuple[DefinedColumn, ...]:
             generated=row.generated,
             hashable=row.hashable,
             statistics=row.statistics,
-            options=tuple(row.options or ()),
+            attoptions=tuple(row.attoptions or ()),
             grants=tuple(Grant(*one) for one in row.acl or ()),
         )
         for row in _rows(connection, _COLUMNS.format(acl=_acl("a.attacl"), oid=oid))

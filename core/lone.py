@@ -304,6 +304,10 @@ def _left_of_table(
         if row.contype == "f":
             sql = f"ALTER TABLE {target} ADD CONSTRAINT {ident(row.conname)} {row.definition}"
             yield LeftOut(f"foreign key {row.conname} to {row.other}", sql, (f"regclass {row.other}",), "reattach")
+    for column in definition.columns:
+        for option in column.odd_options:
+            sql = f"ALTER TABLE {target} ALTER COLUMN {ident(column.name)} SET ({option})"
+            yield LeftOut(f"option {option} of {column.name}", sql)
     for trigger in definition.triggers:
         yield LeftOut(f"trigger {trigger.name}", trigger.definition)
     for policy in definition.policies:
@@ -323,7 +327,7 @@ def _left_of_table(
         "restore",
     )
     rights = replace(definition.rights, by_default=())
-    columns = tuple(replace(column, statistics=None, options=()) for column in moved.columns)
+    columns = tuple(replace(column, statistics=None, attoptions=()) for column in moved.columns)
     for sql in belongings(_bare(moved, rights=rights, columns=columns), ()):
         yield LeftOut("rights", sql, _grantees(sql, definition), "restore")
 

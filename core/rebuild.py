@@ -216,6 +216,9 @@ def told(definition: Definition) -> Iterator[str]:
     """What does not come along quite as it was, in plain sentences."""
     if definition.regranted:
         yield "Rights that others than the owner had granted are granted by the owner now."
+    for column in definition.columns:
+        if column.odd_options:
+            yield f"The column {column.name} loses options that are not known here: {', '.join(column.odd_options)}."
     clustered = [index.name for index in definition.indexes if index.clustered]
     if clustered and not definition.partitioned:
         yield f"CLUSTER no longer knows {clustered[0]} by itself: a partitioned table keeps no such mark."

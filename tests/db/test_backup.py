@@ -486,6 +486,39 @@ def test_it_restores_alone(cold: Cold, make_table: Make, alone: Alone, odd: Odd,
     cold.reattach(made, made.first)
 
 
+@pytest.mark.every_version
+def test_options_of_columns_that_only_this_server_knows(cold: Cold, make_table: Make, alone: Alone) -> None:
+    """PostgreSQL 15.20 marks every column of a new table, each table with another number; others know no such mark."""
+    made = make_table()
+    archived = cold.archive(made, made.first)
+    cold.run(f"ALTER TABLE {archived.sql} ALTER COLUMN kid_id SET (n_distinct = 5)")
+    cold.run("SET allow_system_table_mods = on")
+    cold.run(
+        "UPDATE pg_attribute SET attoptions = (SELECT array_agg(o) FROM unnest(attoptions) o WHERE o NOT LIKE 'pg_a%')"
+        " || ARRAY['pg_attver=' || attrelid] WHERE attnum > 0 AND attrelid IN"
+        f" ({literal(archived.sql)}::regclass, {literal(made.sql)}::regclass)"
+    )
+    cold.run(
+        "UPDATE pg_attribute SET attoptions = array_append(attoptions, 'of_another=1')"
+        f" WHERE attrelid = {literal(archived.sql)}::regclass AND attname = 'reason'"
+    )
+    backup = cold.back_up(made, made.first)
+    assert [one.what for one in backup.left_out if "option" in one.what] == ["option of_another=1 of reason"]
+    assert cold.verify(backup).reason == ""
+    alone.psql(cold.object(backup))
+    options = (
+        "SELECT attname, option FROM pg_attribute, unnest(attoptions) option WHERE option NOT LIKE 'pg_attver=%'"
+        f" AND attnum > 0 AND attrelid = {literal(archived.sql)}::regclass"
+    )
+    assert alone.run(options) == [("kid_id", "n_distinct=5")]
+    cold.run(f"DROP TABLE {archived.sql}")
+    plan = cold.plan_restore(made, read_kept(cold.place, backup.id))
+    assert "its SQL is in the manifest: option of_another=1 of reason." in " ".join(plan.warnings)
+    cold.restore(made, read_kept(cold.place, backup.id))
+    assert cold.run(options) == [("kid_id", "n_distinct=5")]
+    cold.reattach(made, made.first)
+
+
 # --- rights, encodings, other places ------------------------------------------------------------------------------
 
 

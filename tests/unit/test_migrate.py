@@ -187,7 +187,7 @@ RICH = Definition(
     user="postgres",
     partitioned=False,
     columns=(
-        DefinedColumn("kid", "integer", statistics=500, options=("n_distinct=-0.1",)),
+        DefinedColumn("kid", "integer", statistics=500, attoptions=("pg_attver=1", "n_distinct=-0.1")),
         DefinedColumn("at", "timestamp with time zone", not_null=True, grants=(Grant("", "SELECT", False),)),
     ),
     sequences=(OwnedSequence("School %", "numbers", "kid", ""),),
@@ -223,6 +223,20 @@ RICH = Definition(
     tablespace="slow",
     comment="all of it",
 )
+
+
+def test_of_a_columns_options_only_those_come_along_that_every_server_has() -> None:
+    options = ("pg_attver=1", "n_distinct=5", "n_distinct_inherited=-0.5", "of_another=a=b")
+    marked = DefinedColumn("kid", "integer", attoptions=options)
+    assert marked.options == ("n_distinct=5", "n_distinct_inherited=-0.5")
+    assert marked.odd_options == ("of_another=a=b",)
+    plain = DefinedColumn("at", "timestamp with time zone", not_null=True, attoptions=("pg_attver=22158904",))
+    definition = replace(RICH, columns=(marked, plain))
+    plan = plan_partition(definition, Contents(rows=0), today=TODAY, target=Target("at", ()), zone="Europe/Berlin")
+    settings = [statement for statement in plan.statements if " ALTER COLUMN " in statement]
+    assert len(settings) == 3
+    assert {statement.partition(" SET ")[2] for statement in settings} == {"(n_distinct=5, n_distinct_inherited=-0.5)"}
+    assert "The column kid loses options that are not known here: of_another=a=b." in plan.effects
 
 
 def test_everything_that_hangs_on_the_table_comes_along() -> None:

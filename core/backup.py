@@ -218,7 +218,7 @@ def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | A
     elif attached and (row.bounds is None or Bounds.parse(row.bounds) != found.bounds):
         changes.append(f"The bounds of {found.name} are now {row.bounds}.")
     own, marks = Marks.split(row.comment)
-    was = Marks.split(found.comment) if isinstance(found, Partition) else (found.comment, found.marks)
+    was = Marks.split(found.comment if isinstance(found, Partition) else found.marks.beside(found.comment))
     if (own, marks.tag) != (was[0], was[1].tag):
         changes.append(f"The comment of {found.name} was changed.")
     rows = reader.exec_driver_sql(_CHECKS.format(oid=found.oid)).all()

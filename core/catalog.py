@@ -7,6 +7,7 @@ bounds) is left out for the relations that pg_locks names, and those are marked 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -214,7 +215,7 @@ def _server(connection: Connection) -> Server:
 
 _PARENT = """
 WITH busy AS ({busy})
-SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
     c.relispartition,
     pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
     pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
@@ -266,10 +267,15 @@ LEFT JOIN pg_catalog.pg_description d
 WHERE i.inhparent = {parent}
 """
 
+# Any role may comment on a table of its own, and needs no right in any schema for a temporary one. What counts is the
+# word of who could do as much to the parent: its owner, members of that role, superusers.
+_COUNTS = "c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, {owner}, 'USAGE')"
+
 _ARCHIVED = """
 WITH busy AS ({busy})
 SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
-    d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
+    n.nspname = {archive} AS shelved, d.description AS comment, {counts} AS counts,
+    nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
     (SELECT json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
         WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.convalidated) AS foreign_keys
@@ -279,7 +285,7 @@ LEFT JOIN busy b ON b.oid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}
-    AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0)
+    AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0 AND {counts})
     AND EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attname = {key} AND NOT a.attisdropped)
 ORDER BY n.nspname, c.relname
@@ -370,7 +376,7 @@ def _read_table(
         names = ", ".join(f"{other.nspname}.{other.relname}" for other in parents if other.relkind == "p")
         raise UsageError(f"{name} stands in several schemas: {names}.", next="Name one with its schema.")
     key, not_served = _key(row)
-    children = _children(connection, row, server, exact) if row.relkind == "p" else ()
+    children = _children(connection, row, key, server, exact) if row.relkind == "p" else ()
     if any(not child.leaf for child in children) and not_served is None:
         not_served = "some of its partitions are partitioned again, or foreign tables"
     columns = _columns(row.columns)
@@ -458,7 +464,9 @@ def _active(row: Row) -> Activity | None:
     return Activity(row.n_dead_tup, row.scans, row.n_tup_ins, row.vacuumed, row.analyzed)
 
 
-def _children(connection: Connection, parent: Row, server: Server, exact: bool) -> tuple[Partition, ...]:
+def _children(
+    connection: Connection, parent: Row, key: Key | None, server: Server, exact: bool
+) -> tuple[Partition, ...]:
     sql = _CHILDREN.format(
         busy=_BUSY,
         pending="i.inhdetachpending" if server.version_num >= 140000 else "false",
@@ -467,14 +475,19 @@ def _children(connection: Connection, parent: Row, server: Server, exact: bool) 
         checks=_CHECKS.format(parent=parent.oid),
         parent=parent.oid,
     )
-    return tuple(sorted((_partition(row, exact) for row in _rows(connection, sql)), key=_place))
+    return tuple(sorted((_partition(row, key, exact) for row in _rows(connection, sql)), key=_place))
 
 
-def _partition(row: Row, exact: bool) -> Partition:
+def _printed(bounds: str, key: Key | None) -> Bounds | None:
+    """Bounds as PostgreSQL printed them; those of a key that is not served have no ends and are only shown."""
     try:
-        bounds = Bounds.parse(row.bounds) if row.bounds else stored_bounds(row.stored or "")
+        return Bounds.parse(bounds, key.type if key else None)
     except ValueError:
-        bounds = None  # LIST or HASH
+        return Bounds(bounds, None, None) if key is None and bounds.startswith("FOR VALUES FROM ") else None
+
+
+def _partition(row: Row, key: Key | None, exact: bool) -> Partition:
+    bounds = _printed(row.bounds, key) if row.bounds else stored_bounds(row.stored or "")
     indexes = row.index_names or ()
     return Partition(
         oid=row.oid,
@@ -523,6 +536,7 @@ def _archived(
         checks=_CHECKS.format(parent=parent.oid),
         indexes=_indexes(definition=False),
         parent=parent.oid,
+        counts=_COUNTS.format(owner=parent.relowner),
         archive=literal(schema),
         key=literal(key.column),
     )
@@ -534,18 +548,21 @@ def _archived(
 
 def _archived_value(row: Row, key: Key, parent: str, home: str, columns: set[str], exact: bool) -> Archived | None:
     """The archived table, or None where it belongs to another parent."""
-    comment, marks = Marks.split(row.comment)
+    comment, marks = Marks.split(row.comment) if row.counts else (row.comment, Marks())
     tag = marks.tag
+    tagged = tag.range_on(key) if tag is not None else None
     checks = _checks(row.checks)
-    if tag is not None and tag.parent != home:
+    if (tag is not None and tag.parent != home) or (tagged is None and not row.shelved):
         return None
+    if tag is not None and tagged is None:
+        comment, tag, marks = Marks(tag).beside(comment), None, replace(marks, tag=None)
     named = range_of_label(row.relname[len(parent) + 1 :]) if row.relname.startswith(f"{parent}_") else None
     ranged = next((found for check in checks if (found := check.range_on(key)) and found.lower and found.upper), None)
     own = _columns(row.columns)
     bounds: Bounds | None
     source: Source | None
-    if tag is not None:
-        bounds, source = Bounds.parse(tag.bounds), Source.TAG
+    if tagged is not None:
+        bounds, source = tagged, Source.TAG
     elif ranged is not None and (named or columns <= {column.name for column in own}):
         bounds, source = ranged, Source.CHECK
     elif named is not None:
@@ -846,34 +863,71 @@ def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> R
             raise translate(error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A table that the console left a word on, or somebody in its name."""
+
+    schema: str
+    name: str
+    marks: Marks
+    speaks_for: frozenset[int]
+    """The oids of the owners of partitioned tables that its own owner is, or has the rights of."""
+    attached: bool
+
+    def counts_for(self, owner: int | None) -> bool:
+        """Whether the marks count for a table that the role of this oid owns: any role may write them on its own."""
+        attached = self.attached and self.marks.tag is None and self.marks.drop is None
+        return attached or owner in self.speaks_for
+
+
 _MARKED = """
-SELECT n.nspname, c.relname, d.description FROM pg_catalog.pg_description d
-JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r'
+WITH parents AS MATERIALIZED (SELECT DISTINCT p.relowner FROM pg_catalog.pg_class p WHERE p.relkind = 'p')
+SELECT n.nspname, c.relname, d.description, c.relispartition,
+    ARRAY(SELECT p.relowner::bigint FROM parents p WHERE pg_catalog.pg_has_role(c.relowner, p.relowner, 'USAGE'))
+        AS speaks_for
+FROM pg_catalog.pg_description d
+JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r' AND c.relpersistence <> 't'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
-    AND d.description LIKE {words}{where}
+    AND d.description LIKE '%partition-desk%'
 ORDER BY c.relname
+"""
+
+_OWNERS = """
+SELECT n.nspname, c.relname, c.relowner FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
 """
 
 
 def read_planned_drops(engine: Engine) -> tuple[tuple[str, PlannedDrop], ...]:
-    """(name, planned drop) of every table of the database whose comment says that it is to be dropped."""
-    found = _marked(engine, "%partition-desk drop: %", " AND NOT c.relispartition")
-    return tuple((name, marks.drop) for _, name, marks in found if marks.drop is not None)
+    """(name, planned drop) of every table of the database whose comment says, and counts, that it is to be dropped."""
+    found, owners = read_marks(engine)
+    return tuple(
+        (one.name, drop)
+        for one in found
+        if (drop := one.marks.drop) is not None and not one.attached and one.counts_for(owners.get(drop.parent))
+    )
 
 
-def read_marks(engine: Engine) -> tuple[tuple[str, str, Marks], ...]:
-    """(schema, name, marks) of every partition and archived table of the database that the console left a word on."""
-    return tuple(found for found in _marked(engine, "%partition-desk%") if found[2] != Marks())
-
-
-def _marked(engine: Engine, words: str, where: str = "") -> tuple[tuple[str, str, Marks], ...]:
+def read_marks(engine: Engine) -> tuple[tuple[Marked, ...], dict[str, int]]:
+    """(every partition and archived table of the database with marks, the owners of partitioned tables by address)."""
     with session(engine) as connection:
         try:
-            rows = _rows(connection, _MARKED.format(words=literal(words), where=where))
+            rows, parents = _rows(connection, _MARKED), _rows(connection, _OWNERS)
         except DBAPIError as error:
             raise translate(error) from error
-    return tuple((row.nspname, row.relname, Marks.split(row.description)[1]) for row in rows)
+    found = (
+        Marked(
+            row.nspname,
+            row.relname,
+            Marks.split(row.description)[1],
+            frozenset(row.speaks_for),
+            row.relispartition,
+        )
+        for row in rows
+    )
+    owners = {address(row.nspname, row.relname): row.relowner for row in parents}
+    return tuple(one for one in found if one.marks != Marks()), owners
 
 
 def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) -> KeyRange:
@@ -888,7 +942,8 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
         f" {f'count(*) FILTER (WHERE {column} IS NULL)' if nulls else '0'} AS nulls FROM ONLY {archived.sql}",
     )
     ends = Bounds.parse(
-        f"FOR VALUES FROM ({literal(row.lowest or '-infinity')}) TO ({literal(row.highest or 'infinity')})"
+        f"FOR VALUES FROM ({literal(row.lowest or '-infinity')}) TO ({literal(row.highest or 'infinity')})",
+        table.key.type,
     )
     return KeyRange(ends.lower, ends.upper, row.nulls)
 

@@ -37,8 +37,8 @@ def require_nothing_pending(table: PartitionedTable) -> None:
 
 
 def attach(table: PartitionedTable, relation: str, bounds: Bounds) -> str:
-    """ALTER TABLE ... ATTACH PARTITION with the bounds verbatim."""
-    return f"ALTER TABLE {table.sql} ATTACH PARTITION {relation} {bounds.text}"
+    """ALTER TABLE ... ATTACH PARTITION with the bounds."""
+    return f"ALTER TABLE {table.sql} ATTACH PARTITION {relation} {bounds.sql}"
 
 
 def attach_locks(table: PartitionedTable, relation: str) -> tuple[Lock, ...]:

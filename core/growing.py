@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from core.catalog import read_marks, read_server, read_table
+from core.catalog import Marked, read_marks, read_server, read_table
 from core.errors import NotServed
 from core.growth import (
     Change,
@@ -304,7 +304,7 @@ def _see_all(engine: Engine, last: SampleRun | None, *, archive_schema: str, tod
         as_of, every = last.taken_at, read_holdings(engine, on=last.day, zone=zone)
     else:
         as_of, every = datetime.now(UTC), read_present(engine, archive_schema=archive_schema, zone=zone)
-    marks = _Marked(read_marks(engine), archive_schema)
+    marks = _Marked(*read_marks(engine), archive_schema)
     items = tuple(marks.on(item, zone) for item in every if item.stage is not Stage.DROPPED)
     moves = tuple(
         Move(
@@ -319,16 +319,20 @@ def _see_all(engine: Engine, last: SampleRun | None, *, archive_schema: str, tod
 class _Marked:
     """What the console left a word on, found by the name of the partition and the table that it belongs to."""
 
-    def __init__(self, found: Iterable[tuple[str, str, Marks]], archive_schema: str) -> None:
+    def __init__(self, found: Iterable[Marked], owners: Mapping[str, int], archive_schema: str) -> None:
         self._archive = archive_schema
-        self._by_name: dict[str, list[tuple[str, Marks]]] = {}
-        for schema, name, marks in found:
-            self._by_name.setdefault(name, []).append((schema, marks))
+        self._owners = owners
+        self._by_name: dict[str, list[Marked]] = {}
+        for one in found:
+            self._by_name.setdefault(one.name, []).append(one)
 
     def of(self, item: Holding) -> Marks:
         """The marks of one partition; none where nothing is known."""
         home, name = split_qualified(item.table)
-        for schema, marks in self._by_name.get(item.name, ()):
+        for one in self._by_name.get(item.name, ()):
+            schema, marks = one.schema, one.marks
+            if not one.counts_for(self._owners.get(item.table)):
+                continue
             if marks.tag is not None and marks.tag.parent != qualified(home or "public", name):
                 continue
             if marks.drop is not None and marks.drop.parent != item.table:

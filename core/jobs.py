@@ -543,6 +543,12 @@ def _plan_due(
             f"The backup {drop.backup} is another than the drop of {name} was planned on.",
             next="Look who writes to the place of the backups, and plan the drop again.",
         )
+    archived = table.find_archived(name)
+    if archived is not None and archived.drop != drop:
+        raise NotVerified(
+            f"{archived.sql} is not the table that says that it is to be dropped: another has its name.",
+            next="Look whose tables of that name there are, and plan the drop again.",
+        )
     today = now.astimezone(ZoneInfo(zone)).date()
     plan = prepare_drop(engine, table, name, [kept], today=today, place=place.label)
     _require_backup(cold, plan)

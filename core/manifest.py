@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from core.bounds import Bounds, KeyType
 from core.errors import BackupDamaged, BackupUnusable
 
 FORMAT = 1
@@ -89,7 +90,7 @@ class Backup:
     archive: str
     """The schema that the backup's own SQL makes the table in."""
     bounds: str
-    """PostgreSQL's text of the bounds."""
+    """PostgreSQL's text of the bounds; read from a manifest, it is one of a range of the key's type."""
     bounded: bool
     """Whether a CHECK of exactly the bounds is in it."""
     made_check: bool
@@ -173,7 +174,18 @@ class Backup:
         found = _read(cls, raw, "manifest")
         if seal != _sealed({"format": FORMAT, **raw}):
             raise BackupDamaged("The manifest was changed: it differs from its own checksum.", next=_ANOTHER)
+        found._require_bounds()
         return found
+
+    def _require_bounds(self) -> None:
+        """Raises BackupDamaged: whoever wrote the manifest, nothing but a range of the key's type goes on from here."""
+        try:
+            if not Bounds.parse(self.bounds, KeyType(self.key_type)).is_default:
+                return
+        except ValueError:
+            pass
+        said = f"The manifest's bounds are {self.bounds!r}, which is no range of {self.key_type!r}."
+        raise BackupDamaged(said[:300], next=_ANOTHER)
 
 
 _ANOTHER = "Use another backup of the same table; while the table itself is there, back it up again."

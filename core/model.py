@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from core.bounds import Bounds, End, Key, day_of, key_value
-from core.names import address, qualified
+from core.errors import UsageError
+from core.names import address, ident, qualified, split_qualified
 from core.period import Period, Range
 
 
@@ -108,8 +109,12 @@ class Check:
                 lower = match[3]
             elif match[2] == "<":
                 upper = match[3]
-        bounds = f"FOR VALUES FROM ({lower}) TO ({upper})"
-        return None if (lower, upper) == ("MINVALUE", "MAXVALUE") else Bounds.parse(bounds)
+        if (lower, upper) == ("MINVALUE", "MAXVALUE"):
+            return None
+        try:
+            return Bounds.parse(f"FOR VALUES FROM ({lower}) TO ({upper})", key.type)
+        except ValueError:
+            return None
 
     def excludes_null(self) -> bool:
         """Whether it says that the key is not null."""
@@ -139,11 +144,18 @@ class Tag:
     schema: str
     """The schema that the partition stood in."""
     bounds: str
-    """PostgreSQL's text of the bounds, verbatim."""
+    """PostgreSQL's text of the bounds, verbatim: to be shown and compared, and never to be run."""
     archived_at: str
     """ISO 8601, UTC."""
     made_check: bool
     """Whether archiving left the CHECK of the bounds, so that reattaching takes it away again."""
+
+    def range_on(self, key: Key) -> Bounds | None:
+        """The bounds, or None where they are none of a key of this type."""
+        try:
+            return Bounds.parse(self.bounds, key.type)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,24 +221,53 @@ class Marks:
         return rest, found
 
 
+M = TypeVar("M", Tag, Hold, PlannedDrop)
+
+
 def _read_mark(line: str) -> dict[str, Any] | None:
-    """{field of Marks: value} of one line of a comment, or None where it is no mark."""
+    """{field of Marks: value} of one line of a comment, or None where it is no mark.
+
+    Anybody may have written it: what is not in every field as the console writes it is no mark.
+    """
     try:
         if line.startswith(_TAG):
-            tag = Tag(**json.loads(line.removeprefix(_TAG)))
-            Bounds.parse(tag.bounds)
+            tag = _read_fields(Tag, line.removeprefix(_TAG))
+            if Bounds.parse(tag.bounds).is_default:
+                return None
+            ident(tag.schema)
+            _moment(tag.archived_at)
             return {"tag": tag}
         if line.startswith(HOLD_LINE):
-            hold = Hold(**json.loads(line.removeprefix(HOLD_LINE)))
+            hold = _read_fields(Hold, line.removeprefix(HOLD_LINE))
             hold.binds(date.min)
             return {"hold": hold}
         if line.startswith(_DROP):
-            drop = PlannedDrop(**json.loads(line.removeprefix(_DROP)))
-            if datetime.fromisoformat(drop.at).tzinfo is not None:
-                return {"drop": drop}
-    except (ValueError, TypeError):
+            drop = _read_fields(PlannedDrop, line.removeprefix(_DROP))
+            split_qualified(drop.parent)
+            _moment(drop.at)
+            return {"drop": drop}
+    except (ValueError, TypeError, OverflowError, RecursionError, UsageError):
         return None
     return None
+
+
+def _read_fields(kind: type[M], text: str) -> M:
+    """A mark from its JSON. Raises ValueError, TypeError or RecursionError for what the console does not write."""
+    found = kind(**json.loads(text))
+    for one in fields(kind):
+        value = getattr(found, one.name)
+        if type(value).__name__ != one.type:
+            raise TypeError(f"{one.name} is {type(value).__name__}")
+        if isinstance(value, str) and b"\0" in value.encode():
+            raise ValueError(f"{one.name} holds a NUL character")
+    return found
+
+
+def _moment(text: str) -> None:
+    """Raises ValueError for what is no moment with an offset, or one that some time zone has no date for."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not 1 < moment.year < 9999:
+        raise ValueError(f"not a moment: {text}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,11 +608,11 @@ def gaps(table: PartitionedTable) -> tuple[Gap, ...]:
 def unexplained_gaps(table: PartitionedTable, elsewhere: Iterable[Bounds] = ()) -> tuple[Gap, ...]:
     """The gaps, less the ranges that archived tables hold, that a detach-pending partition does, or that lie elsewhere.
 
-    `elsewhere`: the bounds of backups, whose tables may have been dropped.
+    `elsewhere`: the bounds of backups, whose tables may have been dropped; those of another key explain nothing.
     """
     pieces: list[Gap] = list(gaps(table))
     holders = [a.bounds for a in table.archived] + [p.bounds for p in table.partitions if p.pending]
-    holders += elsewhere
+    holders += [bounds for bounds in elsewhere if table.key is not None and bounds.is_of(table.key.type)]
     for bounds in holders:
         if bounds is not None:
             pieces = [piece for gap in pieces for piece in _without(gap, bounds)]

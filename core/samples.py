@@ -555,7 +555,7 @@ def parsed_bounds(bounds: str | None) -> Bounds | None:
     try:
         return Bounds.parse(bounds) if bounds else None
     except ValueError:
-        return None  # LIST or HASH
+        return None  # LIST or HASH, or a key of another type
 
 
 def _holding(row: Row, zone: str) -> Holding:
@@ -595,7 +595,10 @@ def holding(
 
 def _day(end: End | None, zone: str) -> date | None:
     if isinstance(end, datetime) and end.tzinfo:
-        return end.astimezone(ZoneInfo(zone)).date()
+        try:
+            return end.astimezone(ZoneInfo(zone)).date()
+        except OverflowError:
+            return None  # a day that Python's calendar lacks
     return None if end is None else day_of(end)
 
 

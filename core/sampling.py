@@ -168,8 +168,13 @@ found AS (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> 'partition_desk'
         AND (n.nspname = {archive} OR c.oid = ANY ({known})
-            OR pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0))
-SELECT f.root, c.oid, n.nspname, c.relname, f.level, b.oid IS NOT NULL AS busy,
+            OR c.relpersistence <> 't'
+                AND pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0))
+SELECT f.root, n.nspname = {archive} OR c.oid = ANY ({known}) AS ours,
+    CASE WHEN f.level = 0 AND c.relpersistence <> 't' THEN ARRAY(SELECT o.relowner::bigint
+        FROM (SELECT DISTINCT p.relowner FROM pg_catalog.pg_class p WHERE p.relkind = 'p') o
+        WHERE pg_catalog.pg_has_role(c.relowner, o.relowner, 'USAGE')) END AS speaks_for,
+    c.oid, n.nspname, c.relname, f.level, b.oid IS NOT NULL AS busy,
     CASE WHEN b.oid IS NULL AND f.level = 1 THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
     CASE WHEN f.level = 0 THEN pg_catalog.obj_description(c.oid, 'pg_class') END AS comment,
     nullif(c.reltuples, -1)::bigint AS live, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead, {size}
@@ -180,7 +185,7 @@ LEFT JOIN busy b ON b.oid = c.oid
 {sources}
 """
 _PARENTS = """
-SELECT c.oid, n.nspname, c.relname, a.attname AS key_column,
+SELECT c.oid, n.nspname, c.relname, c.relowner, a.attname AS key_column,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS key_type
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
@@ -205,6 +210,7 @@ class _Parent:
     address: str
     sql: str
     name: str
+    owner: int
     key: Key | None
 
 
@@ -249,7 +255,13 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     )
     rows = connection.exec_driver_sql(sql).all()
     parents = {
-        row.oid: _Parent(address(row.nspname, row.relname), qualified(row.nspname, row.relname), row.relname, _key(row))
+        row.oid: _Parent(
+            address(row.nspname, row.relname),
+            qualified(row.nspname, row.relname),
+            row.relname,
+            row.relowner,
+            _key(row),
+        )
         for row in connection.exec_driver_sql(_PARENTS)
     }
     alone = [row.oid for row in rows if row.level == 0 and not row.busy and not row.comment]
@@ -288,8 +300,13 @@ def _seen(row: Row, parents: Mapping[int, _Parent], checks: Iterable[Check], kno
 def _origin(row: Row, parents: Iterable[_Parent], checks: Iterable[Check]) -> tuple[_Parent | None, str | None]:
     """(the table it came from, its bounds) of an archived one, by tag, else by its name and CHECK or its name alone."""
     tag = Marks.split(row.comment)[1].tag
-    if tag is not None:
-        return next((parent for parent in parents if parent.sql == tag.parent), None), tag.bounds
+    tagged = next((parent for parent in parents if tag is not None and parent.sql == tag.parent), None)
+    # Any role may comment on a table of its own: the mark counts where that role may act on the parent as well.
+    if tag is not None and tagged is not None and tagged.owner in (row.speaks_for or ()):
+        fits = tagged.key is not None and tag.range_on(tagged.key) is not None
+        return (tagged, tag.bounds) if fits else (None, None)
+    if (tag is not None and tagged is None) or not row.ours:
+        return None, None
     named = [parent for parent in parents if parent.key and row.relname.startswith(f"{parent.name}_")]
     parent = max(named, key=lambda one: len(one.name), default=None)
     if parent is None or parent.key is None:

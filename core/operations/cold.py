@@ -82,6 +82,14 @@ def after_rows(backup: Backup) -> str:
     return "\\.\n" + _script(backup.afterwards)
 
 
+def _holding(table: PartitionedTable, backup: Backup) -> tuple[Partition, ...]:
+    """The partitions that hold a part of a backup's range."""
+    bounds = Bounds.parse(backup.bounds)
+    if table.key is None or not bounds.is_of(table.key.type):
+        return ()
+    return tuple(p for p in table.ranges if p.bounds is not None and p.bounds.overlaps(bounds))
+
+
 def _script(statements: Iterable[str]) -> str:
     return "".join(f"{statement};\n" for statement in statements)
 
@@ -397,8 +405,7 @@ def _restore_warnings(
         needs = _reattach_needs(table, backup)
         if needs:
             found.append(f"Before it can be reattached: {' '.join(needs)}")
-        bounds = Bounds.parse(backup.bounds)
-        holding = [p.name for p in table.ranges if p.bounds is not None and p.bounds.overlaps(bounds)]
+        holding = [p.name for p in _holding(table, backup)]
         if holding:
             found.append(f"{', '.join(holding)} holds a part of its range; it can't be reattached beside it.")
     created = [_type_name(need) for need in _missing(backup, there)]

@@ -250,7 +250,7 @@ def plan_partition(
     ]
     for name, bounds in children:
         child = qualified(definition.schema, name)
-        made.append(f"CREATE TABLE {child} PARTITION OF {definition.sql} {bounds.text}{options}")
+        made.append(f"CREATE TABLE {child} PARTITION OF {definition.sql} {bounds.sql}{options}")
         made.extend(owner(definition, child))
     statements = (
         *put_aside(definition),

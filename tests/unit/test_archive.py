@@ -196,7 +196,9 @@ def test_foreign_keys_are_locked_too(default: bool) -> None:
 def test_the_users_comment_stays_above_the_tag() -> None:
     plan = archiving(partitions=(partition(2025, comment="it's\nmine"),))
     assert scripts(plan)[0].startswith(f"COMMENT ON TABLE {CHILD} IS E'it''s\nmine\npartition-desk: ")
-    old_tag = Marks(Tag(PARENT, "public", "DEFAULT", "2020-01-01", made_check=False)).beside("mine")
+    bounds = "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"
+    old = Tag(PARENT, "public", bounds, "2020-01-01T00:00:00+00:00", made_check=False)
+    old_tag = Marks(old).beside("mine")
     assert scripts(archiving(partitions=(partition(2025, comment=old_tag),)))[0].count("partition-desk") == 1
 
 

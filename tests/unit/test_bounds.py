@@ -48,6 +48,167 @@ def test_what_is_no_range(text: str) -> None:
         Bounds.parse(text)
 
 
+HOSTILE = [
+    "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') ; DROP TABLE kids",
+    "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01'); DROP TABLE kids --')",
+    "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')\n",
+    "\nFOR VALUES FROM ('2020-01-01') TO ('2021-01-01')",
+    "for values from ('2020-01-01') to ('2021-01-01')",
+    "FOR VALUES  FROM ('2020-01-01') TO ('2021-01-01')",
+    "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') TO ('2022-01-01')",
+    "FOR VALUES FROM (MAXVALUE) TO ('2021-01-01')",
+    "FOR VALUES FROM ('2020-01-01') TO (MINVALUE)",
+    "FOR VALUES FROM ('2020-01-01', '2020-01-01') TO ('2021-01-01', '2021-01-01')",
+    "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01 00:00:00')",
+    "FOR VALUES FROM ('2020-01-01 00:00:00') TO ('2021-01-01 00:00:00+00')",
+    "FOR VALUES WITH (modulus 2, remainder 0)",
+    "DEFAULT ",
+    "DEFAULT; DROP TABLE kids",
+]
+HOSTILE_ENDS = [
+    "'x'::text || pg_sleep(9)",
+    "('x'::text || pg_sleep(9))",
+    "pg_sleep(9)",
+    "now()",
+    "current_date",
+    "NULL",
+    "maxvalue",
+    "20210101",
+    "-1",
+    "''",
+    "'",
+    "'2021-01-01",
+    "2021-01-01'",
+    "'2021-01-01'::date",
+    "date '2021-01-01'",
+    "CAST('2021-01-01' AS date)",
+    "'2021-01-01' || ''",
+    "E'2021-01-01'",
+    "U&'2021-01-01'",
+    "$$2021-01-01$$",
+    "('2021-01-01')",
+    "'2021-01-01' /* */",
+    "'2021-01-01' --",
+    " '2021-01-01'",
+    "'2021-01-01' ",
+    "' 2021-01-01'",
+    "'2021-01-01 '",
+    "'2021-01-01\n'",
+    "'2021-01-01\\n'",
+    "'2021-01-01\0'",
+    "'2021-01-01'\x27",
+    "'2021''-01-01'",
+    "'2021-01-01'); SELECT pg_sleep(9); --",
+    "'2021\u201001-01'",
+    "'\uff12\uff10\uff12\uff11-01-01'",
+    "'\u0662\u0660\u0662\u0661-\u0660\u0661-\u0660\u0661'",
+    "\u20182021-01-01\u2019",
+    "'2021-01-01\u00a000:00:00'",
+    "'0000-01-01'",
+    "'02021-01-01'",
+    "'12345678-01-01'",
+    "'2021-00-01'",
+    "'2021-13-01'",
+    "'2021-02-29'",
+    "'1900-02-29'",
+    "'10001-02-29'",
+    "'0004-02-29 BC'",
+    "'2021-1-1'",
+    "'20210101'",
+    "'2021-W01-1'",
+    "'01/01/2021'",
+    "'2021-01-01 24:00:00'",
+    "'2021-01-01 00:60:00'",
+    "'2021-01-01 00:00:60'",
+    "'2021-01-01 00:00'",
+    "'2021-01-01T00:00:00'",
+    "'2021-01-01 00:00:00.'",
+    "'2021-01-01 00:00:00.0000001'",
+    "'2021-01-01 00:00:00 UTC'",
+    "'2021-01-01 00:00:00Z'",
+    "'2021-01-01 00:00:00+16'",
+    "'2021-01-01 00:00:00+0530'",
+    "'2021-01-01 00:00:00+05:60'",
+    "'2021-01-01 00:00:00+05:30:60'",
+    "'2021-01-01+00'",
+    "'2021-01-01 AD'",
+    "'2021-01-01 bc'",
+    "'2021-01-01 BC BC'",
+    "'Infinity'",
+    "'infinity '",
+    "'+infinity'",
+    "infinity",
+    "'now'",
+    "'today'",
+    "'epoch'",
+    "'allballs'",
+]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *(f"FOR VALUES FROM ('2020-01-01') TO ({end})" for end in HOSTILE_ENDS),
+                                  *(f"FOR VALUES FROM ({end}) TO (MAXVALUE)" for end in HOSTILE_ENDS)])  # fmt: skip
+def test_what_postgresql_does_not_print_is_refused_and_never_sql(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 whatever is wrong with it
+        Bounds.parse(text)
+    with pytest.raises(ValueError):  # noqa: PT011
+        _ = Bounds(text, None, None).sql
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("'2024-02-29'", "'2024-02-29'"),
+        ("'0004-02-29'", "'0004-02-29'"),
+        ("'0005-02-29 BC'", "'0005-02-29 BC'"),
+        ("'10000-02-29'", "'10000-02-29'"),
+        ("'5874897-12-31'", "'5874897-12-31'"),
+        ("'-infinity'", "'-infinity'"),
+        ("'2024-01-01 00:00:00.500'", "'2024-01-01 00:00:00.5'"),
+        ("'2024-01-01 00:00:00.000'", "'2024-01-01 00:00:00'"),
+        ("'2024-01-01 00:00:00.000001+05:30:15'", "'2024-01-01 00:00:00.000001+05:30:15'"),
+        ("'2024-01-01 00:00:00+00:00'", "'2024-01-01 00:00:00+00'"),
+        ("'4713-01-01 00:00:00-00:45 BC'", "'4713-01-01 00:00:00-00:45 BC'"),
+        ("'0001-01-01 00:00:00+14'", "'0001-01-01 00:00:00+14'"),
+        ("'9999-12-31 23:00:00-12'", "'9999-12-31 23:00:00-12'"),
+    ],
+)
+def test_sql_is_made_of_the_parsed_parts(text: str, sql: str) -> None:
+    bounds = of(text, "MAXVALUE")
+    assert bounds.text == f"FOR VALUES FROM ({text}) TO (MAXVALUE)"
+    assert (bounds.lower_sql, bounds.sql) == (sql, f"FOR VALUES FROM ({sql}) TO (MAXVALUE)")
+    assert bounds.dates("Pacific/Kiritimati") is bounds.dates("Pacific/Pago_Pago") is None
+
+
+def test_the_sql_of_a_default() -> None:
+    assert Bounds.parse("DEFAULT").sql == "DEFAULT"
+
+
+@pytest.mark.parametrize("type_", KeyType)
+def test_the_ends_are_constants_of_the_keys_type(type_: KeyType) -> None:
+    for key in (DATE, TIMESTAMP, ZONED):
+        text = Bounds.between(key, date(2024, 1, 1), date(2025, 1, 1)).text
+        assert Bounds.parse(text).is_of(type_) is (key.type is type_)
+        if key.type is type_:
+            assert Bounds.parse(text, type_).text == text
+        else:
+            with pytest.raises(ValueError, match="not the bounds of a range of"):
+                Bounds.parse(text, type_)
+    for text in (
+        "DEFAULT",
+        "FOR VALUES FROM (MINVALUE) TO ('infinity')",
+        "FOR VALUES FROM ('-infinity') TO (MAXVALUE)",
+    ):
+        assert Bounds.parse(text, type_).is_of(type_)
+
+
+def test_a_day_that_the_calendar_of_a_zone_lacks() -> None:
+    first = of("'0001-01-01 00:00:00+00'", "'0002-01-01 00:00:00+00'")
+    assert first.dates("UTC") == (date(1, 1, 1), date(2, 1, 1))
+    assert first.dates("America/New_York") is None
+    early = Bounds.between(ZONED, date(33, 1, 1), date(34, 1, 1))
+    assert early.text == "FOR VALUES FROM ('0033-01-01 00:00:00+00') TO ('0034-01-01 00:00:00+00')"
+
+
 def test_default_has_no_ends_and_overlaps_nothing() -> None:
     default, year = Bounds.parse("DEFAULT"), of("'2024-01-01'", "'2025-01-01'")
     assert default.is_default

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from core import growing
+from core.catalog import Marked
 from core.growing import MOST_PERIODS, Growth, prices_of
 from core.growth import Holding, Prices, Stage
 from core.model import Hold, Marks, PlannedDrop, Size, Tag
@@ -65,13 +66,19 @@ def test_marks_are_found_by_name_and_table() -> None:
               "2026-01-05T08:00:00+00:00", made_check=True)  # fmt: skip
     hold = Hold("2027-01-31", "audit", "Ada")
     drop = PlannedDrop(TABLE, "2026-12-01T23:30:00+00:00", "a/b/c", "text-1:1:1", "Ada")
+    own = frozenset({7})
     found = growing._Marked(
         [
-            ("archive", "kid_absences_2021", Marks(tag=replace(tag, parent='"other"."kid_absences"'))),
-            ("archive", "kid_absences_2021", Marks(tag, hold, drop)),
-            ("public", "kid_absences_2022", Marks(hold=replace(hold, until=""))),
-            ("elsewhere", "kid_absences_2023", Marks(hold=hold)),
+            Marked(
+                "archive", "kid_absences_2021", Marks(tag=replace(tag, parent='"other"."kid_absences"')), own, False
+            ),
+            Marked("forged", "kid_absences_2021", Marks(tag, replace(hold, until="2099-01-31")), frozenset({8}), False),
+            Marked("archive", "kid_absences_2021", Marks(tag, hold, drop), own, False),
+            Marked("public", "kid_absences_2022", Marks(hold=replace(hold, until="")), frozenset(), True),
+            Marked("elsewhere", "kid_absences_2023", Marks(hold=hold), own, False),
+            Marked("public", "kid_absences_2024", Marks(tag), frozenset(), True),
         ],
+        {TABLE: 7, "other.kid_absences": 7},
         "archive",
     )
     archived = found.on(holding(2021, 80, Stage.ARCHIVED), "Europe/Berlin")

@@ -83,6 +83,25 @@ def test_what_is_off_is_said(change: dict[str, Any], said: str) -> None:
         Backup.from_json(json.dumps(raw))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bounds": "FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') ; DROP TABLE kids"},
+        {"bounds": "FOR VALUES FROM (('x'::text || pg_sleep(9))) TO ('2025-01-01')"},
+        {"bounds": "FOR VALUES FROM ('2024-01-01 00:00:00') TO ('2025-01-01 00:00:00')"},
+        {"bounds": "DEFAULT"},
+        {"bounds": ""},
+        {"bounds": "x" * 100_000},
+        {"key_type": "integer"},
+        {"key_type": "timestamp with time zone"},
+    ],
+)
+def test_bounds_that_are_no_range_of_the_key_are_damage_whoever_sealed_them(change: dict[str, Any]) -> None:
+    with pytest.raises(BackupDamaged, match="The manifest's bounds are ") as caught:
+        Backup.from_json(backup(**change).to_json())
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize("name", [field for field in json.loads(backup().to_json()) if field != "format"])
 def test_a_field_that_is_missing(name: str) -> None:
     raw = json.loads(backup().to_json())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -203,6 +204,65 @@ def test_an_empty_comment_counts_as_none() -> None:
 )
 def test_a_tag_that_cannot_be_read_is_the_users_text(comment: str) -> None:
     assert Marks.split(comment) == (comment, Marks())
+
+
+def _line(mark: Tag | Hold | PlannedDrop, **changes: object) -> str:
+    kinds = {Tag: "partition-desk: ", Hold: "partition-desk hold: ", PlannedDrop: "partition-desk drop: "}
+    return kinds[type(mark)] + json.dumps({**asdict(mark), **changes})
+
+
+@pytest.mark.parametrize("mark", [TAG, HOLD, DROP])
+def test_a_field_of_a_mark_is_what_the_console_writes(mark: Tag | Hold | PlannedDrop) -> None:
+    assert Marks.split(_line(mark)) != (_line(mark), Marks())
+    for name in asdict(mark):
+        for value in (
+            None,
+            3,
+            1.5,
+            [],
+            {},
+            ["x"],
+            {"x": "y"},
+            "a\0b",
+            "\ud800",
+            True if name != "made_check" else "true",
+        ):
+            line = _line(mark, **{name: value})
+            assert Marks.split(line) == (line, Marks())
+    for line in (_line(mark, more="x"), _line(mark).partition("{")[0] + "[" * 100_000):
+        assert Marks.split(line) == (line, Marks())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        _line(TAG, bounds="DEFAULT"),
+        _line(TAG, bounds="FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); CREATE TABLE forged ()"),
+        _line(TAG, bounds="FOR VALUES FROM (forged()) TO (MAXVALUE)"),
+        _line(TAG, schema=""),
+        _line(TAG, schema="x" * 64),
+        _line(TAG, archived_at="2024-01-01"),
+        _line(TAG, archived_at="0001-01-01T00:00:00+14:00"),
+        _line(HOLD, until="2024-02-30"),
+        _line(DROP, parent="a.b.c"),
+        _line(DROP, at="2026-12-01T08:00:00"),
+        _line(DROP, at="9999-12-31T23:59:59-14:00"),
+    ],
+)
+def test_a_mark_that_the_console_does_not_write_is_the_users_text(line: str) -> None:
+    assert Marks.split(f"mine\n{line}") == (f"mine\n{line}", Marks())
+
+
+def test_the_bounds_of_a_tag_are_those_of_a_key() -> None:
+    assert TAG.range_on(KEY) == Bounds.parse(TAG.bounds)
+    assert TAG.range_on(Key("date", KeyType.TIMESTAMP)) is None
+
+
+def test_a_backup_of_another_key_explains_no_gap() -> None:
+    found, moments = years(partition(2020), partition(2022)), Key("date", KeyType.TIMESTAMPTZ)
+    whole = (date(2021, 1, 1), date(2022, 1, 1))
+    assert unexplained_gaps(found, [Bounds.between(moments, *whole)]) == (gap(2021, 2022),)
+    assert unexplained_gaps(found, [Bounds.between(KEY, *whole)]) == ()
 
 
 def test_a_mark_that_stands_twice_counts_once() -> None:

@@ -147,7 +147,9 @@ def _add_acts(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     for one in (archive, reattach):
         which = one.add_mutually_exclusive_group(required=True)
         which.add_argument("--year", metavar="Y", type=year_range, help="the partition of this year")
-        which.add_argument("--partition", metavar="NAME", type=text_argument, help="the partition of this name")
+        which.add_argument(
+            "--partition", metavar="[SCHEMA.]NAME", type=text_argument, help="the partition of this name"
+        )
     for one in (ensure, archive, reattach):
         one.add_argument("--reason", metavar="TEXT", type=text_argument, default="", help="why, for the history")
     cancel = command(commands, "cancel", _cancel, "ask a queued or running operation to stop")
@@ -244,7 +246,9 @@ def _archive(desk: Desk, args: argparse.Namespace) -> int:
 
     plan = act(desk, args, prepare)
     if not args.dry_run:
-        put(next_steps(plan, desk.settings.archive_schema, desk.url, embedded=desk.embedded))
+        one = desk.read().by_oid(plan.oid)
+        name = one.name if one else plan.subject
+        put(next_steps(name, desk.settings.archive_schema, desk.url, embedded=desk.embedded))
     return 0
 
 

@@ -15,7 +15,7 @@ from core.errors import DeskError, Refused, TableNotFound
 from core.jobs import ColdStorage
 from core.manifest import Kept, Unreadable, backup_id
 from core.model import Hold, PartitionedTable, Server
-from core.operations.cold import plan_backup, plan_restore, plan_verify
+from core.operations.cold import plan_backup, plan_restore, plan_verify, require_backed_up
 from core.period import Duration
 from core.plan import Plan
 from core.tools import find_pg_dump
@@ -55,7 +55,8 @@ def read_backups(cold: ColdStorage, address: str, server: Server) -> Backups:
 
 def prepare_backup(cold: ColdStorage, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
     """A plan that backs the partition `name` up under a new id. Raises Refused, ToolMissing and SettingError."""
-    made = backup_id(table.server.database, table.address, name, now, secrets.token_hex(3))
+    found = require_backed_up(table, name)
+    made = backup_id(table.server.database, table.address, found.name, now, secrets.token_hex(3))
     tool = find_pg_dump(table.server.version_num, environ=cold.environ)
     place = cold.open().label
     return replace(plan_backup(table, name, id=made, place_label=place, tool=f"pg_dump {tool.version}"), place=place)

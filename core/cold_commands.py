@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from core.actor import system_user
 from core.backup import read_all_kept, read_kept
@@ -20,11 +21,11 @@ from core.desk import (
     say,
     text_argument,
 )
-from core.errors import BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
+from core.errors import AmbiguousName, BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
 from core.jobs import Due, plan_due_drops, server_time
 from core.manifest import Kept
 from core.model import Hold, PartitionedTable
-from core.names import split_qualified
+from core.names import address, split_qualified
 from core.operations.drop import plan_hold, plan_keep
 from core.period import Duration
 from core.plan import Plan
@@ -52,7 +53,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     for one in (backup, drop, keep, hold, verify, restore):
         which = one.add_mutually_exclusive_group(required=one in (backup, keep, hold))
         which.add_argument("--year", metavar="Y", type=year_range, help="the one of this year")
-        which.add_argument("--partition", metavar="NAME", type=text_argument, help="the one of this name")
+        which.add_argument("--partition", metavar="[SCHEMA.]NAME", type=text_argument, help="the one of this name")
         if one in (verify, restore):
             which.add_argument("backup", metavar="BACKUP", nargs="?", type=text_argument, help="the backup's id")
         if one is drop:
@@ -123,7 +124,7 @@ def _drop(desk: Desk, args: argparse.Namespace) -> int:
 
     def prepare(table: PartitionedTable) -> Plan:
         name = named_argument(args, table, archived_in, desk.zone)
-        if args.confirm != name and not args.dry_run:
+        if args.confirm not in (name, args.partition or name) and not args.dry_run:
             raise Refused(
                 f"To drop {name}, type its name: --confirm {name}"
                 if args.confirm is None
@@ -184,11 +185,16 @@ def _drop_one_due(desk: Desk, args: argparse.Namespace, due: Due) -> Json | None
         try:
             return run_plan(desk, args, due.plan, actor=due.actor, reason=due.reason, quiet=args.json)
         except PlanOutdated:
-            same = [one for one in _due(desk) if (one.name, one.drop.parent) == (due.name, due.drop.parent)]
+            same = [one for one in _due(desk) if _who(one) == _who(due)]
             if not same:
                 return None
             due = same[0]
     raise Refused(f"{due.name} changes all the time.", next="Ask again in a quieter hour.")
+
+
+def _who(due: Due) -> tuple[str, str, str]:
+    """What tells one planned drop from another."""
+    return due.name, due.drop.parent, due.drop.backup
 
 
 def _keep(desk: Desk, args: argparse.Namespace) -> int:
@@ -229,7 +235,7 @@ def _kept(desk: Desk, args: argparse.Namespace, *, proven_first: bool = True) ->
     table = desk.read()
     every, _ = read_all_kept(place, parent=table.address)
     if args.partition is not None:
-        fitting = [kept for kept in every if kept.backup.name == args.partition]
+        fitting = _of_name(table, every, args.partition)
     else:
         lower, upper = args.year
         wanted = table.bounds_between(lower, upper, desk.zone)
@@ -244,4 +250,32 @@ def _kept(desk: Desk, args: argparse.Namespace, *, proven_first: bool = True) ->
             if fitting
             else "See what there is: partitions backups --every",
         )
+    _require_one_range(table, mine, str(args.partition))
     return max(mine, key=lambda kept: (proven_first and kept.proven is not None, kept.backup.finished_at))
+
+
+def _of_name(table: PartitionedTable, every: Iterable[Kept], text: str) -> list[Kept]:
+    """The backups of that name; with a schema, those of the very table there, or that came from there."""
+    alone = [kept for kept in every if kept.backup.name == text]
+    schema, name = split_qualified(text)
+    if alone or schema is None:
+        return alone or [kept for kept in every if kept.backup.name == name]
+    found = [one for one in table.named(text) if one.bounds is not None]
+    if found:
+        name, texts = found[0].name, {one.bounds.text for one in found if one.bounds}
+        return [kept for kept in every if kept.backup.name == name and kept.backup.bounds in texts]
+    return [kept for kept in every if (kept.backup.schema, kept.backup.name) == (schema, name)]
+
+
+def _require_one_range(table: PartitionedTable, found: Iterable[Kept], text: str) -> None:
+    """Raises AmbiguousName where the backups are of more than one partition of the same name."""
+    newest = {kept.backup.bounds: kept.backup for kept in sorted(found, key=lambda kept: kept.backup.finished_at)}
+    if len(newest) > 1:
+        said = ", ".join(
+            f"{address(backup.schema, backup.name)} ({backup.bounds.removeprefix('FOR VALUES ')}): {backup.id}"
+            for backup in newest.values()
+        )
+        raise AmbiguousName(
+            f"{text} means backups of {len(newest)} partitions of {table.label}: {said}.",
+            next="Name the backup that is meant by its id.",
+        )

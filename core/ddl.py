@@ -30,9 +30,10 @@ def require_served(table: PartitionedTable) -> Key:
 def require_nothing_pending(table: PartitionedTable) -> None:
     """Raises DetachPending: until it is finished no other DDL is run on that parent."""
     if table.pending is not None:
+        which = partition_option(table.called(table.pending))
         raise DetachPending(
             f"The detach of {table.pending.name} was begun and not finished.",
-            next=f"Finish it first: partitions archive{partition_option(table.pending.name)}{table_option(table)}",
+            next=f"Finish it first: partitions archive{which}{table_option(table)}",
         )
 
 

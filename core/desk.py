@@ -156,9 +156,11 @@ def named_argument(
     chosen: Callable[[PartitionedTable, date, date, str], str],
     zone: str,
 ) -> str:
-    """The partition's name as it was typed, or the one of the year that was."""
+    """What means the partition that was typed, or the one of the year that was, and no other. Raises AmbiguousName."""
     if args.partition is not None:
-        return str(args.partition)
+        typed = str(args.partition)
+        one = table.find(typed) or table.find_archived(typed)
+        return typed if one is None else table.called(one)
     lower, upper = args.year
     return chosen(table, lower, upper, zone)
 

@@ -7,7 +7,7 @@
       CatalogBusy              what was to be read is locked for longer than a reader waits
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
-        TableNotFound, NotServed, PartitionNotFound, PeriodNotOver, AlreadyArchived,
+        TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver, AlreadyArchived,
         NameTaken, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing
       PlanOutdated             the table changed between plan and apply
@@ -72,6 +72,10 @@ class NotServed(Refused):
 
 class PartitionNotFound(Refused):
     """No partition, or no archived table, for what was asked."""
+
+
+class AmbiguousName(Refused):
+    """A name alone means more than one partition or archived table, or more than one backup."""
 
 
 class PeriodNotOver(Refused):

@@ -52,7 +52,7 @@ from core.journal import (
     start,
 )
 from core.locks import Blocker
-from core.model import PlannedDrop
+from core.model import PartitionedTable, PlannedDrop
 from core.period import Duration
 from core.plan import Operation, Plan
 from core.prepare import prepare_drop
@@ -341,7 +341,7 @@ def _move(work: Connection, engine: Engine, plan: Plan, record: Record, terms: _
         rows = back_up(
             engine,
             table,
-            plan.subject,
+            _called_now(table, plan),
             place,
             id=plan.backup,
             tool=find_pg_dump(table.server.version_num, environ=cold.environ),
@@ -453,7 +453,20 @@ def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
         table = read_table(engine, plan.table, archive_schema=archive_schema, exact=False)
     except DeskError:
         return None
-    return count_rows(engine, table, plan.subject, timeout_ms=COUNT_MS)
+    try:
+        return count_rows(engine, table, _called_now(table, plan), timeout_ms=COUNT_MS)
+    except DeskError:
+        return None
+
+
+def _called_now(table: PartitionedTable, plan: Plan) -> str:
+    """What means the very table of the plan, wherever it is by now. Raises PlanOutdated where it is gone."""
+    if plan.oid is None:
+        return plan.subject
+    one = table.by_oid(plan.oid)
+    if one is None:
+        raise PlanOutdated(f"{plan.subject} is no longer there.")
+    return table.called(one)
 
 
 def _note_rows(engine: Engine, record: Record, *, before: int | None = None, after: int | None = None) -> None:
@@ -550,7 +563,9 @@ def _plan_due(
             next="Look whose tables of that name there are, and plan the drop again.",
         )
     today = now.astimezone(ZoneInfo(zone)).date()
-    plan = prepare_drop(engine, table, name, [kept], today=today, place=place.label)
+    named = [archived for archived in table.archived if (archived.name, archived.drop) == (name, drop)]
+    called = table.called(named[0]) if len(named) == 1 else name
+    plan = prepare_drop(engine, table, called, [kept], today=today, place=place.label)
     _require_backup(cold, plan)
     return plan
 
@@ -558,7 +573,7 @@ def _plan_due(
 def _was_tried(engine: Engine, name: str, drop: PlannedDrop, now: datetime) -> bool:
     since = max(datetime.fromisoformat(drop.at), now - AGAIN)
     return any(
-        (o.kind, o.subject) == (Operation.DROP, name) and o.requested_at >= since
+        o.kind == Operation.DROP and (o.subject == name or o.plan.backup == drop.backup) and o.requested_at >= since
         for o in read_operations(engine, table=drop.parent)
     )
 
@@ -728,8 +743,8 @@ class Worker:
         for one in due:
             if one.plan is not None:
                 enqueue(self._engine, one.plan, one.actor, one.reason)
-            elif self._refused.get(one.name) != str(one.refused):
-                self._refused[one.name] = str(one.refused)
+            elif self._refused.get(one.drop.backup) != str(one.refused):
+                self._refused[one.drop.backup] = str(one.refused)
                 log.warning("The planned drop of %s is not begun: %s", one.name, one.refused)
 
     def _take(self, operation_id: int) -> None:

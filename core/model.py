@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime
@@ -15,7 +17,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from core.bounds import Bounds, End, Key, day_of, key_value
-from core.errors import UsageError
+from core.errors import AmbiguousName, UsageError
 from core.names import address, ident, qualified, split_qualified
 from core.period import Period, Range
 
@@ -485,13 +487,61 @@ class PartitionedTable:
         """The partitions with known bounds, without the DEFAULT."""
         return tuple(p for p in self.partitions if p.bounds is not None and not p.bounds.is_default)
 
+    @property
+    def everything(self) -> tuple[Partition | Archived, ...]:
+        """The partitions, then the archived tables."""
+        return (*self.partitions, *self.archived)
+
+    def named(self, text: str) -> tuple[Partition | Archived, ...]:
+        """The partitions and archived tables that `name`, or `schema.name` as `split_qualified` reads it, means."""
+        try:
+            schema, name = split_qualified(text)
+        except UsageError:
+            schema, name = None, text
+        return tuple(
+            one
+            for one in self.everything
+            if one.name == text
+            or (one.name == name and schema in (None, one.schema))
+            or ("." in text and f"{one.schema}.{one.name}" == text)
+        )
+
+    def called(self, one: Partition | Archived) -> str:
+        """What means this one and no other of the table: its name, else the name with its schema."""
+        words = (one.name, address(one.schema, one.name))
+        return next((word for word in words if len(self.named(word)) == 1), one.sql)
+
+    def calls(self) -> dict[int, str]:
+        """`called` of every partition and archived table, by its oid."""
+        named = Counter(one.name for one in self.everything)
+        return {
+            one.oid: one.name if named[one.name] == 1 and _PLAIN.fullmatch(one.name) else self.called(one)
+            for one in self.everything
+        }
+
     def find(self, name: str) -> Partition | None:
-        """The attached partition of that name."""
-        return next((p for p in self.partitions if p.name == name), None)
+        """The attached partition of that name, with or without its schema. Raises AmbiguousName."""
+        one = self._find(name)
+        return one if isinstance(one, Partition) else None
 
     def find_archived(self, name: str) -> Archived | None:
-        """The archived table of that name."""
-        return next((a for a in self.archived if a.name == name), None)
+        """The archived table of that name, with or without its schema. Raises AmbiguousName."""
+        one = self._find(name)
+        return one if isinstance(one, Archived) else None
+
+    def _find(self, name: str) -> Partition | Archived | None:
+        found = self.named(name)
+        if len(found) > 1:
+            said = ", ".join(f"{self.called(one)} ({_spoken(one)})" for one in found)
+            raise AmbiguousName(
+                f"{name} means {len(found)} tables of {self.label}: {said}.",
+                next=f"Name one of them with its schema, as --partition {shlex.quote(self.called(found[0]))} does.",
+            )
+        return found[0] if found else None
+
+    def by_oid(self, oid: int | None) -> Partition | Archived | None:
+        """The partition or archived table that this very number is of."""
+        return next((one for one in self.everything if one.oid == oid), None)
 
     def holding(self, lower: date, upper: date, zone: str = "UTC") -> tuple[Partition, ...]:
         """The partitions whose ranges overlap [lower, upper)."""
@@ -514,6 +564,15 @@ class PartitionedTable:
         known = [item.bounds for item in self.ranges] + [item.bounds for item in self.archived]
         found = [period for bounds in known if bounds and (period := bounds.period(zone)) is not None]
         return max(set(found), key=lambda period: (found.count(period), period.value), default=Period.YEAR)
+
+
+_PLAIN = re.compile(r'[^".]+')
+
+
+def _spoken(one: Partition | Archived) -> str:
+    """Its bounds in PostgreSQL's words, and whether it is archived."""
+    bounds = one.bounds.text.removeprefix("FOR VALUES ") if one.bounds else "bounds unknown"
+    return f"{bounds}, archived" if isinstance(one, Archived) else bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class Plan:
     table: str
     """The parent as `TableSummary.address` gives it."""
     subject: str
-    """What it acts on, for people: kid_absences_2024."""
+    """What it acts on, for people: kid_absences_2024, with its schema where the name alone means more than one."""
     basis: tuple[str, ...]
     """The facts it rests on, one a line; applied only while the catalog still says them all."""
     steps: tuple[Step, ...]
@@ -140,6 +140,8 @@ class Plan:
     """The label of the place where that backup is: nobody with another place may run the plan."""
     bytes: int | None = None
     """What a drop frees on the server; None where it was not measured."""
+    oid: int | None = None
+    """The one partition or archived table that it acts on; None for what makes tables, and for the oldest plans."""
 
     @property
     def sql(self) -> str:
@@ -194,6 +196,7 @@ class Plan:
             backup=raw.get("backup", ""),  # plans of older journals have none
             place=raw.get("place", ""),
             bytes=raw.get("bytes"),
+            oid=raw.get("oid"),
         )
 
 

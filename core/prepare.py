@@ -145,14 +145,14 @@ def read_hanging(engine: Engine, archived: Archived) -> Hanging:
 
 
 def partition_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:
-    """The name of the one partition, or archived table, for [lower, upper), to archive. Raises PartitionNotFound."""
+    """What the one partition, or archived table, for [lower, upper) is called. Raises PartitionNotFound."""
     found: list[Partition | Archived] = [*table.holding(lower, upper, zone)]
     found = found or [*table.archived_in(lower, upper, zone)]
     return _only(table, found, (lower, upper), "partition", zone)
 
 
 def archived_in(table: PartitionedTable, lower: date, upper: date, zone: str = "UTC") -> str:
-    """The name of the one archived table for [lower, upper), or of the attached partition. Raises PartitionNotFound."""
+    """What the one archived table for [lower, upper), or attached partition, is called. Raises PartitionNotFound."""
     found: list[Partition | Archived] = [*table.archived_in(lower, upper, zone)]
     found = found or [*table.holding(lower, upper, zone)]
     return _only(table, found, (lower, upper), "archived table", zone)
@@ -162,17 +162,17 @@ def _only(table: PartitionedTable, found: list[Partition | Archived], asked: Ran
     lower, upper = asked
     label = f"{lower:%Y}" if (lower.month, lower.day) == (1, 1) else f"{lower} to {upper}"
     if not found:
-        known = ", ".join([p.name for p in table.partitions] + [a.name for a in table.archived]) or "none"
+        known = ", ".join(table.calls().values()) or "none"
         raise PartitionNotFound(f"{table.label} has no {what} for {label}.", next=f"There are: {known}.")
     if len(found) > 1:
-        names = ", ".join(item.name for item in found)
+        names = ", ".join(table.called(item) for item in found)
         raise PartitionNotFound(
             f"{label} lies in {len(found)} of them: {names}.", next="Name one with --partition NAME."
         )
-    bounds = found[0].bounds
+    bounds, called = found[0].bounds, table.called(found[0])
     if bounds is None or not table.bounds_between(lower, upper, zone).covers(bounds):
         raise PartitionNotFound(
-            f"{label} lies in {found[0].name}, which holds more than that: {bounds.text if bounds else 'unknown'}.",
-            next=f"If all of it is meant, name it:{partition_option(found[0].name)}",
+            f"{label} lies in {called}, which holds more than that: {bounds.text if bounds else 'unknown'}.",
+            next=f"If all of it is meant, name it:{partition_option(called)}",
         )
-    return found[0].name
+    return called

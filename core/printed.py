@@ -88,10 +88,10 @@ def by_hand(schema: str, name: str, where: str = '"$DATABASE_URL"', programs: st
     )
 
 
-def next_steps(plan: Plan, schema: str, url: URL, *, embedded: bool) -> str:
+def next_steps(name: str, schema: str, url: URL, *, embedded: bool) -> str:
     """What to do with an archived table: back up, upload, drop."""
     programs = shlex.quote(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
-    backup, upload, drop = by_hand(schema, plan.subject, shlex.quote(without_password(url)), programs)
+    backup, upload, drop = by_hand(schema, name, shlex.quote(without_password(url)), programs)
     lines = (
         "",
         "Next steps, if its rows are to leave the database:",
@@ -208,7 +208,7 @@ def _verdict(table: PartitionedTable, today: date, zone: str) -> Iterator[str]:
     for gap in unexplained_gaps(table):
         yield f"No partition holds {gap.lower} up to, not including, {gap.upper}."
     if table.pending is not None:
-        name = shlex.quote(table.pending.name)
+        name = shlex.quote(table.called(table.pending))
         yield (
             f"The detach of {table.pending.name} was begun and not finished; its rows are out of the table's sight."
             f" Run: partitions archive --partition {name}{table_option(table)}"

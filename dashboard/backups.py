@@ -72,7 +72,7 @@ def _proof_badge(leg: Leg) -> str:
 
 def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None:
     """One period with its figures, its one next act, and what else can be done with it."""
-    label = f"**{plain(leg.label)}**" + (f" · {plain(leg.name)}" if leg.label != leg.name else "")
+    label = f"**{plain(leg.label)}**" + (f" · {plain(leg.called)}" if leg.label != leg.called else "")
     words = f"{label} {badges(leg)}"
     if leg.failed is not None:
         words += f"  \n:red[{plain(leg.failed.reason or 'The proof is not of these bytes.')}]"
@@ -84,11 +84,11 @@ def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None
         words,
         figures(leg),
         partial(act, leg, known=known, primary=primary, key=key),
-        (lambda: confirm.menu(menu, key=f"{key}more_{leg.name}")) if menu else None,
+        (lambda: confirm.menu(menu, key=f"{key}more_{leg.called}")) if menu else None,
     )
     if len(leg.backups) > 1:
         with st.expander(
-            f"All {len(leg.backups):,} backups of it", key=f"{key}backups_{leg.name}", on_change="rerun"
+            f"All {len(leg.backups):,} backups of it", key=f"{key}backups_{leg.called}", on_change="rerun"
         ) as folded:
             if folded.open:
                 listing(leg, key=key)
@@ -96,7 +96,7 @@ def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None
 
 def act(leg: Leg, *, known: bool, primary: bool = False, key: str = "") -> None:
     """The button of the one thing that comes next."""
-    key = f"{key}act_{leg.name}"
+    key = f"{key}act_{leg.called}"
     one, best = leg.one, leg.best
     if not isinstance(one, Archived):
         if one is not None:
@@ -106,21 +106,21 @@ def act(leg: Leg, *, known: bool, primary: bool = False, key: str = "") -> None:
         elif best is not None:
             confirm.restore_button(best.backup.id, key=key)
     elif leg.drop is not None:
-        confirm.keep_button(leg.name, key=key)
+        confirm.keep_button(leg.called, key=key)
     elif _held(leg):
         confirm.reattach_button(one, key=key)
     elif best is None or leg.failed is not None:
         label = "Back up again" if best else "Back up"
-        confirm.backup_button(leg.name, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
+        confirm.backup_button(leg.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
     elif best.proven is None or leg.is_stale(session.verify_before()):
         confirm.verify_button(best.backup.id, key=key, primary=primary)
     else:
-        confirm.drop_button(leg.name, key=key)
+        confirm.drop_button(leg.called, key=key)
 
 
 def others(leg: Leg, *, known: bool) -> dict[str, Callable[[], None]]:
     """What else can be done with it, by the words of the menu."""
-    name, one, best = leg.name, leg.one, leg.best
+    name, one, best = leg.called, leg.one, leg.best
     found: dict[str, Callable[[], None]] = {}
     if isinstance(one, Archived) and (leg.drop is not None or not _held(leg)):
         found["Reattach"] = lambda: confirm.ask_reattach(name)

@@ -101,7 +101,8 @@ def ask_hold(name: str) -> None:
 def ask(plan: Plan) -> None:
     """Opens the dialog for a plan, such as a doctor's fix."""
     table = session.table()
-    subject: Partition | Archived | None = table.find(plan.subject) or table.find_archived(plan.subject)
+    named = table.named(plan.subject)
+    subject = table.by_oid(plan.oid) if plan.oid is not None else named[0] if len(named) == 1 else None
     size = subject.size if subject else None
     reads = any(not lock.brief for step in plan.steps for lock in step.locks)
     st.session_state[session.REASON] = ""
@@ -235,8 +236,8 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
     name, backup = finding.subject, finding.backup
     if finding.wants is Operation.BACKUP:
         table = session.table()
-        one = table.find_archived(name) or table.find(name)
-        label = short(one.bounds, name, session.zone()) if one else name
+        named = table.named(name)
+        label = short(named[0].bounds, name, session.zone()) if len(named) == 1 else name
         backup_button(name, key=key, primary=primary, label=f"Back up {label}" if len(label) < 11 else "Back up")
     elif finding.wants is Operation.VERIFY:
         verify_button(backup, key=key, primary=primary)
@@ -251,24 +252,26 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
 
 def archive_button(partition: Partition, *, key: str, primary: bool = False) -> None:
     """Asks to archive a partition, or to finish the detach that was begun."""
+    name = session.table().called(partition)
     button(
         "Finish the detach" if partition.pending else "Review archive",
-        lambda: ask_archive(partition.name),
+        lambda: ask_archive(name),
         key=key,
         primary=primary or partition.pending,
         icon=ICON[Operation.ARCHIVE],
-        command=f"partitions archive{_of(partition.name)}",
+        command=f"partitions archive{_of(name)}",
     )
 
 
 def reattach_button(archived: Archived, *, key: str) -> None:
     """Asks to bring an archived table back."""
+    name = session.table().called(archived)
     button(
         "Review reattach",
-        lambda: ask_reattach(archived.name),
+        lambda: ask_reattach(name),
         key=key,
         icon=ICON[Operation.REATTACH],
-        command=f"partitions reattach{_of(archived.name)}",
+        command=f"partitions reattach{_of(name)}",
     )
 
 

@@ -15,10 +15,10 @@ from dashboard.road import Leg
 
 
 def chosen(table: PartitionedTable) -> Partition | Archived | None:
-    """The partition, or archived table, that the address bar names, with or without its schema."""
+    """The one partition, or archived table, that the address bar names, with or without its schema."""
     asked = st.query_params.get(session.PARTITION_PARAMETER)
-    everything: tuple[Partition | Archived, ...] = (*table.partitions, *table.archived)
-    return next((one for one in everything if asked in (one.name, f"{one.schema}.{one.name}")), None)
+    found = table.named(asked) if asked else ()
+    return found[0] if len(found) == 1 else None
 
 
 def draw(table: PartitionedTable, one: Partition | Archived) -> None:
@@ -42,7 +42,7 @@ def draw(table: PartitionedTable, one: Partition | Archived) -> None:
             st.code(_definitions(one), language="sql", wrap_lines=True)
         if leg is not None:
             _backups(leg)
-        _links(one)
+        _links(table, one)
 
 
 def _leg(table: PartitionedTable, one: Partition | Archived) -> Leg | None:
@@ -64,7 +64,7 @@ def _backups(leg: Leg) -> None:
         with st.container(width=layout.ACT_WIDTH):
             closed = None if found is not None and found.kept is not None else backups.NOT_READ
             confirm.backup_button(
-                leg.name, key="backup_one", label="Back up again" if leg.backups else "Back up", closed=closed
+                leg.called, key="backup_one", label="Back up again" if leg.backups else "Back up", closed=closed
             )
 
 
@@ -128,12 +128,13 @@ def _definitions(one: Partition | Archived) -> str:
     )
 
 
-def _links(one: Partition | Archived) -> None:
+def _links(table: PartitionedTable, one: Partition | Archived) -> None:
     """What the doctor found of it, and what was done to it."""
-    found = [f for f in session.findings() if f.subject == one.name and f.severity is not Severity.OK]
+    called = table.called(one)
+    found = [f for f in session.findings() if f.subject == called and f.severity is not Severity.OK]
     for finding in found:
         st.markdown(f":orange[:material/stethoscope:] {plain(finding.title)}")
-    done = [o for o in session.operations(of_table=session.current_address()) if o.subject == one.name]
+    done = [o for o in session.operations(of_table=session.current_address()) if o.subject == called]
     with st.container(horizontal=True):
         if found:
             layout.link("doctor", "What the doctor says", ":material/stethoscope:")

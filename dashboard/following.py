@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import BackupDamaged, DeskError
 from core.journal import OperationRecord, OperationState
-from core.model import Hold, PartitionedTable
+from core.model import Archived, Hold, PartitionedTable
 from core.period import range_of_label
 from core.plan import Operation, Plan
 from core.text import human_seconds
@@ -156,14 +156,15 @@ def outcome(operation: OperationRecord) -> None:
 
 def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     """The buttons of the way back and of the next stop of the road, or of the way on of what is not done."""
-    name, kind, key, backup = operation.subject, operation.kind, f"next_{operation.id}", operation.plan.backup
+    kind, key, backup = operation.kind, f"next_{operation.id}", operation.plan.backup
     if operation.state is not OperationState.DONE:
         return [partial(resume_button, operation, key=f"resume_{operation.id}")]
     if operation.table != session.current_address():
         return []
-    archived = session.table().find_archived(name)
+    archived = _archived_of(operation)
     if archived is None:
         return [partial(confirm.restore_button, backup, key=key)] if kind == Operation.DROP else []
+    name = session.table().called(archived)
     acts: list[Callable[[], None]] = []
     if kind in (Operation.ARCHIVE, Operation.RESTORE):
         acts.append(partial(confirm.reattach_button, archived, key=f"back_{operation.id}"))
@@ -178,8 +179,16 @@ def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     return acts
 
 
+def _archived_of(operation: OperationRecord) -> Archived | None:
+    """The very table that it was about, where that is archived now; by its name where the plan knows no more."""
+    table, plan = session.table(), operation.plan
+    named = table.named(operation.subject)
+    one = table.by_oid(plan.oid) if plan.oid is not None else named[0] if len(named) == 1 else None
+    return one if isinstance(one, Archived) else None
+
+
 def _by_hand(operation: OperationRecord) -> None:
-    archived = session.table().find_archived(operation.subject)
+    archived = _archived_of(operation)
     if archived is None or operation.table != session.current_address():
         return
     with st.expander("Or back up, upload and drop by hand", icon=":material/terminal:"):

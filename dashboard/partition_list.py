@@ -59,7 +59,8 @@ def draw(shown: Sequence[Item]) -> None:
         return
     names = [item.name for item in shown]
     asked = st.query_params.get(session.PARTITION_PARAMETER)
-    row = next((number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])), None)
+    alike = [number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])]
+    row = alike[0] if len(alike) == 1 else None
     # one widget for each list and selection: what the address bar says is what is selected
     key = f"partitions_{hash((tuple(names), row))}"
     largest = max(item.total for item in shown)

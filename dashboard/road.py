@@ -41,6 +41,9 @@ class Leg:
 
     label: str
     name: str
+    called: str
+    """What tells it from every other one: its name, with its schema where others have that name; of what was dropped
+    beside one of its name, the id of its backup."""
     stop: Stop
     bounds: Bounds | None
     one: Partition | Archived | None
@@ -98,20 +101,39 @@ def legs(
     by_name: dict[str, list[Kept]] = {}
     for one in sorted((*kept, *others), key=lambda kept: kept.backup.finished_at, reverse=True):
         by_name.setdefault(one.backup.name, []).append(one)
+    calls = table.calls()
+    shared = {one.name for one in table.everything if calls[one.oid] != one.name}
+
+    def backups_of(one: Partition | Archived) -> list[Kept]:
+        """All of its name; where others have that name, those of its range."""
+        if one.name not in shared:
+            return by_name.pop(one.name, [])
+        every = by_name.get(one.name, [])
+        own = [kept for kept in every if one.bounds is not None and kept.backup.bounds == one.bounds.text]
+        by_name[one.name] = [kept for kept in every if kept not in own]
+        return own
+
     overdue = {partition.oid for partition in due(table, cutoff, today, zone)}
-    found = [_attached(p, by_name.pop(p.name, []), p.oid in overdue, zone) for p in table.partitions]
-    found += [_archived(table, a, by_name.pop(a.name, []), zone) for a in table.archived]
-    for backups in by_name.values():
-        own = [one for one in backups if one.backup.is_from(table.server.database, table.server.cluster)]
-        found.append(_dropped(own or backups, "" if own else backups[0].backup.whence(table.server.database), zone))
+    found = [_attached(p, calls[p.oid], backups_of(p), p.oid in overdue, zone) for p in table.partitions]
+    found += [_archived(table, a, calls[a.oid], backups_of(a), zone) for a in table.archived]
+    for name, rest in by_name.items():
+        ranges: dict[str, list[Kept]] = {}
+        for one in rest:
+            ranges.setdefault(one.backup.bounds, []).append(one)
+        alone = len(ranges) == 1 and name not in shared
+        for backups in ranges.values():
+            own = [one for one in backups if one.backup.is_from(table.server.database, table.server.cluster)]
+            whence = "" if own else backups[0].backup.whence(table.server.database)
+            found.append(_dropped(own or backups, whence, zone, alone=alone))
     return tuple(sorted(found, key=lambda leg: (_days(leg, zone)[0] or date.min, leg.name)))
 
 
-def _attached(partition: Partition, backups: Sequence[Kept], overdue: bool, zone: str) -> Leg:
+def _attached(partition: Partition, called: str, backups: Sequence[Kept], overdue: bool, zone: str) -> Leg:
     fitting = [one for one in backups if partition.bounds and one.backup.bounds == partition.bounds.text]
     return Leg(
         label=short(partition.bounds, partition.name, zone),
         name=partition.name,
+        called=called,
         stop=Stop.DUE if overdue else Stop.ATTACHED,
         bounds=partition.bounds,
         one=partition,
@@ -120,12 +142,13 @@ def _attached(partition: Partition, backups: Sequence[Kept], overdue: bool, zone
     )
 
 
-def _archived(table: PartitionedTable, archived: Archived, backups: Sequence[Kept], zone: str) -> Leg:
+def _archived(table: PartitionedTable, archived: Archived, called: str, backups: Sequence[Kept], zone: str) -> Leg:
     best = choose(backups, table, archived)
     stop = Stop.ARCHIVED if best is None else Stop.VERIFIED if best.proven else Stop.BACKED_UP
     return Leg(
         label=short(archived.bounds, archived.name, zone),
         name=archived.name,
+        called=called,
         stop=stop,
         bounds=archived.bounds,
         one=archived,
@@ -134,13 +157,14 @@ def _archived(table: PartitionedTable, archived: Archived, backups: Sequence[Kep
     )
 
 
-def _dropped(backups: Sequence[Kept], whence: str, zone: str) -> Leg:
+def _dropped(backups: Sequence[Kept], whence: str, zone: str, *, alone: bool) -> Leg:
     best = _best(backups)
     backup = backups[0].backup
     bounds = Bounds.parse(best.backup.bounds if best else backup.bounds)
     return Leg(
         label=short(bounds, backup.name, zone),
         name=backup.name,
+        called=backup.name if alone else backup.id,
         stop=Stop.DROPPED,
         bounds=bounds,
         one=None,

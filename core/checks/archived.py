@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.ddl import table_option
+from core.ddl import partition_option, table_option
 from core.findings import Case, Finding, Severity, archive_fine, listed, planned, script
 from core.model import (
     Archived,
@@ -40,9 +40,9 @@ def detach_pending(case: Case) -> Iterator[Finding]:
         Severity.CRITICAL,
         f"The detach of {pending.name} was begun and not finished",
         reason,
-        subject=pending.name,
+        subject=table.called(pending),
     )
-    yield planned(found, f"Finish archiving {pending.name}", lambda: _archive(case, pending.name))
+    yield planned(found, f"Finish archiving {pending.name}", lambda: _archive(case, table.called(pending)))
 
 
 def _archive(case: Case, name: str) -> Plan:
@@ -78,10 +78,9 @@ def _half(case: Case, archived: Archived) -> Finding:
         Severity.WARNING,
         f"The archive of {archived.name} was interrupted",
         lacks,
-        subject=archived.name,
+        subject=case.table.called(archived),
     )
-    # A plan goes by name: one that is taken twice would act on the other table.
-    if case.table.find(archived.name) is not None or case.table.find_archived(archived.name) is not archived:
+    if case.table.called(archived) != archived.name:
         rename = f"ALTER TABLE {archived.sql} RENAME TO {ident(fit(archived.name, '_archived'))}"
         return replace(
             found,
@@ -101,7 +100,7 @@ def archived_columns(case: Case) -> Iterator[Finding]:
             f"{archived.schema}.{archived.name} no longer matches {case.table.name}: it could not be reattached",
             "PostgreSQL attaches a table only if its columns, constraints and owner match.",
             hint="\n".join(reasons),
-            subject=archived.name,
+            subject=case.table.called(archived),
         )
     if not found:
         yield archive_fine(case, "archived_columns", "The columns of {} match the table's")
@@ -120,7 +119,7 @@ def archived_ranges(case: Case) -> Iterator[Finding]:
             hint=f"See what it holds, then write it down with its own dates:\n"
             f"SELECT min({column}), max({column}) FROM {archived.sql};\n"
             f"ALTER TABLE {archived.sql} ADD CHECK ({column} >= '2019-01-01' AND {column} < '2020-01-01');",
-            subject=archived.name,
+            subject=case.table.called(archived),
         )
     if not unknown:
         yield archive_fine(case, "archived_ranges", "The range of {} is known")
@@ -136,9 +135,9 @@ def archived_indexes(case: Case) -> Iterator[Finding]:
             Severity.NOTE,
             f"{archived.schema}.{archived.name} lacks an index of the table: {columns}",
             "Reattaching builds it first, while reads and writes go on; it takes longer for that.",
-            hint=f"Nothing needs doing before: partitions reattach --partition {archived.name}"
+            hint=f"Nothing needs doing before: partitions reattach{partition_option(case.table.called(archived))}"
             f"{table_option(case.table)}",
-            subject=archived.name,
+            subject=case.table.called(archived),
         )
     if not found:
         yield archive_fine(case, "archived_indexes", "Every index of the table is on {}")
@@ -182,6 +181,6 @@ def due_for_archive(case: Case) -> Iterator[Finding]:
         Severity.NOTE,
         f"{plural(len(found), 'partition')} {are} due for archive, {size}",
         f"{listed(p.name for p in found)} ended by {human_date(case.cutoff)}. Nothing archives by itself.",
-        subject=oldest.name,
+        subject=case.table.called(oldest),
     )
-    yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, oldest.name))
+    yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, case.table.called(oldest)))

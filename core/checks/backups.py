@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from core.ddl import partition_option, table_option
 from core.findings import Case, Finding, Severity, archive_fine, listed
 from core.manifest import Kept
-from core.model import Archived, Partition, PlannedDrop
+from core.model import PlannedDrop
 from core.operations.drop import choose
 from core.plan import Operation
 from core.text import human_bytes, human_date, plural
@@ -36,19 +36,19 @@ def backed_up(case: Case) -> Iterator[Finding]:
         f"{plural(len(bare), 'archived table')} {have} no backup, {size}",
         f"{listed(a.name for a in bare)}: were the server lost, their rows would be. Nothing without a verified"
         " backup can be dropped.",
-        hint=f"partitions backup{partition_option(first.name)}{table_option(case.table)}",
-        subject=first.name,
+        hint=f"partitions backup{partition_option(case.table.called(first))}{table_option(case.table)}",
+        subject=case.table.called(first),
         wants=Operation.BACKUP,
     )
 
 
 def proven(case: Case) -> Iterator[Finding]:
     """WARNING for each backup whose last proof failed, or that none proves lately and that is the only copy left."""
-    here = {a.name for a in case.table.archived} | {p.name for p in case.table.partitions}
-    newest: dict[str, Kept] = {}
+    newest: dict[tuple[str, str], Kept] = {}
     for kept in sorted(case.backups or (), key=lambda kept: kept.backup.finished_at):
-        newest[kept.backup.name] = kept
-    found = [finding for kept in newest.values() if (finding := _proof(case, kept, kept.backup.name in here))]
+        shared = len(case.table.named(kept.backup.name)) > 1
+        newest[kept.backup.name, kept.backup.bounds if shared else ""] = kept
+    found = [finding for kept in newest.values() if (finding := _proof(case, kept, _here(case, kept)))]
     yield from found
     if not found:
         since = human_date(case.verify_before)
@@ -58,7 +58,15 @@ def proven(case: Case) -> Iterator[Finding]:
         yield Finding("proven", Severity.OK, title)
 
 
-def _proof(case: Case, kept: Kept, here: bool) -> Finding | None:
+def _here(case: Case, kept: Kept) -> str:
+    """What the table of a backup is called on the server; empty where it is there no more."""
+    named = [one for one in case.table.everything if one.name == kept.backup.name]
+    if len(named) > 1:
+        named = [one for one in named if one.bounds is not None and one.bounds.text == kept.backup.bounds]
+    return case.table.called(named[0]) if named else ""
+
+
+def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
     backup = kept.backup
     command = f"partitions verify {shlex.quote(backup.id)}"
     last = kept.proofs[-1] if kept.proofs else None
@@ -69,8 +77,8 @@ def _proof(case: Case, kept: Kept, here: bool) -> Finding | None:
             f"The newest backup of {backup.name} failed its last verification",
             f"{last.reason or 'The proof is not of these bytes.'}"
             + ("" if here else " The table itself is no longer on the server."),
-            hint=f"partitions backup{partition_option(backup.name)}{table_option(case.table)}" if here else command,
-            subject=backup.name,
+            hint=f"partitions backup{partition_option(here)}{table_option(case.table)}" if here else command,
+            subject=here or backup.name,
             wants=Operation.BACKUP if here else Operation.VERIFY,
             backup="" if here else backup.id,
         )
@@ -90,7 +98,7 @@ def _proof(case: Case, kept: Kept, here: bool) -> Finding | None:
         "A backup that nobody restored is a hope. Verifying restores it into a throwaway server and compares every"
         " row; this server is left alone.",
         hint=command,
-        subject=backup.name,
+        subject=here or backup.name,
         wants=Operation.VERIFY,
         backup=backup.id,
     )
@@ -115,7 +123,7 @@ def unusable_backups(case: Case) -> Iterator[Finding]:
 
 def planned_drops(case: Case) -> Iterator[Finding]:
     """NOTE for each drop that waits for its time, WARNING for one whose time went by."""
-    waiting = [(a.name, a.drop) for a in case.table.archived if a.drop is not None]
+    waiting = [(case.table.called(a), a.drop) for a in case.table.archived if a.drop is not None]
     for name, drop in waiting:
         yield _waiting(case, name, drop)
     if not waiting:
@@ -148,10 +156,9 @@ def _waiting(case: Case, name: str, drop: PlannedDrop) -> Finding:
 
 def holds(case: Case) -> Iterator[Finding]:
     """NOTE for each hold, and whether it has run out."""
-    everything: list[Partition | Archived] = [*case.table.partitions, *case.table.archived]
-    held = [(one, one.hold) for one in everything if one.hold is not None]
+    held = [(one, one.hold) for one in case.table.everything if one.hold is not None]
     for one, hold in held:
-        lift = f"partitions hold{partition_option(one.name)} --lift{table_option(case.table)}"
+        lift = f"partitions hold{partition_option(case.table.called(one))} --lift{table_option(case.table)}"
         until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
         over = not hold.binds(case.today)
         yield Finding(
@@ -160,7 +167,7 @@ def holds(case: Case) -> Iterator[Finding]:
             f"The hold of {one.name} has run out" if over else f"{one.name} is held {until}",
             f"By {hold.by}: {hold.reason}",
             hint=f"To lift it: {lift}",
-            subject=one.name,
+            subject=case.table.called(one),
             wants=Operation.HOLD if over else None,
         )
     if not held:

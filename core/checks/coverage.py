@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import combinations, islice
 
 from core.bounds import Bounds, key_value
-from core.ddl import EXCLUSION, LEAVE_IN_DEFAULT, attach, require_nothing_pending, table_option
+from core.ddl import EXCLUSION, LEAVE_IN_DEFAULT, attach, partition_option, require_nothing_pending, table_option
 from core.errors import Refused
 from core.findings import Case, Finding, Severity, archive_fine, listed, planned, script, spoken_end, spoken_period
 from core.model import (
@@ -41,7 +41,7 @@ def partitioned(case: Case) -> Iterator[Finding]:
             f"The range of {partition.name} can't be read just now",
             "Somebody holds it exclusively, so the checks of ranges leave it out.",
             hint="Look again in a moment.",
-            subject=partition.name,
+            subject=case.table.called(partition),
         )
     if not unread:
         yield Finding(
@@ -196,7 +196,7 @@ def _overlaps_attached(case: Case) -> Iterator[Finding]:
                 f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
                 "Two partitions can't share a date; its rows of that time are in two tables now.",
                 hint=_merge(case, holder, archived) if within else _both_stay(holder, archived),
-                subject=archived.name,
+                subject=case.table.called(archived),
             )
 
 
@@ -230,9 +230,15 @@ def _merge(case: Case, holder: Partition, archived: Archived) -> str:
             f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM {holder.sql};",
             f"DROP TABLE {holder.sql};",
             "COMMIT;",
-            f"-- partitions reattach --partition {archived.name}{table_option(table)}",
+            f"-- partitions reattach{partition_option(_called_alone(table, holder, archived))}{table_option(table)}",
         )
     )
+
+
+def _called_alone(table: PartitionedTable, holder: Partition, archived: Archived) -> str:
+    """What the archived table will be called once the partition that holds its range is gone."""
+    rest = tuple(p for p in table.partitions if p is not holder)
+    return replace(table, partitions=rest).called(archived)
 
 
 def _columns(table: PartitionedTable) -> str:
@@ -251,7 +257,7 @@ def _overlaps_archived(case: Case) -> Iterator[Finding]:
                 "Only one of them can come back.",
                 hint=f"Compare them: SELECT count(*), min({ident(case.key.column)}), max({ident(case.key.column)})"
                 f" FROM {one.sql}; and the same of {other.sql}.",
-                subject=one.name,
+                subject=case.table.called(one),
             )
 
 
@@ -279,7 +285,7 @@ def default_partition(case: Case) -> Iterator[Finding]:
             costs,
             hint=f"Count its rows: SELECT count(*) FROM ONLY {default.sql};\n"
             f"If it is empty and not wanted: ALTER TABLE {case.table.sql} DETACH PARTITION {default.sql};",
-            subject=default.name,
+            subject=case.table.called(default),
         )
         return
     least = "at least " if case.default_rows >= COUNTING_STOPS else ""
@@ -289,7 +295,7 @@ def default_partition(case: Case) -> Iterator[Finding]:
         f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
         f"No partition can be created or reattached for a period whose rows are there. {costs} {LEAVE_IN_DEFAULT}",
         hint=_periods_in_default(case, default),
-        subject=default.name,
+        subject=case.table.called(default),
     )
 
 
@@ -325,7 +331,7 @@ def _left_checks(case: Case) -> Iterator[Finding]:
                 "An operation that was interrupted left a CHECK constraint on it: until that is gone, rows of that"
                 " range fail where they have no partition. It belongs there only while an operation runs.",
                 hint=script(f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(check.name)}"),
-                subject=default.name,
+                subject=case.table.called(default),
             )
 
 
@@ -340,5 +346,5 @@ def _left_tags(case: Case) -> Iterator[Finding]:
                 "An archive began and did not get as far as the detach. It harms nothing; archiving it again"
                 " writes the comment anew.",
                 hint=script(comment_sql(partition.sql, replace(marks, tag=None).beside(comment))),
-                subject=partition.name,
+                subject=case.table.called(partition),
             )

@@ -87,7 +87,7 @@ def owners(case: Case) -> Iterator[Finding]:
         f"{plural(len(others), 'partition')} not owned by {table.owner}: {listed(p.name for p in others)}",
         "PostgreSQL lets a table be moved to the archive by its own owner only.",
         hint=script(*(f"ALTER TABLE {p.sql} OWNER TO {ident(table.owner)}" for p in others)),
-        subject=others[0].name,
+        subject=case.table.called(others[0]),
     )
 
 

@@ -29,7 +29,7 @@ def invalid_indexes(case: Case) -> Iterator[Finding]:
             f"The index {name} of {partition.name} is not finished",
             "Queries can't use it, and each write still pays for it. Its build was interrupted, or runs just now.",
             hint=script(f"{verb} INDEX CONCURRENTLY {qualified(partition.schema, name)}"),
-            subject=partition.name,
+            subject=case.table.called(partition),
         )
     unfinished = [index for index in table.indexes if not index.valid]
     for index in unfinished:
@@ -128,5 +128,5 @@ def never_analyzed(case: Case) -> Iterator[Finding]:
         f"{plural(len(found), 'partition')} never analyzed: {listed(p.name for p in found)}",
         "Their row counts are unknown here, and queries on them may be planned badly.",
         hint=script(*(f"ANALYZE {p.sql}" for p in found)),
-        subject=found[0].name,
+        subject=case.table.called(found[0]),
     )

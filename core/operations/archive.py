@@ -30,7 +30,7 @@ from core.errors import (
     Refused,
 )
 from core.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
-from core.names import fit, ident, qualified
+from core.names import address, fit, ident, qualified
 from core.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
 from core.text import plural
 
@@ -64,18 +64,27 @@ def plan_archive(
     else:
         steps = _detach_in_transaction(table, key, partition, bounds, comment)
     target = f"{table.archive.name}.{partition.name}"
+    called = table.called(partition)
     return Plan(
         operation=Operation.ARCHIVE,
         table=table.address,
-        subject=partition.name,
+        subject=called,
         basis=basis(table, partition.oid),
         steps=(*_make_schema(table), *steps),
         effects=_effects(table, partition, target),
-        way_back=f"Reattach: partitions reattach{partition_option(partition.name)}{table_option(table)}",
-        command=f"partitions archive{partition_option(partition.name)}{table_option(table)}"
+        way_back="Reattach: partitions reattach"
+        f"{partition_option(_called_in(table, partition, table.archive.name))}{table_option(table)}",
+        command=f"partitions archive{partition_option(called)}{table_option(table)}"
         + (" --allow-current" if allow_current else ""),
         warnings=_warnings(table, partition),
+        oid=partition.oid,
     )
+
+
+def _called_in(table: PartitionedTable, one: Partition | Archived, schema: str) -> str:
+    """What it will be called once it has moved to that schema."""
+    called = table.called(one)
+    return called if called == one.name else address(schema, one.name)
 
 
 def _require_archivable(
@@ -259,8 +268,9 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     """What an archive that was cut short after its detach still lacks: the move, or the proof of the bounds."""
     archived = table.find_archived(name)
     if archived is None:
-        known = ", ".join(p.name for p in table.partitions) or "none"
+        known = ", ".join(table.called(p) for p in table.partitions) or "none"
         raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"Its partitions are: {known}.")
+    called = table.called(archived)
     steps: list[Step] = []
     if archived.tag is not None and archived.schema != table.archive.name:
         _require_room(table, (archived.name, *(index.name for index in archived.indexes)))
@@ -271,18 +281,20 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
         steps.append(_validate_step(qualified(table.archive.name, archived.name), check.name))
     if not steps:
         raise AlreadyArchived(
-            f"{name} is archived already: {archived.schema}.{archived.name}.",
-            next=f"To bring it back: partitions reattach{partition_option(name)}{table_option(table)}",
+            f"{called} is archived already: {archived.schema}.{archived.name}.",
+            next=f"To bring it back: partitions reattach{partition_option(called)}{table_option(table)}",
         )
     return Plan(
         operation=Operation.ARCHIVE,
         table=table.address,
-        subject=name,
+        subject=called,
         basis=basis(table, archived.oid),
         steps=tuple(steps),
         effects=("It is detached already; this finishes what an interrupted archive left.",),
-        way_back=f"Reattach: partitions reattach{partition_option(name)}{table_option(table)}",
-        command=f"partitions archive{partition_option(name)}{table_option(table)}",
+        way_back="Reattach: partitions reattach"
+        f"{partition_option(_called_in(table, archived, table.archive.name))}{table_option(table)}",
+        command=f"partitions archive{partition_option(called)}{table_option(table)}",
+        oid=archived.oid,
     )
 
 
@@ -307,6 +319,7 @@ def plan_reattach(
         raise _not_archived(table, name)
     bounds = _require_attachable(table, key, archived, rows, default_rows)
     home = archived.tag.schema if archived.tag else table.schema
+    called = table.called(archived)
     check = archived.bounds_check(key)
     proven = check is not None and (check.excludes_null() or _not_null(archived, key))
     steps: list[Step] = [*_missing_indexes(table, archived)]
@@ -334,7 +347,7 @@ def plan_reattach(
     return Plan(
         operation=Operation.REATTACH,
         table=table.address,
-        subject=name,
+        subject=called,
         basis=basis(table, archived.oid, all_partitions=True),
         steps=tuple(steps),
         effects=(
@@ -342,16 +355,18 @@ def plan_reattach(
             f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
             "Queries through the table return its rows again, and rows of its range can be written.",
         ),
-        way_back=f"Archive: partitions archive{partition_option(name)}{table_option(table)}",
-        command=f"partitions reattach{partition_option(name)}{table_option(table)}",
+        way_back="Archive: partitions archive"
+        f"{partition_option(_called_in(table, archived, home))}{table_option(table)}",
+        command=f"partitions reattach{partition_option(called)}{table_option(table)}",
         warnings=_reattach_warnings(table, archived),
+        oid=archived.oid,
     )
 
 
 def _not_archived(table: PartitionedTable, name: str) -> Refused:
     if table.find(name) is not None:
         return Refused(f"{name} is attached to {table.label} already.", next="There is nothing to bring back.")
-    known = ", ".join(a.name for a in table.archived) or "none"
+    known = ", ".join(table.called(a) for a in table.archived) or "none"
     return PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
 
 

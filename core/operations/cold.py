@@ -118,7 +118,7 @@ def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archive
         raise NotServed(f"{table.label} is only shown here: {table.not_served}.")
     found = table.find(name) or table.find_archived(name)
     if found is None:
-        known = ", ".join([p.name for p in table.partitions] + [a.name for a in table.archived]) or "none"
+        known = ", ".join(table.calls().values()) or "none"
         raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"There are: {known}.")
     if isinstance(found, Partition) and not found.leaf:
         raise Refused(f"{name} is partitioned itself or a foreign table; the console only shows it.")
@@ -138,6 +138,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
     `tool` is the pg_dump that reads the rows, as "pg_dump 18.4". Raises Refused for what can't be backed up.
     """
     found = require_backed_up(table, name)
+    name = table.called(found)
     target = f"{place_label.rstrip('/')}/{id}.sql.zst"
     dump = f"pg_dump --dbname={shlex.quote(table.server.database)} --table={shlex.quote(found.sql)}"
     rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
@@ -162,6 +163,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
         way_back="Nothing on the server is changed.",
         command=f"partitions backup{partition_option(name)}{table_option(table)}",
         backup=id,
+        oid=found.oid,
     )
 
 

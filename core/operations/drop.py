@@ -58,13 +58,14 @@ def plan_drop(
     changed = (
         f"{archived.schema}.{archived.name} no longer holds what the backup {backup.id} holds: rows were changed since."
     )
+    called = table.called(archived)
     names = [column.name for column in archived.columns]
     lost = tuple(dict.fromkeys(key.other for key in table.references)) if archived.foreign_keys else ()
     size = f", {human_bytes(archived.size.total)} on the server" if archived.size else ""
     return Plan(
         operation=Operation.DROP,
         table=table.address,
-        subject=archived.name,
+        subject=called,
         basis=basis(table, archived.oid),
         steps=(
             Step(
@@ -89,11 +90,12 @@ def plan_drop(
             f" last restored and compared on {_proven_on(kept)}.",
         ),
         way_back=f"Restore: partitions restore {shlex.quote(backup.id)}",
-        command=f"partitions drop{partition_option(name)} --now --confirm={shlex.quote(name)}{table_option(table)}",
+        command=f"partitions drop{partition_option(called)} --now --confirm={shlex.quote(called)}{table_option(table)}",
         warnings=((f"With it go {', '.join(belongings)}: a restore does not bring them back.",) if belongings else ()),
         backup=backup.id,
         place=place,
         bytes=archived.size.total if archived.size else None,
+        oid=archived.oid,
     )
 
 
@@ -112,6 +114,7 @@ def plan_later_drop(
     Raises as `plan_drop` does; everything is looked at again when the time has come.
     """
     archived, kept = _require_droppable(table, name, kept, today, dependents)
+    called = table.called(archived)
     moment = at.astimezone(UTC).isoformat(timespec="seconds")
     drop = PlannedDrop(table.address, moment, kept.backup.id, kept.backup.fingerprint, by)
     day = human_date(at.date())
@@ -120,13 +123,14 @@ def plan_later_drop(
         archived,
         replace(archived.marks, drop=drop),
         Operation.SCHEDULE,
-        title=f"Write down that {name} is to be dropped on {day}",
+        title=f"Write down that {called} is to be dropped on {day}",
         effects=(
-            f"{archived.schema}.{name} stays as it is until {day}; then it is compared with its backup and dropped.",
+            f"{archived.schema}.{archived.name} stays as it is until {day};"
+            " then it is compared with its backup and dropped.",
             "Until then it is shown as waiting, and one click keeps it.",
         ),
-        way_back=f"Keep it: partitions keep{partition_option(name)}{table_option(table)}",
-        command=f"partitions drop{partition_option(name)} --confirm={shlex.quote(name)}{table_option(table)}",
+        way_back=f"Keep it: partitions keep{partition_option(called)}{table_option(table)}",
+        command=f"partitions drop{partition_option(called)} --confirm={shlex.quote(called)}{table_option(table)}",
         backup=kept.backup.id,
     )
 
@@ -134,17 +138,18 @@ def plan_later_drop(
 def plan_keep(table: PartitionedTable, name: str) -> Plan:
     """A plan that calls a planned drop off. No steps where none is planned. Raises Refused."""
     archived = _require_archived(table, name)
+    called = table.called(archived)
     marks = replace(archived.marks, drop=None)
     plan = _marking(
         table,
         archived,
         marks,
         Operation.SCHEDULE,
-        title=f"Take back that {name} is to be dropped",
-        effects=(f"{archived.schema}.{name} stays until somebody asks for its drop again.",),
-        way_back=f"Plan it again: partitions drop{partition_option(name)} --confirm={shlex.quote(name)}"
+        title=f"Take back that {called} is to be dropped",
+        effects=(f"{archived.schema}.{archived.name} stays until somebody asks for its drop again.",),
+        way_back=f"Plan it again: partitions drop{partition_option(called)} --confirm={shlex.quote(called)}"
         f"{table_option(table)}",
-        command=f"partitions keep{partition_option(name)}{table_option(table)}",
+        command=f"partitions keep{partition_option(called)}{table_option(table)}",
     )
     return plan if archived.drop is not None else replace(plan, steps=())
 
@@ -156,6 +161,7 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
     """
     require_served(table)
     one = table.find(name) or _require_archived(table, name)
+    name = table.called(one)
     if isinstance(one, Partition):
         own, marks = Marks.split(one.comment)
     else:
@@ -179,6 +185,7 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
         effects=(effect, *(["Its planned drop is called off."] if hold and marks.drop else [])),
         way_back=f"partitions {back}{table_option(table)}",
         command=f"partitions {command}{table_option(table)}",
+        oid=one.oid,
     )
     return plan if new != marks else replace(plan, steps=())
 
@@ -192,7 +199,7 @@ def _require_archived(table: PartitionedTable, name: str) -> Archived:
                 f"{name} is attached to {table.label}: only an archived table can be dropped.",
                 next=f"Archive it first: partitions archive{partition_option(name)}{table_option(table)}",
             )
-        known = ", ".join(a.name for a in table.archived) or "none"
+        known = ", ".join(table.called(a) for a in table.archived) or "none"
         raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
     return archived
 
@@ -201,9 +208,10 @@ def _require_droppable(
     table: PartitionedTable, name: str, kept: Kept | None, today: date, dependents: tuple[str, ...]
 ) -> tuple[Archived, Kept]:
     archived = _require_archived(table, name)
+    name, label = table.called(archived), f"{archived.schema}.{archived.name}"
     if archived.owner not in (table.owner, table.server.user) and not table.server.superuser:
         raise NotAllowed(
-            f"{archived.schema}.{name} belongs to {archived.owner}; only its owner can drop it.",
+            f"{label} belongs to {archived.owner}; only its owner can drop it.",
             next=f"Connect as {archived.owner}.",
         )
     if archived.hold is not None and archived.hold.binds(today):
@@ -214,17 +222,17 @@ def _require_droppable(
         )
     if dependents:
         raise Refused(
-            f"{archived.schema}.{name} is needed by {'; '.join(dependents)}.",
+            f"{label} is needed by {'; '.join(dependents)}.",
             next="Drop or change those first; nothing is ever dropped with it.",
         )
     if kept is None:
         raise NotVerified(
-            f"There is no backup of {archived.schema}.{name} as it is now.",
+            f"There is no backup of {label} as it is now.",
             next=f"Make one: partitions backup{partition_option(name)}{table_option(table)}",
         )
     if not fits(kept, table, archived):
         raise NotVerified(
-            f"The backup {kept.backup.id} is not one of {archived.schema}.{name} as it is now.",
+            f"The backup {kept.backup.id} is not one of {label} as it is now.",
             next=f"Make a new one: partitions backup{partition_option(name)}{table_option(table)}",
         )
     if kept.proven is None:
@@ -280,11 +288,12 @@ def _marking(
     return Plan(
         operation=operation,
         table=table.address,
-        subject=archived.name,
+        subject=table.called(archived),
         basis=basis(table, archived.oid),
         steps=(_comment_step(title, archived, archived.comment, archived.marks, marks),),
         effects=effects,
         way_back=way_back,
         command=command,
         backup=backup,
+        oid=archived.oid,
     )

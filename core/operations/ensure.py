@@ -59,9 +59,10 @@ def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition 
     archived = table.archived_in(lower, upper, zone)
     if archived:
         names = ", ".join(f"{a.schema}.{a.name}" for a in archived)
+        which = partition_option(table.called(archived[0]))
         raise Overlap(
             f"{label} is archived in {names}: a new partition would keep it from coming back.",
-            next=f"Reattach it instead: partitions reattach{partition_option(archived[0].name)}{table_option(table)}",
+            next=f"Reattach it instead: partitions reattach{which}{table_option(table)}",
         )
     return NewPartition(fit(table.name, f"_{label}"), label, bounds)
 

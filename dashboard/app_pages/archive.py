@@ -115,7 +115,7 @@ def planned_line(leg: Leg) -> None:
     if leg.drop is not None:
         at = datetime.fromisoformat(leg.drop.at)
         layout.line(
-            f"**{plain(leg.label)}** · {plain(leg.name)} — on **{human_date(at.date())}** at {at:%H:%M} UTC",
+            f"**{plain(leg.label)}** · {plain(leg.called)} — on **{human_date(at.date())}** at {at:%H:%M} UTC",
             f"asked for by {leg.drop.by}; every row is compared with its verified backup first",
             lambda: backups.act(leg, known=True, key="planned_"),
         )
@@ -128,8 +128,10 @@ def due_list(found: Sequence[Leg], read: Read) -> None:
         layout.heading("Due for archive", f"ended more than {session.desk().settings.archive_after} ago")
         if not waiting:
             st.caption("Nothing is due. What is over can be archived earlier below.")
-        first = waiting[0].name if waiting else ""
-        layout.paged(waiting, lambda leg: backups.line(leg, read, primary=leg.name == first), key="page_due", size=PAGE)
+        first = waiting[0].called if waiting else ""
+        layout.paged(
+            waiting, lambda leg: backups.line(leg, read, primary=leg.called == first), key="page_due", size=PAGE
+        )
 
 
 def archived_list(found: Sequence[Leg], read: Read) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import DeskError
 from core.find import Kind, Place
 from core.findings import Finding, Severity
-from core.model import PartitionedTable
+from core.model import Archived, PartitionedTable
 from core.text import human_rows, plural
 from dashboard import confirm, layout, notices, session
 from dashboard.format import plain
@@ -77,8 +77,11 @@ def find_my_data(table: PartitionedTable) -> None:
 def remedy(table: PartitionedTable, place: Place) -> None:
     """The way back of an archived table; else the way to the partition."""
     name = place.relation.partition(".")[2]
-    archived = table.find_archived(name) if place.kind is Kind.ARCHIVED else None
-    if archived is not None:
+    named = table.named(name)
+    if len(named) > 1:
+        name, named = place.relation, table.named(place.relation)
+    archived = named[0] if place.kind is Kind.ARCHIVED and len(named) == 1 else None
+    if isinstance(archived, Archived):
         confirm.reattach_button(archived, key=f"found_{archived.oid}")
     else:
         layout.link("partitions", "Look at it", ":material/arrow_forward:", **{session.PARTITION_PARAMETER: name})

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from core.bounds import Bounds, Key, KeyType
+from core.errors import AmbiguousName
 from core.model import (
     UNLIMITED,
     Check,
@@ -335,3 +336,48 @@ def test_a_validated_check_of_the_bounds_is_preferred() -> None:
     assert found is not None
     assert found.name == "b"
     assert archived(2024, checks=checks[2:]).bounds_check(KEY) is None
+
+
+TWINS = (partition(2021, schema="y2021", name="readings"), partition(2022, schema="y2022", name="readings"))
+
+
+def test_a_name_means_all_that_have_it_and_with_its_schema_the_one_there() -> None:
+    one, other = TWINS
+    gone = archived(2020, name="readings")
+    here = table(partitions=(*TWINS, partition(2023)), archived=(gone,))
+    assert here.named("readings") == (one, other, gone)
+    assert here.named("y2022.readings") == here.named('"y2022"."readings"') == (other,)
+    assert here.named("archive.readings") == (gone,)
+    assert here.named("y2023.readings") == here.named('"odd') == ()
+    assert [here.called(item) for item in here.everything] == [
+        "y2021.readings",
+        "y2022.readings",
+        "kid_absences_2023",
+        "archive.readings",
+    ]
+    assert here.calls() == {item.oid: here.called(item) for item in here.everything}
+
+
+def test_a_name_with_dots_and_quotes_in_it_is_found_as_it_stands() -> None:
+    dotted, quoted = partition(2021, name="y2022.readings"), partition(2023, name='re"ad')
+    here = table(partitions=(dotted, TWINS[1], quoted))
+    assert here.named("y2022.readings") == (dotted, TWINS[1])
+    assert here.find('re"ad') is quoted
+    assert here.called(dotted) == 'public."y2022.readings"'
+    assert here.called(TWINS[1]) == "readings"
+    assert here.find(here.called(dotted)) is dotted
+
+
+def test_a_name_that_several_have_finds_none_of_them() -> None:
+    here = table(partitions=TWINS)
+    with pytest.raises(AmbiguousName) as refused:
+        here.find("readings")
+    assert str(refused.value) == (
+        "readings means 2 tables of public.kid_absences: y2021.readings (FROM ('2021-01-01') TO ('2022-01-01')),"
+        " y2022.readings (FROM ('2022-01-01') TO ('2023-01-01')). Nothing was changed."
+        " Name one of them with its schema, as --partition y2021.readings does."
+    )
+    with pytest.raises(AmbiguousName):
+        here.find_archived("readings")
+    assert here.find("y2022.readings") is TWINS[1]
+    assert here.find_archived("y2022.readings") is None

@@ -33,7 +33,7 @@ from core.desk import (
     text_argument,
 )
 from core.doctor import examine
-from core.errors import DeskError, Refused, TableNotFound, UsageError
+from core.errors import DeskError, OffCalendar, Refused, TableNotFound, UsageError
 from core.find import find_rows
 from core.model import PartitionedTable, next_periods
 from core.names import address, split_qualified
@@ -229,6 +229,11 @@ def _address(desk: Desk) -> str:
 
 def _ensure(desk: Desk, args: argparse.Namespace) -> int:
     def prepare(table: PartitionedTable) -> Plan:
+        if not args.year and not table.is_cut and table.name != split_qualified(desk.settings.table)[1]:
+            raise OffCalendar(
+                f"{table.label} has no partition yet: nothing tells how wide its partitions are to be.",
+                next="For years, name them: --year 2026 2027. Any other width begins with a partition made by hand.",
+            )
         period = table.period(desk.zone)
         ranges = [part for year in args.year for part in period.cover(*year)]
         if args.ahead is not None or not args.year:

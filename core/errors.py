@@ -8,7 +8,7 @@
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
         TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver, AlreadyArchived,
-        NameTaken, Overlap, DetachPending, NotAttachable, ReadOnlyServer
+        NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing
       PlanOutdated             the table changed between plan and apply
       PlaceFailed              the place of the backups can't be reached, read or written
@@ -88,6 +88,10 @@ class AlreadyArchived(Refused):
 
 class NameTaken(Refused):
     """A table or index of that name is in the way."""
+
+
+class OffCalendar(Refused):
+    """The partitions are cut at no unit of the calendar, so that nothing tells how the next one is to be."""
 
 
 class Overlap(Refused):

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from core.bounds import End, Key
+from core.bounds import End, Key, KeyType, key_value
 from core.errors import Refused
 from core.manifest import Kept, Unreadable
 from core.model import (
@@ -84,8 +84,21 @@ class Case:
 
     @property
     def period(self) -> Period:
-        """The period that most partitions have."""
+        """The period that the newest partitions have."""
         return self.table.period(self.zone)
+
+    @property
+    def unit(self) -> Period | None:
+        """The calendar unit that the next partition is to have; None where the partitions tell none."""
+        return self.table.unit(self.zone)
+
+    @property
+    def moment(self) -> End:
+        """The key of a row of today; of this very moment where partitions may be narrower than a day."""
+        if self.unit is None and self.key.type is not KeyType.DATE:
+            local = self.now.astimezone(ZoneInfo(self.zone))
+            return self.now if self.key.type is KeyType.TIMESTAMPTZ else local.replace(tzinfo=None)
+        return key_value(self.key, self.today, self.zone)
 
     @property
     def current(self) -> Range:

@@ -560,10 +560,45 @@ class PartitionedTable:
         return Bounds.between(self.key, lower, upper, zone)
 
     def period(self, zone: str = "UTC") -> Period:
-        """The period that most of its partitions have; year where nothing tells."""
+        """The period that its newest partitions have, else most of them; year where nothing tells."""
+        return self.unit(zone) or self._commonest(zone) or Period.YEAR
+
+    def _commonest(self, zone: str) -> Period | None:
         known = [item.bounds for item in self.ranges] + [item.bounds for item in self.archived]
         found = [period for bounds in known if bounds and (period := bounds.period(zone)) is not None]
-        return max(set(found), key=lambda period: (found.count(period), period.value), default=Period.YEAR)
+        return max(set(found), key=lambda period: (found.count(period), period.value), default=None)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is, or was, a partition with a range."""
+        return bool(self.ranges) or any(a.bounds is not None for a in self.archived)
+
+    def newest(self) -> Bounds | None:
+        """The latest range with two ends, of the attached partitions, else of the archived tables."""
+        return next(reversed(self._widths()), None)
+
+    def _widths(self) -> tuple[Bounds, ...]:
+        """The ranges with two ends, in the order of time."""
+        of_archived = sorted((a.bounds for a in self.archived if a.bounds), key=lambda bounds: bounds.text)
+        for known in ([p.bounds for p in self.ranges if p.bounds], of_archived):
+            found = tuple(bounds for bounds in known if bounds.lower is not None and bounds.upper is not None)
+            if found:
+                return found
+        return ()
+
+    def unit(self, zone: str = "UTC") -> Period | None:
+        """The calendar unit that the next partition is to have; None where the partitions tell none.
+
+        The newest unbroken run of one unit decides. One partition alone tells no other unit than most have: it may be
+        the slip, or the beginning of something new. A table that never had a partition has years.
+        """
+        found = self._widths()
+        if not found:
+            return None if self.is_cut else Period.YEAR
+        unit = found[-1].period(zone)
+        before = found[-2] if len(found) > 1 else None
+        alone = before is None or before.upper != found[-1].lower or before.period(zone) is not unit
+        return None if alone and unit is not self._commonest(zone) else unit
 
 
 _PLAIN = re.compile(r'[^".]+')

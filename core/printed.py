@@ -204,7 +204,8 @@ def _verdict(table: PartitionedTable, today: date, zone: str) -> Iterator[str]:
         yield f"Everything has a place until {human_date(today + timedelta(days))}, in {plural(days, 'day')}."
     else:
         lands = f"rows land in the DEFAULT partition {table.default.name}" if table.default else "new rows fail"
-        yield f"No partition holds today, {human_date(today)}: {lands}. Run: partitions ensure{table_option(table)}"
+        run = f" Run: partitions ensure{table_option(table)}" if table.unit(zone) else ""
+        yield f"No partition holds today, {human_date(today)}: {lands}.{run}"
     for gap in unexplained_gaps(table):
         yield f"No partition holds {gap.lower} up to, not including, {gap.upper}."
     if table.pending is not None:

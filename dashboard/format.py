@@ -224,8 +224,8 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: 
     if until is None or days >= UNLIMITED:
         return "Everything has a place, without an end"
     first = days_of(Bounds("", until, until), zone)[0] or day_of(until)
-    period = table.period(zone)
-    if first <= period.containing(today)[1]:
+    period = table.unit(zone)
+    if period is not None and first <= period.containing(today)[1]:
         return f"{period.label(first).replace('_', '-')} has no partition: {fails} from {human_date(first)}"
     return f"Everything has a place until {human_date(first)}"
 

@@ -10,7 +10,7 @@ from itertools import combinations, islice
 
 from core.bounds import Bounds, key_value
 from core.ddl import EXCLUSION, LEAVE_IN_DEFAULT, attach, partition_option, require_nothing_pending, table_option
-from core.errors import Refused
+from core.errors import OffCalendar, Refused
 from core.findings import Case, Finding, Severity, archive_fine, listed, planned, script, spoken_end, spoken_period
 from core.model import (
     UNLIMITED,
@@ -24,7 +24,7 @@ from core.model import (
     unexplained_gaps,
 )
 from core.names import fit, ident, literal, qualified
-from core.operations.ensure import plan_ensure
+from core.operations.ensure import plan_ensure, require_unit
 from core.period import Period, Range
 from core.plan import Plan, comment_sql
 from core.text import human_date, plural
@@ -68,13 +68,13 @@ def _default_caveat(case: Case) -> str:
 def current_period(case: Case) -> Iterator[Finding]:
     """CRITICAL when today has no partition; WARNING when a DEFAULT takes its rows."""
     table = case.table
-    moment = key_value(case.key, case.today, case.zone)
+    moment = case.moment
     holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)
     if holder is not None:
         title = f"Today, {human_date(case.today)}, has its partition: {holder.name}"
         yield Finding("current_period", Severity.OK, title)
         return
-    name = spoken_period(case.current)
+    name = spoken_period(case.current) if case.unit else "its partition"
     fallen = table.default is not None and table.pending is None
     reason = (
         f"Rows of today go to the DEFAULT partition now, and each one makes it harder to create {name}."
@@ -92,6 +92,9 @@ def current_period(case: Case) -> Iterator[Finding]:
 
 def next_period(case: Case) -> Iterator[Finding]:
     """WARNING when the period after the current one is not wholly there."""
+    if case.unit is None:
+        yield _off_calendar(case)
+        return
     days = runway_days(case.table, case.today, case.zone)
     name = spoken_period(case.following)
     if _following_is_held(case):
@@ -112,17 +115,37 @@ def next_period(case: Case) -> Iterator[Finding]:
 
 
 def _following_is_held(case: Case) -> bool:
-    """Whether the next calendar period is held; for partitions off the calendar, whether the current one has a next."""
     lower, upper = case.following
     until = covered_until(case.table, lower, case.zone)
-    if until is None or until >= key_value(case.key, upper, case.zone):
-        return True
-    moment = key_value(case.key, case.today, case.zone)
+    return until is None or until >= key_value(case.key, upper, case.zone)
+
+
+SHORT_RUNWAY_DAYS = 7
+"""Partitions off the calendar that end within so many days are warned of, however many are to come."""
+
+
+def _off_calendar(case: Case) -> Finding:
+    """How long partitions last that are cut at no unit of the calendar: by their real end, and by hand from there."""
+    days = runway_days(case.table, case.today, case.zone)
+    if days == UNLIMITED:
+        return Finding("next_period", Severity.OK, "The last partition has no upper end")
+    try:
+        require_unit(case.table, case.zone)
+        what, by_hand = "", ""
+    except OffCalendar as refusal:
+        what, by_hand = refusal.what, refusal.next
+    until = covered_until(case.table, case.today, case.zone)
     live = [p.bounds for p in case.table.ranges if p.bounds and not p.pending]
-    current = next((b for b in live if b.holds(moment)), None)
-    if current is None or current.upper is None or current.period(case.zone) is not None:
-        return False
-    return any(bounds.holds(current.upper) for bounds in live)
+    current = next((bounds for bounds in live if bounds.holds(case.moment)), None)
+    last = current is None or current.upper is None or not any(bounds.holds(current.upper) for bounds in live)
+    fails = "rows go to the DEFAULT partition" if case.table.default else "inserts fail"
+    return Finding(
+        "next_period",
+        Severity.WARNING if last or days < SHORT_RUNWAY_DAYS else Severity.NOTE,
+        f"The partitions end on {spoken_end(until, case.zone)}: {plural(days, 'day')} of runway left",
+        f"From then on {fails}. {what} The console creates none of such partitions.",
+        hint=by_hand,
+    )
 
 
 MOST_AT_ONCE = 100
@@ -154,7 +177,7 @@ def _gap(case: Case, gap: Gap) -> Finding:
 def _periods(case: Case, gap: Gap) -> tuple[Range, ...]:
     """The table's periods that are exactly the gap, or nothing where it is cut otherwise or far too wide."""
     dates = Bounds("", gap.lower, gap.upper).dates(case.zone)
-    if dates is None:
+    if dates is None or case.unit is None:
         return ()
     try:
         periods = tuple(islice(case.period.cover(*dates), MOST_AT_ONCE + 1))
@@ -301,6 +324,12 @@ def default_partition(case: Case) -> Iterator[Finding]:
 
 def _periods_in_default(case: Case, default: Partition) -> str:
     """SQL that shows which periods the rows are of, and changes nothing."""
+    if case.unit is None:
+        column = ident(case.key.column)
+        return (
+            "-- Which dates they are of; each wants a partition that is made by hand:\n"
+            f"SELECT {column}::date AS day, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;"
+        )
     unit = "week" if case.period is Period.WEEK else case.period.value
     return "\n".join(
         (

@@ -191,6 +191,10 @@ def _same_zone(one: str, other: str, now: datetime) -> bool:
 
 def automatic_creation(case: Case) -> Iterator[Finding]:
     """WARNING when ENABLE_ABSENCE_PARTITIONS switches the creation at the application's start off."""
+    if case.unit is None:
+        title = "Nothing creates partitions of this table by itself: they are cut at no unit of the calendar"
+        yield Finding("automatic_creation", Severity.NOTE, title)
+        return
     if case.automatic_creation:
         title = "Applications create this period and the next at their start (ENABLE_ABSENCE_PARTITIONS is on)"
         yield Finding("automatic_creation", Severity.OK, title)

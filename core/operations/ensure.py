@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.bounds import Bounds, Key
+from core.bounds import Bounds, Key, KeyType
 from core.ddl import (
     LEAVE_IN_DEFAULT,
     attach,
@@ -17,7 +17,7 @@ from core.ddl import (
     require_served,
     table_option,
 )
-from core.errors import NameTaken, NotAllowed, NotAttachable, Overlap
+from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap
 from core.model import PartitionedTable
 from core.names import fit, ident, qualified
 from core.period import Range, period_of
@@ -37,19 +37,48 @@ class NewPartition:
 def missing(table: PartitionedTable, ranges: Iterable[Range], zone: str = "UTC") -> tuple[NewPartition, ...]:
     """The partitions that the ranges need and the table lacks; bounds decide, names never.
 
-    Raises Overlap where a range is held in part, or by an archived table.
+    Raises Overlap where a range is held in part, or by an archived table; OffCalendar as `require_unit` does.
     """
-    return tuple(new for lower, upper in ranges if (new := _missing(table, (lower, upper), zone)) is not None)
+    lacking = [wanted for wanted in ranges if not _is_held(table, wanted, zone)]
+    if lacking:
+        require_unit(table, zone)
+    return tuple(_missing(table, wanted, zone) for wanted in lacking)
 
 
-def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition | None:
+def require_unit(table: PartitionedTable, zone: str = "UTC") -> None:
+    """Raises OffCalendar where the partitions do not tell how the next one is to be cut."""
+    if table.unit(zone) is not None:
+        return
+    newest = table.newest()
+    if newest is None:
+        what = f"No partition of {table.label} has two ends: nothing tells how wide the next one is to be."
+    else:
+        unit = newest.period(zone)
+        is_what = (
+            f"that is one {unit} alone beside others of another width"
+            if unit
+            else f"that is no day, week from Monday, month, quarter or year of the calendar in the time zone {zone}"
+        )
+        what = f"The newest partition of {table.label} goes {newest.text.removeprefix('FOR VALUES ')}: {is_what}."
+    zones = "; if its ends are midnights of another time zone, set PARTITION_DESK_TIME_ZONE to that"
+    raise OffCalendar(
+        what,
+        next="Create the next partitions by hand, from the end of the last one on"
+        f"{zones if table.key is not None and table.key.type is KeyType.TIMESTAMPTZ else ''}.",
+    )
+
+
+def _is_held(table: PartitionedTable, wanted: Range, zone: str) -> bool:
+    bounds = table.bounds_between(*wanted, zone)
+    return any(p.bounds and p.bounds.covers(bounds) for p in table.holding(*wanted, zone))
+
+
+def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition:
     lower, upper = wanted
     bounds = table.bounds_between(lower, upper, zone)
     holding = table.holding(lower, upper, zone)
     period = period_of(lower, upper)
     label = period.label(lower) if period else f"{lower:%Y%m%d}_{upper:%Y%m%d}"
-    if any(p.bounds and p.bounds.covers(bounds) for p in holding):
-        return None
     if holding:
         names = ", ".join(p.name for p in holding)
         raise Overlap(

@@ -27,7 +27,8 @@ ICONS = {
 def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     """One line of what there is."""
     missing = sum(item.state is Shown.MISSING for item in shown)
-    key = f" by {table.period(session.zone()).value} on *{plain(table.key.column)}*" if table.key else ""
+    unit = table.unit(session.zone())
+    key = f"{f' by {unit.value}' if unit else ''} on *{plain(table.key.column)}*" if table.key else ""
     return (
         f"**{plain(table.label)}**{key} · {plural(len(table.partitions), 'partition')} attached ·"
         f" {len(table.archived) or 'none'} archived · {missing or 'none'} missing"
@@ -63,7 +64,7 @@ def cards(table: PartitionedTable) -> None:
         )
         layout.card(
             "Due for archive",
-            plural(len(overdue), table.period(zone).value) if overdue else "none",
+            plural(len(overdue), unit.value if (unit := table.unit(zone)) else "partition") if overdue else "none",
             f"would move {human_bytes(sum(p.size.total for p in overdue if p.size))}" if overdue else "nothing to do",
             colour="orange" if overdue else "gray",
             help=f"Partitions that ended more than {session.desk().settings.archive_after} ago. {exact}",

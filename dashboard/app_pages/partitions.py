@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.errors import OffCalendar
 from core.model import PartitionedTable, next_periods
+from core.operations.ensure import require_unit
 from core.period import Period
 from core.text import plural
 from dashboard import charts, confirm, detail, layout, notices, partition_list, session, stretches
@@ -16,6 +18,11 @@ MOST_AHEAD = 60
 
 def ensuring(table: PartitionedTable) -> None:
     """Creates what is missing of this period and the next, or further ahead, with one click."""
+    try:
+        require_unit(table, session.zone())
+    except OffCalendar as refusal:
+        st.info(f"{plain(refusal.what)} {plain(refusal.next)}", icon=":material/straighten:")
+        return
     period, today = table.period(session.zone()), session.today()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width="content"):

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.actor import Actor, Origin, Role, system_user
-from core.catalog import lacks, read_address, read_table
-from core.database import session, translate
-from core.ddl import require_served
+from core.console.actor import Actor, Origin, Role, system_user
+from core.console.execute import Budget
+from core.console.prepare import prepare_ensure, year_range
+from core.console.worker import run_now, run_unrecorded
 from core.errors import (
     CatalogBusy,
     DeskError,
@@ -28,15 +28,15 @@ from core.errors import (
     Refused,
     TableNotFound,
 )
-from core.execute import Budget
-from core.jobs import run_now, run_unrecorded
-from core.model import PartitionedTable
 from core.names import literal, qualified, split_qualified
-from core.operations.ensure import NewPartition, missing
 from core.period import Range
-from core.plan import Plan
-from core.prepare import prepare_ensure, year_range
+from core.plans.ensure import NewPartition, missing
+from core.plans.plan import Plan
+from core.plans.steps import require_served
+from core.postgres.connection import session, translate
 from core.settings import Settings, read_settings
+from core.tables.catalog.table import lacks, read_address, read_table
+from core.tables.model import PartitionedTable
 
 log = logging.getLogger(__name__)
 

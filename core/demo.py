@@ -24,22 +24,22 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core import jobs, prepare
 from core.absences import definition
-from core.actor import Actor, Origin, Role
-from core.catalog import read_table
-from core.database import parse_url, session, translate, working_engine
-from core.embedded import running_server
+from core.console import prepare, worker
+from core.console.actor import Actor, Origin, Role
+from core.console.execute import Budget
 from core.errors import AlreadyArchived, DeskError, Refused
-from core.execute import Budget
-from core.growth import Stage
+from core.growth.outlook import Stage
+from core.growth.samples import Past, write_generated
 from core.migrations import stamp_head
-from core.model import Archived, Partition, PartitionedTable, Size
 from core.names import ident, literal, qualified
 from core.period import Range
-from core.plan import Operation, Plan
-from core.samples import Past, write_generated
+from core.plans.plan import Operation, Plan
+from core.postgres.connection import parse_url, session, translate, working_engine
+from core.postgres.embedded import running_server
 from core.settings import read_settings
+from core.tables.catalog.table import read_table
+from core.tables.model import Archived, Partition, PartitionedTable, Size
 
 PAST_YEARS = 8
 """Years before this one: the oldest archived by hand, two by the console, the others attached."""
@@ -364,7 +364,7 @@ def _acts(today: date) -> tuple[_Act, ...]:
 def _run(engine: Engine, act: _Act, archive_schema: str) -> None:
     table = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False)
     with suppress(AlreadyArchived):
-        jobs.run_now(
+        worker.run_now(
             engine,
             act.plan(engine, table),
             Actor("Demo", Role.ADMIN, act.origin),

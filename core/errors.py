@@ -17,7 +17,7 @@
       Cancelled                a person stopped it
       Failed                   the server refused a statement; carries SQLSTATE and message
 
-`core.database.translate` makes these from SQLSTATE, `dashboard.notices` and `core.cli` show them: one place each.
+`core.postgres.connection.translate` makes these from SQLSTATE, `dashboard.notices` and `core.cli.main` show them: one place each.
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from core.database import APPLICATION_NAME, parse_url
+from core.console.worker import stop_workers
 from core.demo import fill_embedded
-from core.embedded import running_server
 from core.errors import DeskError, Refused, SettingError
-from core.jobs import stop_workers
+from core.postgres.connection import APPLICATION_NAME, parse_url
+from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
-    from dashboard.scrape import CONTENT_TYPE, Scraper
+    from dashboard.metrics import CONTENT_TYPE, Scraper
 
     scraper = Scraper(settings)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import ConnectionFailed
-from dashboard import confirm, following, notices, session, sidebar
+from dashboard import notices, sidebar
+from dashboard.dialog import confirm
+from dashboard.state import following, session
 
 # A Material icon here would be fetched from its maker's host; nothing is asked of any other host than this one.
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#2f6fed">

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from core import printed
-from core.bounds import Bounds, End, day_of
-from core.model import (
+from core.cli import printed
+from core.plans.plan import Operation, Plan
+from core.tables.bounds import Bounds, End, day_of
+from core.tables.model import (
     UNLIMITED,
     Archived,
     Partition,
@@ -21,7 +22,6 @@ from core.model import (
     runway_days,
     unexplained_gaps,
 )
-from core.plan import Operation, Plan
 from core.text import human_date
 
 HELD, DROP_PLANNED = "Held", "Drop planned"

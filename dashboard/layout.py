@@ -8,8 +8,8 @@ from typing import Literal, TypeVar
 import streamlit as st
 
 from core.text import human_time
-from dashboard import session
 from dashboard.format import plain
+from dashboard.state import session
 
 Colour = Literal["gray", "orange", "red"]
 T = TypeVar("T")

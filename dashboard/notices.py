@@ -16,9 +16,11 @@ from core.errors import (
     PlanOutdated,
     TableNotFound,
 )
-from core.model import PartitionedTable
-from dashboard import confirm, layout, session
+from core.tables.model import PartitionedTable
+from dashboard import layout
+from dashboard.dialog import confirm
 from dashboard.format import plain
+from dashboard.state import session
 
 RETRY_S = 3
 PENDING_MEANS = (

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.errors import DeskError, SettingError
 from core.text import human_bytes
-from dashboard import session
 from dashboard.format import plain
+from dashboard.state import session
 
 
 def draw(trouble: DeskError | None) -> None:

@@ -18,13 +18,13 @@ import pytest
 from psycopg2 import extensions
 from sqlalchemy import URL, Engine
 
-from core.actor import Actor, Origin, Role
-from core.database import parse_url, reading_engine, working_engine
-from core.execute import Budget
-from core.jobs import run_now
-from core.journal import OperationRecord
+from core.console.actor import Actor, Origin, Role
+from core.console.execute import Budget
+from core.console.journal import OperationRecord
+from core.console.worker import run_now
 from core.names import ident
-from core.plan import Plan
+from core.plans.plan import Plan
+from core.postgres.connection import parse_url, reading_engine, working_engine
 from tests import tables
 from tests.objects import S3, ObjectServer
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, make_homes, remove_homes

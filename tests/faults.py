@@ -20,15 +20,15 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Engine, event
 
-from core import prepare
-from core.actor import Actor, Origin, Role
-from core.catalog import read_table
-from core.database import parse_url, reading_engine, working_engine
+from core.console import prepare
+from core.console.actor import Actor, Origin, Role
+from core.console.execute import Budget
+from core.console.journal import TABLE_LOCKS
+from core.console.worker import run_now
 from core.errors import AlreadyArchived, DeskError
-from core.execute import Budget
-from core.jobs import run_now
-from core.journal import TABLE_LOCKS
-from core.plan import Plan
+from core.plans.plan import Plan
+from core.postgres.connection import parse_url, reading_engine, working_engine
+from core.tables.catalog.table import read_table
 from tests.servers import connect
 
 ADA = Actor("Ada", Role.ADMIN, Origin.COMMAND_LINE)

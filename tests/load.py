@@ -24,7 +24,7 @@ import psycopg2
 from psycopg2 import extensions
 from psycopg2.extras import wait_select
 
-from core.database import parse_url
+from core.postgres.connection import parse_url
 
 ROOT = Path(__file__).parents[1]
 LONGEST_S = 180.0

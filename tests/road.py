@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.backup import read_all_kept
-from core.catalog import read_table
-from core.cli import main
-from core.cold import prepare_backup
+from core.backups.backup import read_all_kept
+from core.cli.main import main
+from core.console.cold import prepare_backup
+from core.console.execute import Budget
+from core.console.prepare import prepare_archive, prepare_drop, prepare_later_drop
+from core.console.worker import ColdStorage, run_now
 from core.errors import DeskError
-from core.execute import Budget
-from core.jobs import ColdStorage, run_now
-from core.manifest import Kept, Proof, proofs_to_json
-from core.model import PartitionedTable
-from core.plan import Plan
-from core.prepare import prepare_archive, prepare_drop, prepare_later_drop
+from core.plans.manifest import Kept, Proof, proofs_to_json
+from core.plans.plan import Plan
+from core.tables.catalog.table import read_table
+from core.tables.model import PartitionedTable
 from tests.conftest import ADMIN
 from tests.tables import Made, Run
 

@@ -16,9 +16,9 @@ import psycopg2
 from psycopg2 import extensions
 from sqlalchemy import URL
 
-from core.database import parse_url
-from core.embedded import running_server, server_binaries
 from core.errors import ConnectionFailed
+from core.postgres.connection import parse_url
+from core.postgres.embedded import running_server, server_binaries
 
 MAJORS = (18, 16, 15)
 GIVEN = os.environ.get("TEST_DATABASE_URL") or None

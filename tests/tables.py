@@ -10,10 +10,10 @@ from typing import Any
 from psycopg2 import extensions
 from sqlalchemy import Engine
 
-from core.bounds import Bounds, Key, KeyType
-from core.database import session
 from core.names import address, fit, ident, literal, qualified
 from core.period import Period, Range
+from core.postgres.connection import session
+from core.tables.bounds import Bounds, Key, KeyType
 
 KEY_TYPES = {"date": KeyType.DATE, "timestamp": KeyType.TIMESTAMP, "timestamptz": KeyType.TIMESTAMPTZ}
 

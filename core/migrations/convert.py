@@ -12,15 +12,11 @@ from datetime import date
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.anatomy import Definition
-from core.database import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
-from core.definition import read_definition, read_partitioned_contents, read_plain_contents
+from core.console.journal import TABLE_LOCKS
+from core.console.locks import Blocker, read_holders
 from core.errors import LockNotObtained, PlanOutdated
-from core.journal import TABLE_LOCKS
-from core.locks import Blocker, read_holders
-from core.model import PartitionedTable
 from core.names import literal
-from core.operations.migrate import (
+from core.plans.convert import (
     Conversion,
     Target,
     lock_statements,
@@ -29,8 +25,12 @@ from core.operations.migrate import (
     require_partitionable,
     require_unpartitionable,
 )
-from core.plan import Lock, Mode
+from core.plans.plan import Lock, Mode
+from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
 from core.settings import Settings
+from core.tables.catalog.definition import read_definition, read_partitioned_contents, read_plain_contents
+from core.tables.definition import Definition
+from core.tables.model import PartitionedTable
 
 AUTOVACUUM_MS = 1_200
 """A server's own worker yields only to somebody who has waited for deadlock_timeout, which is 1 s."""

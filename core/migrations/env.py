@@ -15,15 +15,15 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from core.catalog import read_table
-from core.database import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, reading_engine, translate
-from core.embedded import running_server
 from core.errors import DeskError, TableNotFound, UsageError
 from core.migrations import version_table
 from core.migrations.convert import Migration
-from core.model import PartitionedTable
-from core.operations.migrate import require_rights
+from core.plans.convert import require_rights
+from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, reading_engine, translate
+from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
+from core.tables.catalog.table import read_table
+from core.tables.model import PartitionedTable
 
 
 @contextmanager

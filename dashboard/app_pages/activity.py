@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.journal import OperationRecord, OperationState
+from core.console.journal import OperationRecord, OperationState
 from core.text import human_rows, human_seconds, human_time, plural
-from dashboard import following, layout, session
+from dashboard import layout
 from dashboard.format import plain
+from dashboard.state import following, session
 
 SHOWN = 500
 WORDS = {

@@ -8,15 +8,18 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.bounds import key_value
-from core.journal import OperationState
-from core.model import Archived, Partition, PartitionedTable
-from core.plan import Operation
+from core.console.journal import OperationState
+from core.plans.plan import Operation
+from core.tables.bounds import key_value
+from core.tables.model import Archived, Partition, PartitionedTable
 from core.text import human_bytes, human_date, plural
-from dashboard import backups, charts, layout, notices, road, session
-from dashboard.backups import Read
+from dashboard import layout, notices
+from dashboard.charts import partitions
 from dashboard.format import by_hand, items, plain
-from dashboard.road import Leg, Stop
+from dashboard.road import backups, road
+from dashboard.road.backups import Read
+from dashboard.road.road import Leg, Stop
+from dashboard.state import session
 
 PAGE = 12
 """Lines of one stop that are shown at a time."""
@@ -89,10 +92,10 @@ def stops(table: PartitionedTable, found: Sequence[Leg]) -> None:
     shown = road.drawn(
         found, items(table, session.today(), session.cutoff(), session.zone(), road.elsewhere(found)), session.zone()
     )
-    chart = charts.road(shown, session.today())
+    chart = partitions.road(shown, session.today())
     if chart is not None:
         with st.container(border=True, gap="small"):
-            unit = charts.road_unit(shown)
+            unit = partitions.road_unit(shown)
             layout.heading("The road", f"where each period stands, and what it weighs there in {unit}")
             st.altair_chart(chart, theme=None, alt="Each period at its stop, from attached to dropped")
 

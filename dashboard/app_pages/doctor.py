@@ -7,13 +7,15 @@ from functools import partial
 
 import streamlit as st
 
+from core.doctor.findings import Finding, Severity
 from core.errors import DeskError
-from core.find import Kind, Place
-from core.findings import Finding, Severity
-from core.model import Archived, PartitionedTable
+from core.tables.find import Kind, Place
+from core.tables.model import Archived, PartitionedTable
 from core.text import human_rows, plural
-from dashboard import confirm, layout, notices, session
+from dashboard import layout, notices
+from dashboard.dialog import confirm
 from dashboard.format import plain
+from dashboard.state import session
 
 BADGES = {
     Severity.CRITICAL: ("Fails now", ":material/error:", "red"),

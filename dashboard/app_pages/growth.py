@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.growing import Growth
+from core.growth.reading import Growth
 from core.text import human_date, plural
-from dashboard import growth_charts, growth_figures, growth_filters, growth_words, layout, session
+from dashboard import layout
+from dashboard.charts.pen import Pen
+from dashboard.charts.takeaway import report, show
 from dashboard.format import plain
-from dashboard.growth_filters import Chosen
-from dashboard.pen import Pen
-from dashboard.takeaway import report, show
+from dashboard.growth import charts as growth_charts
+from dashboard.growth import figures as growth_figures
+from dashboard.growth import filters as growth_filters
+from dashboard.growth import words as growth_words
+from dashboard.growth.filters import Chosen
+from dashboard.state import session
 
 
 def counted(growth: Growth) -> str:

@@ -6,14 +6,18 @@ from functools import partial
 
 import streamlit as st
 
-from core.bounds import day_of
-from core.findings import Finding, Severity
-from core.growth import sparkline
-from core.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
+from core.doctor.findings import Finding, Severity
+from core.growth.forecast import clean
+from core.growth.outlook import sparkline
+from core.tables.bounds import day_of
+from core.tables.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
 from core.text import human_ago, human_bytes, human_date, human_time, plural
-from core.trend import clean
-from dashboard import backups, charts, confirm, following, layout, notices, road, session, stretches
+from dashboard import layout, notices
+from dashboard.charts import partitions, stretches
+from dashboard.dialog import confirm
 from dashboard.format import Item, Shown, items, plain, verdict
+from dashboard.road import backups, road
+from dashboard.state import following, session
 
 SHOWN_FINDINGS = 6
 MIB = 1024**2
@@ -148,7 +152,7 @@ def main() -> None:
     notices.pending(table)
     with st.container(border=True, gap="small"):
         layout.heading("Coverage", "which dates have a partition, and where it is")
-        chart = charts.coverage((*shown, *road.gone(legs, zone)), today)
+        chart = partitions.coverage((*shown, *road.gone(legs, zone)), today)
         if chart is None:
             st.caption("No partition has a range of dates.")
         else:
@@ -169,7 +173,7 @@ def how_large(shown: tuple[Item, ...]) -> None:
         st.caption("There is no partition yet.")
         return
     with st.container(height=340 if 12 < len(shown) <= stretches.LISTED else "content", border=False):
-        chart = charts.sizes(shown, session.today())
+        chart = partitions.sizes(shown, session.today())
         st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
     layout.link("growth", "How it grows", ":material/trending_up:")
 

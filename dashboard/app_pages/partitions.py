@@ -5,12 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import OffCalendar
-from core.model import PartitionedTable, next_periods
-from core.operations.ensure import require_unit
 from core.period import Period
+from core.plans.ensure import require_unit
+from core.tables.model import PartitionedTable, next_periods
 from core.text import plural
-from dashboard import charts, confirm, detail, layout, notices, partition_list, session, stretches
+from dashboard import layout, notices
+from dashboard.charts import partitions, stretches
+from dashboard.dialog import confirm
 from dashboard.format import Item, items, plain
+from dashboard.partitions import detail, listing
+from dashboard.state import session
 
 VIEWS = ("Sizes", "Rows", "Bounds")
 MOST_AHEAD = 60
@@ -58,7 +62,7 @@ def pictures(shown: list[Item]) -> None:
         view = st.segmented_control(
             "Chart", VIEWS, default=VIEWS[0], label_visibility="collapsed", key="chart_view", required=True
         )
-        draw = {"Rows": charts.rows, "Sizes": charts.sizes, "Bounds": charts.timeline}[view or VIEWS[0]]
+        draw = {"Rows": partitions.rows, "Sizes": partitions.sizes, "Bounds": partitions.timeline}[view or VIEWS[0]]
         chart = draw(shown, session.today())
         tall = len(shown) > stretches.LISTED and view == "Bounds"
         with st.container(height=460 if tall else "content", border=False):
@@ -82,7 +86,7 @@ def main() -> None:
     if not shown:
         st.info("There is no partition yet. Ensure this period and the next to begin.", icon=":material/info:")
         return
-    partition_list.draw(partition_list.filtered(shown))
+    listing.draw(listing.filtered(shown))
     chosen = detail.chosen(table)
     if chosen is not None:
         detail.draw(table, chosen)

@@ -19,10 +19,10 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core.jobs import Worker
+from core.console.worker import Worker
 from core.period import Period
-from dashboard import session as desk_session
 from dashboard.format import JOINER
+from dashboard.state import session as desk_session
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"

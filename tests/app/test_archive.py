@@ -15,19 +15,19 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core import cold, prepare
-from core.backup import read_all_kept, read_kept
-from core.catalog import read_table
-from core.execute import Budget
-from core.jobs import ColdStorage, run_now
-from core.journal import enqueue, read_operation
-from core.manifest import Backup, Kept, Proof, proofs_to_json
-from core.model import Hold
-from core.operations.drop import plan_hold
-from core.place import Folder
-from core.plan import Plan
-from dashboard import confirm
-from dashboard import session as desk_session
+from core.backups.backup import read_all_kept, read_kept
+from core.backups.storage import Folder
+from core.console import cold, prepare
+from core.console.execute import Budget
+from core.console.journal import enqueue, read_operation
+from core.console.worker import ColdStorage, run_now
+from core.plans.drop import plan_hold
+from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
+from core.plans.plan import Plan
+from core.tables.catalog.table import read_table
+from core.tables.model import Hold
+from dashboard.dialog import confirm
+from dashboard.state import session as desk_session
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
 from tests.conftest import ADMIN, OpenSession, until
 from tests.tables import Made, Run

@@ -14,19 +14,19 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from core.database import session as opened
-from core.growing import Growth, read_growth
-from core.growth import Prices, Retention, Stage
-from core.model import Size
+from core.growth.outlook import Prices, Retention, Stage
+from core.growth.reading import Growth, read_growth
+from core.growth.samples import Past, write_generated
 from core.period import Duration, Period
-from core.samples import Past, write_generated
+from core.postgres.connection import session as opened
+from core.tables.model import Size
 from core.text import human_bytes
+from dashboard.charts.palette import DARK_INK, LIGHT_INK
+from dashboard.charts.takeaway import as_png, as_svg
+from dashboard.charts.treemap import MOST, Leaf, gathered, tiles
 from dashboard.format import plain
-from dashboard.growth_figures import figures
-from dashboard.growth_tables import as_csv
-from dashboard.palette import DARK_INK, LIGHT_INK
-from dashboard.takeaway import as_png, as_svg
-from dashboard.treemap import MOST, Leaf, gathered, tiles
+from dashboard.growth.figures import figures
+from dashboard.growth.tables import as_csv
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, spec, texts
 from tests.tables import Made, Run
 

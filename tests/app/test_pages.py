@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.period import Period
-from dashboard import session as desk_session
 from dashboard.format import plain
+from dashboard.state import session as desk_session
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, go, settle, spec, texts
 from tests.conftest import OpenSession
 from tests.tables import Made, Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard import session as desk_session
+from dashboard.state import session as desk_session
 from tests.app.conftest import Open, settle, texts
 from tests.tables import Run
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
 
-from core.database import parse_url
-from dashboard import session as desk_session
+from core.postgres.connection import parse_url
+from dashboard.state import session as desk_session
 from tests.app.conftest import PAGES, Open, raw, texts
 from tests.conftest import OpenSession
 from tests.tables import Made, Run

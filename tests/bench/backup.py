@@ -20,14 +20,14 @@ from statistics import median
 
 import psutil
 
-from core import prepare
-from core.backup import back_up, read_kept, read_surroundings, restore, verify
-from core.catalog import read_table
-from core.database import parse_url, session, working_engine
-from core.embedded import server_binaries
-from core.operations.cold import plan_restore
-from core.place import Folder
-from core.tools import find_pg_dump
+from core.backups.backup import back_up, read_kept, read_surroundings, restore, verify
+from core.backups.storage import Folder
+from core.console import prepare
+from core.plans.backup import plan_restore
+from core.postgres.connection import parse_url, session, working_engine
+from core.postgres.embedded import server_binaries
+from core.postgres.programs import find_pg_dump
+from core.tables.catalog.table import read_table
 from tests.bench.report import Table, Target
 from tests.bench.server import TABLE, Desk, add_year, desk, make_absences, settle
 

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from dashboard import session
+from dashboard.state import session
 from tests.bench.catalog import PARTITIONS, add_tables, name_of
 from tests.bench.report import Table, Target, ms
 from tests.bench.server import Desk, desk, timed

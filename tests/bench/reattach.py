@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from core import prepare
+from core.console import prepare
 from tests.bench.report import Table, Target, ms, times
 from tests.bench.server import TABLE, Desk, add_year, bounds, desk, fill, make_absences, settle, timed
 

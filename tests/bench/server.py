@@ -15,14 +15,14 @@ from typing import Any
 from sqlalchemy import Engine
 
 from core.absences import create_table
-from core.actor import Actor, Origin, Role
-from core.catalog import read_table
-from core.database import parse_url, reading_engine, working_engine
-from core.embedded import running_server
-from core.execute import Budget
-from core.jobs import run_now
-from core.model import PartitionedTable
-from core.plan import Plan
+from core.console.actor import Actor, Origin, Role
+from core.console.execute import Budget
+from core.console.worker import run_now
+from core.plans.plan import Plan
+from core.postgres.connection import parse_url, reading_engine, working_engine
+from core.postgres.embedded import running_server
+from core.tables.catalog.table import read_table
+from core.tables.model import PartitionedTable
 from tests.servers import connect
 from tests.tables import Run, runner
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from core import prepare
+from core.console import prepare
 from core.errors import DeskError
 from tests.bench.partsmith import VERSION, Partsmith
 from tests.bench.report import Table, Target, ms, times

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine
 
 from core.absences import ensure_absence_partitions
-from core.database import working_engine
+from core.postgres.connection import working_engine
 from tests.bench.report import Table, Target, ms
 from tests.bench.server import desk, make_absences, timed
 
@@ -18,13 +18,13 @@ LIMIT = 2.0
 
 
 def measure_startup(server: str, runs: int) -> tuple[Table, ...]:
-    """ensure_absence_partitions against SELECT 1, alternately, on the engine of core.database and on a plain one."""
+    """ensure_absence_partitions against SELECT 1, alternately, on the engine of core.postgres.connection and on a plain one."""
     rows: list[tuple[str, ...]] = []
     ratios: list[float] = []
     with desk(server, "startup") as at:
         make_absences(at, range(2018, 2028), 1_000)
         engines = {
-            "core.database.engine": working_engine(at.working.url),
+            "core.postgres.connection.engine": working_engine(at.working.url),
             "create_engine(url), as it comes": create_engine(at.working.url),
         }
         for name, engine in engines.items():

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlparse
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
-from core.database import session as opened
-from core.growth import Stage
-from core.model import Size
-from core.samples import Past, write_generated
+from core.growth.outlook import Stage
+from core.growth.samples import Past, write_generated
+from core.postgres.connection import session as opened
+from core.tables.model import Size
 from tests.browser.conftest import Console, button
 from tests.tables import Made
 

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 from playwright.sync_api import Page, expect
 
-from core.database import parse_url
+from core.postgres.connection import parse_url
 from dashboard.format import JOINER, plain
 from tests.browser.conftest import THIS_YEAR, Console
 from tests.browser.proxy import Proxy

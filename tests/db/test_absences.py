@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, event
 
 from core.absences import create_table, definition, ensure_absence_partition_for_year, ensure_absence_partitions
-from core.database import parse_url
 from core.errors import ConnectionFailed, NotAllowed, NotServed, Overlap, SettingError, TableNotFound, UsageError
+from core.postgres.connection import parse_url
 
 TODAY = date(2025, 6, 1)
 BEGUN = "🔄 Ensuring absence partitions..."
@@ -126,7 +126,7 @@ def test_one_year_as_the_procedure_has_it(
     database_url: str, application: Engine, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
-    from core.database import engine
+    from core.postgres.connection import engine
 
     try:
         assert ensure_absence_partition_for_year(engine, 2027) == "kid_absences_2027"
@@ -230,7 +230,7 @@ import logging, os, sys
 from datetime import date
 from sqlalchemy import create_engine
 from core.absences import ensure_absence_partitions
-from core.database import parse_url
+from core.postgres.connection import parse_url
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 engine = create_engine(parse_url(os.environ["DATABASE_URL"]))
 sys.stdin.readline()

@@ -14,14 +14,14 @@ from sqlalchemy import Engine
 
 from core import demo
 from core.absences import TABLE
-from core.catalog import read_table
-from core.database import parse_url, reading_engine, session, working_engine
+from core.console.journal import OperationState, read_operations, read_steps
 from core.demo import fill, is_demo, main, school_days
 from core.errors import Refused
-from core.journal import OperationState, read_operations, read_steps
-from core.model import PartitionedTable, Source, due, gaps, unexplained_gaps
 from core.period import Duration
+from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.settings import read_settings
+from core.tables.catalog.table import read_table
+from core.tables.model import PartitionedTable, Source, due, gaps, unexplained_gaps
 from tests import tables
 from tests.servers import GIVEN, MAJORS, Database, Servers
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core import jobs
-from core.catalog import read_table
-from core.embedded import running_server
-from core.journal import OperationState, read_operations
-from core.model import State
+from core.console import worker
+from core.console.journal import OperationState, read_operations
+from core.postgres.embedded import running_server
+from core.tables.catalog.table import read_table
+from core.tables.model import State
 from tests.conftest import until
 from tests.faults import ACTS, YEAR, Act, Console, EndWhileItWaits, Strike, killed_at, stop_at_once, terminate
 from tests.servers import connect
@@ -163,7 +163,7 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
 def test_a_server_that_crashes_in_the_middle_loses_nothing(
     act: Act, record_property: Note, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
+    monkeypatch.setattr(worker, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     request.addfinalizer(partial(shutil.rmtree, home))
     injected = 0

@@ -23,10 +23,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 from sqlalchemy import create_engine
+from tests.unit.test_metrics import Labels, parsed
 
 from core.demo import is_demo
-from core.embedded import embedded_url
-from tests.unit.test_metrics import Labels, parsed
+from core.postgres.embedded import embedded_url
 
 START_S = 90
 STOP_S = 30

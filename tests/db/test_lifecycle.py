@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core import prepare
-from core.bounds import Bounds
-from core.catalog import read_table
-from core.model import Archived, PartitionedTable, Source
+from core.console import prepare
 from core.names import qualified
 from core.period import Period, Range
-from core.plan import Operation, Plan
+from core.plans.plan import Operation, Plan
+from core.tables.bounds import Bounds
+from core.tables.catalog.table import read_table
+from core.tables.model import Archived, PartitionedTable, Source
 from tests.conftest import Act, OpenSession
 from tests.tables import KEY_TYPES, Made, Run, describe, fingerprint
 

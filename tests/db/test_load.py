@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import Engine
 
-from core import prepare
-from core.catalog import read_table
-from core.execute import Budget
-from core.journal import OperationState, read_operations
-from core.model import PartitionedTable
+from core.console import prepare
+from core.console.execute import Budget
+from core.console.journal import OperationState, read_operations
+from core.tables.catalog.table import read_table
+from core.tables.model import PartitionedTable
 from tests.conftest import Act
 from tests.load import Load, Measured, running
 from tests.tables import Made, fingerprint

@@ -24,11 +24,11 @@ from sqlalchemy import Column, Date, Engine, Index, Integer, MetaData, Table, Un
 from sqlalchemy.pool import NullPool
 
 from core.absences import ensure_absence_partitions
-from core.catalog import read_table
-from core.database import parse_url
-from core.embedded import server_binaries
 from core.migrations import skip_partitions
 from core.names import ident, literal
+from core.postgres.connection import parse_url
+from core.postgres.embedded import server_binaries
+from core.tables.catalog.table import read_table
 from tests.conftest import OpenSession
 from tests.tables import Run, fingerprint
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.absences import ensure_absence_partitions
-from core.cli import main
+from core.cli.main import main
 from tests.tables import Run
 
 SUNDAYS = [("date", "'2025-12-14'", "'2025-12-21'"), ("date", "'2025-12-21'", "'2025-12-28'")]

@@ -15,24 +15,25 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy import URL, Engine
-
-from core import jobs, tools
-from core.catalog import read_planned_drops
-from core.cold import read_backups
-from core.errors import Cancelled, ConnectionFailed, Failed, LockNotObtained, NotVerified
-from core.execute import Budget, Cancellation
-from core.jobs import Worker, enqueue
-from core.journal import OperationState, read_operation, read_operations
-from core.locks import Blocker
-from core.model import Hold
-from core.names import qualified
-from core.operations.drop import plan_hold
-from core.period import Period
-from core.place import PLACES
-from core.plan import Mode
-from core.prepare import prepare_reattach
-from tests.conftest import ADMIN, OpenSession, until
 from tests.db.test_cli import catalog
+
+from core.backups.storage import PLACES
+from core.console import worker
+from core.console.cold import read_backups
+from core.console.execute import Budget, Cancellation
+from core.console.journal import OperationState, read_operation, read_operations
+from core.console.locks import Blocker
+from core.console.prepare import prepare_reattach
+from core.console.worker import Worker, enqueue
+from core.errors import Cancelled, ConnectionFailed, Failed, LockNotObtained, NotVerified
+from core.names import qualified
+from core.period import Period
+from core.plans.drop import plan_hold
+from core.plans.plan import Mode
+from core.postgres import programs
+from core.tables.catalog.table import read_planned_drops
+from core.tables.model import Hold
+from tests.conftest import ADMIN, OpenSession, until
 from tests.objects import S3, Answering
 from tests.road import BUDGET, Road
 from tests.servers import Database, connect
@@ -623,10 +624,10 @@ def test_two_workers_begin_planned_drops_once_and_no_failed_one_again(
     road.plan_later(made, names[2], datetime.now(UTC) + timedelta(days=1))
     road.run(f"DELETE FROM archive.{names[0]} WHERE kid_id = 3")
     looks: list[int] = []
-    plan_due = jobs.plan_due_drops
-    monkeypatch.setattr(jobs, "plan_due_drops", lambda *a, **k: (looks.append(1), plan_due(*a, **k))[1])
-    monkeypatch.setattr(jobs, "DROPS_S", 0.0)
-    monkeypatch.setattr(jobs, "POLL_S", 0.02)
+    plan_due = worker.plan_due_drops
+    monkeypatch.setattr(worker, "plan_due_drops", lambda *a, **k: (looks.append(1), plan_due(*a, **k))[1])
+    monkeypatch.setattr(worker, "DROPS_S", 0.0)
+    monkeypatch.setattr(worker, "POLL_S", 0.02)
     workers = [
         Worker(road.worker, budget=Budget(100, 20), archive_schema="archive", cold=road.cold, drops=drops)
         for drops in (True, True, False)
@@ -733,8 +734,8 @@ def test_no_pg_dump_and_one_that_is_too_old(
     make_table()
     (folder := tmp_path / "bin").mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(tools, "_FOLDERS", ())
-        patch.setattr(tools, "server_binaries", _no_binaries)
+        patch.setattr(programs, "_FOLDERS", ())
+        patch.setattr(programs, "server_binaries", _no_binaries)
         refused(road, "backup", "--year", "2022", says="and there is no pg_dump here", PATH=str(folder))
         for version in ("14.2", "9.6.1"):
             _program(folder / "pg_dump", f"echo 'pg_dump (PostgreSQL) {version}'")

@@ -19,17 +19,24 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from core import jobs
-from core.cold import prepare_backup, prepare_restore, prepare_verify
-from core.database import parse_url, reading_engine, working_engine
-from core.embedded import running_server
+from core.backups.storage import PLACES, Folder, Place
+from core.console import worker
+from core.console.cold import prepare_backup, prepare_restore, prepare_verify
+from core.console.execute import Budget, Cancellation
+from core.console.journal import (
+    OPERATION_LOCKS,
+    OperationState,
+    enqueue,
+    read_operation,
+    read_operations,
+    request_cancel,
+)
+from core.console.worker import Worker, run_now
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed
-from core.execute import Budget, Cancellation
-from core.jobs import Worker, run_now
-from core.journal import OPERATION_LOCKS, OperationState, enqueue, read_operation, read_operations, request_cancel
-from core.manifest import Kept
-from core.place import PLACES, Folder, Place
-from core.plan import Operation, Plan
+from core.plans.manifest import Kept
+from core.plans.plan import Operation, Plan
+from core.postgres.connection import parse_url, reading_engine, working_engine
+from core.postgres.embedded import running_server
 from tests.conftest import ADMIN, OpenSession, until
 from tests.faults import EndWhileItWaits, Strike, stop_at_once, terminate
 from tests.road import NOW, Road
@@ -95,7 +102,7 @@ def road(
 ) -> Iterator[Road]:
     home = Path(tempfile.mkdtemp(prefix="pd-road-"))
     home.chmod(0o711)
-    monkeypatch.setattr(jobs, "TOLD_S", 0.05)
+    monkeypatch.setattr(worker, "TOLD_S", 0.05)
     environ = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(tmp_path / "place")}
     yield Road(database_url, home, environ, monkeypatch, capsys, reader, worker, run)
     assert {entry.name for entry in home.iterdir()} <= {PLACES}, "a throwaway server was left behind"
@@ -308,7 +315,7 @@ def test_a_backend_terminated_at_any_statement(
 def test_a_server_that_crashes_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], record_property: Note
 ) -> None:
-    monkeypatch.setattr(jobs, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
+    monkeypatch.setattr(worker, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     injected = 0
     # at the fifth point of a backup the rows are in the place, and the server is no longer asked for anything

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
+from core.cli.main import main
 from tests.tables import Run
 
 YEARS = (2021, 2022, 2023, 2098)

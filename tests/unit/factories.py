@@ -1,4 +1,4 @@
-"""Builds values of core.model for tests: a kid_absences in good health, and every way to spoil it by keyword.
+"""Builds values of core.tables.model for tests: a kid_absences in good health, and every way to spoil it by keyword.
 
 Any field of the built value can be given by its name: `partition(2024, pending=True)`, `table(owned=False)`.
 """
@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from core.bounds import Bounds, Key, KeyType
-from core.manifest import Backup, BackupColumn, Kept, Proof
-from core.model import (
+from core.plans.manifest import Backup, BackupColumn, Kept, Proof
+from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.model import (
     Archived,
     ArchiveSchema,
     Check,

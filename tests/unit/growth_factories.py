@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.growing import Growth
-from core.growth import (
+from core.growth.forecast import days_of, forecast, passing
+from core.growth.outlook import (
     History,
     Holding,
     Move,
@@ -28,10 +28,10 @@ from core.growth import (
     written,
     year_to_date,
 )
-from core.model import Size
+from core.growth.reading import Growth
+from core.growth.samples import SampleRun
 from core.period import Duration, Period
-from core.samples import SampleRun
-from core.trend import days_of, forecast, passing
+from core.tables.model import Size
 
 TODAY = date(2026, 10, 20)
 MB = 1_000_000

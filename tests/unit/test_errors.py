@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core import errors
-from core.actor import NEEDS, Actor, Origin, Role
-from core.database import parse_url, place, translate
+from core.console.actor import NEEDS, Actor, Origin, Role
 from core.errors import (
     CatalogBusy,
     ConnectionFailed,
@@ -23,7 +22,8 @@ from core.errors import (
     Refused,
     SettingError,
 )
-from core.plan import Operation
+from core.plans.plan import Operation
+from core.postgres.connection import parse_url, place, translate
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, DeskError)]
 

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from core.bounds import Bounds, Key, KeyType
-from core.doctor import examine
+from core.doctor.examine import examine
+from core.doctor.findings import Finding, Severity
 from core.errors import OffCalendar
-from core.findings import Finding, Severity
-from core.model import PartitionedTable, next_periods
-from core.operations.ensure import missing, plan_ensure
 from core.period import Period
+from core.plans.ensure import missing, plan_ensure
+from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.model import PartitionedTable, next_periods
 from tests.unit.factories import NOW, TODAY, archived, bounds, default_partition, partition, table
 
 NEXT = ((date(2026, 1, 1), date(2027, 1, 1)), (date(2027, 1, 1), date(2028, 1, 1)))

@@ -10,7 +10,7 @@ from datetime import date
 from alembic import context, op
 
 from core.migrations.convert import Migration, partition, unpartition
-from core.operations.migrate import Target
+from core.plans.convert import Target
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,1 @@
+"""Backups: where they lie, how they are written, proven and brought back."""

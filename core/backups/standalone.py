@@ -1,0 +1,504 @@
+"""How a table is written down so that it can be made on a server that holds nothing else, and what that leaves out.
+
+Beside core.tables.catalog.definition, on its floor: it reads what else the catalog says of the table, in the caller's transaction.
+The session must print qualified names (search_path = pg_catalog).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from core.errors import BackupUnusable
+from core.names import ident, literal, qualified
+from core.plans.manifest import BackupColumn, LeftOut, Needed
+from core.tables.definition import Constraint, Definition, Rights
+from core.tables.rebuild import belongings, indexing, with_options
+
+Row = Any
+"""A row of a result, its columns as attributes."""
+
+EVERYWHERE = ("", *(f'"pg_catalog"."{name}"' for name in ("default", "C", "POSIX", "ucs_basic")))
+"""The collations that every server has."""
+
+
+_FIRST_OF_USER = 16384
+"""FirstNormalObjectId: objects with lower oids came with PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lone:
+    """A table's statements without those that need anything but the types in `needs`, and what was left out."""
+
+    columns: tuple[BackupColumn, ...]
+    needs: tuple[Needed, ...]
+    create: str
+    """CREATE TABLE."""
+    settings: tuple[str, ...]
+    """What is set on it before it has rows: storage and the like."""
+    constraints: tuple[str, ...]
+    """What follows the rows: constraints, indexes, comments."""
+    left_out: tuple[LeftOut, ...]
+    constraint_names: tuple[str, ...]
+    """Those that are taken on the table."""
+
+
+def write_lone(connection: Connection, definition: Definition, relation: tuple[str, str]) -> Lone:
+    """The statements that make `definition` as the table `relation` (schema, name).
+
+    Raises BackupUnusable for what can't be made elsewhere and can't be left out either.
+    """
+    own = _rows(connection, _COLUMNS.format(oid=definition.oid))
+    needs = _Types(connection)
+    needs.add(row.atttypid for row in own)
+    waiting = _dependencies(connection, definition.oid, needs)
+    target = qualified(*relation)
+    moved = replace(definition, schema=relation[0], name=relation[1], user=definition.owner)
+    constraints = _constraints(connection, definition.oid)
+    kept, later = _split_constraints(constraints, waiting)
+    indexes = tuple(replace(index, tablespace="") for index in definition.indexes if not index.constraint)
+    alone = tuple(index for index in indexes if f"index {index.name}" not in waiting)
+    named = {row.column: row for row in constraints if row.contype == "n"}
+    statements = [
+        *_constraint_sql(moved, kept),
+        *indexing(moved, (), alone),
+        *_index_comments(moved, kept),
+        *_identity_sql(target, own, definition),
+        *_statistics(connection, moved, target),
+    ]
+    left = [
+        *_left_of_columns(target, own, waiting),
+        *(
+            LeftOut(f"constraint {one.name}", sql, waiting[f"constraint {one.name}"], "restore")
+            for one in later
+            for sql in _constraint_sql(moved, (one,))
+        ),
+        *(
+            LeftOut(f"index {index.name}", sql, waiting[f"index {index.name}"], "restore")
+            for index in indexes
+            if index not in alone
+            for sql in indexing(moved, (), (index,))
+        ),
+        *_left_of_table(moved, definition, target, constraints),
+    ]
+    return Lone(
+        columns=_backup_columns(own),
+        needs=needs.statements(),
+        create=_create(target, definition, own, named, waiting),
+        settings=tuple(_settings(moved, target, own)),
+        constraints=tuple(statements),
+        left_out=tuple(left),
+        constraint_names=tuple(row.conname for row in constraints),
+    )
+
+
+def read_columns(connection: Connection, oid: int) -> tuple[BackupColumn, ...]:
+    """The columns of a table as a manifest keeps them."""
+    return _backup_columns(_rows(connection, _COLUMNS.format(oid=oid)))
+
+
+def _backup_columns(rows: Sequence[Row]) -> tuple[BackupColumn, ...]:
+    return tuple(
+        BackupColumn(row.attname, row.type, row.attnotnull, row.attgenerated, row.collation or "") for row in rows
+    )
+
+
+def _rows(connection: Connection, sql: str) -> Sequence[Row]:
+    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
+
+
+# --- columns ------------------------------------------------------------------------------------------------------
+
+_COLUMNS = """
+SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull,
+    a.attgenerated, a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression,
+    CASE WHEN a.attcollation <> t.typcollation
+        THEN '"' || replace(n.nspname, '"', '""') || '"."' || replace(co.collname, '"', '""') || '"' END AS collation,
+    CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END AS storage, a.attcompression AS compression,
+    pg_catalog.col_description(a.attrelid, a.attnum) AS comment,
+    (SELECT x.indexrelid::regclass::text FROM pg_catalog.pg_index x
+        WHERE x.indrelid = a.attrelid AND x.indisreplident LIMIT 1) AS replica_index,
+    (SELECT ic.relname FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+        WHERE x.indrelid = a.attrelid AND x.indisreplident LIMIT 1) AS replica_name,
+    (SELECT ic.relname FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+        WHERE x.indrelid = a.attrelid AND x.indisclustered LIMIT 1) AS clustered
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = co.collnamespace
+WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+
+def _create(
+    target: str, definition: Definition, own: Sequence[Row], named: dict[str, Row], waiting: dict[str, tuple[str, ...]]
+) -> str:
+    lines = [f"    {_column(row, named, waiting)}" for row in own]
+    options = with_options(definition.options)
+    return f"CREATE TABLE {target} (\n" + ",\n".join(lines) + f"\n){options}"
+
+
+def _column(row: Row, named: dict[str, Row], waiting: dict[str, tuple[str, ...]]) -> str:
+    words = [ident(row.attname), row.type]
+    if row.collation and row.collation in EVERYWHERE:
+        words.append(f"COLLATE {row.collation}")
+    if row.attgenerated:
+        if f"default {row.attname}" in waiting:
+            needed = ", ".join(need.partition(" ")[2] for need in waiting[f"default {row.attname}"])
+            raise BackupUnusable(
+                f"The column {row.attname} is generated with {needed}, which a server that holds only this table"
+                " does not have; a backup of it could not be proven.",
+                next="Drop the expression (ALTER COLUMN ... DROP EXPRESSION), which keeps its values, or write it with"
+                " PostgreSQL's own functions.",
+            )
+        kind = "VIRTUAL" if row.attgenerated == "v" else "STORED"
+        words.append(f"GENERATED ALWAYS AS ({row.expression}) {kind}")
+    elif row.expression is not None and f"default {row.attname}" not in waiting:
+        words.append(f"DEFAULT {row.expression}")
+    constraint = named.get(row.attname)
+    if row.attnotnull and (constraint is None or constraint.convalidated):
+        if constraint is not None:  # PostgreSQL 18 gives it a name; older ones read it and forget it
+            words.append(f"CONSTRAINT {ident(constraint.conname)}")
+        words.append("NOT NULL" + (" NO INHERIT" if constraint is not None and constraint.connoinherit else ""))
+    return " ".join(words)
+
+
+_STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+
+
+def _settings(moved: Definition, target: str, own: Sequence[Row]) -> Iterator[str]:
+    for row in own:
+        column = ident(row.attname)
+        if row.storage:
+            yield f"ALTER TABLE {target} ALTER COLUMN {column} SET STORAGE {_STORAGE[row.storage]}"
+        if row.compression == "p":
+            yield f"ALTER TABLE {target} ALTER COLUMN {column} SET COMPRESSION pglz"
+        if row.comment is not None:
+            yield f"COMMENT ON COLUMN {target}.{column} IS {literal(row.comment).strip()}"
+    yield from belongings(_bare(moved, columns=tuple(replace(column, grants=()) for column in moved.columns)), ())
+
+
+def _bare(definition: Definition, **kept: Any) -> Definition:
+    """The definition with nothing that hangs on the table but what is given."""
+    nothing = {
+        "columns": (),
+        "constraints": (),
+        "incoming": (),
+        "triggers": (),
+        "policies": (),
+        "statistics": (),
+        "publications": (),
+        "sequences": (),
+        "rights": Rights(),
+        "row_security": False,
+        "row_security_forced": False,
+        "replica_identity": "d",
+        "comment": None,
+    }
+    return replace(definition, **{**nothing, **kept})
+
+
+def _left_of_columns(target: str, own: Sequence[Row], waiting: dict[str, tuple[str, ...]]) -> Iterator[LeftOut]:
+    for row in own:
+        alter = f"ALTER TABLE {target} ALTER COLUMN {ident(row.attname)}"
+        if row.collation and row.collation not in EVERYWHERE:
+            collate = f"{alter} SET DATA TYPE {row.type} COLLATE {row.collation}"
+            yield LeftOut(f"collation of {row.attname}", collate, (f"collation {row.collation}",), "columns")
+        needs = waiting.get(f"default {row.attname}")
+        if needs:
+            default = f"{alter} SET DEFAULT {row.expression}"
+            yield LeftOut(f"default of {row.attname}", default, needs, "columns")
+        if row.compression == "l":
+            yield LeftOut(f"compression of {row.attname}", f"{alter} SET COMPRESSION lz4", ("lz4",), "columns")
+        if row.attidentity:
+            yield LeftOut(f"identity of {row.attname}, which comes with the parent", "")
+
+
+# --- constraints and indexes --------------------------------------------------------------------------------------
+
+_CONSTRAINTS = """
+SELECT k.oid, k.conname, k.contype, pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.convalidated,
+    k.connoinherit, pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
+    a.attname AS column, ic.relname AS index, pg_catalog.obj_description(ic.oid, 'pg_class') AS index_comment,
+    k.confrelid::regclass::text AS other
+FROM pg_catalog.pg_constraint k
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+LEFT JOIN pg_catalog.pg_class ic ON ic.oid = k.conindid
+WHERE k.conrelid = {oid} AND k.contype IN ('p', 'u', 'x', 'c', 'f', 'n')
+ORDER BY array_position(ARRAY['n', 'c', 'p', 'u', 'x', 'f'], k.contype::text), k.conname
+"""
+
+
+def _constraints(connection: Connection, oid: int) -> Sequence[Row]:
+    return _rows(connection, _CONSTRAINTS.format(oid=oid))
+
+
+def _split_constraints(
+    rows: Sequence[Row], waiting: dict[str, tuple[str, ...]]
+) -> tuple[tuple[Constraint, ...], tuple[Constraint, ...]]:
+    """The constraints that a lone table can have, and those that have to wait; foreign keys are in neither."""
+    kept: list[Constraint] = []
+    later: list[Constraint] = []
+    for row in rows:
+        if row.contype == "f" or (row.contype == "n" and row.convalidated):
+            continue
+        one = Constraint(row.conname, row.contype, row.definition, comment=row.comment)
+        (later if f"constraint {row.conname}" in waiting else kept).append(one)
+    return tuple(kept), tuple(later)
+
+
+def _constraint_sql(moved: Definition, constraints: Iterable[Constraint]) -> Iterator[str]:
+    yield from indexing(replace(moved, indexes=()), tuple(constraints), ())
+
+
+def _index_comments(moved: Definition, constraints: Iterable[Constraint]) -> Iterator[str]:
+    comments = {index.name: index.comment for index in moved.indexes}
+    for one in constraints:
+        comment = comments.get(one.name) if one.kind in "pux" else None
+        if comment is not None:
+            yield f"COMMENT ON INDEX {qualified(moved.schema, one.name)} IS {literal(comment).strip()}"
+
+
+def _identity_sql(target: str, own: Sequence[Row], definition: Definition) -> Iterator[str]:
+    words = {"f": "FULL", "n": "NOTHING"}.get(definition.replica_identity)
+    if definition.replica_identity == "i" and own and own[0].replica_name:
+        words = f"USING INDEX {ident(own[0].replica_name)}"
+    if words:
+        yield f"ALTER TABLE {target} REPLICA IDENTITY {words}"
+    if own and own[0].clustered:
+        yield f"ALTER TABLE {target} CLUSTER ON {ident(own[0].clustered)}"
+
+
+def _statistics(connection: Connection, moved: Definition, target: str) -> Iterator[str]:
+    """Statistics objects, made in the table's new schema."""
+    if not moved.statistics:
+        return
+    was = _rows(connection, f"SELECT {moved.oid}::regclass::text AS name")[0].name
+    for one in moved.statistics:
+        _, _, what = one.definition.partition(" ON ") if '"' not in one.definition else _after_name(one.definition)
+        kinds = ""
+        head = one.definition[: len(one.definition) - len(what)]
+        if head.endswith(") ON "):
+            kinds = f" {head[head.rindex('(') : -4]}"
+        columns = what.removesuffix(f" FROM {was}")
+        yield f"CREATE STATISTICS {qualified(moved.schema, one.name)}{kinds} ON {columns} FROM {target}"
+
+
+def _after_name(definition: str) -> tuple[str, str, str]:
+    head, on, what = definition.partition(" ON ")
+    while head.count('"') % 2:
+        more, on, what = what.partition(" ON ")
+        head = f"{head} ON {more}"
+    return head, on, what
+
+
+def _left_of_table(
+    moved: Definition, definition: Definition, target: str, constraints: Sequence[Row]
+) -> Iterator[LeftOut]:
+    for row in constraints:
+        if row.contype == "f":
+            sql = f"ALTER TABLE {target} ADD CONSTRAINT {ident(row.conname)} {row.definition}"
+            yield LeftOut(f"foreign key {row.conname} to {row.other}", sql, (f"regclass {row.other}",), "reattach")
+    for column in definition.columns:
+        for option in column.odd_options:
+            sql = f"ALTER TABLE {target} ALTER COLUMN {ident(column.name)} SET ({option})"
+            yield LeftOut(f"option {option} of {column.name}", sql)
+    for trigger in definition.triggers:
+        yield LeftOut(f"trigger {trigger.name}", trigger.definition)
+    for policy in definition.policies:
+        yield LeftOut(f"policy {policy.name}", policy.definition)
+    if definition.row_security:
+        yield LeftOut("row security", f"ALTER TABLE {target} ENABLE ROW LEVEL SECURITY")
+    if definition.row_security_forced:
+        yield LeftOut("row security for the owner", f"ALTER TABLE {target} FORCE ROW LEVEL SECURITY")
+    if definition.tablespace:
+        yield LeftOut(f"tablespace {definition.tablespace}", "")
+    for publication in definition.publications:
+        yield LeftOut(f"publication {publication.name}", "")
+    yield LeftOut(
+        f"owner {definition.owner}",
+        f"ALTER TABLE {target} OWNER TO {ident(definition.owner)}",
+        (f"role {definition.owner}",),
+        "restore",
+    )
+    rights = replace(definition.rights, by_default=())
+    columns = tuple(replace(column, statistics=None, attoptions=()) for column in moved.columns)
+    for sql in belongings(_bare(moved, rights=rights, columns=columns), ()):
+        yield LeftOut("rights", sql, _grantees(sql, definition), "restore")
+
+
+def _grantees(sql: str, definition: Definition) -> tuple[str, ...]:
+    """The role that a GRANT is for; it ends with its name. A REVOKE concerns the owner alone."""
+    roles = {one.grantee for one in definition.rights.grants or ()}
+    roles |= {one.grantee for column in definition.columns for one in column.grants}
+    if sql.startswith("REVOKE "):
+        return (f"role {definition.owner}",)
+    ends = sql.removesuffix(" WITH GRANT OPTION")
+    return tuple(f"role {role}" for role in sorted(roles) if role and ends.endswith(f" TO {ident(role)}"))
+
+
+# --- what depends on what else ------------------------------------------------------------------------------------
+
+_DEPENDENCIES = """
+WITH mine AS (
+    SELECT 'pg_catalog.pg_attrdef'::regclass AS classid, d.oid, 'default ' || a.attname AS what, '' AS definition
+        FROM pg_catalog.pg_attrdef d
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = {oid}
+    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, 'constraint ' || k.conname,
+        pg_catalog.pg_get_constraintdef(k.oid)
+        FROM pg_catalog.pg_constraint k WHERE k.conrelid = {oid} AND k.contype IN ('c', 'x', 'p', 'u')
+    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, x.indexrelid, CASE WHEN k.oid IS NULL THEN 'index ' || ic.relname
+            ELSE 'constraint ' || k.conname END, pg_catalog.pg_get_indexdef(x.indexrelid)
+        FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+        LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = x.indexrelid AND k.conrelid = x.indrelid
+            AND k.contype IN ('p', 'u', 'x')
+        WHERE x.indrelid = {oid}
+)
+SELECT m.what, m.definition, d.refclassid::regclass::text AS class_, d.refobjid,
+    CASE d.refclassid
+        WHEN 'pg_catalog.pg_class'::regclass THEN 'regclass ' || d.refobjid::regclass::text
+        WHEN 'pg_catalog.pg_proc'::regclass THEN 'regprocedure ' || d.refobjid::regprocedure::text
+        WHEN 'pg_catalog.pg_type'::regclass THEN 'regtype ' || pg_catalog.format_type(d.refobjid, NULL)
+        WHEN 'pg_catalog.pg_operator'::regclass THEN 'regoperator ' || d.refobjid::regoperator::text
+        WHEN 'pg_catalog.pg_collation'::regclass THEN 'collation ' || d.refobjid::regcollation::text
+        ELSE 'other ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0) END AS needs,
+    (SELECT e.extname FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+        WHERE x.classid = d.refclassid AND x.objid = d.refobjid AND x.deptype = 'e') AS extension
+FROM mine m
+JOIN pg_catalog.pg_depend d ON d.classid = m.classid AND d.objid = m.oid AND d.deptype IN ('n', 'a')
+LEFT JOIN pg_catalog.pg_collation co ON d.refclassid = 'pg_catalog.pg_collation'::regclass AND co.oid = d.refobjid
+WHERE NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid})
+    AND NOT (d.refclassid = 'pg_catalog.pg_constraint'::regclass)
+    AND NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid IN (
+        SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = {oid}))
+    AND NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND EXISTS (  -- the parent's index or constraint
+        SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = d.refobjid AND d.deptype <> 'n'))
+    AND (d.refobjid >= {first} OR (co.oid IS NOT NULL AND co.collname NOT IN ('default', 'C', 'POSIX', 'ucs_basic')))
+ORDER BY 1, 5
+"""
+
+
+def _dependencies(connection: Connection, oid: int, types: _Types) -> dict[str, tuple[str, ...]]:
+    """What each default, constraint and index needs that a lone server has not, for those that need anything."""
+    found: dict[str, list[str]] = {}
+    for row in _rows(connection, _DEPENDENCIES.format(oid=oid, first=_FIRST_OF_USER)):
+        if row.class_ == "pg_type" and row.refobjid in types.known:
+            continue
+        if row.class_ == "pg_collation" and row.definition and " COLLATE " not in row.definition:
+            continue  # the column's own, which is left out at the column
+        if row.extension in types.extensions:
+            continue
+        needs = row.needs if row.extension is None else f"extension {row.extension}"
+        found.setdefault(row.what, []).append(needs)
+    return {what: tuple(dict.fromkeys(needs)) for what, needs in found.items()}
+
+
+# --- types --------------------------------------------------------------------------------------------------------
+
+_TYPES = """
+SELECT t.oid, n.nspname, t.typname, t.typtype, t.typelem, t.typbasetype, t.typrelid, t.typnotnull, t.typdefault,
+    t.typcategory, pg_catalog.format_type(t.typbasetype, t.typtypmod) AS base,
+    (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e') AS extension,
+    (SELECT en.nspname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+        JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
+        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e') AS extension_schema,
+    (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid)
+        AS labels,
+    (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::bigint)
+        ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
+    (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
+        FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::regclass
+            AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refclassid <> 'pg_catalog.pg_type'::regclass)) AS checks,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid
+        AND d.refobjid >= 16384 AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_class'::regclass))
+        AS default_waits,
+    r.rngsubtype::bigint AS subtype, pg_catalog.format_type(r.rngsubtype, NULL) AS subtype_name,
+    (SELECT m.typname FROM pg_catalog.pg_type m WHERE m.oid = r.rngmultitypid) AS multirange,
+    mr.rngtypid::bigint AS range_of, coalesce(r.rngcanonical <> 0, false) AS canonical
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
+LEFT JOIN pg_catalog.pg_range mr ON mr.rngmultitypid = t.oid
+WHERE t.oid = ANY ('{{{oids}}}'::oid[])
+"""
+
+
+class _Types:
+    """The types of the user's that a table rests on, those that others rest on first."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.known: set[int] = set()
+        self._needed: list[Needed] = []
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions that some of them belong to."""
+        return frozenset(need.name for need in self._needed if need.kind == "extension")
+
+    def statements(self) -> tuple[Needed, ...]:
+        """What makes them, in order."""
+        return tuple(dict.fromkeys(self._needed))
+
+    def add(self, oids: Iterable[int | None]) -> None:
+        """Adds types by their oids, and what they rest on. Raises BackupUnusable for one written in C."""
+        wanted = sorted({oid for oid in oids if oid is not None and oid >= _FIRST_OF_USER} - self.known)
+        if not wanted:
+            return
+        self.known |= set(wanted)
+        for row in _rows(self._connection, _TYPES.format(oids=",".join(map(str, wanted)))):
+            self._add(row)
+
+    def _add(self, row: Row) -> None:
+        name = qualified(row.nspname, row.typname)
+        if row.extension:
+            schema = f" WITH SCHEMA {ident(row.extension_schema)}"
+            sql = f"CREATE EXTENSION IF NOT EXISTS {ident(row.extension)}{schema}"
+            self._needed.append(Needed("extension", row.extension_schema, row.extension, sql))
+        elif row.typtype == "b" and row.typelem and row.typcategory == "A":
+            self.add([row.typelem])
+        elif row.typtype == "m":
+            self.add([row.range_of])
+        elif row.typtype == "e":
+            labels = tuple(row.labels or ())
+            listed = ", ".join(literal(label).strip() for label in labels)
+            self._append(row, f"CREATE TYPE {name} AS ENUM ({listed})", labels)
+        elif row.typtype == "d":
+            self.add([row.typbasetype])
+            self._append(row, f"CREATE DOMAIN {name} AS {_domain(row)}")
+        elif row.typtype == "c":
+            attributes = row.attributes or []
+            self.add([oid for _, _, oid in attributes])
+            listed = ", ".join(f"{ident(attribute)} {type_}" for attribute, type_, _ in attributes)
+            self._append(row, f"CREATE TYPE {name} AS ({listed})")
+        elif row.typtype == "r" and not row.canonical:
+            self.add([row.subtype])
+            multirange = f", MULTIRANGE_TYPE_NAME = {qualified(row.nspname, row.multirange)}"
+            self._append(row, f"CREATE TYPE {name} AS RANGE (SUBTYPE = {row.subtype_name}{multirange})")
+        else:
+            raise BackupUnusable(
+                f"The type {name} is not one that can be made elsewhere by SQL alone, so that no backup of this table"
+                " could be proven.",
+                next="Turn its columns into a type of PostgreSQL's own first.",
+            )
+
+    def _append(self, row: Row, sql: str, labels: tuple[str, ...] = ()) -> None:
+        self._needed.append(Needed("type", row.nspname, row.typname, sql, labels))
+
+
+def _domain(row: Row) -> str:
+    words = [row.base]
+    if row.typdefault is not None and not row.default_waits:
+        words.append(f"DEFAULT {row.typdefault}")
+    if row.typnotnull:
+        words.append("NOT NULL")
+    words += [f"CONSTRAINT {ident(name)} {definition}" for name, definition in row.checks or ()]
+    return " ".join(words)

@@ -1,0 +1,190 @@
+"""The commands of growth: sample, growth, report, metrics."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.cli.acting import Desk, command, put, put_json, say, text_argument
+from core.errors import ConnectionFailed, Failed
+from core.period import Duration
+from core.postgres import connection
+from core.settings import parse_bytes
+from core.tables.catalog.table import read_server
+
+if TYPE_CHECKING:
+    from core.growth.reading import Growth
+
+# What reckons (numpy) is loaded by the commands that do: every other one, and cron, starts without it.
+
+_SAMPLE_JSON = """\
+--json gives one object: day, taken_at, seconds, partitions, changed, skipped (names of partitions that somebody held
+exclusively), exact (false where sizes are those of the last vacuum), cold_bytes (of this database's backups; null where
+their place could not be read) and forgotten_rows."""
+
+_GROWTH_JSON = """\
+--json gives one object; sizes are bytes, dates ISO 8601, and null is what is not known. database, table (null for all
+together), as_of, today, derived (true where nothing was sampled yet), last_sample; server_bytes is attached_bytes and
+archived_bytes, cold_bytes the backups; change_30_days and change_365_days; months (bytes written in each);
+rows_by_month, year_to_date and by_period (derived from the partitions and the planner's statistics); forecast (trust:
+none, rough, fair or good; needs_days; per_month_bytes; points with low, expected and high, if everything is kept and as
+planned; past_errors, as shares; notes); limit_bytes, limit_passed_if_kept and limit_passed_as_planned; growers; leaving
+(the next 365 days); savings by quarter; shares; money (a month, null without prices); history, a list a column; and
+notes."""
+
+_METRICS = """\
+The text is that of Prometheus. With --file it is written beside the file and renamed, so that node_exporter's textfile
+collector never reads half of it. Where the database can't be reached partition_desk_up is 0, and the exit status 1."""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the commands to the parser."""
+    sample = command(
+        commands, "sample", _sample, "write down the size of every partition of the database, once a day, from cron"
+    )
+    sample.epilog = _SAMPLE_JSON
+    growth = command(commands, "growth", _growth, "tell how much is stored, how fast it grows and where that leads")
+    growth.epilog = _GROWTH_JSON
+    report = command(commands, "report", _report, "write the one-page report on growth, for a meeting")
+    report.add_argument("--html", metavar="FILE", type=text_argument, required=True, help="where it goes")
+    metrics = command(commands, "metrics", _metrics, "print the figures of all tables for Prometheus")
+    metrics.epilog = _METRICS
+    metrics.add_argument("--file", metavar="PATH", type=text_argument, help="into this file instead, at once")
+    for one in (growth, report):
+        one.add_argument("--all", action="store_true", help="all tables of the database together")
+        one.add_argument(
+            "--limit-bytes",
+            metavar="SIZE",
+            type=parse_bytes,
+            help="when this is passed, such as 500 GB (default PARTITION_DESK_STORAGE_LIMIT)",
+        )
+        one.add_argument(
+            "--drop-after",
+            metavar="D",
+            type=Duration.parse,
+            help="as if archived partitions left the server so long after, such as 90d (default: none does)",
+        )
+    for one in (sample, growth):
+        one.add_argument("--json", action="store_true", help="print JSON instead")
+
+
+def _sample(desk: Desk, args: argparse.Namespace) -> int:
+    from core.growth.daily import sample_today
+    from core.growth.words import sampled_json, sampled_text
+
+    sampled = sample_today(
+        desk.working,
+        desk.cold.open,
+        archive_schema=desk.settings.archive_schema,
+        today=desk.today,
+        keep=desk.settings.keep_samples,
+        weekly_after=desk.settings.weekly_after,
+    )
+    if args.json:
+        if sampled.unread is not None:
+            say(f"Cold storage was not read: {sampled.unread}")
+        put_json(sampled_json(sampled))
+    else:
+        put(sampled_text(sampled))
+    return 0
+
+
+def _growth(desk: Desk, args: argparse.Namespace) -> int:
+    from core.growth.words import growth_json, growth_text
+
+    growth = _read(desk, args)
+    if args.json:
+        put_json(growth_json(growth))
+    else:
+        put(growth_text(growth, connection.place(desk.url)))
+    return 0
+
+
+def _report(desk: Desk, args: argparse.Namespace) -> int:
+    from core.growth.report import report_html
+
+    growth = _read(desk, args)
+    path = write_file(args.html, report_html(growth, place=connection.place(desk.url), made_at=desk.now))
+    put(f"Wrote {path}: one page, to be opened in a browser and printed from there.")
+    return 0
+
+
+def _read(desk: Desk, args: argparse.Namespace) -> Growth:
+    from core.growth.daily import read_database_backups
+    from core.growth.outlook import Retention
+    from core.growth.reading import prices_of, read_growth
+
+    settings = desk.settings
+    kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
+    if unread is not None:
+        say(f"Cold storage was not read: {unread}")
+    return read_growth(
+        desk.reading,
+        table=None if args.all else desk.table,
+        archive_schema=settings.archive_schema,
+        today=desk.today,
+        zone=desk.zone,
+        retention=Retention(settings.archive_after, args.drop_after),
+        limit=args.limit_bytes or settings.storage_limit,
+        prices=prices_of(settings.price_hot, settings.price_cold),
+        currency=settings.currency,
+        kept=kept,
+    )
+
+
+def _metrics(desk: Desk, args: argparse.Namespace) -> int:
+    from core.console.metrics import metrics_text, read_metrics
+    from core.growth.daily import read_database_backups
+
+    try:
+        kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
+        found = read_metrics(
+            desk.reading,
+            archive_schema=desk.settings.archive_schema,
+            today=desk.today,
+            zone=desk.zone,
+            kept=kept,
+        )
+    except ConnectionFailed:
+        _put_metrics(args, metrics_text(None, now=desk.now))
+        raise
+    if unread is not None:
+        say(f"Cold storage was not read: {unread}")
+    _put_metrics(args, metrics_text(found, now=desk.now))
+    return 0
+
+
+def _put_metrics(args: argparse.Namespace, text: str) -> None:
+    if args.file:
+        write_file(args.file, text)
+    else:
+        put(text.rstrip("\n"))
+
+
+def write_file(name: str, text: str) -> Path:
+    """Writes a file at once: whoever reads it meanwhile finds the old one or the new one, whole. Raises Failed."""
+    path = Path(name)
+    made = None
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        handle, made = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)  # for an exporter that runs as somebody else
+        Path(made).replace(path)
+    except OSError as error:
+        if made is not None:
+            with suppress(OSError):
+                Path(made).unlink()
+        raise Failed(
+            f"{name} can't be written: {error.strerror}.", next="Name a file in a folder that is there and yours."
+        ) from error
+    except ValueError as error:
+        raise Failed(f"{name!r} is no name of a file: {error}.") from error
+    return path

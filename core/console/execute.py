@@ -1,0 +1,446 @@
+"""Runs a plan exactly as it was shown: looks before it queues, waits within a budget, and commits step by step.
+
+A lock is asked for while nobody is seen in the way who has been there for longer than the budget of one try, so that
+most of the waiting is done outside of the queue that would hold up others. Everything waits within one patience.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
+from core.console.journal import TABLE_LOCKS, Record
+from core.console.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
+from core.errors import (
+    NOTHING_CHANGED,
+    Cancelled,
+    CatalogBusy,
+    ConnectionFailed,
+    DeskError,
+    LockNotObtained,
+    PlanOutdated,
+)
+from core.names import literal, qualified, split_qualified
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, outdated
+from core.postgres.connection import CANCELLED, DEADLOCK, LOCK_TIMEOUT, is_lost, session, sqlstate, translate
+from core.tables.catalog.table import read_table_on
+from core.tables.model import PartitionedTable
+
+FIRST_LOOK_S = 0.02
+LONGEST_LOOK_S = 0.5
+LONGEST_BACKOFF_S = 2.0
+WATCH_S = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long others may be held up by one try for a lock, and how long the whole operation may wait."""
+
+    lock_ms: int = 100
+    patience_s: float = 300.0
+
+
+class Cancellation:
+    """Set from another thread or by the journal to stop an operation within a second."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def request(self) -> None:
+        """Stops the operation at its next look or try."""
+        self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether it was asked for."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleeps unless it is asked for meanwhile."""
+        return self._event.wait(seconds)
+
+
+Progress = Callable[[str, tuple[Blocker, ...]], None]
+"""Told what is being done and who is waited for, from the thread that watches."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One application of one plan: its sessions, its limits, and how far it is."""
+
+    work: Connection
+    watch: Connection
+    pid: int
+    plan: Plan
+    record: Record | None
+    budget: Budget
+    cancellation: Cancellation
+    progress: Progress | None
+    deadline: float
+    done: int = 0
+    tries: int = 0
+
+    def left(self) -> float:
+        """Seconds of patience that are left."""
+        return self.deadline - time.monotonic()
+
+    def told(self, doing: str) -> None:
+        """Says what is being done now, in the journal and to whoever follows."""
+        if self.record is not None:
+            self.record.doing(self.watch, doing)
+        if self.progress is not None:
+            self.progress(doing, ())
+
+    def held_up(self, blockers: tuple[Blocker, ...]) -> None:
+        """Says who is in the way."""
+        if self.record is not None:
+            self.record.waiting(self.watch, blockers, self.tries)
+        if self.progress is not None:
+            self.progress("", blockers)
+
+
+def apply(
+    work: Connection,
+    engine: Engine,
+    plan: Plan,
+    *,
+    record: Record | None,
+    budget: Budget,
+    archive_schema: str,
+    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Runs `plan` on the session `work`, one operation at a time on a table; a second session watches it.
+
+    Raises PlanOutdated before anything is changed where the catalog no longer says what the plan rests on,
+    LockNotObtained when the patience runs out, Cancelled, or what the server refused. Steps that were committed stay
+    so, or are taken back where they can be; the error says which.
+    """
+    with session(engine) as watch:
+        run = _Run(
+            work=work,
+            watch=watch,
+            pid=int(work.exec_driver_sql("SELECT pg_catalog.pg_backend_pid()").scalar_one()),
+            plan=plan,
+            record=record,
+            budget=budget,
+            cancellation=cancellation or Cancellation(),
+            progress=progress,
+            deadline=time.monotonic() + budget.patience_s,
+        )
+        try:
+            with _table_to_ourselves(run):
+                _require_unchanged(run, archive_schema)
+                for number, step in enumerate(plan.steps, 1):
+                    run.told(step.title)
+                    _step(run, number, step)
+                    run.done = number
+        except DBAPIError as error:
+            raise _with_outcome(run, translate(error)) from error
+        except PendingRollbackError as error:  # the watching session was lost while the working one went on
+            lost = ConnectionFailed("The connection to the server was lost.", next="Try again once the server is back.")
+            raise _with_outcome(run, lost) from error
+        except DeskError as error:
+            raise _with_outcome(run, error) from error
+
+
+@contextmanager
+def _table_to_ourselves(run: _Run) -> Iterator[None]:
+    """Holds the advisory lock under which one operation at a time acts on a table."""
+    key = f"{TABLE_LOCKS}, pg_catalog.hashtext({literal(run.plan.table)})"
+    while not run.work.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({key})").scalar_one():
+        run.told("Waiting for another operation on this table")
+        if run.cancellation.wait(_jitter(0.25)) or _cancelled(run):
+            raise Cancelled("It was cancelled while another operation ran on this table.")
+        if run.left() <= 0:
+            raise LockNotObtained(
+                f"Another operation has been running on {run.plan.table} for {run.budget.patience_s:.0f} s.",
+                next="Look at Activity (partitions history) and ask again when it has ended.",
+            )
+    try:
+        yield
+    finally:
+        if not run.work.invalidated:  # a lost session holds no lock any more
+            with suppress(DBAPIError):
+                run.work.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({key})")
+
+
+def _require_unchanged(run: _Run, archive_schema: str) -> None:
+    changes = outdated(run.plan, _read_patiently(run, archive_schema))
+    if changes:
+        raise PlanOutdated(f"{run.plan.table} is no longer as it was when this was planned.", changes)
+
+
+def _read_patiently(run: _Run, archive_schema: str) -> PartitionedTable:
+    schema, name = split_qualified(run.plan.table)
+    while True:
+        try:
+            return read_table_on(run.work, schema, name, archive_schema=archive_schema, exact=False)
+        except CatalogBusy:
+            if run.left() <= 0 or run.cancellation.wait(0.1):
+                raise
+
+
+def _cancelled(run: _Run) -> bool:
+    if not run.cancellation.requested and run.record is not None and run.record.cancel_requested(run.watch):
+        run.cancellation.request()
+    return run.cancellation.requested
+
+
+def _step(run: _Run, number: int, step: Step) -> None:
+    started = datetime.now(UTC)
+    finishing = False
+    for attempt in range(1_000_000):
+        run.tries = attempt
+        current = Step(step.title, (step.finish,), step.locks, waits_for_all=True) if finishing else step
+        _wait_for_gap(run, current)
+        try:
+            with _watched(run, current):
+                if current.transactional:
+                    _in_transaction(run, number, current, started)
+                else:
+                    _alone(run, number, current, started)
+            return
+        except DBAPIError as error:
+            if is_lost(error):
+                raise
+            if not current.transactional and not current.finish:
+                raise  # a failed CREATE INDEX CONCURRENTLY leaves an index that has to be looked at first
+            finishing = finishing or (bool(current.finish) and _is_pending(run))
+            if run.cancellation.requested:
+                raise _cancelled_error(finishing) from error
+            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK, CANCELLED):
+                raise
+        _back_off(run, step, attempt)
+
+
+def _back_off(run: _Run, step: Step, attempt: int) -> None:
+    longest = min(LONGEST_BACKOFF_S, 0.05 * 2 ** min(attempt, 10))
+    if run.cancellation.wait(_jitter(longest)):
+        raise _cancelled_error(pending=False)
+    if run.left() <= 0:
+        raise _out_of_patience(run, step, read_holders(run.watch, step.locks, run.pid))
+
+
+def _jitter(longest: float) -> float:
+    """Seconds between a quarter of `longest` and all of it, so that two who wait don't meet again."""
+    return random.uniform(longest / 4, longest)  # noqa: S311 no secret
+
+
+def _cancelled_error(pending: bool) -> Cancelled:
+    if pending:
+        return Cancelled(
+            "It was cancelled in the middle of the detach.",
+            safe=_PENDING,
+            next="Archive it again to finish; there is no way back but through it.",
+        )
+    return Cancelled("It was cancelled.")
+
+
+# --- waiting outside of the queue ---------------------------------------------------------------------------------
+
+
+def _wait_for_gap(run: _Run, step: Step) -> None:
+    """Waits until nobody is in the way who has been there for longer than one try may last.
+
+    A concurrent detach is begun, too, once all who were there at the first look are gone: it then waits only for
+    those who came since, and that is how long the partition is detach pending.
+    """
+    first: set[tuple[int | None, str]] | None = None
+    pause = FIRST_LOOK_S
+    while True:
+        if _cancelled(run):
+            raise _cancelled_error(pending=step.waits_for_all)
+        blockers = _in_the_way(run, step)
+        seen = {(blocker.pid, blocker.since) for blocker in blockers}
+        first = seen if first is None else first & seen
+        if not blockers or (step.finish and not first):
+            return
+        if run.left() <= 0:
+            raise _out_of_patience(run, step, blockers)
+        run.held_up(blockers)
+        run.cancellation.wait(pause)
+        pause = min(pause * 1.5, LONGEST_LOOK_S)
+
+
+def _in_the_way(run: _Run, step: Step) -> tuple[Blocker, ...]:
+    if step.waits_for_all:
+        found = read_running(run.work, run.pid)
+    elif step.finish:
+        # a concurrent detach waits for everybody who holds anything on the parent
+        found = read_holders(run.work, (Lock(lock.relation, Mode.ACCESS_EXCLUSIVE) for lock in step.locks), run.pid)
+    else:
+        found = read_holders(run.work, step.locks, run.pid)
+    longest = run.budget.lock_ms / 1000
+    return tuple(b for b in found if b.is_autovacuum or b.pid is None or b.seconds > longest)
+
+
+def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> LockNotObtained:
+    who = "; ".join(blocker.sentence() for blocker in blockers[:3]) or "sessions that came and went without a gap"
+    strong = any(lock.mode is Mode.ACCESS_EXCLUSIVE for lock in step.locks)
+    advice = "Ask again in a quieter hour, or allow more patience (PARTITION_DESK_PATIENCE_S)"
+    if strong and not step.finish:
+        advice += " or a longer lock budget (PARTITION_DESK_LOCK_BUDGET_MS), which lets others wait as long"
+        if run.plan.operation is Operation.ARCHIVE:
+            advice += "; without a DEFAULT partition a detach needs no such lock"
+    pending = step.waits_for_all
+    return LockNotObtained(
+        f"{step.title}: no lock within {run.budget.patience_s:.0f} s, after {run.tries} tries. In the way: {who}.",
+        safe=_PENDING if pending else NOTHING_CHANGED,
+        next=("Archive it again to finish." if pending else f"{advice}."),
+    )
+
+
+# --- running a step -----------------------------------------------------------------------------------------------
+
+
+def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> None:
+    """All statements of a step and its journal row in one transaction, which waits no longer than the budget in all."""
+    work = run.work
+    work.exec_driver_sql("BEGIN")
+    try:
+        began = time.monotonic()
+        long = any(not lock.brief for lock in step.locks)
+        for statement in step.statements:
+            spent = 0.0 if long else (time.monotonic() - began) * 1000
+            work.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, round(run.budget.lock_ms - spent))}")
+            work.exec_driver_sql(statement)
+        work.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        if run.record is not None:
+            run.record.step_done(work, number, run.plan.steps[number - 1], started, last=number == len(run.plan.steps))
+        work.exec_driver_sql("COMMIT")
+    except DBAPIError:
+        if not work.invalidated:
+            with suppress(DBAPIError):
+                work.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def _alone(run: _Run, number: int, step: Step, started: datetime) -> None:
+    """One statement that PostgreSQL runs outside of any transaction; it waits for people, not in front of them."""
+    run.work.exec_driver_sql(f"SET lock_timeout = {max(1, round(run.left() * 1000))}")
+    run.work.exec_driver_sql(step.statements[0])
+    if run.record is not None:
+        run.record.step_done(run.work, number, step, started, last=number == len(run.plan.steps))
+
+
+def _is_pending(run: _Run) -> bool:
+    """Whether the parent has a partition whose detach was begun and not finished."""
+    schema, name = split_qualified(run.plan.table)
+    parent = literal(qualified(schema or "public", name))
+    return bool(
+        run.work.exec_driver_sql(
+            "SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhdetachpending"
+            f" AND inhparent = pg_catalog.to_regclass({parent})"
+        ).scalar_one()
+    )
+
+
+@contextmanager
+def _watched(run: _Run, step: Step) -> Iterator[None]:
+    """Watches the working session while a statement runs: passes a cancel on, tells who it waits for.
+
+    A concurrent detach that queues for a table's lock longer than the budget is stopped, so that nobody queues
+    behind it for longer; it is finished afterwards in short tries.
+    """
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(run, step, over), daemon=True, name="partition-desk-watch")
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _watch(run: _Run, step: Step, over: threading.Event) -> None:
+    queued_since: float | None = None
+    told = asked = time.monotonic()
+    while not over.wait(WATCH_S):
+        now = time.monotonic()
+        try:
+            if now - asked > 0.2:
+                asked = now
+                if _cancelled(run):
+                    run.watch.exec_driver_sql(f"SELECT pg_catalog.pg_cancel_backend({run.pid})")
+            if step.finish and not step.transactional:
+                queues = waits_for_relation(run.watch, run.pid)
+                queued_since = (queued_since or now) if queues else None
+                if queued_since is not None and (now - queued_since) * 1000 > run.budget.lock_ms - WATCH_S * 1000:
+                    run.watch.exec_driver_sql(f"SELECT pg_catalog.pg_cancel_backend({run.pid})")
+            if now - told > 0.3:
+                told = now
+                blockers = read_blockers(run.watch, run.pid)
+                if blockers:
+                    run.held_up(blockers)
+        except DBAPIError:
+            return  # the server is gone; the working session finds out by itself
+
+
+# --- after a failure ----------------------------------------------------------------------------------------------
+
+
+_PENDING = "The partition is detach pending: all its rows are there, out of the table's sight."
+
+
+def _with_outcome(run: _Run, error: DeskError) -> DeskError:
+    """The same error, saying what became of the steps that were committed; takes back those that can be."""
+    committed = run.plan.steps[: run.done]
+    if isinstance(error, ConnectionFailed):
+        done = "; ".join(step.title for step in committed) or "nothing that is known"
+        error.safe = f"No row is lost: each step happened whole or not at all. Done before: {done}."
+        error.next = "Ask for the same again once the server is back; it goes on from wherever this stopped."
+    elif committed and error.safe == NOTHING_CHANGED:
+        if any(_detaches(step) for step in run.plan.steps) and _is_pending(run):
+            error.safe, error.next = _PENDING, "Archive it again to finish."
+            return error
+        kept = _take_back(run, committed)
+        error.safe = (
+            f"No row was changed. Done and kept: {'; '.join(kept)}. Asking for the same again goes on from there."
+            if kept
+            else "What was begun was taken back; nothing is changed."
+        )
+    return error
+
+
+def _detaches(step: Step) -> bool:
+    """Whether the step is a detach that stands by itself, before which nothing is taken back any more."""
+    return bool(step.finish) or step.waits_for_all
+
+
+def _take_back(run: _Run, committed: tuple[Step, ...]) -> list[str]:
+    """Undoes what can be undone, the last first; returns the titles of the steps that stay."""
+    last_detach = max((number for number, step in enumerate(committed) if _detaches(step)), default=-1)
+    kept: list[str] = []
+    for number, step in reversed(list(enumerate(committed))):
+        if not (step.undo and number > last_detach and _undone(run, step)):
+            kept.insert(0, step.title)
+    return kept
+
+
+def _undone(run: _Run, step: Step) -> bool:
+    if run.work.invalidated:
+        return False
+    for _ in range(20):
+        try:
+            run.work.exec_driver_sql("BEGIN")
+            for statement in step.undo:
+                run.work.exec_driver_sql(f"SET LOCAL lock_timeout = {run.budget.lock_ms}")
+                run.work.exec_driver_sql(statement)
+            run.work.exec_driver_sql("COMMIT")
+            return True
+        except DBAPIError as error:
+            if is_lost(error):
+                return False
+            with suppress(DBAPIError):
+                run.work.exec_driver_sql("ROLLBACK")
+            time.sleep(0.1)
+    return False

@@ -1,0 +1,488 @@
+"""The console's own tables, schema partition_desk: every operation asked for, as queue and as history.
+
+Losing them loses no partition. They are made with the first act; reading where there are none finds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.console.actor import Actor
+from core.console.locks import Blocker
+from core.errors import DeskError, NotAllowed
+from core.names import ident, literal
+from core.plans.plan import Operation, Plan, Step
+from core.postgres.connection import session, sqlstate, translate
+
+OPERATION_LOCKS = 20548
+"""First key of the advisory lock that a running operation holds; the second is its id."""
+TABLE_LOCKS = 20549
+"""First key of the advisory lock under which one operation at a time acts on a table."""
+STALE_AFTER_S = 120
+"""A queued operation that nobody took for so long is not begun any more."""
+
+_SCHEMA = "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'partition_desk'"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS partition_desk.operation (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_address text NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    plan json NOT NULL,
+    digest text NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    origin text NOT NULL,
+    reason text NOT NULL,
+    state text NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'interrupted')),
+    step integer NOT NULL DEFAULT 0,
+    steps integer NOT NULL,
+    doing text NOT NULL DEFAULT '',
+    tries integer NOT NULL DEFAULT 0,
+    blockers json NOT NULL DEFAULT '[]',
+    cancel_requested boolean NOT NULL DEFAULT false,
+    requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    started_at timestamptz,
+    finished_at timestamptz,
+    error text NOT NULL DEFAULT '',
+    sqlstate text NOT NULL DEFAULT '',
+    server_message text NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX IF NOT EXISTS operation_once ON partition_desk.operation (table_address, kind, subject)
+    WHERE state IN ('queued', 'running');
+CREATE INDEX IF NOT EXISTS operation_by_table ON partition_desk.operation (table_address, id DESC);
+CREATE TABLE IF NOT EXISTS partition_desk.operation_step (
+    operation_id bigint NOT NULL REFERENCES partition_desk.operation,
+    step integer NOT NULL,
+    title text NOT NULL,
+    sql text NOT NULL,
+    started_at timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    PRIMARY KEY (operation_id, step)
+)
+"""
+
+# Columns that came after the first version of the journal, which an older one gets with the next act.
+_ADDED = """
+ALTER TABLE partition_desk.operation
+    ADD COLUMN IF NOT EXISTS rows_before bigint,
+    ADD COLUMN IF NOT EXISTS rows_after bigint,
+    ADD COLUMN IF NOT EXISTS share real,
+    ADD COLUMN IF NOT EXISTS error_kind text NOT NULL DEFAULT ''
+"""
+_NEWEST_COLUMN = "error_kind"
+
+_EXISTS = f"""
+SELECT count(*) FILTER (WHERE c.relname IN ('operation', 'operation_step')) = 2 AS there,
+    coalesce(bool_or(a.attname IS NOT NULL), false) AS current
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND c.relname = 'operation' AND a.attname = '{_NEWEST_COLUMN}'
+WHERE n.nspname = 'partition_desk'
+"""
+
+
+class OperationState(StrEnum):
+    """Where an operation is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def active(self) -> bool:
+        """Whether it is still to end."""
+        return self in (OperationState.QUEUED, OperationState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step that was committed."""
+
+    step: int
+    title: str
+    sql: str
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRecord:
+    """One operation as the journal knows it; times are in UTC."""
+
+    id: int
+    table: str
+    kind: str
+    subject: str
+    plan: Plan
+    actor: str
+    role: str
+    origin: str
+    reason: str
+    state: OperationState
+    step: int
+    """How many steps are committed."""
+    steps: int
+    doing: str
+    tries: int
+    """How often a lock was asked for and given up."""
+    blockers: tuple[Blocker, ...]
+    cancel_requested: bool
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    rows_before: int | None
+    """Rows of the subject as counted before and after; None where counting took too long, or for a new partition."""
+    rows_after: int | None
+    share: float | None
+    """How much of its work is done, 0 to 1; None where that can't be known."""
+    error: str
+    error_kind: str
+    """The class of core.errors that it ended with; empty in rows of an older version."""
+    sqlstate: str
+    server_message: str
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran, once it has ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+# An operation whose advisory lock is gone has no process any more.
+_READ = f"""
+SELECT o.*, CASE WHEN o.state = 'running' AND NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.classid = {OPERATION_LOCKS}
+            AND l.objid::bigint = o.id AND l.objsubid = 2 AND l.granted
+            AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+        THEN 'interrupted'
+    WHEN o.state = 'queued' AND o.requested_at < pg_catalog.clock_timestamp() - interval '{STALE_AFTER_S} seconds'
+        THEN 'interrupted'
+    ELSE o.state END AS state_now
+FROM partition_desk.operation o
+"""
+
+
+def _record(row: Any) -> OperationRecord:
+    return OperationRecord(
+        id=row.id,
+        table=row.table_address,
+        kind=row.kind,
+        subject=row.subject,
+        plan=Plan.from_json(json.dumps(row.plan)),
+        actor=row.actor,
+        role=row.role,
+        origin=row.origin,
+        reason=row.reason,
+        state=OperationState(row.state_now),
+        step=row.step,
+        steps=row.steps,
+        doing=row.doing,
+        tries=row.tries,
+        blockers=tuple(Blocker(**blocker) for blocker in row.blockers),
+        cancel_requested=row.cancel_requested,
+        requested_at=row.requested_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        rows_before=getattr(row, "rows_before", None),  # a journal of an older version is read as it is
+        rows_after=getattr(row, "rows_after", None),
+        share=getattr(row, "share", None),
+        error=row.error,
+        error_kind=getattr(row, "error_kind", ""),
+        sqlstate=row.sqlstate,
+        server_message=row.server_message,
+    )
+
+
+def _exists(connection: Connection, *, current: bool = False) -> bool:
+    """Whether the journal is there; with `current`, whether it has every column of this version."""
+    row = connection.exec_driver_sql(_EXISTS).one()
+    return bool(row.there and (row.current or not current))
+
+
+def _select(engine: Engine, where: str) -> tuple[OperationRecord, ...]:
+    with session(engine) as connection:
+        try:
+            if not _exists(connection):
+                return ()
+            return tuple(_record(row) for row in connection.exec_driver_sql(f"{_READ} {where}").all())
+        except DBAPIError as error:
+            if sqlstate(error) == "42501":
+                return ()  # a role that may only read the catalog sees no history
+            raise translate(error) from error
+
+
+def read_operations(engine: Engine, *, table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
+    """The newest operations first, of one table or of all; none where there is no journal yet."""
+    where = f"WHERE o.table_address = {literal(table)}" if table else ""
+    return _select(engine, f"{where} ORDER BY o.id DESC LIMIT {int(limit)}")
+
+
+def read_operation(engine: Engine, operation_id: int) -> OperationRecord | None:
+    """One operation by its number."""
+    return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}")), None)
+
+
+def read_failures(engine: Engine) -> dict[str, int]:
+    """How many operations of each table failed or were interrupted so far, by its address; those of none left out."""
+    with session(engine) as connection:
+        try:
+            if not _exists(connection):
+                return {}
+            rows = connection.exec_driver_sql(
+                f"SELECT table_address, count(*) AS failures FROM ({_READ}) o"
+                " WHERE state_now IN ('failed', 'interrupted') GROUP BY table_address"
+            ).all()
+        except DBAPIError as error:
+            if sqlstate(error) == "42501":
+                return {}
+            raise translate(error) from error
+    return {row.table_address: int(row.failures) for row in rows}
+
+
+def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
+    """The committed steps of an operation, in order."""
+    with session(engine) as connection:
+        try:
+            if not _exists(connection):
+                return ()
+            rows = connection.exec_driver_sql(
+                "SELECT step, title, sql, started_at, finished_at FROM partition_desk.operation_step"
+                f" WHERE operation_id = {int(operation_id)} ORDER BY step"
+            ).all()
+        except DBAPIError as error:
+            raise translate(error) from error
+    return tuple(StepRecord(*row) for row in rows)
+
+
+def make(connection: Connection) -> None:
+    """Makes the journal's schema and tables where they are missing; the connection is in AUTOCOMMIT."""
+    if _exists(connection, current=True):
+        return
+    connection.exec_driver_sql("BEGIN")
+    try:
+        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({TABLE_LOCKS}, 0)")
+        # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
+        if not connection.exec_driver_sql(_SCHEMA).scalar_one():
+            connection.exec_driver_sql("CREATE SCHEMA partition_desk")
+        connection.exec_driver_sql(_TABLES)
+        connection.exec_driver_sql(_ADDED)
+        connection.exec_driver_sql("COMMIT")
+    except DBAPIError as error:
+        if not connection.invalidated:
+            connection.exec_driver_sql("ROLLBACK")
+        if sqlstate(error) == "42501":
+            user = connection.exec_driver_sql("SELECT current_user").scalar_one()
+            raise NotAllowed(
+                f"The role {user} may not make the console's journal, without which nothing is done.",
+                next=f"Run once as an administrator: CREATE SCHEMA partition_desk AUTHORIZATION {ident(str(user))}.",
+            ) from error
+        raise
+
+
+def _insert(plan: Plan, actor: Actor, reason: str, state: OperationState) -> str:
+    values = (
+        literal(plan.table),
+        literal(plan.operation),
+        literal(plan.subject),
+        literal(plan.to_json()),
+        literal(plan.digest),
+        literal(actor.name),
+        literal(actor.role),
+        literal(actor.origin),
+        literal(reason),
+        literal(state),
+        str(len(plan.steps)),
+        "NULL" if state is OperationState.QUEUED else "pg_catalog.clock_timestamp()",
+    )
+    return (
+        "INSERT INTO partition_desk.operation (table_address, kind, subject, plan, digest, actor, role, origin,"
+        f" reason, state, steps, started_at) VALUES ({', '.join(values)})"
+        " ON CONFLICT (table_address, kind, subject) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id"
+    )
+
+
+def _reap(connection: Connection) -> None:
+    """Writes down as interrupted what has no process any more, so that the same can be asked for again."""
+    connection.exec_driver_sql(
+        "UPDATE partition_desk.operation t SET state = 'interrupted', finished_at = pg_catalog.clock_timestamp()"
+        f" FROM ({_READ} WHERE o.state IN ('queued', 'running')) r"
+        " WHERE r.id = t.id AND r.state_now = 'interrupted' AND t.state = r.state"
+    )
+
+
+def _active_id(connection: Connection, plan: Plan) -> int | None:
+    found = connection.exec_driver_sql(
+        "SELECT id FROM partition_desk.operation WHERE state IN ('queued', 'running')"
+        f" AND table_address = {literal(plan.table)} AND kind = {literal(plan.operation)}"
+        f" AND subject = {literal(plan.subject)}"
+    ).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The number of an operation, and whether this request made it or met it there."""
+
+    id: int
+    new: bool
+
+
+def enqueue(engine: Engine, plan: Plan, actor: Actor, reason: str) -> Ticket:
+    """Puts a plan into the queue; asked for twice it is there once. Raises NotAllowed for the actor's role."""
+    actor.require(plan.operation)
+    with session(engine) as connection:
+        try:
+            make(connection)
+            return _add(connection, plan, actor, reason, OperationState.QUEUED)
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+def start(connection: Connection, plan: Plan, actor: Actor, reason: str) -> Ticket:
+    """Writes down an operation that this very session runs, and takes its advisory lock, both at once."""
+    actor.require(plan.operation)
+    make(connection)
+    connection.exec_driver_sql("BEGIN")
+    try:
+        ticket = _add(connection, plan, actor, reason, OperationState.RUNNING)
+        if ticket.new:
+            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({OPERATION_LOCKS}, {ticket.id})")
+        connection.exec_driver_sql("COMMIT")
+    except DBAPIError:
+        if not connection.invalidated:
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+    return ticket
+
+
+_CALL_OFF = """
+UPDATE partition_desk.operation SET cancel_requested = true,
+    state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+    error = CASE WHEN state = 'queued' THEN 'Called off before it was begun. Nothing was changed.' ELSE error END,
+    finished_at = CASE WHEN state = 'queued' THEN pg_catalog.clock_timestamp() ELSE finished_at END
+WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {table} AND subject = {subject}
+"""
+
+
+def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> Ticket:
+    _reap(connection)
+    if plan.operation in (Operation.HOLD, Operation.SCHEDULE):  # a drop that still waits is not to win that race
+        connection.exec_driver_sql(_CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject)))
+    for _ in range(3):
+        new = connection.exec_driver_sql(_insert(plan, actor, reason, state)).scalar_one_or_none()
+        if new is not None:
+            return Ticket(int(new), new=True)
+        met = _active_id(connection, plan)
+        if met is not None:
+            return Ticket(met, new=False)
+    raise AssertionError("an operation ended and began three times between two statements")
+
+
+def queued(connection: Connection, *, drops: bool = True) -> tuple[int, ...]:
+    """The numbers of the operations that wait to be begun, oldest first; without `drops` those are left to others."""
+    if not _exists(connection):
+        return ()
+    rows = connection.exec_driver_sql(
+        "SELECT id FROM partition_desk.operation WHERE state = 'queued' AND requested_at >"
+        f" pg_catalog.clock_timestamp() - interval '{STALE_AFTER_S} seconds'"
+        f"{'' if drops else f' AND kind <> {literal(Operation.DROP)}'} ORDER BY id LIMIT 20"
+    ).all()
+    return tuple(row.id for row in rows)
+
+
+def claim(connection: Connection, operation_id: int) -> Plan | None:
+    """Takes a queued operation for this session, or None where another was faster. Holds its advisory lock then."""
+    lock = f"{OPERATION_LOCKS}, {operation_id}"
+    if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({lock})").scalar_one():
+        return None
+    plan = connection.exec_driver_sql(
+        "UPDATE partition_desk.operation SET state = 'running', started_at = pg_catalog.clock_timestamp()"
+        f" WHERE id = {operation_id} AND state = 'queued' AND NOT cancel_requested RETURNING plan"
+    ).scalar_one_or_none()
+    if plan is None:
+        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({lock})")
+        return None
+    return Plan.from_json(json.dumps(plan))
+
+
+def request_cancel(engine: Engine, operation_id: int) -> None:
+    """Asks for an operation to stop; one that was not begun yet is cancelled at once."""
+    with session(engine) as connection:
+        try:
+            connection.exec_driver_sql(
+                "UPDATE partition_desk.operation SET cancel_requested = true,"
+                " state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,"
+                " error = CASE WHEN state = 'queued' THEN 'Cancelled before it was begun. Nothing was changed.'"
+                " ELSE error END,"
+                " finished_at = CASE WHEN state = 'queued' THEN pg_catalog.clock_timestamp() ELSE finished_at END"
+                f" WHERE id = {int(operation_id)} AND state IN ('queued', 'running')"
+            )
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Writes one running operation's progress into the journal, on whichever connection is at hand."""
+
+    id: int
+
+    def _update(self, connection: Connection, assignments: str) -> None:
+        connection.exec_driver_sql(f"UPDATE partition_desk.operation SET {assignments} WHERE id = {self.id}")
+
+    def doing(self, connection: Connection, what: str, share: float | None = None) -> None:
+        """What it is at now, for people, and how much of it is done (0 to 1)."""
+        done = "NULL" if share is None else f"{min(max(share, 0.0), 1.0):.4f}"
+        self._update(connection, f"doing = {literal(what)}, share = {done}, blockers = '[]'")
+
+    def waiting(self, connection: Connection, blockers: Iterable[Blocker], tries: int) -> None:
+        """Who it waits for, and how often it tried."""
+        people = json.dumps([blocker.as_json() for blocker in blockers], ensure_ascii=False)
+        self._update(connection, f"blockers = {literal(people)}, tries = {tries}")
+
+    def step_done(self, connection: Connection, number: int, step: Step, started: datetime, *, last: bool) -> None:
+        """Step `number` (from 1) is done; inside its transaction, so that both are there or neither is."""
+        connection.exec_driver_sql(
+            "INSERT INTO partition_desk.operation_step VALUES"
+            f" ({self.id}, {number}, {literal(step.title)}, {literal(step.sql)}, {literal(started.isoformat())},"
+            " pg_catalog.clock_timestamp())"
+        )
+        end = ", state = 'done', doing = '', finished_at = pg_catalog.clock_timestamp()" if last else ""
+        self._update(connection, f"step = {number}, blockers = '[]'{end}")
+
+    def counted(self, connection: Connection, *, before: int | None = None, after: int | None = None) -> None:
+        """How many rows the subject held before, or holds after."""
+        column, rows = ("rows_before", before) if after is None else ("rows_after", after)
+        if rows is not None:
+            self._update(connection, f"{column} = {rows}")
+
+    def cancel_requested(self, connection: Connection) -> bool:
+        """Whether a person asked for it to stop."""
+        return bool(
+            connection.exec_driver_sql(
+                f"SELECT cancel_requested FROM partition_desk.operation WHERE id = {self.id}"
+            ).scalar_one()
+        )
+
+    def ended(
+        self, connection: Connection, state: OperationState, error: DeskError, sqlstate: str = "", message: str = ""
+    ) -> None:
+        """It ended otherwise than done."""
+        self._update(
+            connection,
+            f"state = {literal(state)}, doing = '', error = {literal(str(error))},"
+            f" error_kind = {literal(type(error).__name__)}, sqlstate = {literal(sqlstate)},"
+            f" server_message = {literal(message)}, finished_at = pg_catalog.clock_timestamp()",
+        )

@@ -1,0 +1,222 @@
+"""The figures of every table of a database in the text format of Prometheus, for the tools that watch other things."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from core.console.journal import read_failures
+from core.growth.outlook import Holding, Stage
+from core.growth.samples import read_runs
+from core.growth.sampling import read_present
+from core.plans.manifest import Kept
+from core.tables.catalog.table import count_covered_by_default, read_coverage
+from core.tables.model import UNLIMITED, Coverage
+
+COUNT_S = 3.0
+"""How long counting rows in DEFAULT partitions may take in all; what is not counted by then is left out."""
+
+PENDING = "detach_pending"
+COLD = "cold"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFigures:
+    """What is told of one table."""
+
+    table: str
+    """Its address."""
+    runway_days: int | None
+    """UNLIMITED for never; None where the table is only shown."""
+    partitions: dict[str, int]
+    """By state: attached, detach_pending, archived."""
+    bytes: dict[str, int]
+    """By state: attached, archived, and cold for its backups, where those were read."""
+    default_rows: int | None
+    """None where they could not be counted just now."""
+    failures: int
+    """Operations that failed or were interrupted, ever since the journal began."""
+    last_backup: datetime | None
+    """None where there is none, or none was looked for."""
+    last_proof: datetime | None
+    """When a backup was last proven by restoring it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is told of a database that answers."""
+
+    tables: tuple[TableFigures, ...]
+    last_sample: datetime | None
+    place: bool
+    """Whether the place of the backups could be read."""
+
+
+def read_metrics(
+    engine: Engine, *, archive_schema: str, today: date, zone: str, kept: Sequence[Kept] | None
+) -> Figures:
+    """The figures of every partitioned table; `kept` are the backups of this database, None where nobody knows.
+
+    Reads no rows but those in DEFAULT partitions, and waits behind no lock for more than a moment. Raises CatalogBusy,
+    ConnectionFailed.
+    """
+    items: dict[str, list[Holding]] = {}
+    for item in read_present(engine, archive_schema=archive_schema, zone=zone):
+        items.setdefault(item.table, []).append(item)
+    failures = read_failures(engine)
+    backups: dict[str, list[Kept]] = {}
+    for one in kept or ():
+        backups.setdefault(one.backup.parent, []).append(one)
+    until = time.monotonic() + COUNT_S
+    tables = tuple(
+        _figures(
+            coverage,
+            items.get(coverage.address, ()),
+            failures.get(coverage.address, 0),
+            None if kept is None else backups.get(coverage.address, ()),
+            default_rows=_default_rows(engine, coverage, until),
+            runway=coverage.runway_days(today, zone),
+        )
+        for coverage in read_coverage(engine)
+    )
+    last = next(iter(read_runs(engine, limit=1)), None)
+    return Figures(tables, None if last is None or last.generated else last.taken_at, kept is not None)
+
+
+def _default_rows(engine: Engine, coverage: Coverage, until: float) -> int | None:
+    left = round(1000 * (until - time.monotonic()))
+    if coverage.default and left <= 0:
+        return None
+    return count_covered_by_default(engine, coverage, timeout_ms=max(1, left))
+
+
+def _figures(
+    coverage: Coverage,
+    items: Iterable[Holding],
+    failures: int,
+    backups: Iterable[Kept] | None,
+    *,
+    default_rows: int | None,
+    runway: int | None,
+) -> TableFigures:
+    partitions = {Stage.ATTACHED.value: -coverage.pending, PENDING: coverage.pending, Stage.ARCHIVED.value: 0}
+    sizes = {Stage.ATTACHED.value: 0, Stage.ARCHIVED.value: 0}
+    for item in items:
+        partitions[item.stage.value] += 1
+        sizes[item.stage.value] += item.bytes
+    partitions[Stage.ATTACHED.value] = max(0, partitions[Stage.ATTACHED.value])
+    own = tuple(backups or ())
+    if backups is not None:
+        sizes[COLD] = sum(one.backup.bytes for one in own)
+    proofs = [proof.at for one in own for proof in one.proofs if proof.good]
+    return TableFigures(
+        table=coverage.address,
+        runway_days=runway,
+        partitions=partitions,
+        bytes=sizes,
+        default_rows=default_rows,
+        failures=failures,
+        last_backup=max((datetime.fromisoformat(one.backup.finished_at) for one in own), default=None),
+        last_proof=max((datetime.fromisoformat(at) for at in proofs), default=None),
+    )
+
+
+# The text -------------------------------------------------------------------------------------------------------
+
+_Sample = tuple[dict[str, str], float]
+"""Labels and value of one line."""
+
+
+def metrics_text(figures: Figures | None, *, now: datetime) -> str:
+    """The figures for Prometheus, as of `now`; `partition_desk_up 0` alone where the database can't be reached."""
+    if figures is None:
+        return _family("up", "gauge", "Whether the database answers.", [({}, 0)])
+    tables = figures.tables
+    one = [({"table": table.table}, table) for table in tables]
+    runway = [(label, _days(t.runway_days)) for label, t in one if t.runway_days is not None]
+    default = [(label, float(t.default_rows)) for label, t in one if t.default_rows is not None]
+    families = [
+        _family("up", "gauge", "Whether the database answers.", [({}, 1)]),
+        _family("runway_days", "gauge", "Days until a date has no partition; +Inf for never.", runway),
+        _family("partitions", "gauge", "Partitions by state.", _by_state((t.table, t.partitions) for t in tables)),
+        _family(
+            "bytes",
+            "gauge",
+            "Bytes by state: attached and archived on the server, cold in the place of the backups.",
+            _by_state((t.table, t.bytes) for t in tables),
+        ),
+        _family("default_rows", "gauge", "Rows in the DEFAULT partition, counted up to a million.", default),
+        _family(
+            "detach_pending",
+            "gauge",
+            "Whether a detach was begun and not finished: its rows are out of sight.",
+            [(label, float(t.partitions[PENDING] > 0)) for label, t in one],
+        ),
+        _family(
+            "failed_operations_total",
+            "counter",
+            "Operations that failed or were interrupted, as the journal has them.",
+            [(label, float(t.failures)) for label, t in one],
+        ),
+        _family("backups_up", "gauge", "Whether the place of the backups can be read.", [({}, float(figures.place))]),
+        _family(
+            "backup_age_seconds",
+            "gauge",
+            "Since the newest backup of the table was made.",
+            [(label, _age(t.last_backup, now)) for label, t in one if t.last_backup],
+        ),
+        _family(
+            "verification_age_seconds",
+            "gauge",
+            "Since a backup of the table was last restored and found whole.",
+            [(label, _age(t.last_proof, now)) for label, t in one if t.last_proof],
+        ),
+        _family(
+            "sample_age_seconds",
+            "gauge",
+            "Since the sizes of all partitions were last sampled.",
+            [({}, _age(figures.last_sample, now))] if figures.last_sample else [],
+        ),
+    ]
+    return "".join(families)
+
+
+def _days(days: int) -> float:
+    return float("inf") if days == UNLIMITED else float(days)
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, round((now - moment).total_seconds()))
+
+
+def _by_state(found: Iterable[tuple[str, dict[str, int]]]) -> list[_Sample]:
+    return [
+        ({"table": table, "state": state}, float(value)) for table, states in found for state, value in states.items()
+    ]
+
+
+def _family(name: str, kind: str, help_text: str, samples: Sequence[_Sample]) -> str:
+    """One metric with its lines; nothing where it has none."""
+    if not samples:
+        return ""
+    whole = f"partition_desk_{name}"
+    lines = [f"# HELP {whole} {help_text}", f"# TYPE {whole} {kind}"]
+    lines += [f"{whole}{_labels(labels)} {_number(value)}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: dict[str, str]) -> str:
+    inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{inside}}}" if inside else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return "+Inf" if value == float("inf") else str(int(value)) if value == int(value) else repr(value)

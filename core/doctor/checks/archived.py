@@ -1,0 +1,186 @@
+"""What was detached, what is being detached, and what is due to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, planned, script
+from core.names import fit, ident
+from core.plans.archive import attach_obstacles, plan_archive
+from core.plans.plan import Plan
+from core.plans.steps import partition_option, table_option
+from core.tables.model import (
+    Archived,
+    Index,
+    due,
+)
+from core.text import human_bytes, human_date, plural
+
+
+def detach_pending(case: Case) -> Iterator[Finding]:
+    """CRITICAL: the rows are out of sight, inserts fail, and some statements crash the server."""
+    table, pending = case.table, case.table.pending
+    if pending is None:
+        yield Finding("detach_pending", Severity.OK, "No detach is pending")
+        return
+    reason = (
+        f"Reads through {table.label} no longer see its rows, and inserts for its range fail."
+        " Add no column to the table before the detach is finished: it could not be finished then."
+    )
+    identity = [column.name for column in table.columns if column.identity]
+    # Partitions share their parent's identity column since 17; the crash was seen on 18.
+    if identity and table.server.version_num >= 170000:
+        reason += (
+            f" Let nobody insert straight into {pending.name} and leave {identity[0]} to its default:"
+            f" PostgreSQL {table.server.version_num // 10000} can crash on it, with every session."
+        )
+    found = Finding(
+        "detach_pending",
+        Severity.CRITICAL,
+        f"The detach of {pending.name} was begun and not finished",
+        reason,
+        subject=table.called(pending),
+    )
+    yield planned(found, f"Finish archiving {pending.name}", lambda: _archive(case, table.called(pending)))
+
+
+def _archive(case: Case, name: str) -> Plan:
+    return plan_archive(case.table, name, now=case.now, zone=case.zone)
+
+
+def half_archived(case: Case) -> Iterator[Finding]:
+    """WARNING for a table of ours that stands outside the archive schema, or whose bounds are not proven."""
+    found = [a for a in case.table.archived if a.tag is not None and (_misplaced(case, a) or _unproven(case, a))]
+    for archived in found:
+        yield _half(case, archived)
+    if not found:
+        yield archive_fine(case, "half_archived", "Every archive that was begun is complete: {}")
+
+
+def _misplaced(case: Case, archived: Archived) -> bool:
+    return archived.schema != case.table.archive.name
+
+
+def _unproven(case: Case, archived: Archived) -> bool:
+    check = archived.bounds_check(case.key)
+    return check is not None and not check.validated
+
+
+def _half(case: Case, archived: Archived) -> Finding:
+    lacks = (
+        f"It is detached, and still stands in the schema {archived.schema}."
+        if _misplaced(case, archived)
+        else "Its bounds are written on it and not proven, so that reattaching it would read every row."
+    )
+    found = Finding(
+        "half_archived",
+        Severity.WARNING,
+        f"The archive of {archived.name} was interrupted",
+        lacks,
+        subject=case.table.called(archived),
+    )
+    if case.table.called(archived) != archived.name:
+        rename = f"ALTER TABLE {archived.sql} RENAME TO {ident(fit(archived.name, '_archived'))}"
+        return replace(
+            found,
+            reason=f"{lacks} Another table has the same name.",
+            hint=f"Give it another name, then look here again:\n{script(rename)}",
+        )
+    return planned(found, f"Finish archiving {archived.name}", lambda: _archive(case, archived.name))
+
+
+def archived_columns(case: Case) -> Iterator[Finding]:
+    """WARNING for each archived table whose shape keeps it from being reattached."""
+    found = [(a, reasons) for a in case.table.archived if (reasons := attach_obstacles(case.table, a))]
+    for archived, reasons in found:
+        yield Finding(
+            "archived_columns",
+            Severity.WARNING,
+            f"{archived.schema}.{archived.name} no longer matches {case.table.name}: it could not be reattached",
+            "PostgreSQL attaches a table only if its columns, constraints and owner match.",
+            hint="\n".join(reasons),
+            subject=case.table.called(archived),
+        )
+    if not found:
+        yield archive_fine(case, "archived_columns", "The columns of {} match the table's")
+
+
+def archived_ranges(case: Case) -> Iterator[Finding]:
+    """WARNING for an archived table of which nothing tells which range it held."""
+    column = ident(case.key.column)
+    unknown = [a for a in case.table.archived if a.bounds is None]
+    for archived in unknown:
+        yield Finding(
+            "archived_ranges",
+            Severity.WARNING,
+            f"Nothing tells which range {archived.schema}.{archived.name} held",
+            "It has no tag of the console, no CHECK of its range and no period in its name: it can't be reattached.",
+            hint=f"See what it holds, then write it down with its own dates:\n"
+            f"SELECT min({column}), max({column}) FROM {archived.sql};\n"
+            f"ALTER TABLE {archived.sql} ADD CHECK ({column} >= '2019-01-01' AND {column} < '2020-01-01');",
+            subject=case.table.called(archived),
+        )
+    if not unknown:
+        yield archive_fine(case, "archived_ranges", "The range of {} is known")
+
+
+def archived_indexes(case: Case) -> Iterator[Finding]:
+    """NOTE for an archived table that lacks an index of the parent; reattaching builds it."""
+    found = [(a, lacking) for a in case.table.archived if (lacking := _lacking(case, a))]
+    for archived, lacking in found:
+        columns = listed(f"({', '.join(index.columns)})" for index in lacking)
+        yield Finding(
+            "archived_indexes",
+            Severity.NOTE,
+            f"{archived.schema}.{archived.name} lacks an index of the table: {columns}",
+            "Reattaching builds it first, while reads and writes go on; it takes longer for that.",
+            hint=f"Nothing needs doing before: partitions reattach{partition_option(case.table.called(archived))}"
+            f"{table_option(case.table)}",
+            subject=case.table.called(archived),
+        )
+    if not found:
+        yield archive_fine(case, "archived_indexes", "Every index of the table is on {}")
+
+
+def _lacking(case: Case, archived: Archived) -> tuple[Index, ...]:
+    own = {index.shape for index in archived.indexes if index.valid}
+    return tuple(index for index in case.table.indexes if index.shape not in own)
+
+
+def archive_schema(case: Case) -> Iterator[Finding]:
+    """WARNING when every role of the database may look into the archive schema."""
+    archive = case.table.archive
+    if not archive.exists:
+        title = f"The schema {archive.name} is made, closed to the public, with the first archive"
+        yield Finding("archive_schema", Severity.OK, title)
+    elif archive.open_to_public:
+        yield Finding(
+            "archive_schema",
+            Severity.WARNING,
+            f"The schema {archive.name} is open to every role of the database",
+            "Archived rows lie there without the table's row security.",
+            hint=script(f"REVOKE ALL ON SCHEMA {ident(archive.name)} FROM PUBLIC"),
+        )
+    else:
+        yield Finding("archive_schema", Severity.OK, f"The schema {archive.name} is closed to the public")
+
+
+def due_for_archive(case: Case) -> Iterator[Finding]:
+    """NOTE with how many partitions are due and how large; the fix archives the oldest."""
+    found = due(case.table, case.cutoff, case.today, case.zone)
+    if not found:
+        title = f"No partition is due for archive: none ended by {human_date(case.cutoff)}"
+        yield Finding("due_for_archive", Severity.OK, title)
+        return
+    oldest = found[0]
+    are = "is" if len(found) == 1 else "are"
+    size = human_bytes(sum(p.size.total for p in found if p.size))
+    note = Finding(
+        "due_for_archive",
+        Severity.NOTE,
+        f"{plural(len(found), 'partition')} {are} due for archive, {size}",
+        f"{listed(p.name for p in found)} ended by {human_date(case.cutoff)}. Nothing archives by itself.",
+        subject=case.table.called(oldest),
+    )
+    yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, case.table.called(oldest)))

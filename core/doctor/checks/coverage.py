@@ -1,0 +1,396 @@
+"""Are the partitions there, and is nothing beside or between them that should not be?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import combinations, islice
+
+from core.doctor.findings import (
+    Case,
+    Finding,
+    Severity,
+    archive_fine,
+    listed,
+    planned,
+    script,
+    spoken_end,
+    spoken_period,
+)
+from core.errors import OffCalendar, Refused
+from core.names import fit, ident, literal, qualified
+from core.period import Period, Range
+from core.plans.ensure import plan_ensure, require_unit
+from core.plans.plan import Plan, comment_sql
+from core.plans.steps import (
+    EXCLUSION,
+    LEAVE_IN_DEFAULT,
+    attach,
+    partition_option,
+    require_nothing_pending,
+    table_option,
+)
+from core.tables.bounds import Bounds, key_value
+from core.tables.model import (
+    UNLIMITED,
+    Archived,
+    Gap,
+    Marks,
+    Partition,
+    PartitionedTable,
+    covered_until,
+    runway_days,
+    unexplained_gaps,
+)
+from core.text import human_date, plural
+
+
+def partitioned(case: Case) -> Iterator[Finding]:
+    """OK; examine() stops before this one for a table that is not served. NOTE for bounds that can't be read."""
+    table = case.table
+    unread = [p for p in table.partitions if p.bounds is None]
+    for partition in unread:
+        yield Finding(
+            "partitioned",
+            Severity.NOTE,
+            f"The range of {partition.name} can't be read just now",
+            "Somebody holds it exclusively, so the checks of ranges leave it out.",
+            hint="Look again in a moment.",
+            subject=case.table.called(partition),
+        )
+    if not unread:
+        yield Finding(
+            "partitioned",
+            Severity.OK,
+            f"{table.label} is partitioned by {case.key.column}, with {plural(len(table.partitions), 'partition')}",
+        )
+
+
+def _ensure(case: Case, *ranges: Range) -> Plan:
+    require_nothing_pending(case.table)
+    unread = [p.name for p in case.table.partitions if p.bounds is None]
+    if unread:
+        raise Refused(f"The range of {listed(unread)} can't be read just now.", next="Look again in a moment.")
+    return plan_ensure(case.table, ranges, zone=case.zone)
+
+
+def _default_caveat(case: Case) -> str:
+    if case.table.default is None or case.default_rows == 0:
+        return ""
+    return f" If {case.table.default.name} holds rows of that time, creating it is refused and changes nothing."
+
+
+def current_period(case: Case) -> Iterator[Finding]:
+    """CRITICAL when today has no partition; WARNING when a DEFAULT takes its rows."""
+    table = case.table
+    moment = case.moment
+    holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)
+    if holder is not None:
+        title = f"Today, {human_date(case.today)}, has its partition: {holder.name}"
+        yield Finding("current_period", Severity.OK, title)
+        return
+    name = spoken_period(case.current) if case.unit else "its partition"
+    fallen = table.default is not None and table.pending is None
+    reason = (
+        f"Rows of today go to the DEFAULT partition now, and each one makes it harder to create {name}."
+        if fallen
+        else "Every insert for today fails now; reads return nothing for it."
+    )
+    found = Finding(
+        "current_period",
+        Severity.WARNING if fallen else Severity.CRITICAL,
+        f"Today, {human_date(case.today)}, has no partition",
+        reason + _default_caveat(case),
+    )
+    yield planned(found, f"Create {name}", lambda: _ensure(case, case.current))
+
+
+def next_period(case: Case) -> Iterator[Finding]:
+    """WARNING when the period after the current one is not wholly there."""
+    if case.unit is None:
+        yield _off_calendar(case)
+        return
+    days = runway_days(case.table, case.today, case.zone)
+    name = spoken_period(case.following)
+    if _following_is_held(case):
+        left = "The last partition has no upper end" if days == UNLIMITED else f"{plural(days, 'day')} of runway"
+        yield Finding("next_period", Severity.OK, f"The next period, {name}, has its partition", f"{left}.")
+        return
+    begins = human_date(case.following[0])
+    reason = f"From {begins} on inserts would fail"
+    if case.table.default is not None:
+        reason = f"From {begins} on rows would go to the DEFAULT partition"
+    found = Finding(
+        "next_period",
+        Severity.WARNING,
+        f"The next period, {name}, lacks its partition: {plural(days, 'day')} of runway left",
+        f"{reason}.{_default_caveat(case)}",
+    )
+    yield planned(found, f"Create {name}", lambda: _ensure(case, case.following))
+
+
+def _following_is_held(case: Case) -> bool:
+    lower, upper = case.following
+    until = covered_until(case.table, lower, case.zone)
+    return until is None or until >= key_value(case.key, upper, case.zone)
+
+
+SHORT_RUNWAY_DAYS = 7
+"""Partitions off the calendar that end within so many days are warned of, however many are to come."""
+
+
+def _off_calendar(case: Case) -> Finding:
+    """How long partitions last that are cut at no unit of the calendar: by their real end, and by hand from there."""
+    days = runway_days(case.table, case.today, case.zone)
+    if days == UNLIMITED:
+        return Finding("next_period", Severity.OK, "The last partition has no upper end")
+    try:
+        require_unit(case.table, case.zone)
+        what, by_hand = "", ""
+    except OffCalendar as refusal:
+        what, by_hand = refusal.what, refusal.next
+    until = covered_until(case.table, case.today, case.zone)
+    live = [p.bounds for p in case.table.ranges if p.bounds and not p.pending]
+    current = next((bounds for bounds in live if bounds.holds(case.moment)), None)
+    last = current is None or current.upper is None or not any(bounds.holds(current.upper) for bounds in live)
+    fails = "rows go to the DEFAULT partition" if case.table.default else "inserts fail"
+    return Finding(
+        "next_period",
+        Severity.WARNING if last or days < SHORT_RUNWAY_DAYS else Severity.NOTE,
+        f"The partitions end on {spoken_end(until, case.zone)}: {plural(days, 'day')} of runway left",
+        f"From then on {fails}. {what} The console creates none of such partitions.",
+        hint=by_hand,
+    )
+
+
+MOST_AT_ONCE = 100
+"""How many partitions a finding's plan creates at most; beyond it a person should look at what is going on."""
+
+
+def gaps(case: Case) -> Iterator[Finding]:
+    """WARNING for each range between partitions that no partition, archived table or backup holds."""
+    found = unexplained_gaps(case.table, (Bounds.parse(kept.backup.bounds) for kept in case.backups or ()))
+    for gap in found:
+        yield _gap(case, gap)
+    if not found:
+        title = "There is no gap between the partitions that no archived table or backup explains"
+        yield Finding("gaps", Severity.OK, title)
+
+
+def _gap(case: Case, gap: Gap) -> Finding:
+    where = "go to the DEFAULT partition" if case.table.default else "can't be written"
+    title = f"No partition from {spoken_end(gap.lower, case.zone)} up to {spoken_end(gap.upper, case.zone)}"
+    reason = f"No archived table or backup holds it either. Rows of that time {where}.{_default_caveat(case)}"
+    finding = Finding("gaps", Severity.WARNING, title, reason)
+    periods = _periods(case, gap)
+    if not periods:
+        return replace(finding, hint=_gap_by_hand(case, gap))
+    names = spoken_period(periods[0]) if len(periods) == 1 else f"{len(periods)} partitions of one {case.period} each"
+    return planned(finding, f"Create {names}", lambda: _ensure(case, *periods))
+
+
+def _periods(case: Case, gap: Gap) -> tuple[Range, ...]:
+    """The table's periods that are exactly the gap, or nothing where it is cut otherwise or far too wide."""
+    dates = Bounds("", gap.lower, gap.upper).dates(case.zone)
+    if dates is None or case.unit is None:
+        return ()
+    try:
+        periods = tuple(islice(case.period.cover(*dates), MOST_AT_ONCE + 1))
+    except (ValueError, OverflowError):  # the calendar ends at 9999
+        return ()
+    exact = len(periods) <= MOST_AT_ONCE and (periods[0][0], periods[-1][1]) == dates
+    return periods if exact else ()
+
+
+def _gap_by_hand(case: Case, gap: Gap) -> str:
+    table = case.table
+    ends = [end.isoformat(sep=" ") if isinstance(end, datetime) else end.isoformat() for end in (gap.lower, gap.upper)]
+    bounds = Bounds.parse(f"FOR VALUES FROM ({literal(ends[0])}) TO ({literal(ends[1])})")
+    label = "_".join(re.sub(r"\D", "", end[:10]) for end in ends)
+    relation = qualified(table.schema, fit(table.name, f"_{label}"))
+    return script(
+        f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY)",
+        attach(table, relation, bounds),
+    )
+
+
+def overlaps(case: Case) -> Iterator[Finding]:
+    """WARNING for each archived table whose range a partition, or another archived table, holds too."""
+    found = [*_overlaps_attached(case), *_overlaps_archived(case)]
+    yield from found
+    if not found:
+        yield archive_fine(case, "overlaps", "No partition stands where {} came from")
+
+
+def _overlaps_attached(case: Case) -> Iterator[Finding]:
+    for archived in case.table.archived:
+        bounds = archived.bounds
+        holders = [p for p in case.table.ranges if bounds and p.bounds and p.bounds.overlaps(bounds)]
+        for holder in holders[:1]:
+            within = bounds is not None and holder.bounds is not None and _lies_within(holder.bounds, bounds)
+            yield Finding(
+                "overlaps",
+                Severity.WARNING,
+                f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
+                "Two partitions can't share a date; its rows of that time are in two tables now.",
+                hint=_merge(case, holder, archived) if within else _both_stay(holder, archived),
+                subject=case.table.called(archived),
+            )
+
+
+def _lies_within(inner: Bounds, outer: Bounds) -> bool:
+    """Whether `outer` surely holds all of `inner`: an end that only PostgreSQL can order has to be the same one."""
+    lower = outer.lower is not None or outer.lower_sql in ("MINVALUE", inner.lower_sql)
+    upper = outer.upper is not None or outer.upper_sql in ("MAXVALUE", inner.upper_sql)
+    return lower and upper and outer.covers(inner)
+
+
+def _both_stay(holder: Partition, archived: Archived) -> str:
+    """What to do where the partition holds more than the archived range, so that it can't give way as a whole."""
+    name = f"{archived.schema}.{archived.name}"
+    return (
+        f"Leave both where they are: no row is lost, and those of {name} can be read there. This console has no safe"
+        f" way yet to bring them together: {holder.name} holds more than the range of {name}, so it must stay attached."
+        " Ask your DBA if they have to be in one table."
+    )
+
+
+def _merge(case: Case, holder: Partition, archived: Archived) -> str:
+    """SQL that moves all rows of a partition within the archived table's range there, or none."""
+    table = case.table
+    columns = _columns(table)
+    return "\n".join(
+        (
+            f"-- Put the rows of {holder.name} to the archived ones, then bring those back:",
+            "BEGIN;",
+            "SET LOCAL lock_timeout = '2s';",
+            f"ALTER TABLE {table.sql} DETACH PARTITION {holder.sql};",
+            f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM {holder.sql};",
+            f"DROP TABLE {holder.sql};",
+            "COMMIT;",
+            f"-- partitions reattach{partition_option(_called_alone(table, holder, archived))}{table_option(table)}",
+        )
+    )
+
+
+def _called_alone(table: PartitionedTable, holder: Partition, archived: Archived) -> str:
+    """What the archived table will be called once the partition that holds its range is gone."""
+    rest = tuple(p for p in table.partitions if p is not holder)
+    return replace(table, partitions=rest).called(archived)
+
+
+def _columns(table: PartitionedTable) -> str:
+    """The columns that can be written, in the table's order; that of a partition may be another."""
+    return ", ".join(ident(column.name) for column in table.columns if not column.generated)
+
+
+def _overlaps_archived(case: Case) -> Iterator[Finding]:
+    known = [(a, a.bounds) for a in case.table.archived if a.bounds is not None]
+    for (one, its), (other, theirs) in combinations(known, 2):
+        if its.overlaps(theirs):
+            yield Finding(
+                "overlaps",
+                Severity.WARNING,
+                f"{one.schema}.{one.name} and {other.schema}.{other.name} hold the same range",
+                "Only one of them can come back.",
+                hint=f"Compare them: SELECT count(*), min({ident(case.key.column)}), max({ident(case.key.column)})"
+                f" FROM {one.sql}; and the same of {other.sql}.",
+                subject=case.table.called(one),
+            )
+
+
+COUNTING_STOPS = 1_000_000
+"""Where core.tables.catalog.table.count_default_rows stops; a count that reaches it means at least so many."""
+
+
+def default_partition(case: Case) -> Iterator[Finding]:
+    """WARNING for rows in the DEFAULT partition; NOTE that there is one, or that its rows were not counted."""
+    default = case.table.default
+    if default is None:
+        title = "There is no DEFAULT partition: a row without its partition fails instead of going astray"
+        yield Finding("default_partition", Severity.OK, title)
+        return
+    costs = (
+        "While it exists no partition can be detached without a moment's wait for everybody (PostgreSQL rules"
+        " CONCURRENTLY out), and later rows for an archived range land in it instead of failing."
+    )
+    if not case.default_rows:
+        said = "it is empty" if case.default_rows == 0 else "its rows were not counted"
+        yield Finding(
+            "default_partition",
+            Severity.NOTE,
+            f"There is a DEFAULT partition, {default.name}: {said}",
+            costs,
+            hint=f"Count its rows: SELECT count(*) FROM ONLY {default.sql};\n"
+            f"If it is empty and not wanted: ALTER TABLE {case.table.sql} DETACH PARTITION {default.sql};",
+            subject=case.table.called(default),
+        )
+        return
+    least = "at least " if case.default_rows >= COUNTING_STOPS else ""
+    yield Finding(
+        "default_partition",
+        Severity.WARNING,
+        f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
+        f"No partition can be created or reattached for a period whose rows are there. {costs} {LEAVE_IN_DEFAULT}",
+        hint=_periods_in_default(case, default),
+        subject=case.table.called(default),
+    )
+
+
+def _periods_in_default(case: Case, default: Partition) -> str:
+    """SQL that shows which periods the rows are of, and changes nothing."""
+    if case.unit is None:
+        column = ident(case.key.column)
+        return (
+            "-- Which dates they are of; each wants a partition that is made by hand:\n"
+            f"SELECT {column}::date AS day, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;"
+        )
+    unit = "week" if case.period is Period.WEEK else case.period.value
+    return "\n".join(
+        (
+            "-- Which periods they are of:",
+            f"SELECT date_trunc('{unit}', {ident(case.key.column)}) AS period, count(*)"
+            f" FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
+        )
+    )
+
+
+def leftovers(case: Case) -> Iterator[Finding]:
+    """WARNING for a CHECK that an interrupted operation left on the DEFAULT; NOTE for a tag left on a partition."""
+    found = [*_left_checks(case), *_left_tags(case)]
+    yield from found
+    if not found:
+        yield Finding("leftovers", Severity.OK, "No interrupted operation has left anything on the partitions")
+
+
+def _left_checks(case: Case) -> Iterator[Finding]:
+    default = case.table.default
+    for check in default.checks if default else ():
+        if default and check.name.startswith(EXCLUSION):
+            range_name = check.name.removeprefix(EXCLUSION)
+            yield Finding(
+                "leftovers",
+                Severity.WARNING,
+                f"{default.name} still refuses the rows of {range_name}",
+                "An operation that was interrupted left a CHECK constraint on it: until that is gone, rows of that"
+                " range fail where they have no partition. It belongs there only while an operation runs.",
+                hint=script(f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(check.name)}"),
+                subject=case.table.called(default),
+            )
+
+
+def _left_tags(case: Case) -> Iterator[Finding]:
+    for partition in case.table.partitions:
+        comment, marks = Marks.split(partition.comment)
+        if marks.tag is not None and not partition.pending:
+            yield Finding(
+                "leftovers",
+                Severity.NOTE,
+                f"{partition.name} is attached, and its comment says that it was archived",
+                "An archive began and did not get as far as the detach. It harms nothing; archiving it again"
+                " writes the comment anew.",
+                hint=script(comment_sql(partition.sql, replace(marks, tag=None).beside(comment))),
+                subject=case.table.called(partition),
+            )

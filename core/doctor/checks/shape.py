@@ -1,0 +1,132 @@
+"""Indexes, constraints and statistics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from core.doctor.findings import Case, Finding, Severity, listed, script
+from core.names import fit, ident, literal, qualified
+from core.tables.model import (
+    Index,
+    PartitionedTable,
+)
+from core.text import plural
+
+_UNFINISHED = re.compile(r"_cc(new|old)\d*$")
+
+
+def invalid_indexes(case: Case) -> Iterator[Finding]:
+    """WARNING for each index that PostgreSQL does not use because its build did not end."""
+    table = case.table
+    broken = [(p, name) for p in table.partitions for name in p.invalid_indexes]
+    for partition, name in broken:
+        # What REINDEX CONCURRENTLY leaves when it is cut short: the old index still serves, its copy goes.
+        verb = "DROP" if _UNFINISHED.search(name) else "REINDEX"
+        yield Finding(
+            "invalid_indexes",
+            Severity.WARNING,
+            f"The index {name} of {partition.name} is not finished",
+            "Queries can't use it, and each write still pays for it. Its build was interrupted, or runs just now.",
+            hint=script(f"{verb} INDEX CONCURRENTLY {qualified(partition.schema, name)}"),
+            subject=case.table.called(partition),
+        )
+    unfinished = [index for index in table.indexes if not index.valid]
+    for index in unfinished:
+        yield Finding(
+            "invalid_indexes",
+            Severity.WARNING,
+            f"The index {index.name} is not there on every partition",
+            "Queries on the partitions that lack it are slow, and new partitions get it all the same.",
+            hint=_complete_index(table, index),
+        )
+    if not broken and not unfinished:
+        indexes = plural(len(table.indexes), "index", "indexes")
+        yield Finding("invalid_indexes", Severity.OK, f"The table's {indexes} and those of its partitions are valid")
+
+
+def _complete_index(table: PartitionedTable, index: Index) -> str:
+    parent = qualified(table.schema, index.name)
+    unique = "UNIQUE " if index.unique else ""
+    return "\n".join(
+        (
+            "-- The partitions that lack it:",
+            f"SELECT i.inhrelid::regclass FROM pg_inherits i WHERE i.inhparent = {_regclass(table.sql)}"
+            " AND NOT EXISTS (SELECT FROM pg_inherits x JOIN pg_index d ON d.indexrelid = x.inhrelid"
+            f" WHERE x.inhparent = {_regclass(parent)} AND d.indrelid = i.inhrelid AND d.indisvalid);",
+            "-- Then for each, with a name of your own for its index:",
+            f"CREATE {unique}INDEX CONCURRENTLY its_index ON its_partition {index.definition};",
+            f"ALTER INDEX {parent} ATTACH PARTITION its_index;",
+        )
+    )
+
+
+def _regclass(relation: str) -> str:
+    return f"{literal(relation).strip()}::regclass"
+
+
+def unique_constraint(case: Case) -> Iterator[Finding]:
+    """WARNING when nothing keeps equal rows apart; NOTE when only generated ids do."""
+    table, column = case.table, case.key.column
+    generated = {c.name for c in table.columns if c.identity}
+    unique = [index for index in table.indexes if index.unique and column in index.columns]
+    telling = [index for index in unique if not generated & set(index.columns)]
+    for index in telling[:1]:
+        title = f"No two rows share their ({', '.join(index.columns)}): {index.name} sees to it in every partition"
+        yield Finding("unique_constraint", Severity.OK, title)
+    if telling:
+        return
+    only = f"Only the generated {listed(sorted(generated))} tells" if unique else "Nothing tells"
+    yield Finding(
+        "unique_constraint",
+        Severity.NOTE if unique else Severity.WARNING,
+        f"{only} one row of {table.name} from another",
+        "The same row can be written twice. A unique constraint of a partitioned table must contain its key.",
+        hint=f"With the columns that tell rows apart in place of kid_id; it reads every row and holds up writers:\n"
+        f"ALTER TABLE {table.sql} ADD UNIQUE (kid_id, {ident(column)});",
+    )
+
+
+def key_index(case: Case) -> Iterator[Finding]:
+    """WARNING when no index begins with the key."""
+    table, column = case.table, case.key.column
+    name = next((index.name for index in table.indexes if index.columns[:1] == (column,)), None)
+    if name is not None:
+        yield Finding("key_index", Severity.OK, f"Dates are found by an index on {column}: {name}")
+        return
+    yield Finding(
+        "key_index",
+        Severity.WARNING,
+        f"No index begins with {column}: a query for a few days reads a whole partition",
+        "PostgreSQL picks the partition by its bounds; within it, it looks through every row.",
+        hint=_key_index_by_hand(case),
+    )
+
+
+def _key_index_by_hand(case: Case) -> str:
+    """An index on the parent alone, then one on each partition while reads and writes go on."""
+    table, column = case.table, ident(case.key.column)
+    parent = fit(table.name, f"_{case.key.column}_idx")
+    lines = [f"CREATE INDEX {ident(parent)} ON ONLY {table.sql} ({column})"]
+    for partition in table.partitions:
+        name = fit(partition.name, f"_{case.key.column}_idx")
+        lines.append(f"CREATE INDEX CONCURRENTLY {ident(name)} ON {partition.sql} ({column})")
+        attached = qualified(partition.schema, name)
+        lines.append(f"ALTER INDEX {qualified(table.schema, parent)} ATTACH PARTITION {attached}")
+    return script(*lines)
+
+
+def never_analyzed(case: Case) -> Iterator[Finding]:
+    """NOTE for partitions with rows that the planner knows nothing of; an empty new one needs nothing."""
+    found = [p for p in case.table.partitions if p.rows is None and not p.pending and (p.size is None or p.size.heap)]
+    if not found:
+        yield Finding("never_analyzed", Severity.OK, "The planner knows every partition that holds rows")
+        return
+    yield Finding(
+        "never_analyzed",
+        Severity.NOTE,
+        f"{plural(len(found), 'partition')} never analyzed: {listed(p.name for p in found)}",
+        "Their row counts are unknown here, and queries on them may be planned badly.",
+        hint=script(*(f"ANALYZE {p.sql}" for p in found)),
+        subject=case.table.called(found[0]),
+    )

@@ -1,0 +1,168 @@
+"""What a check says: findings, the case that is examined, and the words that the checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from core.errors import Refused
+from core.period import Period, Range, period_of
+from core.plans.manifest import Kept, Unreadable
+from core.plans.plan import Operation, Plan
+from core.tables.bounds import End, Key, KeyType, key_value
+from core.tables.model import (
+    PartitionedTable,
+)
+from core.text import human_date
+
+
+class Severity(StrEnum):
+    """How much a finding matters, least first."""
+
+    OK = "ok"
+    """Looked at and found right."""
+    NOTE = "note"
+    """Worth knowing; nothing breaks."""
+    WARNING = "warning"
+    """Something will break, or is slower or laxer than it should be."""
+    CRITICAL = "critical"
+    """Something fails now."""
+
+    @property
+    def rank(self) -> int:
+        """0 for OK up to 3."""
+        return tuple(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check says about one thing."""
+
+    check: str
+    """The check's stable name."""
+    severity: Severity
+    title: str
+    """A sentence for a reader who knows no SQL."""
+    reason: str = ""
+    """Why it matters."""
+    fix: Plan | None = None
+    hint: str = ""
+    """The exact words to do by hand, where there is no plan."""
+    subject: str = ""
+    """The name of the partition or archived table it is about."""
+    act: str = ""
+    """What the button of the fix says."""
+    wants: Operation | None = None
+    """What a button may do about the subject, where the plan takes more than the catalog: SCHEDULE calls a planned
+    drop off, HOLD lifts a hold."""
+    backup: str = ""
+    """The id of the backup that is wanted to be verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is examined, and the circumstances that the catalog doesn't know."""
+
+    table: PartitionedTable
+    key: Key
+    today: date
+    now: datetime
+    zone: str
+    cutoff: date
+    automatic_creation: bool
+    default_rows: int | None
+    verify_before: date = date.min
+    """A backup that was not proven since is told of."""
+    backups: tuple[Kept, ...] | None = ()
+    """The backups of this table; None where their place could not be read."""
+    unusable: tuple[Unreadable, ...] = ()
+    backups_unread: str = ""
+    """Why the place could not be read."""
+
+    @property
+    def period(self) -> Period:
+        """The period that the newest partitions have."""
+        return self.table.period(self.zone)
+
+    @property
+    def unit(self) -> Period | None:
+        """The calendar unit that the next partition is to have; None where the partitions tell none."""
+        return self.table.unit(self.zone)
+
+    @property
+    def moment(self) -> End:
+        """The key of a row of today; of this very moment where partitions may be narrower than a day."""
+        if self.unit is None and self.key.type is not KeyType.DATE:
+            local = self.now.astimezone(ZoneInfo(self.zone))
+            return self.now if self.key.type is KeyType.TIMESTAMPTZ else local.replace(tzinfo=None)
+        return key_value(self.key, self.today, self.zone)
+
+    @property
+    def current(self) -> Range:
+        """The calendar period of today."""
+        return self.period.containing(self.today)
+
+    @property
+    def following(self) -> Range:
+        """The calendar period after the current one."""
+        return self.current[1], self.period.after(self.current[1])
+
+
+def spoken_end(end: End | None, zone: str = "UTC") -> str:
+    """One end of bounds for people, with its time where that is not midnight in `zone`."""
+    if end is None:
+        return "open end"
+    if not isinstance(end, datetime):
+        return human_date(end)
+    local = end.astimezone(ZoneInfo(zone)) if end.tzinfo else end
+    return human_date(local.date()) + ("" if local.time() == time() else f" {local:%H:%M}")
+
+
+def spoken_period(wanted: Range) -> str:
+    """A period for people: 2027, quarter 1 of 2027, January 2027, one date, or the first and the last of it."""
+    lower, upper = wanted
+    period = period_of(lower, upper)
+    if period is Period.YEAR:
+        return f"{lower.year}"
+    if period is Period.QUARTER:
+        return f"quarter {(lower.month + 2) // 3} of {lower.year}"
+    if period is Period.MONTH:
+        return f"{lower:%B} {lower.year}"
+    if period is Period.DAY:
+        return human_date(lower)
+    return f"{human_date(lower)} to {human_date(upper - timedelta(days=1))}"
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Names with commas, "and", and how many more there are."""
+    shown = list(names)
+    more = len(shown) - most
+    if more > 0:
+        shown = [*shown[:most], f"{more:,} more"]
+    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + shown[-1] if shown else "none"
+
+
+def script(*statements: str) -> str:
+    """Statements as lines for psql."""
+    return "\n".join(f"{statement};" for statement in statements)
+
+
+def planned(finding: Finding, act: str, build: Callable[[], Plan]) -> Finding:
+    """The finding with its plan, or, where the builder refuses, with its reason and its words."""
+    try:
+        plan = build()
+    except Refused as refusal:
+        return replace(finding, reason=f"{finding.reason} {refusal.what}".strip(), hint=refusal.next or refusal.what)
+    return replace(finding, fix=plan, act=act)
+
+
+def archive_fine(case: Case, check: str, title: str) -> Finding:
+    """The OK of a check of archived tables, where `{}` in the title stands for them."""
+    number = len(case.table.archived)
+    if not number:
+        return Finding(check, Severity.OK, f"Nothing is archived from {case.table.label} yet")
+    tables = "the one archived table" if number == 1 else f"the {number:,} archived tables"
+    return Finding(check, Severity.OK, title.format(tables))

@@ -1,0 +1,1 @@
+"""Growth: samples of sizes, the history and the forecast made of them, and the words for both."""

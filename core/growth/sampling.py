@@ -1,0 +1,450 @@
+"""Looks at the size of every partition, attached or archived, and has core.growth.samples keep what changed."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import CatalogBusy
+from core.growth.outlook import Holding, Stage
+from core.growth.samples import (
+    SAMPLE_LOCKS,
+    STAGES,
+    TIMEOUT_MS,
+    Entry,
+    Figures,
+    Known,
+    SampleRun,
+    holding,
+    make,
+    parsed_bounds,
+    read_known,
+    rollback,
+    write_day,
+)
+from core.names import address, literal, qualified, split_qualified
+from core.period import range_of_label
+from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
+from core.tables.bounds import Bounds, End, Key, KeyType
+from core.tables.model import Check, Marks, Size
+
+EXACT_UP_TO = 20_000
+"""So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""
+TRIES = 3
+"""How often a read is begun again that met a lock after pg_locks was asked."""
+
+Row = Any
+"""A row of a result, its columns as attributes."""
+
+
+def sample(
+    engine: Engine,
+    *,
+    archive_schema: str,
+    today: date,
+    backups: Mapping[tuple[str, str], int] | None = None,
+) -> SampleRun:
+    """Measures every partition of the database, attached or archived, and writes down what changed since the last day.
+
+    Once more on the same day replaces what that day had. `backups`: bytes in cold storage by (address of the table,
+    name of the partition); None leaves what was known of them. Takes locks that a plain SELECT takes, one at a time,
+    and waits for none longer than a moment: a partition that somebody holds exclusively is skipped and told, and keeps
+    its last figures. Makes its tables where they are missing. Raises NotAllowed, ReadOnlyServer, CatalogBusy,
+    ConnectionFailed.
+    """
+    began = time.monotonic()
+    with session(engine) as connection:
+        try:
+            make(connection)
+            return _sample(connection, archive_schema, today, backups, began)
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+def _sample(
+    connection: Connection,
+    archive_schema: str,
+    today: date,
+    backups: Mapping[tuple[str, str], int] | None,
+    began: float,
+) -> SampleRun:
+    connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({SAMPLE_LOCKS}, 1)")
+    try:
+        known = read_known(connection, today)
+        names = {one.relation: one.name for one in known if one.relation is not None}
+        look = _read_look(connection, archive_schema, names, sorted({one.table for one in known}))
+        entries, skipped = _entries(look, known, backups)
+        changed = sum(1 for entry in entries if entry.changed)
+        seconds = round(time.monotonic() - began, 3)
+        run = SampleRun(today, datetime.now(UTC), seconds, len(look.seen), changed, skipped, look.exact)
+        write_day(connection, entries, run)
+        return run
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({SAMPLE_LOCKS}, 1)")
+
+
+def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> tuple[Holding, ...]:
+    """Every partition of the database as it is now, attached or archived, whether it was ever sampled or not.
+
+    It writes nothing. Raises CatalogBusy, ConnectionFailed.
+    """
+    with session(engine) as connection:
+        try:
+            look = _read_look(connection, archive_schema, {}, ())
+        except DBAPIError as error:
+            raise translate(error) from error
+    return tuple(
+        holding(
+            seen.table,
+            seen.name,
+            STAGES[seen.state],
+            seen.bounds,
+            None if seen.figures is None else Size(*seen.figures, look.exact),
+            zone=zone,
+            rows=seen.live,
+            dead_rows=seen.dead,
+        )
+        for seen in look.seen
+        if seen.table is not None
+    )
+
+
+# --- looking at the server ------------------------------------------------------------------------------------------
+
+_BUSY = """
+    SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+"""
+_EXACT = """
+    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_relation_size(c.oid) + pg_catalog.pg_relation_size(c.oid, 'fsm')
+        + pg_catalog.pg_relation_size(c.oid, 'vm') END AS heap,
+    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_indexes_size(c.oid) END AS index_bytes,
+    CASE WHEN b.oid IS NULL AND c.reltoastrelid <> 0
+        THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END AS toast
+"""
+_ESTIMATED = """
+    c.relpages::bigint * pg_catalog.current_setting('block_size')::int AS heap,
+    coalesce(x.pages, 0) * pg_catalog.current_setting('block_size')::int AS index_bytes,
+    coalesce(tc.relpages + coalesce(tx.pages, 0), 0) * pg_catalog.current_setting('block_size')::int AS toast
+"""
+_ESTIMATED_FROM = """
+LEFT JOIN pages x ON x.oid = c.oid
+LEFT JOIN pg_catalog.pg_class tc ON tc.oid = c.reltoastrelid AND tc.relkind = 't'
+LEFT JOIN pages tx ON tx.oid = c.reltoastrelid
+"""
+_COUNT = """
+SELECT (SELECT count(*) FROM pg_catalog.pg_inherits i
+        JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r') +
+    (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = {archive} AND c.relkind = 'r')
+"""
+# Leaves of every partitioned table, below the table that nothing is above; then what was a partition: tagged, in the
+# archive schema, or sampled before and still there. A busy one's bounds are not printed: that would wait.
+_LOOK = """
+WITH RECURSIVE busy AS ({busy}), tree(root, oid, level) AS (
+    SELECT i.inhparent, i.inhrelid, 1 FROM pg_catalog.pg_partitioned_table p
+    JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid
+    UNION ALL SELECT tree.root, i.inhrelid, tree.level + 1 FROM tree
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = tree.oid
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid),
+pages AS (
+    SELECT x.indrelid AS oid, sum(ic.relpages)::bigint AS pages
+    FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid AND ic.relkind = 'i'
+    GROUP BY x.indrelid),
+found AS (
+    SELECT tree.root, tree.oid, tree.level FROM tree
+    UNION ALL SELECT NULL, c.oid, 0 FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> 'partition_desk'
+        AND (n.nspname = {archive} OR c.oid = ANY ({known})
+            OR c.relpersistence <> 't'
+                AND pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0))
+SELECT f.root, n.nspname = {archive} OR c.oid = ANY ({known}) AS ours,
+    CASE WHEN f.level = 0 AND c.relpersistence <> 't' THEN ARRAY(SELECT o.relowner::bigint
+        FROM (SELECT DISTINCT p.relowner FROM pg_catalog.pg_class p WHERE p.relkind = 'p') o
+        WHERE pg_catalog.pg_has_role(c.relowner, o.relowner, 'USAGE')) END AS speaks_for,
+    c.oid, n.nspname, c.relname, f.level, b.oid IS NOT NULL AS busy,
+    CASE WHEN b.oid IS NULL AND f.level = 1 THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
+    CASE WHEN f.level = 0 THEN pg_catalog.obj_description(c.oid, 'pg_class') END AS comment,
+    nullif(c.reltuples, -1)::bigint AS live, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead, {size}
+FROM found f
+JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind = 'r'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN busy b ON b.oid = c.oid
+{sources}
+"""
+_PARENTS = """
+SELECT c.oid, n.nspname, c.relname, c.relowner, a.attname AS key_column,
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS key_type
+FROM pg_catalog.pg_partitioned_table p
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a
+    ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND p.partnatts = 1 AND p.partstrat = 'r'
+ORDER BY n.nspname = 'public' DESC, n.nspname, c.relname
+"""
+_CHECKS = """
+SELECT k.conrelid AS oid, k.conname, pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.convalidated
+FROM pg_catalog.pg_constraint k WHERE k.contype = 'c' AND k.conrelid = ANY ({oids})
+"""
+# Tables that were partitioned when they were sampled, and are plain ones now: their rows were not dropped.
+_PLAIN = """
+SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND (n.nspname, c.relname) IN ({names})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    address: str
+    sql: str
+    name: str
+    owner: int
+    key: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One relation as it was found."""
+
+    oid: int
+    name: str
+    state: int
+    table: str | None
+    """The address of its table; None where nothing but an earlier sample can tell."""
+    bounds: str | None
+    figures: tuple[int, int, int] | None
+    """Heap, indexes, TOAST; None for a busy one."""
+    live: int | None
+    dead: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    seen: tuple[_Seen, ...]
+    exact: bool
+    plain: frozenset[str]
+    """Addresses of sampled tables that are plain ones now."""
+
+
+def _oids(oids: Iterable[int]) -> str:
+    return literal("{" + ",".join(str(int(oid)) for oid in oids) + "}") + "::oid[]"
+
+
+def _look(connection: Connection, archive_schema: str, known: Mapping[int, str], addresses: Iterable[str]) -> _Look:
+    """Everything that is to be sampled, in one snapshot that waits for nobody. Raises DBAPIError."""
+    archive = literal(archive_schema)
+    many = connection.exec_driver_sql(_COUNT.format(archive=archive)).scalar_one() > EXACT_UP_TO
+    sql = _LOOK.format(
+        busy=_BUSY,
+        archive=archive,
+        known=_oids(known),
+        size=_ESTIMATED if many else _EXACT,
+        sources=_ESTIMATED_FROM if many else "",
+    )
+    rows = connection.exec_driver_sql(sql).all()
+    parents = {
+        row.oid: _Parent(
+            address(row.nspname, row.relname),
+            qualified(row.nspname, row.relname),
+            row.relname,
+            row.relowner,
+            _key(row),
+        )
+        for row in connection.exec_driver_sql(_PARENTS)
+    }
+    alone = [row.oid for row in rows if row.level == 0 and not row.busy and not row.comment]
+    checks: dict[int, list[Check]] = {}
+    if alone:
+        for row in connection.exec_driver_sql(_CHECKS.format(oids=_oids(alone))):
+            checks.setdefault(row.oid, []).append(Check(row.conname, row.definition, row.convalidated))
+    parts = (split_qualified(one) for one in addresses)
+    names = ", ".join(f"({literal(schema or '')}, {literal(name)})" for schema, name in parts)
+    plain = connection.exec_driver_sql(_PLAIN.format(names=names)).all() if names else ()
+    seen = tuple(_seen(row, parents, checks.get(row.oid, ()), known) for row in rows)
+    return _Look(seen, not many, frozenset(address(row.nspname, row.relname) for row in plain))
+
+
+def _key(row: Row) -> Key | None:
+    return Key(row.key_column, KeyType(row.key_type)) if row.key_type in set(KeyType) else None
+
+
+def _seen(row: Row, parents: Mapping[int, _Parent], checks: Iterable[Check], known: Mapping[int, str]) -> _Seen:
+    parent = parents.get(row.root)
+    bounds = row.bounds
+    if row.level == 0 and known.get(row.oid) != row.relname:
+        parent, bounds = _origin(row, parents.values(), checks)
+    return _Seen(
+        oid=row.oid,
+        name=row.relname,
+        state=STAGES.index(Stage.ARCHIVED if row.level == 0 else Stage.ATTACHED),
+        table=parent.address if parent else None,
+        bounds=bounds,
+        figures=None if row.heap is None else (row.heap, row.index_bytes, row.toast),
+        live=row.live,
+        dead=row.dead,
+    )
+
+
+def _origin(row: Row, parents: Iterable[_Parent], checks: Iterable[Check]) -> tuple[_Parent | None, str | None]:
+    """(the table it came from, its bounds) of an archived one, by tag, else by its name and CHECK or its name alone."""
+    tag = Marks.split(row.comment)[1].tag
+    tagged = next((parent for parent in parents if tag is not None and parent.sql == tag.parent), None)
+    # Any role may comment on a table of its own: the mark counts where that role may act on the parent as well.
+    if tag is not None and tagged is not None and tagged.owner in (row.speaks_for or ()):
+        fits = tagged.key is not None and tag.range_on(tagged.key) is not None
+        return (tagged, tag.bounds) if fits else (None, None)
+    if (tag is not None and tagged is None) or not row.ours:
+        return None, None
+    named = [parent for parent in parents if parent.key and row.relname.startswith(f"{parent.name}_")]
+    parent = max(named, key=lambda one: len(one.name), default=None)
+    if parent is None or parent.key is None:
+        return None, None
+    ranged = next((found for check in checks if (found := check.range_on(parent.key)) and found.lower), None)
+    dates = range_of_label(row.relname[len(parent.name) + 1 :])
+    if ranged is not None:
+        return parent, ranged.text
+    return parent, Bounds.between(parent.key, *dates).text if dates else None
+
+
+def _read_look(
+    connection: Connection, archive_schema: str, known: Mapping[int, str], addresses: Iterable[str]
+) -> _Look:
+    """`_look`, begun again where somebody locked a partition meanwhile. Raises CatalogBusy."""
+    for attempt in range(TRIES):
+        connection.exec_driver_sql(
+            f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS};"
+            f" SET LOCAL statement_timeout = {TIMEOUT_MS}"
+        )
+        try:
+            return _look(connection, archive_schema, known, addresses)
+        except DBAPIError as error:
+            if sqlstate(error) != LOCK_TIMEOUT:
+                raise
+            if attempt == TRIES - 1:
+                raise CatalogBusy(
+                    "Partitions are being locked and released too fast to be measured just now.",
+                    next="Sample again in a moment.",
+                ) from error
+        finally:
+            rollback(connection)
+    raise AssertionError("unreachable")
+
+
+# --- what each of them is, and what it was before ------------------------------------------------------------------
+
+
+def _entries(
+    look: _Look, known: Sequence[Known], backups: Mapping[tuple[str, str], int] | None
+) -> tuple[list[Entry], tuple[str, ...]]:
+    """(everything with its figures, the names of what was skipped)."""
+    match = _Matcher(known)
+    entries: list[Entry] = []
+    skipped: list[str] = []
+    for seen in look.seen:
+        one = match.take(seen)
+        if seen.figures is None:
+            skipped.append(seen.name)
+        table = seen.table or (one.table if one else None)
+        last = one.figures if one else None
+        if table is None or (seen.figures is None and last is None):
+            continue  # a table of somebody's in the archive schema, or a new one that is held
+        heap, index, toast = seen.figures or ((last.heap, last.index, last.toast) if last else (0, 0, 0))
+        cold = _cold(backups, table, seen.name, last)
+        moved = last.state if last is not None and last.state != seen.state else None
+        figures = Figures(seen.state, moved, heap, index, toast, cold, seen.live, seen.dead, look.exact)
+        bounds = seen.bounds or (one.bounds if one else None)
+        entries.append(Entry(one, table, seen.oid, seen.name, bounds, figures))
+    held = _Held(entries)
+    entries.extend(_gone(one, backups, replaced=one.table in look.plain or held.covers(one)) for one in match.left())
+    entries.extend(_only_in_storage(entries, backups or {}))
+    return entries, tuple(sorted(skipped))
+
+
+class _Matcher:
+    """Finds for each relation what is known of it: by its oid, else by its bounds, else by its name."""
+
+    def __init__(self, known: Sequence[Known]) -> None:
+        self._left = {one.id: one for one in known}
+        self._by_relation = {one.relation: one for one in known if one.relation is not None}
+        self._by_bounds = {(one.table, one.bounds): one for one in known if one.bounds is not None}
+        self._by_name = {(one.table, one.name): one for one in known}
+
+    def take(self, seen: _Seen) -> Known | None:
+        """The known one, which nothing else is then; None for a new one."""
+        found = self._by_relation.get(seen.oid)
+        if found is not None and not (found.name == seen.name or (seen.bounds and found.bounds == seen.bounds)):
+            found = None  # a dump was restored, and the oid is another's now
+        if found is None and seen.table is not None:
+            if seen.bounds is not None:
+                found = self._by_bounds.get((seen.table, seen.bounds))
+            named = self._by_name.get((seen.table, seen.name))
+            if found is None and named is not None and None in (named.bounds, seen.bounds):
+                found = named
+        return None if found is None else self._left.pop(found.id, None)
+
+    def left(self) -> tuple[Known, ...]:
+        """Those that nothing was found for."""
+        return tuple(self._left.values())
+
+
+def _cold(backups: Mapping[tuple[str, str], int] | None, table: str, name: str, last: Figures | None) -> int:
+    if backups is None:
+        return last.cold if last else 0
+    return backups.get((table, name), 0)
+
+
+class _Held:
+    """The ranges that the partitions of each table hold now, in the order of their lower ends."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_table: dict[str, list[tuple[End, Bounds]]] = {}
+        for entry in entries:
+            bounds = parsed_bounds(entry.bounds)
+            if bounds is not None and bounds.lower is not None:
+                self._by_table.setdefault(entry.table, []).append((bounds.lower, bounds))
+        for found in self._by_table.values():
+            found.sort(key=itemgetter(0))
+
+    def covers(self, one: Known) -> bool:
+        """Whether others hold its range now: it was split, merged or made anew, not dropped."""
+        own, found = parsed_bounds(one.bounds), self._by_table.get(one.table, [])
+        if own is None or own.is_default:
+            return False
+        end = len(found) if own.upper is None else bisect_left(found, own.upper, key=itemgetter(0))
+        # Ranges of one table don't overlap: of those that begin before its end, the last ends last.
+        return any(bounds.overlaps(own) for _, bounds in found[max(0, end - 2) : end])
+
+
+def _gone(one: Known, backups: Mapping[tuple[str, str], int] | None, *, replaced: bool) -> Entry:
+    """What is no longer on the server, at its last size; at none where its rows went elsewhere meanwhile."""
+    dropped = STAGES.index(Stage.DROPPED)
+    last = one.figures or Figures(dropped, None, 0, 0, 0, 0, None, None, exact=True)
+    replaced = replaced and last.state != dropped
+    moved = None if replaced or last.state == dropped else last.state
+    figures = replace(last, state=dropped, moved_from=moved, dead=None, cold=_cold(backups, one.table, one.name, last))
+    if replaced:
+        figures = replace(figures, heap=0, index=0, toast=0, live=0)
+    return Entry(one, one.table, one.relation, one.name, one.bounds, figures)
+
+
+def _only_in_storage(entries: Iterable[Entry], backups: Mapping[tuple[str, str], int]) -> list[Entry]:
+    """Backups of what was gone before the first sample."""
+    there = {(entry.table, entry.name) for entry in entries}
+    dropped = STAGES.index(Stage.DROPPED)
+    return [
+        Entry(None, table, None, name, None, Figures(dropped, None, 0, 0, 0, size, None, None, exact=True))
+        for (table, name), size in backups.items()
+        if (table, name) not in there
+    ]

@@ -1,1 +1,0 @@
-"""Pure builders, one file per pair of inverse operations: plan_*(table, ...) -> Plan, and no database anywhere."""

@@ -1,0 +1,1 @@
+"""Plans: one file an operation with its inverse, pure builders from frozen values to final SQL."""

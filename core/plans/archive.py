@@ -1,0 +1,589 @@
+"""Archive and reattach: a partition leaves its parent for the archive schema, and comes back."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from core.errors import (
+    AlreadyArchived,
+    NameTaken,
+    NotAllowed,
+    NotAttachable,
+    Overlap,
+    PartitionNotFound,
+    PeriodNotOver,
+    Refused,
+)
+from core.names import address, fit, ident, qualified
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
+from core.plans.steps import (
+    LEAVE_IN_DEFAULT,
+    add_check,
+    attach,
+    attach_locks,
+    exclude_from_default,
+    partition_option,
+    readmit_to_default,
+    require_nothing_pending,
+    require_served,
+    table_option,
+    validate,
+    within,
+)
+from core.tables.bounds import Bounds, Key, key_value
+from core.tables.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
+from core.text import plural
+
+
+def plan_archive(
+    table: PartitionedTable, name: str, *, now: datetime, zone: str = "UTC", allow_current: bool = False
+) -> Plan:
+    """A plan that detaches the partition `name` and moves it to the archive schema, tagged with its bounds.
+
+    CONCURRENTLY wherever the server allows it, else in one transaction. From a detach that was cut short, or a
+    move that was, it plans what is left. `now` goes into the tag. Raises Refused for what stands in the way.
+    """
+    key = require_served(table)
+    partition = table.find(name)
+    if partition is None:
+        return _plan_rest(table, key, name)
+    bounds = _require_archivable(table, partition, now.date(), zone, allow_current)
+    tag = Tag(
+        parent=table.sql,
+        schema=partition.schema,
+        bounds=bounds.text,
+        archived_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+        made_check=not any(check.range_on(key) == bounds for check in partition.checks),
+    )
+    own, marks = Marks.split(partition.comment)
+    comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
+    if partition.pending:
+        steps = _finish(table, partition, comment)
+    elif table.default is None and table.server.detaches_concurrently:
+        steps = _detach_concurrently(table, partition, comment)
+    else:
+        steps = _detach_in_transaction(table, key, partition, bounds, comment)
+    target = f"{table.archive.name}.{partition.name}"
+    called = table.called(partition)
+    return Plan(
+        operation=Operation.ARCHIVE,
+        table=table.address,
+        subject=called,
+        basis=basis(table, partition.oid),
+        steps=(*_make_schema(table), *steps),
+        effects=_effects(table, partition, target),
+        way_back="Reattach: partitions reattach"
+        f"{partition_option(_called_in(table, partition, table.archive.name))}{table_option(table)}",
+        command=f"partitions archive{partition_option(called)}{table_option(table)}"
+        + (" --allow-current" if allow_current else ""),
+        warnings=_warnings(table, partition),
+        oid=partition.oid,
+    )
+
+
+def _called_in(table: PartitionedTable, one: Partition | Archived, schema: str) -> str:
+    """What it will be called once it has moved to that schema."""
+    called = table.called(one)
+    return called if called == one.name else address(schema, one.name)
+
+
+def _require_archivable(
+    table: PartitionedTable, partition: Partition, today: date, zone: str, allow_current: bool
+) -> Bounds:
+    if table.pending is not None and table.pending is not partition:
+        require_nothing_pending(table)
+    if not partition.leaf:
+        raise Refused(f"{partition.name} is partitioned itself or a foreign table; the console only shows it.")
+    if partition.bounds is None:
+        raise Refused(f"The bounds of {partition.name} can't be read just now.", next="Try again in a moment.")
+    if partition.is_default:
+        raise Refused(f"{partition.name} is the DEFAULT partition: it has no period that could be over.")
+    if table.key is not None and not allow_current and not partition.pending:
+        end = partition.bounds.upper
+        if end is None or end > key_value(table.key, today, zone):
+            raise PeriodNotOver(
+                f"{partition.name} holds dates that are not over: it goes up to {partition.bounds.upper_sql}.",
+                next="If new rows may fail, allow it explicitly: --allow-current.",
+            )
+    _require_room(table, (partition.name, *partition.index_names))
+    return partition.bounds
+
+
+def _require_room(table: PartitionedTable, names: tuple[str, ...]) -> None:
+    archive = table.archive
+    if not archive.exists and not table.server.may_create_schema:
+        raise NotAllowed(
+            f"The schema {archive.name} does not exist and the role {table.server.user} may not create it.",
+            next=f"Run once as an administrator: CREATE SCHEMA {ident(archive.name)}"
+            f" AUTHORIZATION {ident(table.server.user)}.",
+        )
+    if archive.exists and not archive.may_create:
+        raise NotAllowed(
+            f"The role {table.server.user} may not create tables in the schema {archive.name}.",
+            next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)}"
+            f" TO {ident(table.server.user)}.",
+        )
+    clash = sorted(set(names) & archive.taken)
+    if clash:
+        raise NameTaken(
+            f"{archive.name} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
+            next=f"Rename what stands there: ALTER TABLE (or INDEX) {qualified(archive.name, clash[0])} RENAME TO ...",
+        )
+
+
+def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
+    if table.archive.exists:
+        return ()
+    schema = ident(table.archive.name)
+    return (
+        Step(
+            f"Create the schema {table.archive.name}, closed to the public",
+            (f"CREATE SCHEMA IF NOT EXISTS {schema}", f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
+        ),
+    )
+
+
+def _move(table: PartitionedTable, relation: str) -> str:
+    return f"ALTER TABLE {relation} SET SCHEMA {ident(table.archive.name)}"
+
+
+def _detach_concurrently(table: PartitionedTable, partition: Partition, comment: str) -> tuple[Step, ...]:
+    detach = f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}"
+    return (
+        _tag_step(partition, comment),
+        Step(
+            f"Detach {partition.name} while reads and writes go on",
+            (f"{detach} CONCURRENTLY",),
+            _detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
+            transactional=False,
+            finish=f"{detach} FINALIZE",
+        ),
+        _move_step(table, partition.name, partition.sql),
+    )
+
+
+def _finish(table: PartitionedTable, partition: Partition, comment: str) -> tuple[Step, ...]:
+    """From detach pending to archived; the tag comes first, so that the table is known whatever happens after."""
+    return (
+        *(() if Marks.split(partition.comment)[1].tag else (_tag_step(partition, comment),)),
+        Step(
+            f"Finish the detach of {partition.name}",
+            (f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql} FINALIZE",),
+            _detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
+            waits_for_all=True,
+        ),
+        _move_step(table, partition.name, partition.sql),
+    )
+
+
+def _tag_step(partition: Partition, comment: str) -> Step:
+    return Step(
+        f"Write the bounds of {partition.name} into its comment",
+        (comment,),
+        (Lock(partition.sql, Mode.SHARE_UPDATE_EXCLUSIVE),),
+        undo=(comment_sql(partition.sql, partition.comment),),
+    )
+
+
+def _move_step(table: PartitionedTable, name: str, relation: str) -> Step:
+    return Step(
+        f"Move {name} to {table.archive.name}",
+        (_move(table, relation),),
+        (Lock(relation, Mode.ACCESS_EXCLUSIVE),),
+    )
+
+
+def _detach_in_transaction(
+    table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds, comment: str
+) -> tuple[Step, ...]:
+    check = next((c for c in partition.checks if c.range_on(key) == bounds), None)
+    name = check.name if check else _check_name(partition.name, key, partition.constraint_names)
+    add = () if check else (add_check(partition.sql, name, within(key, bounds)),)
+    locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
+    if table.default is not None:
+        locks = (*locks, Lock(table.default.sql, Mode.ACCESS_EXCLUSIVE))
+    detach = Step(
+        f"Detach {partition.name}, note its bounds and move it to {table.archive.name}",
+        (
+            f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}",
+            *add,
+            comment,
+            _move(table, partition.sql),
+        ),
+        locks,
+    )
+    if check and check.validated:
+        return (detach,)
+    return detach, _validate_step(qualified(table.archive.name, partition.name), name)
+
+
+def _validate_step(relation: str, name: str) -> Step:
+    return Step(
+        "Prove the bounds, so that reattaching reads no row",
+        (validate(relation, name),),
+        (Lock(relation, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
+    )
+
+
+def _detach_locks(table: PartitionedTable, partition: Partition, parent: Mode) -> tuple[Lock, ...]:
+    others = [Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.references)]
+    others += [Lock(other, Mode.ACCESS_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.referenced_by)]
+    return (Lock(table.sql, parent), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE), *others)
+
+
+def _check_name(table_name: str, key: Key, taken: tuple[str, ...]) -> str:
+    stem = f"{table_name}_{key.column}"
+    names = (fit(stem, f"_check{number or ''}") for number in range(len(taken) + 1))
+    return next(name for name in names if name not in taken)
+
+
+def _effects(table: PartitionedTable, partition: Partition, target: str) -> tuple[str, ...]:
+    later = (
+        f"New rows of its range land in the DEFAULT partition {table.default.name} instead of failing,"
+        " and keep it from being reattached until they are moved."
+        if table.default
+        else "New rows of its range fail."
+    )
+    return (
+        f"{partition.name} is detached from {table.label}: queries through the table no longer return its rows."
+        f" {later}",
+        f"It moves to {target} with its bounds written on it, so that reattaching reads no row.",
+    )
+
+
+def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
+    found: list[str] = []
+    if partition.pending:
+        found.append("Its detach was begun before and is finished now; its rows are out of the table's sight already.")
+    if table.referenced_by:
+        names = ", ".join(dict.fromkeys(fk.other for fk in table.referenced_by))
+        found.append(f"Rows that {names} refers to keep the partition from being detached; then nothing happens.")
+    if table.archive.open_to_public:
+        found.append(f"The schema {table.archive.name} is open to every role of the database.")
+    found.append("Archived rows are readable by their owner alone until you grant more; row security is off there.")
+    return tuple(found)
+
+
+def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
+    """What an archive that was cut short after its detach still lacks: the move, or the proof of the bounds."""
+    archived = table.find_archived(name)
+    if archived is None:
+        known = ", ".join(table.called(p) for p in table.partitions) or "none"
+        raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"Its partitions are: {known}.")
+    called = table.called(archived)
+    steps: list[Step] = []
+    if archived.tag is not None and archived.schema != table.archive.name:
+        _require_room(table, (archived.name, *(index.name for index in archived.indexes)))
+        steps += _make_schema(table)
+        steps.append(_move_step(table, archived.name, archived.sql))
+    check = archived.bounds_check(key)
+    if archived.tag is not None and check is not None and not check.validated:
+        steps.append(_validate_step(qualified(table.archive.name, archived.name), check.name))
+    if not steps:
+        raise AlreadyArchived(
+            f"{called} is archived already: {archived.schema}.{archived.name}.",
+            next=f"To bring it back: partitions reattach{partition_option(called)}{table_option(table)}",
+        )
+    return Plan(
+        operation=Operation.ARCHIVE,
+        table=table.address,
+        subject=called,
+        basis=basis(table, archived.oid),
+        steps=tuple(steps),
+        effects=("It is detached already; this finishes what an interrupted archive left.",),
+        way_back="Reattach: partitions reattach"
+        f"{partition_option(_called_in(table, archived, table.archive.name))}{table_option(table)}",
+        command=f"partitions archive{partition_option(called)}{table_option(table)}",
+        oid=archived.oid,
+    )
+
+
+def plan_reattach(
+    table: PartitionedTable,
+    name: str,
+    *,
+    rows: KeyRange | None = None,
+    default_rows: int = 0,
+    zone: str = "UTC",
+) -> Plan:
+    """A plan that brings the archived table `name` back under the parent.
+
+    `rows` is its real range of keys, needed unless a validated CHECK proves the bounds; `default_rows` how many rows
+    of the range the DEFAULT holds. Missing indexes are built and the bounds are proven before the attach, so that
+    its lock lasts moments. Raises Refused, NotAttachable with every reason at once.
+    """
+    key = require_served(table)
+    require_nothing_pending(table)
+    archived = table.find_archived(name)
+    if archived is None:
+        raise _not_archived(table, name)
+    bounds = _require_attachable(table, key, archived, rows, default_rows)
+    home = archived.tag.schema if archived.tag else table.schema
+    called = table.called(archived)
+    check = archived.bounds_check(key)
+    proven = check is not None and (check.excludes_null() or _not_null(archived, key))
+    steps: list[Step] = [*_missing_indexes(table, archived)]
+    own_check = archived.tag is not None and archived.tag.made_check
+    if check is None or not proven:
+        taken = tuple(c.name for c in archived.checks)
+        check_name = _check_name(archived.name, key, taken)
+        own_check = True
+        steps.append(
+            Step(
+                "Write down the bounds as a CHECK",
+                (add_check(archived.sql, check_name, within(key, bounds)),),
+                (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),),
+                undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(check_name)}",),
+            )
+        )
+        steps.append(_validate_step(archived.sql, check_name))
+    else:
+        check_name = check.name
+        if not check.validated:
+            steps.append(_validate_step(archived.sql, check_name))
+    steps += _missing_foreign_keys(table, archived)
+    steps += exclude_from_default(table, key, bounds, archived.name)
+    steps.append(_attach_step(table, archived, bounds, home, check_name if own_check else None))
+    return Plan(
+        operation=Operation.REATTACH,
+        table=table.address,
+        subject=called,
+        basis=basis(table, archived.oid, all_partitions=True),
+        steps=tuple(steps),
+        effects=(
+            f"{archived.schema}.{archived.name} becomes a partition of {table.label} again,"
+            f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
+            "Queries through the table return its rows again, and rows of its range can be written.",
+        ),
+        way_back="Archive: partitions archive"
+        f"{partition_option(_called_in(table, archived, home))}{table_option(table)}",
+        command=f"partitions reattach{partition_option(called)}{table_option(table)}",
+        warnings=_reattach_warnings(table, archived),
+        oid=archived.oid,
+    )
+
+
+def _not_archived(table: PartitionedTable, name: str) -> Refused:
+    if table.find(name) is not None:
+        return Refused(f"{name} is attached to {table.label} already.", next="There is nothing to bring back.")
+    known = ", ".join(table.called(a) for a in table.archived) or "none"
+    return PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
+
+
+def _require_attachable(
+    table: PartitionedTable, key: Key, archived: Archived, rows: KeyRange | None, default_rows: int
+) -> Bounds:
+    bounds = archived.bounds
+    if bounds is None:
+        raise NotAttachable(
+            f"Nothing tells which range {archived.schema}.{archived.name} held.",
+            ("It has no tag, no CHECK of a range on the key, and no year in its name.",),
+            next=f"Add the CHECK: ALTER TABLE {archived.sql} ADD CHECK ({ident(key.column)} >= '2019-01-01'"
+            f" AND {ident(key.column)} < '2020-01-01') with its own dates.",
+        )
+    overlapping = [p for p in table.ranges if p.bounds and p.bounds.overlaps(bounds)]
+    if overlapping:
+        raise Overlap(
+            f"{overlapping[0].name} holds a part of {archived.name}'s range already: "
+            f"{overlapping[0].bounds.text if overlapping[0].bounds else ''}.",
+            next=f"Archive {overlapping[0].name} first, or move its rows; two partitions can't share a date.",
+        )
+    home = archived.tag.schema if archived.tag else table.schema
+    clash = (
+        sorted({archived.name, *(i.name for i in archived.indexes)} & table.taken) if home != archived.schema else []
+    )
+    if clash:
+        raise NameTaken(
+            f"{home} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
+            next="Rename what stands there, or the archived one.",
+        )
+    reasons = attach_obstacles(table, archived)
+    if rows is not None:
+        reasons += _row_obstacles(key, archived, bounds, rows)
+    if default_rows and table.default is not None:
+        reasons += (
+            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of its range."
+            f" {LEAVE_IN_DEFAULT}",
+        )
+    if reasons:
+        raise NotAttachable(f"{archived.schema}.{archived.name} can't be attached as it is.", reasons)
+    return bounds
+
+
+def attach_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, ...]:
+    """What of an archived table's shape keeps it from its parent, each with what puts it right; no rows are read."""
+    theirs = {column.name: column for column in archived.columns}
+    reasons: list[str] = []
+    for column in table.columns:
+        own = theirs.pop(column.name, None)
+        reasons += _column_obstacles(archived, column, own)
+    reasons += [
+        f"It has a column {name} that the table lacks: ALTER TABLE {archived.sql} DROP COLUMN {ident(name)},"
+        " or add the column to the table."
+        for name in theirs
+    ]
+    checks = {(check.name, check.definition) for check in archived.checks}
+    reasons += [
+        f"It lacks the constraint {check.name}: ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(check.name)}"
+        f" {check.definition}."
+        for check in table.checks
+        if (check.name, check.definition) not in checks
+    ]
+    if archived.owner != table.owner and not table.server.superuser:
+        reasons.append(
+            f"Its owner is {archived.owner}, not {table.owner}: ALTER TABLE {archived.sql} OWNER TO"
+            f" {ident(table.owner)}."
+        )
+    return tuple(reasons)
+
+
+def _column_obstacles(archived: Archived, column: Column, own: Column | None) -> list[str]:
+    alter = f"ALTER TABLE {archived.sql}"
+    name = ident(column.name)
+    if own is None:
+        return [f"It lacks the column {column.name}: {alter} ADD COLUMN {name} {column.type}."]
+    reasons: list[str] = []
+    if own.type != column.type:
+        reasons.append(
+            f"Its column {column.name} is {own.type}, the table's is {column.type}:"
+            f" {alter} ALTER COLUMN {name} TYPE {column.type}."
+        )
+    if own.collation != column.collation:
+        reasons.append(f"Its column {column.name} has the collation {own.collation}, the table's {column.collation}.")
+    if column.not_null and not own.not_null:
+        reasons.append(f"Its column {column.name} allows NULL: {alter} ALTER COLUMN {name} SET NOT NULL.")
+    if own.generated != column.generated:
+        reasons.append(f"Its column {column.name} is generated differently from the table's.")
+    if own.identity:
+        reasons.append(
+            f"Its column {column.name} has an identity of its own: {alter} ALTER COLUMN {name} DROP IDENTITY."
+        )
+    return reasons
+
+
+def _row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) -> tuple[str, ...]:
+    reasons: list[str] = []
+    if rows.nulls:
+        reasons.append(f"{rows.nulls:,} of its rows have no {key.column}.")
+    outside = [end for end in (rows.lowest, rows.highest) if end is not None and not bounds.holds(end)]
+    if outside:
+        by = {Source.NAME: "its name says", Source.CHECK: "its CHECK says", Source.TAG: "its tag says"}
+        says = by[archived.source] if archived.source else "are expected"
+        reasons.append(
+            f"Its rows run from {rows.lowest} to {rows.highest}, outside of the bounds that {says}: {bounds.text}."
+            " Move the rows that don't belong, or rename the table to what it holds."
+        )
+    return tuple(reasons)
+
+
+def _not_null(archived: Archived, key: Key) -> bool:
+    return any(column.name == key.column and column.not_null for column in archived.columns)
+
+
+def _missing_indexes(table: PartitionedTable, archived: Archived) -> list[Step]:
+    steps: list[Step] = []
+    free = [index for index in archived.indexes if index.valid]
+    names = {index.name for index in archived.indexes}
+    for wanted in table.indexes:
+        match = next((i for i in free if i.shape == wanted.shape and (i.constraint or not wanted.constraint)), None)
+        if match is not None:
+            free.remove(match)
+            continue
+        bare = next((i for i in free if i.shape == wanted.shape), None)
+        if bare is not None:
+            free.remove(bare)
+            steps.append(_constraint_step(archived, bare.name, wanted))
+            continue
+        name = fit(f"{archived.name}_{'_'.join(wanted.columns)}", "_key" if wanted.constraint else "_idx")
+        if wanted.primary:
+            name = fit(archived.name, "_pkey")
+        broken = next((i for i in archived.indexes if i.name == name and not i.valid), None)
+        if broken is None and name in names:
+            name = fit(name, "_partition")
+        steps += _build_index(archived, name, wanted, broken)
+        names.add(name)
+    return steps
+
+
+def _build_index(archived: Archived, name: str, wanted: Index, broken: Index | None) -> list[Step]:
+    lock = (Lock(archived.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
+    steps: list[Step] = []
+    if broken is not None:
+        steps.append(
+            Step(
+                f"Take away the unfinished index {name}",
+                (f"DROP INDEX CONCURRENTLY {qualified(archived.schema, name)}",),
+                lock,
+                transactional=False,
+            )
+        )
+    unique = "UNIQUE " if wanted.unique else ""
+    steps.append(
+        Step(
+            f"Build the missing index on {', '.join(wanted.columns)}",
+            (f"CREATE {unique}INDEX CONCURRENTLY {ident(name)} ON {archived.sql} {wanted.definition}",),
+            lock,
+            transactional=False,
+        )
+    )
+    if wanted.constraint:
+        steps.append(_constraint_step(archived, name, wanted))
+    return steps
+
+
+def _constraint_step(archived: Archived, index: str, wanted: Index) -> Step:
+    kind = "PRIMARY KEY" if wanted.primary else "UNIQUE"
+    return Step(
+        f"Make {index} the {kind.lower()} constraint",
+        (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(index)} {kind} USING INDEX {ident(index)}",),
+        (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),),
+    )
+
+
+def _missing_foreign_keys(table: PartitionedTable, archived: Archived) -> list[Step]:
+    """ATTACH would add them and check every row under its lock; here each row is checked before."""
+    steps: list[Step] = []
+    for wanted in table.references:
+        if wanted.definition in archived.foreign_keys:
+            continue
+        name = fit(archived.name, f"_{wanted.name}"[:20])
+        steps.append(
+            Step(
+                f"Add the missing foreign key to {wanted.other}",
+                (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(name)} {wanted.definition} NOT VALID",),
+                (Lock(archived.sql, Mode.SHARE_ROW_EXCLUSIVE), Lock(wanted.other, Mode.SHARE_ROW_EXCLUSIVE)),
+                undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
+            )
+        )
+        steps.append(
+            Step(
+                f"Check every row against {wanted.other}",
+                (validate(archived.sql, name),),
+                (Lock(archived.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False), Lock(wanted.other, Mode.ROW_SHARE)),
+            )
+        )
+    return steps
+
+
+def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, check: str | None) -> Step:
+    relation = qualified(home, archived.name)
+    statements: list[str] = []
+    if home != archived.schema:
+        statements.append(f"ALTER TABLE {archived.sql} SET SCHEMA {ident(home)}")
+    statements.append(attach(table, relation, bounds))
+    if check is not None:
+        statements.append(f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}")
+    statements += readmit_to_default(table, archived.name)
+    if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
+        statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
+    locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *attach_locks(table, relation))
+    return Step(f"Move it back to {home} and attach it", tuple(statements), locks)
+
+
+def _reattach_warnings(table: PartitionedTable, archived: Archived) -> tuple[str, ...]:
+    found: list[str] = []
+    if archived.source is Source.NAME:
+        found.append("It was archived by hand: its bounds come from its name and are proven against every row first.")
+    if archived.source is Source.CHECK:
+        found.append("It was archived by hand: its bounds come from its CHECK constraint.")
+    return tuple(found)

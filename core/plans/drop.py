@@ -1,0 +1,299 @@
+"""Drop, its delay and its undo, and the holds that forbid it: what ends an archived table, and what keeps it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from core.errors import NotAllowed, NotVerified, PartitionNotFound, Refused
+from core.plans.manifest import Kept
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
+from core.plans.steps import partition_option, require_served, table_option
+from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
+from core.tables.model import HOLD_LINE, Archived, Hold, Marks, Partition, PartitionedTable, PlannedDrop
+from core.text import human_bytes, human_date, human_seconds, plural
+
+
+def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
+    """Whether a backup is one of this archived table: its parent, its name, its bounds and its columns."""
+    backup = kept.backup
+    same = (backup.parent, backup.name) == (table.address, archived.name)
+    bounds = archived.bounds is None or archived.bounds.text == backup.bounds
+    columns = [(c.name, c.type) for c in backup.columns] == [(c.name, c.type) for c in archived.columns]
+    return same and bounds and columns
+
+
+def choose(every: Iterable[Kept], table: PartitionedTable, archived: Archived) -> Kept | None:
+    """The backup of an archived table to rest on: the newest that is proven, else the newest; None without any.
+
+    Those of another database count where this one has none: a restored table came from one of them.
+    """
+    mine = [kept for kept in every if fits(kept, table, archived)]
+    own = [kept for kept in mine if kept.backup.is_from(table.server.database, table.server.cluster)]
+    return max(own or mine, key=lambda kept: (kept.proven is not None, kept.backup.finished_at), default=None)
+
+
+def plan_drop(
+    table: PartitionedTable,
+    name: str,
+    kept: Kept | None,
+    *,
+    today: date,
+    dependents: tuple[str, ...] = (),
+    belongings: tuple[str, ...] = (),
+    place: str = "",
+) -> Plan:
+    """A plan that drops the archived table `name`, which the verified backup `kept` holds.
+
+    Its rows are read again under the lock that keeps writers out, and compared with the backup's fingerprint in the
+    same transaction as the drop. `dependents` are what PostgreSQL would have to drop with it, each in its own words,
+    and stop it; `belongings` go with it and are told: triggers, policies and the like, which no restore brings back;
+    `place` is where the backup lies, for people. Raises Refused for what stands in the way, NotVerified for a backup
+    that does not prove these rows.
+    """
+    archived, kept = _require_droppable(table, name, kept, today, dependents)
+    backup = kept.backup
+    changed = (
+        f"{archived.schema}.{archived.name} no longer holds what the backup {backup.id} holds: rows were changed since."
+    )
+    called = table.called(archived)
+    names = [column.name for column in archived.columns]
+    lost = tuple(dict.fromkeys(key.other for key in table.references)) if archived.foreign_keys else ()
+    size = f", {human_bytes(archived.size.total)} on the server" if archived.size else ""
+    return Plan(
+        operation=Operation.DROP,
+        table=table.address,
+        subject=called,
+        basis=basis(table, archived.oid),
+        steps=(
+            Step(
+                f"Compare every row of {archived.name} with its backup, then drop it",
+                (
+                    f"LOCK TABLE {archived.sql} IN SHARE MODE",
+                    _require_same(archived),
+                    require_fingerprint_sql(archived.sql, names, backup.fingerprint, changed),
+                    f"DROP TABLE {archived.sql}",
+                ),
+                (
+                    Lock(archived.sql, Mode.SHARE, brief=False),
+                    Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),
+                    *(Lock(other, Mode.ACCESS_EXCLUSIVE) for other in lost),
+                ),
+            ),
+        ),
+        effects=(
+            f"{archived.schema}.{archived.name} leaves the server for good: {plural(backup.rows, 'row')}{size}.",
+            f"Writes to it wait while its rows are read once more, {_about(backup.rows / ROWS_A_SECOND)}; reads go on.",
+            f"The backup {backup.id}{f' in {place}' if place else ''} keeps all of it: {human_bytes(backup.bytes)},"
+            f" last restored and compared on {_proven_on(kept)}.",
+        ),
+        way_back=f"Restore: partitions restore {shlex.quote(backup.id)}",
+        command=f"partitions drop{partition_option(called)} --now --confirm={shlex.quote(called)}{table_option(table)}",
+        warnings=((f"With it go {', '.join(belongings)}: a restore does not bring them back.",) if belongings else ()),
+        backup=backup.id,
+        place=place,
+        bytes=archived.size.total if archived.size else None,
+        oid=archived.oid,
+    )
+
+
+def plan_later_drop(
+    table: PartitionedTable,
+    name: str,
+    kept: Kept | None,
+    *,
+    at: datetime,
+    by: str,
+    today: date,
+    dependents: tuple[str, ...] = (),
+) -> Plan:
+    """A plan that writes into the table's comment that it is to be dropped, by whom, not before `at`, on what proof.
+
+    Raises as `plan_drop` does; everything is looked at again when the time has come.
+    """
+    archived, kept = _require_droppable(table, name, kept, today, dependents)
+    called = table.called(archived)
+    moment = at.astimezone(UTC).isoformat(timespec="seconds")
+    drop = PlannedDrop(table.address, moment, kept.backup.id, kept.backup.fingerprint, by)
+    day = human_date(at.date())
+    return _marking(
+        table,
+        archived,
+        replace(archived.marks, drop=drop),
+        Operation.SCHEDULE,
+        title=f"Write down that {called} is to be dropped on {day}",
+        effects=(
+            f"{archived.schema}.{archived.name} stays as it is until {day};"
+            " then it is compared with its backup and dropped.",
+            "Until then it is shown as waiting, and one click keeps it.",
+        ),
+        way_back=f"Keep it: partitions keep{partition_option(called)}{table_option(table)}",
+        command=f"partitions drop{partition_option(called)} --confirm={shlex.quote(called)}{table_option(table)}",
+        backup=kept.backup.id,
+    )
+
+
+def plan_keep(table: PartitionedTable, name: str) -> Plan:
+    """A plan that calls a planned drop off. No steps where none is planned. Raises Refused."""
+    archived = _require_archived(table, name)
+    called = table.called(archived)
+    marks = replace(archived.marks, drop=None)
+    plan = _marking(
+        table,
+        archived,
+        marks,
+        Operation.SCHEDULE,
+        title=f"Take back that {called} is to be dropped",
+        effects=(f"{archived.schema}.{archived.name} stays until somebody asks for its drop again.",),
+        way_back=f"Plan it again: partitions drop{partition_option(called)} --confirm={shlex.quote(called)}"
+        f"{table_option(table)}",
+        command=f"partitions keep{partition_option(called)}{table_option(table)}",
+    )
+    return plan if archived.drop is not None else replace(plan, steps=())
+
+
+def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
+    """A plan that sets the hold of a partition or an archived table, or lifts it with None. Raises Refused.
+
+    No steps where it is so already. A hold calls a planned drop off.
+    """
+    require_served(table)
+    one = table.find(name) or _require_archived(table, name)
+    name = table.called(one)
+    if isinstance(one, Partition):
+        own, marks = Marks.split(one.comment)
+    else:
+        own, marks = one.comment, one.marks
+    new = replace(marks, hold=hold, drop=None if hold else marks.drop)
+    quoted = partition_option(name)
+    if hold is None:
+        title, effect = f"Lift the hold of {name}", f"Rules and people may archive or drop {name} again."
+        command, back = f"hold{quoted} --lift", f"hold{quoted} --reason ..."
+    else:
+        until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
+        title, effect = f"Hold {name} {until}", f"No rule archives {name} and nobody drops it {until}: {hold.reason}"
+        limit = f" --until {hold.until}" if hold.until else ""
+        command, back = f"hold{quoted}{limit} --reason {shlex.quote(hold.reason)}", f"hold{quoted} --lift"
+    plan = Plan(
+        operation=Operation.HOLD,
+        table=table.address,
+        subject=name,
+        basis=basis(table, one.oid),
+        steps=(_comment_step(title, one, own, marks, new),),
+        effects=(effect, *(["Its planned drop is called off."] if hold and marks.drop else [])),
+        way_back=f"partitions {back}{table_option(table)}",
+        command=f"partitions {command}{table_option(table)}",
+        oid=one.oid,
+    )
+    return plan if new != marks else replace(plan, steps=())
+
+
+def _require_archived(table: PartitionedTable, name: str) -> Archived:
+    require_served(table)
+    archived = table.find_archived(name)
+    if archived is None:
+        if table.find(name) is not None:
+            raise Refused(
+                f"{name} is attached to {table.label}: only an archived table can be dropped.",
+                next=f"Archive it first: partitions archive{partition_option(name)}{table_option(table)}",
+            )
+        known = ", ".join(table.called(a) for a in table.archived) or "none"
+        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
+    return archived
+
+
+def _require_droppable(
+    table: PartitionedTable, name: str, kept: Kept | None, today: date, dependents: tuple[str, ...]
+) -> tuple[Archived, Kept]:
+    archived = _require_archived(table, name)
+    name, label = table.called(archived), f"{archived.schema}.{archived.name}"
+    if archived.owner not in (table.owner, table.server.user) and not table.server.superuser:
+        raise NotAllowed(
+            f"{label} belongs to {archived.owner}; only its owner can drop it.",
+            next=f"Connect as {archived.owner}.",
+        )
+    if archived.hold is not None and archived.hold.binds(today):
+        until = f"through {human_date(date.fromisoformat(archived.hold.until))}" if archived.hold.until else "for good"
+        raise Refused(
+            f"{name} is held {until} by {archived.hold.by}: {archived.hold.reason}",
+            next=f"Lift the hold first: partitions hold{partition_option(name)} --lift{table_option(table)}",
+        )
+    if dependents:
+        raise Refused(
+            f"{label} is needed by {'; '.join(dependents)}.",
+            next="Drop or change those first; nothing is ever dropped with it.",
+        )
+    if kept is None:
+        raise NotVerified(
+            f"There is no backup of {label} as it is now.",
+            next=f"Make one: partitions backup{partition_option(name)}{table_option(table)}",
+        )
+    if not fits(kept, table, archived):
+        raise NotVerified(
+            f"The backup {kept.backup.id} is not one of {label} as it is now.",
+            next=f"Make a new one: partitions backup{partition_option(name)}{table_option(table)}",
+        )
+    if kept.proven is None:
+        raise NotVerified(
+            f"The backup {kept.backup.id} was never restored and compared, or failed when it was.",
+            next=f"Prove it: partitions verify {shlex.quote(kept.backup.id)}",
+        )
+    return archived, kept
+
+
+def _require_same(archived: Archived) -> str:
+    """That nobody gave it a column, a hold, or called its drop off while the drop waited for its lock."""
+    hold = Marks(hold=archived.hold).beside(None)
+    drop = Marks(drop=archived.drop).beside(None)
+    said = [line for line in (hold, drop) if line]
+    unsaid = [] if hold else [HOLD_LINE]
+    message = (
+        f"{archived.schema}.{archived.name} is not what it was a moment ago: it got another column, or a hold, or its"
+        " drop was called off."
+    )
+    return require_same_sql(archived.sql, [(c.name, c.type) for c in archived.columns], said, unsaid, message)
+
+
+def _about(seconds: float) -> str:
+    return human_seconds(seconds) if seconds < 1 else f"about {human_seconds(seconds)}"
+
+
+def _proven_on(kept: Kept) -> str:
+    return human_date(kept.proven_at.date()) if kept.proven_at else "never"
+
+
+def _comment_step(title: str, one: Partition | Archived, own: str | None, old: Marks, new: Marks) -> Step:
+    return Step(
+        title,
+        (comment_sql(one.sql, new.beside(own)),),
+        (Lock(one.sql, Mode.SHARE_UPDATE_EXCLUSIVE),),
+        undo=(comment_sql(one.sql, old.beside(own)),),
+    )
+
+
+def _marking(
+    table: PartitionedTable,
+    archived: Archived,
+    marks: Marks,
+    operation: Operation,
+    *,
+    title: str,
+    effects: tuple[str, ...],
+    way_back: str,
+    command: str,
+    backup: str = "",
+) -> Plan:
+    return Plan(
+        operation=operation,
+        table=table.address,
+        subject=table.called(archived),
+        basis=basis(table, archived.oid),
+        steps=(_comment_step(title, archived, archived.comment, archived.marks, marks),),
+        effects=effects,
+        way_back=way_back,
+        command=command,
+        backup=backup,
+        oid=archived.oid,
+    )

@@ -1,0 +1,166 @@
+"""Ensure: create the partitions that ranges of dates need, without holding up anybody who uses the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap
+from core.names import fit, ident, qualified
+from core.period import Range, period_of
+from core.plans.plan import Operation, Plan, Step, basis
+from core.plans.steps import (
+    LEAVE_IN_DEFAULT,
+    attach,
+    attach_locks,
+    exclude_from_default,
+    partition_option,
+    readmit_to_default,
+    require_nothing_pending,
+    require_served,
+    table_option,
+)
+from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.model import PartitionedTable
+from core.text import plural
+
+
+@dataclass(frozen=True, slots=True)
+class NewPartition:
+    """A partition to be made."""
+
+    name: str
+    label: str
+    bounds: Bounds
+
+
+def missing(table: PartitionedTable, ranges: Iterable[Range], zone: str = "UTC") -> tuple[NewPartition, ...]:
+    """The partitions that the ranges need and the table lacks; bounds decide, names never.
+
+    Raises Overlap where a range is held in part, or by an archived table; OffCalendar as `require_unit` does.
+    """
+    lacking = [wanted for wanted in ranges if not _is_held(table, wanted, zone)]
+    if lacking:
+        require_unit(table, zone)
+    return tuple(_missing(table, wanted, zone) for wanted in lacking)
+
+
+def require_unit(table: PartitionedTable, zone: str = "UTC") -> None:
+    """Raises OffCalendar where the partitions do not tell how the next one is to be cut."""
+    if table.unit(zone) is not None:
+        return
+    newest = table.newest()
+    if newest is None:
+        what = f"No partition of {table.label} has two ends: nothing tells how wide the next one is to be."
+    else:
+        unit = newest.period(zone)
+        is_what = (
+            f"that is one {unit} alone beside others of another width"
+            if unit
+            else f"that is no day, week from Monday, month, quarter or year of the calendar in the time zone {zone}"
+        )
+        what = f"The newest partition of {table.label} goes {newest.text.removeprefix('FOR VALUES ')}: {is_what}."
+    zones = "; if its ends are midnights of another time zone, set PARTITION_DESK_TIME_ZONE to that"
+    raise OffCalendar(
+        what,
+        next="Create the next partitions by hand, from the end of the last one on"
+        f"{zones if table.key is not None and table.key.type is KeyType.TIMESTAMPTZ else ''}.",
+    )
+
+
+def _is_held(table: PartitionedTable, wanted: Range, zone: str) -> bool:
+    bounds = table.bounds_between(*wanted, zone)
+    return any(p.bounds and p.bounds.covers(bounds) for p in table.holding(*wanted, zone))
+
+
+def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition:
+    lower, upper = wanted
+    bounds = table.bounds_between(lower, upper, zone)
+    holding = table.holding(lower, upper, zone)
+    period = period_of(lower, upper)
+    label = period.label(lower) if period else f"{lower:%Y%m%d}_{upper:%Y%m%d}"
+    if holding:
+        names = ", ".join(p.name for p in holding)
+        raise Overlap(
+            f"{label} can't get a partition of its own: {names} holds a part of it.",
+            next=f"Its bounds are {'; '.join(p.bounds.text for p in holding if p.bounds)}.",
+        )
+    archived = table.archived_in(lower, upper, zone)
+    if archived:
+        names = ", ".join(f"{a.schema}.{a.name}" for a in archived)
+        which = partition_option(table.called(archived[0]))
+        raise Overlap(
+            f"{label} is archived in {names}: a new partition would keep it from coming back.",
+            next=f"Reattach it instead: partitions reattach{which}{table_option(table)}",
+        )
+    return NewPartition(fit(table.name, f"_{label}"), label, bounds)
+
+
+def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC", default_rows: int = 0) -> Plan:
+    """A plan that gives each range a partition: LIKE, then ATTACH, each range a transaction of its own.
+
+    `default_rows` is how many rows of the ranges the DEFAULT partition holds. No steps when nothing is missing.
+    Raises Refused for what stands in the way.
+    """
+    key = require_served(table)
+    wanted = tuple(ranges)
+    new = missing(table, wanted, zone)
+    steps: list[Step] = []
+    if new:
+        _require_possible(table, new, default_rows)
+        steps = [step for one in new for step in _create(table, key, one)]
+    years = dict.fromkeys(lower.year for lower, _ in wanted)
+    labels = ", ".join(one.label for one in new) or "nothing"
+    return Plan(
+        operation=Operation.ENSURE,
+        table=table.address,
+        subject=labels,
+        basis=basis(table, all_partitions=True),
+        steps=tuple(steps),
+        effects=tuple(
+            f"{one.name} is created, empty, for {one.bounds.lower_sql} up to, not including, {one.bounds.upper_sql}."
+            for one in new
+        ),
+        way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
+        command="partitions ensure" + "".join(f" --year {year}" for year in years) + table_option(table),
+    )
+
+
+def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], default_rows: int) -> None:
+    require_nothing_pending(table)
+    if not table.may_create:
+        raise NotAllowed(
+            f"The role {table.server.user} may not create tables in the schema {table.schema}.",
+            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(table.schema)} TO {ident(table.server.user)}.",
+        )
+    for one in new:
+        if one.name in table.taken:
+            raise NameTaken(
+                f"The name {table.schema}.{one.name} is taken by a table that is not a partition of {table.name}.",
+                next="Rename that table, or attach it if it holds the rows of that time.",
+            )
+    if default_rows and table.default is not None:
+        raise NotAttachable(
+            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of"
+            f" {', '.join(one.label for one in new)}.",
+            ("PostgreSQL refuses the new partition while they are there.",),
+            next=LEAVE_IN_DEFAULT,
+        )
+
+
+def _create(table: PartitionedTable, key: Key, new: NewPartition) -> tuple[Step, ...]:
+    relation = qualified(table.schema, new.name)
+    tablespace = f" TABLESPACE {ident(table.tablespace)}" if table.tablespace else ""
+    statements = [
+        f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS){tablespace}"
+    ]
+    if table.owner != table.server.user:
+        statements.append(f"ALTER TABLE {relation} OWNER TO {ident(table.owner)}")
+    return (
+        *exclude_from_default(table, key, new.bounds, new.label),
+        Step(
+            f"Create {new.name} and attach it",
+            (*statements, attach(table, relation, new.bounds), *readmit_to_default(table, new.label)),
+            attach_locks(table, relation),
+        ),
+    )

@@ -1,0 +1,333 @@
+"""What is written beside a backup: all that is known of it, what it takes to make the table again, and its proofs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from core.errors import BackupDamaged, BackupUnusable
+from core.tables.bounds import Bounds, KeyType
+
+FORMAT = 1
+"""The format of what is written now; a console that knows no later one refuses it."""
+
+OBJECT = ".sql.zst"
+MANIFEST = ".json"
+PROOFS = ".proof.json"
+
+T = TypeVar("T")
+
+_SEAL = "seal"
+_SEGMENT_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BackupColumn:
+    """A column as it was; `generated` is empty, s (stored) or v (virtual)."""
+
+    name: str
+    type: str
+    not_null: bool
+    generated: str
+    collation: str
+    """Quoted and qualified; empty for the type's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What has to be there before the table is made: a type of the user's, or an extension."""
+
+    kind: str
+    """type or extension."""
+    schema: str
+    name: str
+    sql: str
+    """The statement that makes it."""
+    labels: tuple[str, ...] = ()
+    """The labels of an enum, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a server that holds nothing else can't have, and so is not in the backup's own SQL."""
+
+    what: str
+    """For people: "default of id"."""
+    sql: str
+    """The statement that puts it back; empty where there is none."""
+    needs: tuple[str, ...] = ()
+    """What has to exist for it, each as "regclass x", "regprocedure x", "regtype x", "collation x" or "role x"."""
+    back: str = ""
+    """When it is put back: "columns" (before the rows), "restore", "reattach", or never by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup of one partition. Its object is the text of `create`, the rows, and `afterwards`, through zstd."""
+
+    id: str
+    """The path in its place, without the suffixes."""
+    database: str
+    cluster: str
+    """The system identifier of the server, which tells two with databases of one name apart; empty where it may not be
+    read."""
+    server_version: str
+    server_version_num: int
+    encoding: str
+    """PostgreSQL's name of the database's encoding, which the object has, too."""
+    parent: str
+    """The table that it was a partition of, as `split_qualified` reads it."""
+    schema: str
+    """The schema in which it was a partition."""
+    name: str
+    archive: str
+    """The schema that the backup's own SQL makes the table in."""
+    bounds: str
+    """PostgreSQL's text of the bounds; read from a manifest, it is one of a range of the key's type."""
+    bounded: bool
+    """Whether a CHECK of exactly the bounds is in it."""
+    made_check: bool
+    """Whether that CHECK is the console's, so that reattaching takes it away."""
+    key_column: str
+    key_type: str
+    columns: tuple[BackupColumn, ...]
+    rows: int
+    fingerprint: str
+    raw_bytes: int
+    """Of the text before it was compressed."""
+    bytes: int
+    """Of the object."""
+    sha256: str
+    """Of the object."""
+    tool: str
+    console: str
+    """The version of Partition Desk that wrote it."""
+    archived_at: str
+    """ISO 8601, UTC; empty for a partition that was attached."""
+    started_at: str
+    finished_at: str
+    """Both ISO 8601, UTC."""
+    actor: str
+    reason: str
+    needs: tuple[Needed, ...]
+    create: tuple[str, ...]
+    """Every statement before the rows, as it stands in the object."""
+    afterwards: tuple[str, ...]
+    """Every statement after the rows, as it stands in the object."""
+    left_out: tuple[LeftOut, ...]
+    owner: str
+    comment: str | None
+    """The user's own."""
+
+    def is_from(self, database: str, cluster: str) -> bool:
+        """Whether it was made of this database; by its name alone where one of the servers hides which it is."""
+        return self.database == database and (not self.cluster or not cluster or self.cluster == cluster)
+
+    def whence(self, database: str) -> str:
+        """For people: the database that it was made of, seen from one of the name `database` that it `is_from` not."""
+        return f"the database {self.database}" + (" on another server" if self.database == database else "")
+
+    @property
+    def object(self) -> str:
+        """The path of the object."""
+        return self.id + OBJECT
+
+    @property
+    def manifest(self) -> str:
+        """The path of the manifest."""
+        return self.id + MANIFEST
+
+    @property
+    def proof(self) -> str:
+        """The path of the side file with the proofs."""
+        return self.id + PROOFS
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of the columns whose values are in the object: all but generated ones."""
+        return tuple(column.name for column in self.columns if not column.generated)
+
+    def to_json(self) -> str:
+        """The manifest as text, sealed against accidents by a checksum of itself."""
+        raw = {"format": FORMAT, **asdict(self)}
+        return json.dumps({**raw, _SEAL: _sealed(raw)}, ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Backup:
+        """What `to_json` wrote. Raises BackupUnusable for a later format, BackupDamaged for anything else."""
+        raw = _object(text)
+        if isinstance(raw.get("format"), int) and raw["format"] > FORMAT:
+            raise BackupUnusable(
+                f"The backup was written in format {raw['format']}; this console knows formats up to {FORMAT}.",
+                next="Use the newer Partition Desk that wrote it.",
+            )
+        if raw.pop("format", None) != FORMAT:
+            raise BackupDamaged("The manifest is not one of a backup.", next=_ANOTHER)
+        seal = raw.pop(_SEAL, None)
+        found = _read(cls, raw, "manifest")
+        if seal != _sealed({"format": FORMAT, **raw}):
+            raise BackupDamaged("The manifest was changed: it differs from its own checksum.", next=_ANOTHER)
+        found._require_bounds()
+        return found
+
+    def _require_bounds(self) -> None:
+        """Raises BackupDamaged: whoever wrote the manifest, nothing but a range of the key's type goes on from here."""
+        try:
+            if not Bounds.parse(self.bounds, KeyType(self.key_type)).is_default:
+                return
+        except ValueError:
+            pass
+        said = f"The manifest's bounds are {self.bounds!r}, which is no range of {self.key_type!r}."
+        raise BackupDamaged(said[:300], next=_ANOTHER)
+
+
+_ANOTHER = "Use another backup of the same table; while the table itself is there, back it up again."
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One verification of one backup, good or not."""
+
+    at: str
+    """ISO 8601, UTC."""
+    actor: str
+    good: bool
+    reason: str
+    """Why it is not good; empty for a good one."""
+    rows: int | None
+    fingerprint: str
+    """What was found; empty where it did not come so far."""
+    sha256: str
+    server_version: str
+    """Of the throwaway server."""
+    seconds: float
+
+
+def proofs_to_json(proofs: tuple[Proof, ...]) -> str:
+    """The side file: a JSON list, newest last."""
+    return json.dumps([asdict(proof) for proof in proofs], ensure_ascii=False, indent=1) + "\n"
+
+
+def proofs_from_json(text: str) -> tuple[Proof, ...]:
+    """The proofs of a side file. Raises BackupDamaged for anything else."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise BackupDamaged("The list of proofs can't be read.") from error
+    if not isinstance(raw, list):
+        raise BackupDamaged("The list of proofs is none.")
+    return tuple(_read(Proof, one, "list of proofs") for one in raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A backup in its place, with what its verifications found, oldest first."""
+
+    backup: Backup
+    proofs: tuple[Proof, ...] = ()
+
+    @property
+    def proven(self) -> Proof | None:
+        """The newest proof, if it is good and of these very bytes and rows."""
+        newest = self.proofs[-1] if self.proofs else None
+        if newest is None or not newest.good:
+            return None
+        same = (newest.sha256, newest.fingerprint, newest.rows)
+        return newest if same == (self.backup.sha256, self.backup.fingerprint, self.backup.rows) else None
+
+    @property
+    def proven_at(self) -> datetime | None:
+        """When it was last proven."""
+        return datetime.fromisoformat(self.proven.at) if self.proven else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something in the place that looks like a backup and can't be used."""
+
+    path: str
+    reason: str
+
+
+def backup_id(database: str, parent_address: str, name: str, at: datetime, token: str) -> str:
+    """The path of a new backup: database/parent/name/time-token, safe in a URL, under 900 bytes.
+
+    `token` tells two of one second apart.
+    """
+    folders = "/".join(_segment(part) for part in (database, parent_address, name))
+    return f"{folders}/{at:%Y%m%dT%H%M%SZ}-{_segment(token)}"
+
+
+def may_be_of(path: str, parent_address: str) -> bool:
+    """Whether a path can be that of a backup of this parent, so that its manifest is worth reading."""
+    return path.split("/")[1:2] == [_segment(parent_address)]
+
+
+def _segment(text: str) -> str:
+    """One folder's name; what is too long is cut and told apart by six hex digits of a hash."""
+    safe = quote(text, safe="")
+    if safe.startswith("."):
+        safe = f"%2E{safe[1:]}"
+    if len(safe) <= _SEGMENT_BYTES:
+        return safe
+    cut = safe[: _SEGMENT_BYTES - 7]
+    if "%" in cut[-2:]:
+        cut = cut[: cut.rindex("%")]
+    return f"{cut}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _sealed(raw: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(raw, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BackupDamaged("The manifest is not JSON.", next=_ANOTHER) from error
+    if not isinstance(raw, dict):
+        raise BackupDamaged("The manifest is not one of a backup.", next=_ANOTHER)
+    return raw
+
+
+@lru_cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _read(kind: type[T], raw: object, where: str) -> T:
+    """A dataclass from what `asdict` and JSON made of it. Raises BackupDamaged where anything is missing or strange."""
+    if not isinstance(raw, dict):
+        raise BackupDamaged(f"The {where} holds {type(raw).__name__} where fields are expected.", next=_ANOTHER)
+    hints = _hints(typing.cast(Any, kind))
+    names = [field.name for field in fields(typing.cast(Any, kind))]
+    missing = [name for name in names if name not in raw]
+    unknown = [str(name) for name in raw if name not in names]
+    if missing or unknown:
+        said = [f"lacks {', '.join(missing)}"] if missing else []
+        said += [f"has {', '.join(unknown)} besides"] if unknown else []
+        raise BackupDamaged(f"The {where} {' and '.join(said)}.", next=_ANOTHER)
+    return kind(**{name: _value(hints[name], raw[name], f"{where}'s {name}") for name in names})
+
+
+def _value(hint: Any, raw: object, where: str) -> Any:
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(raw, list):
+            raise BackupDamaged(f"The {where} is not a list.", next=_ANOTHER)
+        inner = typing.get_args(hint)[0]
+        return tuple(_value(inner, one, where) for one in raw)
+    if hasattr(hint, "__dataclass_fields__"):
+        return _read(hint, raw, where)
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in allowed and type(raw) is int:
+        return float(raw)
+    if type(raw) not in allowed:
+        raise BackupDamaged(f"The {where} is {raw!r}."[:200], next=_ANOTHER)
+    return raw

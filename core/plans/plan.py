@@ -1,0 +1,284 @@
+"""A plan is data: the final SQL of an operation in order, the locks it takes, and what it was built from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from core.names import literal
+from core.tables.model import Archived, Partition, PartitionedTable
+
+
+class Mode(StrEnum):
+    """PostgreSQL's table lock modes, weakest first. Source: PostgreSQL manual, "Explicit Locking"."""
+
+    ACCESS_SHARE = "ACCESS SHARE"
+    ROW_SHARE = "ROW SHARE"
+    ROW_EXCLUSIVE = "ROW EXCLUSIVE"
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE = "SHARE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    EXCLUSIVE = "EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @property
+    def meaning(self) -> str:
+        """What the lock means to everybody else, in plain words."""
+        return _MEANING[self]
+
+    @property
+    def conflicts(self) -> tuple[Mode, ...]:
+        """The modes that can't be held beside this one."""
+        return _CONFLICTS[self]
+
+    @property
+    def pg_name(self) -> str:
+        """As pg_locks.mode spells it: AccessShareLock."""
+        return self.value.title().replace(" ", "") + "Lock"
+
+
+_ALL = tuple(Mode)
+_CONFLICTS: dict[Mode, tuple[Mode, ...]] = {
+    Mode.ACCESS_SHARE: _ALL[7:],
+    Mode.ROW_SHARE: _ALL[6:],
+    Mode.ROW_EXCLUSIVE: _ALL[4:],
+    Mode.SHARE_UPDATE_EXCLUSIVE: _ALL[3:],
+    Mode.SHARE: (*_ALL[2:4], *_ALL[5:]),
+    Mode.SHARE_ROW_EXCLUSIVE: _ALL[2:],
+    Mode.EXCLUSIVE: _ALL[1:],
+    Mode.ACCESS_EXCLUSIVE: _ALL,
+}
+_MEANING: dict[Mode, str] = {
+    Mode.ACCESS_SHARE: "reads and writes go on",
+    Mode.ROW_SHARE: "reads and writes go on",
+    Mode.ROW_EXCLUSIVE: "reads and writes go on",
+    Mode.SHARE_UPDATE_EXCLUSIVE: "reads and writes go on; other schema changes and vacuum wait",
+    Mode.SHARE: "reads go on; writes wait",
+    Mode.SHARE_ROW_EXCLUSIVE: "reads go on; writes wait",
+    Mode.EXCLUSIVE: "plain reads go on; writes wait",
+    Mode.ACCESS_EXCLUSIVE: "reads and writes wait",
+}
+
+
+class Operation(StrEnum):
+    """What a plan does, as its verb."""
+
+    ENSURE = "ensure"
+    ARCHIVE = "archive"
+    REATTACH = "reattach"
+    BACKUP = "backup"
+    VERIFY = "verify"
+    DROP = "drop"
+    RESTORE = "restore"
+    HOLD = "hold"
+    """Keeps a partition or an archived table from every rule, or lifts that."""
+    SCHEDULE = "schedule"
+    """Writes down that an archived table is to be dropped and when, or calls that off."""
+
+    @property
+    def moves_files(self) -> bool:
+        """Whether it copies rows between the server and the place of the backups, beyond what SQL alone does."""
+        return self in (Operation.BACKUP, Operation.VERIFY, Operation.RESTORE)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One table lock that a step takes; `relation` is quoted and qualified, as to_regclass() reads it."""
+
+    relation: str
+    mode: Mode
+    brief: bool = True
+    """Held for moments; False where it is held while rows are read, which only weak locks are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What commits as one: the statements of one transaction, or one statement that runs outside of any."""
+
+    title: str
+    statements: tuple[str, ...]
+    locks: tuple[Lock, ...] = ()
+    transactional: bool = True
+    finish: str = ""
+    """The statement that completes the step where its own was cut short (DETACH ... FINALIZE)."""
+    waits_for_all: bool = False
+    """Whether it waits for every statement that runs in the database, as FINALIZE does."""
+    undo: tuple[str, ...] = ()
+    """What takes the step back where a later one fails."""
+
+    @property
+    def sql(self) -> str:
+        """The step as a script for psql."""
+        lines = [f"{statement};" for statement in self.statements]
+        return "\n".join(["BEGIN;", *lines, "COMMIT;"] if self.transactional and len(lines) > 1 else lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An operation on one table, ready to be shown and to be run byte by byte as it was shown."""
+
+    operation: Operation
+    table: str
+    """The parent as `TableSummary.address` gives it."""
+    subject: str
+    """What it acts on, for people: kid_absences_2024, with its schema where the name alone means more than one."""
+    basis: tuple[str, ...]
+    """The facts it rests on, one a line; applied only while the catalog still says them all."""
+    steps: tuple[Step, ...]
+    effects: tuple[str, ...] = ()
+    """What happens, in plain sentences."""
+    way_back: str = ""
+    command: str = ""
+    """The same from the command line."""
+    warnings: tuple[str, ...] = ()
+    backup: str = ""
+    """The id of the backup that it makes, reads or rests on."""
+    place: str = ""
+    """The label of the place where that backup is: nobody with another place may run the plan."""
+    bytes: int | None = None
+    """What a drop frees on the server; None where it was not measured."""
+    oid: int | None = None
+    """The one partition or archived table that it acts on; None for what makes tables, and for the oldest plans."""
+
+    @property
+    def sql(self) -> str:
+        """The whole plan as a script for psql, each step under its title."""
+        return "\n\n".join(f"-- {' '.join(step.title.splitlines())}\n{step.sql}" for step in self.steps)
+
+    @property
+    def locks(self) -> tuple[Lock, ...]:
+        """The strongest lock on each relation, in order of first use."""
+        strongest: dict[str, Lock] = {}
+        for lock in (lock for step in self.steps for lock in step.locks):
+            held = strongest.get(lock.relation)
+            if held is None or _ALL.index(lock.mode) > _ALL.index(held.mode):
+                strongest[lock.relation] = lock
+        return tuple(strongest.values())
+
+    @property
+    def digest(self) -> str:
+        """Tells this plan from any other: the same facts and the same SQL give the same digest."""
+        return sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The plan as the journal keeps it."""
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        raw: dict[str, Any] = json.loads(text)
+        steps = tuple(
+            Step(
+                title=step["title"],
+                statements=tuple(step["statements"]),
+                locks=tuple(Lock(lock["relation"], Mode(lock["mode"]), lock["brief"]) for lock in step["locks"]),
+                transactional=step["transactional"],
+                finish=step["finish"],
+                waits_for_all=step["waits_for_all"],
+                undo=tuple(step["undo"]),
+            )
+            for step in raw["steps"]
+        )
+        return cls(
+            operation=Operation(raw["operation"]),
+            table=raw["table"],
+            subject=raw["subject"],
+            basis=tuple(raw["basis"]),
+            steps=steps,
+            effects=tuple(raw["effects"]),
+            way_back=raw["way_back"],
+            command=raw["command"],
+            warnings=tuple(raw["warnings"]),
+            backup=raw.get("backup", ""),  # plans of older journals have none
+            place=raw.get("place", ""),
+            bytes=raw.get("bytes"),
+            oid=raw.get("oid"),
+        )
+
+
+def facts(table: PartitionedTable) -> tuple[str, ...]:
+    """Everything that a plan can rest on, one fact a line; volatile figures are not among them."""
+    lines = [
+        f"table {table.oid} {table.label} by {table.strategy} on {table.key}, owned by {table.owner}",
+        f"server {table.server.version_num // 10000}, concurrent detach: {table.server.detaches_concurrently}",
+        _schema_fact(table, exists=table.archive.exists),
+        f"table references: {', '.join(fk.definition for fk in table.references) or 'nothing'}",
+        f"table referenced by: {', '.join(fk.other for fk in table.referenced_by) or 'nothing'}",
+        f"table DEFAULT partition: {table.default.name if table.default else 'none'}",
+        f"table detach pending: {table.pending.name if table.pending else 'none'}",
+        *(f"table column {column}" for column in table.columns),
+        *(f"table index {index.name} {index.shape} valid {index.valid}" for index in table.indexes),
+    ]
+    lines += [_partition_fact(partition) for partition in table.partitions]
+    lines += [_archived_fact(archived) for archived in table.archived]
+    return tuple(lines)
+
+
+def _schema_fact(table: PartitionedTable, *, exists: bool) -> str:
+    return f"schema {table.archive.name} exists: {exists}"
+
+
+def _partition_fact(partition: Partition) -> str:
+    checks = ", ".join(f"{c.name} {c.definition}" for c in partition.checks)
+    return (
+        f"partition {partition.oid} {partition.schema}.{partition.name} {partition.bounds and partition.bounds.text}"
+        f" owned by {partition.owner}, pending {partition.pending}, checks {checks or 'none'}"
+        f", comment {partition.comment!r}"
+    )
+
+
+def _archived_fact(archived: Archived) -> str:
+    return (
+        f"archived {archived.oid} {archived.schema}.{archived.name} {archived.bounds and archived.bounds.text}"
+        f" owned by {archived.owner}, columns {archived.columns}, checks {archived.checks}"
+        f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}"
+        f", comment {archived.comment!r}, {archived.marks}"
+    )
+
+
+def basis(table: PartitionedTable, *oids: int, all_partitions: bool = False) -> tuple[str, ...]:
+    """The facts that an operation on the tables `oids` rests on: the parent's, theirs, the DEFAULT's.
+
+    With `all_partitions` the bounds of every partition count, as they do for a new one.
+    """
+    wanted = {*oids, *([table.default.oid] if table.default else [])}
+    if all_partitions:
+        wanted |= {p.oid for p in table.partitions} | {a.oid for a in table.archived}
+    return tuple(
+        fact
+        for fact in facts(table)
+        if fact.split(" ", 1)[0] not in ("partition", "archived") or int(fact.split(" ", 2)[1]) in wanted
+    )
+
+
+def outdated(plan: Plan, table: PartitionedTable) -> tuple[str, ...]:
+    """What of the plan's basis the catalog no longer says, and what it says instead; empty while all holds.
+
+    That the archive schema was made meanwhile is no change: a plan makes it only where it is missing.
+    """
+    now = facts(table)
+    shown = set(plan.basis)
+    if _schema_fact(table, exists=False) in shown:
+        now = tuple(_schema_fact(table, exists=False) if fact.startswith("schema ") else fact for fact in now)
+    subjects = {" ".join(fact.split(" ", 2)[:2]) for fact in plan.basis}
+    gone = [f"was: {fact}" for fact in plan.basis if fact not in now]
+    new = [f"is: {fact}" for fact in now if fact not in shown and _concerns(fact, subjects, plan)]
+    return (*gone, *new)
+
+
+def _concerns(fact: str, subjects: set[str], plan: Plan) -> bool:
+    kind = fact.split(" ", 1)[0]
+    if kind in ("table", "server", "schema"):
+        return True
+    if plan.operation is Operation.ENSURE or (plan.operation is Operation.REATTACH and kind == "partition"):
+        return True
+    return " ".join(fact.split(" ", 2)[:2]) in subjects
+
+
+def comment_sql(relation: str, comment: str | None) -> str:
+    """COMMENT ON TABLE, which takes SHARE UPDATE EXCLUSIVE; None takes the comment away."""
+    return f"COMMENT ON TABLE {relation} IS {literal(comment).strip() if comment is not None else 'NULL'}"

@@ -1,0 +1,145 @@
+"""The SQL and the steps that several operations share: bounds as conditions, attaching, the DEFAULT's exclusion."""
+
+from __future__ import annotations
+
+import shlex
+
+from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
+from core.names import fit, ident
+from core.plans.plan import Lock, Mode, Step
+from core.tables.bounds import Bounds, Key
+from core.tables.model import PartitionedTable
+
+
+def require_served(table: PartitionedTable) -> Key:
+    """The table's key, where the console may act on the table; raises what stands in the way."""
+    if table.not_served is not None or table.key is None:
+        raise NotServed(f"{table.label} is only shown here: {table.not_served}.")
+    if table.server.in_recovery or table.server.read_only:
+        kind = "a standby" if table.server.in_recovery else "read-only"
+        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
+    if not table.owned:
+        raise NotAllowed(
+            f"The role {table.server.user} does not own {table.label}; its owner is {table.owner}.",
+            next=f"Connect as {table.owner}, or grant the role {table.owner} to {table.server.user}: "
+            "PostgreSQL lets nobody else attach or detach partitions.",
+        )
+    return table.key
+
+
+def require_nothing_pending(table: PartitionedTable) -> None:
+    """Raises DetachPending: until it is finished no other DDL is run on that parent."""
+    if table.pending is not None:
+        which = partition_option(table.called(table.pending))
+        raise DetachPending(
+            f"The detach of {table.pending.name} was begun and not finished.",
+            next=f"Finish it first: partitions archive{which}{table_option(table)}",
+        )
+
+
+def attach(table: PartitionedTable, relation: str, bounds: Bounds) -> str:
+    """ALTER TABLE ... ATTACH PARTITION with the bounds."""
+    return f"ALTER TABLE {table.sql} ATTACH PARTITION {relation} {bounds.sql}"
+
+
+def attach_locks(table: PartitionedTable, relation: str) -> tuple[Lock, ...]:
+    """What ATTACH takes: weak on the parent, strong on the table, the DEFAULT and what foreign keys join it to."""
+    locks = [Lock(table.sql, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(relation, Mode.ACCESS_EXCLUSIVE)]
+    if table.default is not None:
+        locks.append(Lock(table.default.sql, Mode.ACCESS_EXCLUSIVE))
+    others = dict.fromkeys(fk.other for fk in (*table.references, *table.referenced_by))
+    return (*locks, *(Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in others))
+
+
+def within(key: Key, bounds: Bounds) -> str:
+    """The bounds as a condition, in the words PostgreSQL itself leaves after a concurrent detach."""
+    column = ident(key.column)
+    ends = [f"{column} IS NOT NULL"]
+    if bounds.lower_sql != "MINVALUE":
+        ends.append(f"{column} >= {bounds.lower_sql}::{key.type}")
+    if bounds.upper_sql != "MAXVALUE":
+        ends.append(f"{column} < {bounds.upper_sql}::{key.type}")
+    return " AND ".join(ends)
+
+
+def outside(key: Key, bounds: Bounds) -> str:
+    """The complement of `within`: what ATTACH has to prove of the DEFAULT partition."""
+    column = ident(key.column)
+    ends = [f"{column} IS NULL"]
+    if bounds.lower_sql != "MINVALUE":
+        ends.append(f"{column} < {bounds.lower_sql}::{key.type}")
+    if bounds.upper_sql != "MAXVALUE":
+        ends.append(f"{column} >= {bounds.upper_sql}::{key.type}")
+    return " OR ".join(ends)
+
+
+def add_check(relation: str, name: str, condition: str) -> str:
+    """ADD CONSTRAINT ... CHECK ... NOT VALID: binds new rows at once and reads no old one."""
+    return f"ALTER TABLE {relation} ADD CONSTRAINT {ident(name)} CHECK ({condition}) NOT VALID"
+
+
+def validate(relation: str, name: str) -> str:
+    """VALIDATE CONSTRAINT: reads all rows under SHARE UPDATE EXCLUSIVE, so that reads and writes go on."""
+    return f"ALTER TABLE {relation} VALIDATE CONSTRAINT {ident(name)}"
+
+
+LEAVE_IN_DEFAULT = (
+    "Leave those rows where they are: they are read and written there as anywhere else, and none is lost. This console"
+    " has no safe way yet to move them, and a plain DELETE is none: it fires the ON DELETE actions of tables that refer"
+    " to this one, which delete or empty their rows, and the DELETE triggers. Ask your DBA if they have to move."
+)
+"""What to do about rows of a DEFAULT partition that keep a range from getting its own, wherever that is told."""
+
+EXCLUSION = "partition_desk_excludes_"
+"""How the names begin of the CHECKs that keep a range out of a DEFAULT partition while it gets its own."""
+
+
+def exclusion_name(label: str) -> str:
+    """The name of the CHECK that keeps the range called `label` out of the DEFAULT."""
+    return fit(EXCLUSION + label, "")
+
+
+def exclude_from_default(table: PartitionedTable, key: Key, bounds: Bounds, label: str) -> tuple[Step, ...]:
+    """Steps that prove that the DEFAULT holds none of a range, so that ATTACH need not read it under its lock."""
+    default = table.default
+    if default is None:
+        return ()
+    name = exclusion_name(label)
+    present = next((check for check in default.checks if check.name == name), None)
+    drop = f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(name)}"
+    steps = []
+    if present is None:
+        steps.append(
+            Step(
+                f"Keep {label} out of the DEFAULT partition {default.name}",
+                (add_check(default.sql, name, outside(key, bounds)),),
+                (Lock(default.sql, Mode.ACCESS_EXCLUSIVE),),
+                undo=(drop,),
+            )
+        )
+    if present is None or not present.validated:
+        steps.append(
+            Step(
+                f"Check that {default.name} holds no row of {label}",
+                (validate(default.sql, name),),
+                (Lock(default.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
+            )
+        )
+    return tuple(steps)
+
+
+def readmit_to_default(table: PartitionedTable, label: str) -> tuple[str, ...]:
+    """The statement that takes the CHECK of `exclude_from_default` away again, for the attaching transaction."""
+    if table.default is None:
+        return ()
+    return (f"ALTER TABLE {table.default.sql} DROP CONSTRAINT {ident(exclusion_name(label))}",)
+
+
+def table_option(table: PartitionedTable) -> str:
+    """` --table X` for a command line, or nothing for the table that is meant without it."""
+    return "" if table.address == "public.kid_absences" else f" --table {shlex.quote(table.address)}"
+
+
+def partition_option(name: str) -> str:
+    """` --partition X` for a command line, whatever is in the name."""
+    return f" --partition={shlex.quote(name)}" if name.startswith("-") else f" --partition {shlex.quote(name)}"

@@ -1,0 +1,232 @@
+"""Connects to PostgreSQL: engines and sessions with the console's settings, and SQLSTATE turned into core.errors.
+
+`engine` is the application's engine on DATABASE_URL, made at first use: `from core.postgres.connection import engine`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from core.errors import (
+    CatalogBusy,
+    ConnectionFailed,
+    DeskError,
+    Failed,
+    NotAllowed,
+    NotVerified,
+    ReadOnlyServer,
+    SettingError,
+)
+from core.tables.fingerprint import MISMATCH
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    engine: Engine
+
+APPLICATION_NAME = "partition-desk"
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_MS = 8_000
+READ_LOCK_TIMEOUT_MS = 150
+
+# Every text that is parsed or compared is printed under these: qualified names, ISO dates, UTC.
+_SETTINGS = (
+    "SET search_path = pg_catalog; SET DateStyle = ISO; SET TimeZone = UTC; SET IntervalStyle = postgres;"
+    " SET jit = off"  # compiling takes longer than any look at the catalog
+)
+_READING = (
+    f"{_SETTINGS}; SET default_transaction_read_only = on;"
+    f" SET statement_timeout = {READ_TIMEOUT_MS}; SET lock_timeout = {READ_LOCK_TIMEOUT_MS}"
+)
+
+
+def parse_url(text: str) -> URL:
+    """A database URL for psycopg2; `postgresql://` and `postgres://` are both taken. Raises SettingError."""
+    try:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError) as error:
+        raise SettingError(
+            "DATABASE_URL is not a database address.",
+            next="Write it as postgresql://user:password@host:5432/database.",
+        ) from error
+    if url.drivername.split("+", maxsplit=1)[0] not in ("postgresql", "postgres"):
+        raise SettingError(
+            f"DATABASE_URL begins with {url.drivername}; this is a console for PostgreSQL.",
+            next="Write it as postgresql://user:password@host:5432/database.",
+        )
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def place(url: URL) -> str:
+    """Where an address leads, for people, never with a password: "school on db.example:5432"."""
+    host = url.host or url.query.get("host") or "the local socket"
+    where = f"{host}:{url.port}" if url.port else str(host)
+    return f"{url.database or url.username or 'the default database'} on {where}"
+
+
+def reading_engine(url: URL) -> Engine:
+    """An engine that only reads: every statement its own transaction, and no wait longer than a moment."""
+    return _engine(url, _READING, pool_size=6)
+
+
+def working_engine(url: URL) -> Engine:
+    """The engine that operations run on; lock and statement time-outs are set by whoever uses it."""
+    return _engine(url, _SETTINGS, pool_size=4)
+
+
+def _engine(url: URL, settings: str, *, pool_size: int) -> Engine:
+    made = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=8,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME},
+    )
+
+    def configure(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(settings)
+        cursor.close()
+        connection.commit()
+        entry.info[APPLICATION_NAME] = True
+
+    event.listen(made, "connect", configure)
+    return made
+
+
+@contextmanager
+def session(of: Engine) -> Iterator[Connection]:
+    """A connection in AUTOCOMMIT with the console's settings, whoever made the engine.
+
+    One of another's pool is taken out of it for good, so that no setting leaks back. Raises ConnectionFailed.
+    """
+    try:
+        connection = of.connect()
+    except DBAPIError as error:
+        raise translate(error, of.url) from error
+    except PoolTimeoutError as error:
+        raise ConnectionFailed(
+            "Every connection of this program to the server is in use.", next="Try again in a moment."
+        ) from error
+    with connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
+        if not connection.info.get(APPLICATION_NAME):
+            connection.detach()
+            connection.exec_driver_sql(f"{_SETTINGS}; SET application_name = '{APPLICATION_NAME}'")
+        yield connection
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """The five characters of an error, or nothing where the server could not say any."""
+    return getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None) or ""
+
+
+def server_message(error: DBAPIError) -> str:
+    """The server's own words, first line and detail, without the statement."""
+    diag = getattr(error.orig, "diag", None)
+    primary = getattr(diag, "message_primary", None) or str(error.orig).strip().partition("\n")[0]
+    detail = getattr(diag, "message_detail", None)
+    return f"{primary} ({detail})" if detail else str(primary)
+
+
+LOCK_TIMEOUT = "55P03"
+CANCELLED = "57014"
+DEADLOCK = "40P01"
+CONNECTION_LOST = ("08000", "08003", "08006", "57P01", "57P02", "57P03", "57P05", "25P03")
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the connection, rather than the statement, is what failed."""
+    return error.connection_invalidated or sqlstate(error) in CONNECTION_LOST or not sqlstate(error)
+
+
+_LOGIN: tuple[tuple[str, str, str], ...] = (
+    (
+        r"password authentication failed|no password supplied",
+        "The server refused the password for {user}.",
+        "Check the user and password in DATABASE_URL.",
+    ),
+    (r'role "(.+)" does not exist', "The server knows no role {user}.", "Check the user in DATABASE_URL."),
+    (
+        r'database "(.+)" does not exist',
+        "The server has no database {database}.",
+        "Check the database's name in DATABASE_URL.",
+    ),
+    (
+        r"no pg_hba.conf entry|authentication failed",
+        "The server does not let {user} in from here.",
+        "Ask its administrator for an entry in pg_hba.conf.",
+    ),
+    (
+        r"too many (clients|connections)|remaining connection slots",
+        "The server has no free connection.",
+        "Try again in a moment, or raise max_connections.",
+    ),
+    (
+        r"starting up|shutting down|recovery",
+        "The server is starting or stopping.",
+        "This page tries again by itself.",
+    ),
+)
+
+
+def translate(error: DBAPIError, url: URL | None = None, *, safe: str = "Nothing was changed.") -> DeskError:
+    """The error of core.errors that tells what the driver's error means; `safe` says what became of the data."""
+    state = sqlstate(error)
+    said = server_message(error)
+    if url is not None and (not state or state.startswith(("28", "3D"))):
+        return _login_error(str(error.orig), url)
+    if is_lost(error):
+        return ConnectionFailed(
+            "The connection to the server was lost.", safe=safe, next="Try again once the server is back."
+        )
+    if state == LOCK_TIMEOUT:
+        return CatalogBusy("What was asked for is locked by somebody else.", safe=safe, next="Try again in a moment.")
+    if state == "42501":
+        return NotAllowed(f"The connected role may not do this: {said}.", safe=safe, next="Connect as the owner.")
+    if state == "25006":
+        return ReadOnlyServer(f"The server takes no changes: {said}.", safe=safe, next="Connect to the primary server.")
+    if state == MISMATCH:
+        primary = str(getattr(getattr(error.orig, "diag", None), "message_primary", said))
+        return NotVerified(primary, next="Back it up again and verify that backup, then ask again.")
+    if state == CANCELLED:
+        return Failed("The server took too long and was stopped.", sqlstate=state, server_message=said, safe=safe)
+    return Failed(f"The server refused: {said}.", sqlstate=state, server_message=said, safe=safe)
+
+
+def _login_error(said: str, url: URL) -> ConnectionFailed:
+    for pattern, what, next_step in _LOGIN:
+        if re.search(pattern, said):
+            return ConnectionFailed(
+                what.format(user=url.username or "this user", database=url.database), next=next_step
+            )
+    return ConnectionFailed(
+        f"The server can't be reached: {place(url)}.",
+        next="Check that it runs and that the address in DATABASE_URL is right.",
+    )
+
+
+@lru_cache(maxsize=1)
+def _application_engine(url: str) -> Engine:
+    return working_engine(parse_url(url))
+
+
+def __getattr__(name: str) -> Engine:
+    if name != "engine":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    url = os.environ.get("DATABASE_URL", "").strip()
+    if not url:
+        raise SettingError("DATABASE_URL is not set.", next="Set it to postgresql://user:password@host:5432/database.")
+    return _application_engine(url)

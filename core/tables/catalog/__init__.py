@@ -1,0 +1,1 @@
+"""Reads the system catalog, and only this package does: rows in, values of core.tables out."""

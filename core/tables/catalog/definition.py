@@ -1,0 +1,541 @@
+"""Reads the whole definition of one table, for migrations that make it anew; beside core.tables.catalog.table, on its floor.
+
+Everything is read on the caller's connection, inside its transaction, so that it holds as long as the lock does. The
+session must print qualified names (search_path = pg_catalog).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from core.errors import TableNotFound
+from core.names import ident, literal
+from core.plans.convert import Target, remembered_key, wanted_unique
+from core.tables.definition import (
+    Child,
+    Constraint,
+    Contents,
+    DefinedColumn,
+    DefinedIndex,
+    Definition,
+    Grant,
+    IncomingKey,
+    OwnedSequence,
+    Policy,
+    Publication,
+    Rights,
+    Statistics,
+    Trigger,
+)
+
+Row = Any
+"""A row of a result, its columns as attributes."""
+
+
+def _rows(connection: Connection, sql: str) -> Sequence[Row]:
+    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
+
+
+def _acl(acl: str) -> str:
+    """A JSON list of [grantee, privilege, grantable] in the list's own order; NULL where `acl` is."""
+    return f"""
+    (SELECT json_agg(json_build_array(coalesce(g.rolname, ''), x.privilege_type, x.is_grantable) ORDER BY x.n)
+     FROM pg_catalog.aclexplode({acl}) WITH ORDINALITY x(grantor, grantee, privilege_type, is_grantable, n)
+     LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee)
+    """
+
+
+def _rights(kind: str, default_kind: str, creator: str) -> str:
+    """Columns acl, limited, by_default, regranted of the relation c; kinds as in acldefault() and pg_default_acl."""
+    return f"""
+    {_acl("c.relacl")} AS acl,
+    c.relacl IS NOT NULL AND EXISTS (
+        SELECT 1 FROM pg_catalog.aclexplode(pg_catalog.acldefault('{kind}', c.relowner)) d WHERE d.grantee = c.relowner
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.aclexplode(c.relacl) x
+                WHERE x.grantee = c.relowner AND x.privilege_type = d.privilege_type)) AS limited,
+    (SELECT json_agg(DISTINCT coalesce(g.rolname, '')) FROM pg_catalog.pg_default_acl d,
+            pg_catalog.aclexplode(d.defaclacl) x LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+        WHERE d.defaclobjtype = '{default_kind}' AND d.defaclnamespace IN (0, c.relnamespace)
+            AND d.defaclrole = {creator} AND x.grantee <> {creator} AND x.grantee <> c.relowner) AS by_default,
+    EXISTS (SELECT 1 FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantor <> c.relowner) AS regranted
+    """
+
+
+def _rights_value(row: Row) -> Rights:
+    grants = None if row.acl is None else tuple(Grant(*one) for one in row.acl)
+    return Rights(grants, row.limited, tuple(row.by_default or ()))
+
+
+_OPTIONS = """
+    (SELECT json_agg(o.option) FROM (SELECT unnest(c.reloptions) AS option
+        UNION ALL SELECT 'toast.' || unnest(o.reloptions) FROM pg_catalog.pg_class o WHERE o.oid = c.reltoastrelid) o)
+"""
+
+_TABLE = """
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, c.relreplident,
+    c.relrowsecurity, c.relforcerowsecurity, c.reloftype <> 0 AS typed, ts.spcname, am.amname,
+    pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
+    pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+    pg_catalog.current_setting('server_version_num')::int AS version_num,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_extension e WHERE e.extname = 'citus') AS citus,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) AS ruled,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_seclabel l
+        WHERE l.classoid = 'pg_catalog.pg_class'::regclass AND l.objoid = c.oid) AS labelled,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS extension,
+    CASE WHEN p.partstrat = 'r' AND p.partnatts = 1 THEN ka.attname END AS key_column,
+    {options} AS options, {rights}
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace
+LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0]
+WHERE n.nspname = {schema} AND c.relname = {name} AND c.relkind IN ('r', 'p')
+"""
+
+
+def read_definition(connection: Connection, schema: str, name: str) -> Definition:
+    """The definition of `schema`.`name`, plain or partitioned. Raises TableNotFound."""
+    creator = "(SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)"
+    sql = _TABLE.format(options=_OPTIONS, rights=_rights("r", "r", creator), schema=literal(schema), name=literal(name))
+    found = _rows(connection, sql)
+    if not found:
+        raise TableNotFound(f"There is no table {schema}.{name}.", next="Check the name, its capitals and its schema.")
+    row = found[0]
+    children = _children(connection, row.oid) if row.relkind == "p" else ()
+    return Definition(
+        oid=row.oid,
+        schema=row.nspname,
+        name=row.relname,
+        owner=row.owner,
+        user=row.role,
+        partitioned=row.relkind == "p",
+        key=row.key_column,
+        columns=_columns(connection, row.oid),
+        sequences=_sequences(connection, row.oid),
+        constraints=_constraints(connection, row.oid),
+        indexes=_indexes(connection, row.oid),
+        incoming=_incoming(connection, row.oid),
+        triggers=_triggers(connection, row.oid),
+        policies=_policies(connection, row.oid),
+        statistics=_statistics(connection, row.oid),
+        publications=_publications(connection, row.oid, row.version_num),
+        children=children,
+        rights=_rights_value(row),
+        regranted=row.regranted,
+        row_security=row.relrowsecurity,
+        row_security_forced=row.relforcerowsecurity,
+        replica_identity=row.relreplident,
+        options=tuple(row.options or ()),
+        tablespace=row.spcname or "",
+        comment=row.comment,
+        dependents=_dependents(connection, row.oid),
+        oddities=tuple(_oddities(row)),
+    )
+
+
+def _oddities(row: Row) -> Iterable[str]:
+    if row.relpersistence != "p":
+        yield "It is unlogged or temporary: a partitioned table can't be."
+    if row.relispartition:
+        yield "It is itself a partition of another table."
+    elif row.relkind == "r" and row.inherits:
+        yield "It takes part in table inheritance."
+    if row.typed:
+        yield "It is a typed table (CREATE TABLE ... OF)."
+    if row.amname not in (None, "heap"):
+        yield f"Its rows are stored by the access method {row.amname}."
+    if row.ruled:
+        yield "It has rewrite rules. Turn them into triggers, or drop them, first."
+    if row.labelled:
+        yield "It has security labels, which would be lost."
+    if row.extension:
+        yield "It belongs to an extension."
+    if row.citus:
+        yield "The server runs Citus, on which this migration is not supported."
+
+
+_COLUMNS = """
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull,
+    a.attgenerated <> '' AS generated,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_opclass o
+        JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod AND m.amname = 'hash'
+        JOIN pg_catalog.pg_amproc f ON f.amprocfamily = o.opcfamily AND f.amproclefttype = o.opcintype
+            AND f.amprocrighttype = o.opcintype AND f.amprocnum = 2
+        WHERE o.opcdefault AND o.opcintype = a.atttypid) AS hashable,
+    nullif(a.attstattarget, -1) AS statistics, to_json(a.attoptions::text[]) AS attoptions, {acl} AS acl
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+
+def _columns(connection: Connection, oid: int) -> tuple[DefinedColumn, ...]:
+    return tuple(
+        DefinedColumn(
+            name=row.attname,
+            type=row.type,
+            not_null=row.attnotnull,
+            generated=row.generated,
+            hashable=row.hashable,
+            statistics=row.statistics,
+            attoptions=tuple(row.attoptions or ()),
+            grants=tuple(Grant(*one) for one in row.acl or ()),
+        )
+        for row in _rows(connection, _COLUMNS.format(acl=_acl("a.attacl"), oid=oid))
+    )
+
+
+_SEQUENCES = """
+SELECT n.nspname, c.relname, a.attname,
+    CASE WHEN d.deptype = 'a' THEN '' WHEN a.attidentity = 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END AS identity,
+    pg_catalog.format('START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s %s', s.seqstart, s.seqincrement,
+        s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END) AS options,
+    pg_catalog.obj_description(c.oid, 'pg_class') AS comment, {rights}
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid
+JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    AND d.refobjid = {oid} AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+ORDER BY a.attnum, c.relname
+"""
+
+
+def _sequences(connection: Connection, oid: int) -> tuple[OwnedSequence, ...]:
+    sql = _SEQUENCES.format(rights=_rights("s", "S", "c.relowner"), oid=oid)
+    return tuple(
+        OwnedSequence(row.nspname, row.relname, row.attname, row.identity, row.options, _rights_value(row), row.comment)
+        for row in _rows(connection, sql)
+    )
+
+
+def _names(numbers: str, table: str) -> str:
+    """A JSON list of the columns of `table` whose numbers stand in the array `numbers`."""
+    return f"""
+    (SELECT json_agg(coalesce(a.attname, '') ORDER BY u.n) FROM unnest({numbers}) WITH ORDINALITY u(num, n)
+     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = {table} AND a.attnum = u.num)
+    """
+
+
+_CONSTRAINTS = """
+SELECT k.conname, k.contype, pg_catalog.pg_get_constraintdef(k.oid) AS definition, {columns} AS columns, k.convalidated,
+    k.contype IN ('c', 'n') AND k.connoinherit AS no_inherit,
+    pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
+    CASE WHEN k.confrelid = k.conrelid THEN {referenced} END AS to_itself
+FROM pg_catalog.pg_constraint k
+WHERE k.conrelid = {oid} AND k.contype IN ('p', 'u', 'f', 'c', 'x', 'n') AND k.conparentid = 0
+ORDER BY k.contype = 'p' DESC, k.contype, k.conname
+"""
+
+
+def _constraints(connection: Connection, oid: int) -> tuple[Constraint, ...]:
+    sql = _CONSTRAINTS.format(
+        columns=_names("k.conkey", "k.conrelid"), referenced=_names("k.confkey", "k.confrelid"), oid=oid
+    )
+    return tuple(
+        Constraint(
+            name=row.conname,
+            kind=row.contype,
+            definition=row.definition,
+            columns=tuple(row.columns or ()),
+            validated=row.convalidated,
+            no_inherit=row.no_inherit,
+            comment=row.comment,
+            to_itself=tuple(row.to_itself or ()),
+        )
+        for row in _rows(connection, sql)
+    )
+
+
+_INDEXES = """
+SELECT ic.relname, x.indisunique, x.indpred IS NOT NULL AS partial, x.indisvalid, x.indisclustered, ts.spcname,
+    pg_catalog.obj_description(ic.oid, 'pg_class') AS comment,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+        WHERE k.conindid = ic.oid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x')) AS under_constraint,
+    (SELECT json_agg(coalesce(a.attname, '') ORDER BY u.n) FROM unnest(x.indkey) WITH ORDINALITY u(num, n)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num
+        WHERE u.n <= x.indnkeyatts) AS columns,
+    pg_catalog.substr(pg_catalog.pg_get_indexdef(ic.oid),
+        pg_catalog.length(pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I ', CASE WHEN x.indisunique THEN 'UNIQUE ' END,
+            ic.relname, CASE WHEN c.relkind = 'p' THEN 'ONLY ' END, n.nspname, c.relname)) + 1) AS tail
+FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+JOIN pg_catalog.pg_class c ON c.oid = x.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = ic.reltablespace
+WHERE x.indrelid = {oid}
+ORDER BY ic.relname
+"""
+
+
+def _indexes(connection: Connection, oid: int) -> tuple[DefinedIndex, ...]:
+    return tuple(
+        DefinedIndex(
+            name=row.relname,
+            tail=row.tail,
+            columns=tuple(row.columns),
+            unique=row.indisunique,
+            partial=row.partial,
+            valid=row.indisvalid,
+            constraint=row.under_constraint,
+            comment=row.comment,
+            tablespace=row.spcname or "",
+            clustered=row.indisclustered,
+        )
+        for row in _rows(connection, _INDEXES.format(oid=oid))
+    )
+
+
+_INCOMING = """
+SELECT k.conname, pg_catalog.format('%I.%I', n.nspname, c.relname) AS other,
+    pg_catalog.pg_get_constraintdef(k.oid) AS definition, {columns} AS columns,
+    pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE k.confrelid = {oid} AND k.conrelid <> {oid} AND k.contype = 'f' AND k.conparentid = 0
+ORDER BY n.nspname, c.relname, k.conname
+"""
+
+
+def _incoming(connection: Connection, oid: int) -> tuple[IncomingKey, ...]:
+    sql = _INCOMING.format(columns=_names("k.confkey", "k.confrelid"), oid=oid)
+    return tuple(
+        IncomingKey(row.conname, row.other, row.definition, tuple(row.columns), row.owned)
+        for row in _rows(connection, sql)
+    )
+
+
+_TRIGGERS = """
+SELECT t.tgname, pg_catalog.pg_get_triggerdef(t.oid) AS definition, t.tgenabled,
+    (t.tgtype & 1) = 1 AND (t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL) AS reads_rows,
+    pg_catalog.obj_description(t.oid, 'pg_trigger') AS comment
+FROM pg_catalog.pg_trigger t
+WHERE t.tgrelid = {oid} AND NOT t.tgisinternal AND t.tgparentid = 0
+ORDER BY t.tgname
+"""
+
+
+def _triggers(connection: Connection, oid: int) -> tuple[Trigger, ...]:
+    return tuple(
+        Trigger(row.tgname, row.definition, row.tgenabled, row.reads_rows, row.comment)
+        for row in _rows(connection, _TRIGGERS.format(oid=oid))
+    )
+
+
+_POLICIES = """
+SELECT p.polname, pg_catalog.obj_description(p.oid, 'pg_policy') AS comment,
+    pg_catalog.format('CREATE POLICY %I ON %I.%I AS %s FOR %s TO %s', p.polname, n.nspname, c.relname,
+        CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+        CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
+            ELSE 'ALL' END,
+        (SELECT string_agg(coalesce(pg_catalog.quote_ident(g.rolname), 'PUBLIC'), ', ')
+            FROM unnest(p.polroles) u(role) LEFT JOIN pg_catalog.pg_roles g ON g.oid = u.role))
+        || coalesce(' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')', '')
+        || coalesce(' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')', '') AS definition
+FROM pg_catalog.pg_policy p
+JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE p.polrelid = {oid}
+ORDER BY p.polname
+"""
+
+
+def _policies(connection: Connection, oid: int) -> tuple[Policy, ...]:
+    return tuple(
+        Policy(row.polname, row.definition, row.comment) for row in _rows(connection, _POLICIES.format(oid=oid))
+    )
+
+
+_STATISTICS = """
+SELECT n.nspname, s.stxname, pg_catalog.pg_get_userbyid(s.stxowner) AS owner, nullif(s.stxstattarget, -1) AS target,
+    pg_catalog.pg_get_statisticsobjdef(s.oid) AS definition,
+    pg_catalog.obj_description(s.oid, 'pg_statistic_ext') AS comment
+FROM pg_catalog.pg_statistic_ext s
+JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
+WHERE s.stxrelid = {oid}
+ORDER BY n.nspname, s.stxname
+"""
+
+
+def _statistics(connection: Connection, oid: int) -> tuple[Statistics, ...]:
+    return tuple(
+        Statistics(row.nspname, row.stxname, row.owner, row.definition, row.target, row.comment)
+        for row in _rows(connection, _STATISTICS.format(oid=oid))
+    )
+
+
+_PUBLICATIONS = """
+SELECT p.pubname, p.pubviaroot, pg_catalog.pg_has_role(p.pubowner, 'USAGE') AS owned, {columns} AS columns,
+    {condition} AS condition
+FROM pg_catalog.pg_publication_rel r
+JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
+WHERE r.prrelid = {oid}
+ORDER BY p.pubname
+"""
+
+
+def _publications(connection: Connection, oid: int, version_num: int) -> tuple[Publication, ...]:
+    narrow = version_num >= 150000  # columns and conditions of publications came with 15
+    sql = _PUBLICATIONS.format(
+        columns=_names("r.prattrs", "r.prrelid") if narrow else "NULL",
+        condition="pg_catalog.pg_get_expr(r.prqual, r.prrelid)" if narrow else "NULL",
+        oid=oid,
+    )
+    return tuple(
+        Publication(row.pubname, row.pubviaroot, row.owned, tuple(row.columns or ()), row.condition or "")
+        for row in _rows(connection, sql)
+    )
+
+
+# What a partition has that its parent has not: PostgreSQL marks the parent's in tgparentid and pg_inherits.
+_CHILDREN = """
+SELECT n.nspname, c.relname, c.relkind, i.inhdetachpending, {options} AS options,
+    (SELECT json_agg(e.what ORDER BY e.what) FROM (
+        SELECT pg_catalog.pg_describe_object('pg_catalog.pg_class'::regclass, x.indexrelid, 0) AS what
+            FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.indexrelid)
+        UNION ALL
+        SELECT pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::regclass, t.oid, 0)
+            FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0
+        UNION ALL
+        SELECT pg_catalog.pg_describe_object('pg_catalog.pg_policy'::regclass, p.oid, 0)
+            FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid
+        UNION ALL
+        SELECT pg_catalog.pg_describe_object('pg_catalog.pg_statistic_ext'::regclass, s.oid, 0)
+            FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid
+        UNION ALL
+        SELECT DISTINCT 'rights of ' || coalesce(g.rolname, 'PUBLIC') || ' on ' || c.oid::regclass::text
+            FROM pg_catalog.aclexplode(c.relacl) x LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+            WHERE x.grantee <> c.relowner
+    ) e) AS extras
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE i.inhparent = {oid}
+ORDER BY n.nspname, c.relname
+"""
+
+
+def _children(connection: Connection, oid: int) -> tuple[Child, ...]:
+    return tuple(
+        Child(
+            schema=row.nspname,
+            name=row.relname,
+            kind=row.relkind,
+            pending=row.inhdetachpending,
+            options=tuple(row.options or ()),
+            extras=tuple(row.extras or ()),
+        )
+        for row in _rows(connection, _CHILDREN.format(options=_OPTIONS, oid=oid))
+    )
+
+
+# Everything with a normal dependency on the table, its partitions, their row types and identity sequences, less what
+# is made anew with it.
+_DEPENDENTS = """
+WITH rels AS (
+    SELECT {oid}::oid AS oid UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = {oid}
+), types AS (
+    SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typrelid IN (SELECT oid FROM rels)
+    UNION ALL SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.typrelid IN (SELECT oid FROM rels)
+), sources AS (
+    SELECT 'pg_catalog.pg_class'::regclass AS classid, oid FROM rels
+    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM types
+    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, d.objid FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+            AND d.refobjid IN (SELECT oid FROM rels) AND d.refobjsubid > 0 AND d.deptype = 'i'
+)
+SELECT DISTINCT CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass
+        THEN pg_catalog.pg_describe_object('pg_catalog.pg_class'::regclass, r.ev_class, 0)
+        ELSE pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) END AS what
+FROM pg_catalog.pg_depend d
+JOIN sources s ON s.classid = d.refclassid AND s.oid = d.refobjid
+LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
+WHERE d.deptype = 'n'
+    AND NOT coalesce(CASE d.classid
+        WHEN 'pg_catalog.pg_rewrite'::regclass THEN r.ev_class IN (SELECT oid FROM rels)
+        WHEN 'pg_catalog.pg_class'::regclass THEN d.objid IN (SELECT oid FROM rels) OR EXISTS (
+            SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = d.objid AND x.indrelid IN (SELECT oid FROM rels))
+        WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.conrelid IN (SELECT oid FROM rels)
+            OR k.confrelid = {oid} OR k.conparentid <> 0 FROM pg_catalog.pg_constraint k WHERE k.oid = d.objid)
+        WHEN 'pg_catalog.pg_attrdef'::regclass THEN (SELECT f.adrelid IN (SELECT oid FROM rels)
+            FROM pg_catalog.pg_attrdef f WHERE f.oid = d.objid)
+        WHEN 'pg_catalog.pg_policy'::regclass THEN (SELECT p.polrelid IN (SELECT oid FROM rels)
+            FROM pg_catalog.pg_policy p WHERE p.oid = d.objid)
+        WHEN 'pg_catalog.pg_trigger'::regclass THEN (SELECT t.tgrelid IN (SELECT oid FROM rels)
+            FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid)
+        WHEN 'pg_catalog.pg_statistic_ext'::regclass THEN (SELECT e.stxrelid IN (SELECT oid FROM rels)
+            FROM pg_catalog.pg_statistic_ext e WHERE e.oid = d.objid)
+        WHEN 'pg_catalog.pg_publication_rel'::regclass THEN (SELECT b.prrelid = {oid}
+            FROM pg_catalog.pg_publication_rel b WHERE b.oid = d.objid)
+    END, false)
+ORDER BY 1
+"""
+
+
+def _dependents(connection: Connection, oid: int) -> tuple[str, ...]:
+    return tuple(row.what for row in _rows(connection, _DEPENDENTS.format(oid=oid)))
+
+
+_YEARS = """
+SELECT CASE WHEN k IS NULL THEN NULL WHEN k >= '0001-01-01' AND k < '9999-01-01'
+    THEN extract(year FROM k)::int ELSE 0 END AS year, count(*) AS rows
+FROM (SELECT {key} AS k FROM {table}) keys GROUP BY 1
+"""
+
+_TAKEN = """
+SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = {schema}
+UNION SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = {schema}
+"""
+
+
+def _taken(connection: Connection, definition: Definition) -> frozenset[str]:
+    return frozenset(row.name for row in _rows(connection, _TAKEN.format(schema=literal(definition.schema))))
+
+
+def _duplicates(connection: Connection, table: str, columns: tuple[str, ...]) -> int:
+    if not columns:
+        return 0
+    listed = ", ".join(map(ident, columns))
+    present = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
+    sql = (
+        f"SELECT count(*) AS found FROM"
+        f" (SELECT 1 FROM {table} WHERE {present} GROUP BY {listed} HAVING count(*) > 1) groups"
+    )
+    return int(_rows(connection, sql)[0].found)
+
+
+def read_plain_contents(connection: Connection, definition: Definition, target: Target, zone: str) -> Contents:
+    """What the rows of a plain table say that is to be partitioned; reads all of them."""
+    column = definition.column(target.key)
+    local = f" AT TIME ZONE {literal(zone)}" if column and column.type.endswith("with time zone") else ""
+    sql = _YEARS.format(key=ident(target.key) + local, table=definition.sql)
+    counted = {row.year: row.rows for row in _rows(connection, sql)}
+    return Contents(
+        rows=sum(counted.values()),
+        years=tuple(sorted(year for year in counted if year)),
+        without_key=counted.get(None, 0),
+        out_of_calendar=counted.get(0, 0),
+        duplicates=_duplicates(connection, definition.sql, wanted_unique(definition, target)),
+        taken=_taken(connection, definition),
+    )
+
+
+def read_partitioned_contents(connection: Connection, definition: Definition) -> Contents:
+    """What the rows of a partitioned table say that is to become plain; reads all of them."""
+    rows = int(_rows(connection, f"SELECT count(*) AS rows FROM {definition.sql}")[0].rows)
+    return Contents(
+        rows=rows,
+        duplicates=_duplicates(connection, definition.sql, remembered_key(definition)),
+        taken=_taken(connection, definition),
+    )

@@ -1,0 +1,315 @@
+"""Finds where the rows of a date are: in a partition, in the DEFAULT, half detached, archived, or nowhere.
+
+It only reads, each table in a transaction of its own, and waits behind no lock for more than a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.doctor.findings import spoken_end
+from core.errors import NotServed, UsageError
+from core.names import ident, literal
+from core.plans.steps import table_option, within
+from core.postgres.connection import (
+    CANCELLED,
+    LOCK_TIMEOUT,
+    READ_LOCK_TIMEOUT_MS,
+    is_lost,
+    server_message,
+    session,
+    sqlstate,
+    translate,
+)
+from core.tables.bounds import Bounds, Key, key_value
+from core.tables.model import Archived, Column, Partition, PartitionedTable, Source
+from core.text import human_date
+
+FIND_TIMEOUT_MS = 20_000
+"""How long counting in one table may take."""
+_NO_RIGHT = "42501"
+_NO_TABLE = "42P01"
+
+
+class Kind(StrEnum):
+    """What sort of place it is."""
+
+    ATTACHED = "attached"
+    DEFAULT = "default"
+    DETACH_PENDING = "detach_pending"
+    ARCHIVED = "archived"
+    NO_PARTITION = "no_partition"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One table where the rows may be; or, for NO_PARTITION, that no partition is there to hold them."""
+
+    kind: Kind
+    relation: str
+    """schema.name; empty for NO_PARTITION."""
+    bounds: str
+    """PostgreSQL's text of its bounds; empty where they are not known."""
+    rows: int | None
+    """How many of the rows it holds; None where they could not be counted."""
+    note: str
+    """What that means, in a plain sentence."""
+    problem: str = ""
+    """Why they could not be counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the rows of a date are."""
+
+    day: date
+    kid_id: int | None
+    places: tuple[Place, ...]
+    verdict: str
+    """The answer in a plain sentence or two."""
+
+
+def find_rows(
+    engine: Engine,
+    table: PartitionedTable,
+    day: date,
+    kid_id: int | None = None,
+    *,
+    zone: str = "UTC",
+    id_column: str = "kid_id",
+) -> Found:
+    """Looks for the rows of `day`, of one kid if asked, in every table that may hold some.
+
+    `zone` says when the day begins where the key is a timestamp with time zone. Raises NotServed, UsageError for a
+    date or column that can't be looked for, ConnectionFailed.
+    """
+    if table.key is None or table.not_served is not None:
+        raise NotServed(f"{table.label} can't be searched by date: {table.not_served or 'it has no such key'}.")
+    if not 2 <= day.year <= 9998:
+        raise UsageError(f"{day.isoformat()} can't be looked for.", next="Give a date of the years 2 to 9998.")
+    columns = {column.name: column for column in table.columns}
+    if kid_id is not None and id_column not in columns:
+        raise UsageError(
+            f"{table.label} has no column {id_column}.",
+            next=f"Its columns are: {', '.join(columns)}. Name one of them.",
+        )
+    wanted = table.bounds_between(day, day + timedelta(days=1), zone)
+    search = _Search(engine, table, table.key, wanted, kid_id, columns.get(id_column) if kid_id is not None else None)
+    places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search))
+    what = human_date(day) if kid_id is None else f"{human_date(day)} of {id_column} {kid_id}"
+    return Found(day, kid_id, places, _verdict(table, places, what))
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    engine: Engine
+    table: PartitionedTable
+    key: Key
+    wanted: Bounds
+    kid_id: int | None
+    id_column: Column | None
+
+    @property
+    def condition(self) -> str:
+        """The rows that are looked for."""
+        by_day = within(self.key, self.wanted)
+        if self.id_column is None:
+            return by_day
+        number = self.id_column.type.startswith(("smallint", "integer", "bigint", "numeric"))
+        value = str(self.kid_id) if number else literal(str(self.kid_id)).strip()
+        return f"{by_day} AND {ident(self.id_column.name)} = {value}"
+
+
+def _attached(search: _Search) -> Iterator[Place]:
+    """The partitions that hold the day, with a pending one; the DEFAULT unless they leave it nothing."""
+    table = search.table
+    holding = [p for p in table.ranges if p.bounds and p.bounds.overlaps(search.wanted)]
+    for partition in holding:
+        rows, problem = _count_attached(search, partition)
+        kind = Kind.DETACH_PENDING if partition.pending else Kind.ATTACHED
+        text = partition.bounds.text if partition.bounds else ""
+        yield Place(kind, _name(partition), text, rows, _note_attached(table, partition), problem)
+    covered = any(p.bounds and p.bounds.covers(search.wanted) and not p.pending for p in holding)
+    if table.default is not None and not covered:
+        rows, problem = _count_attached(search, table.default)
+        note = f"The DEFAULT partition takes what no other one holds; reads through {table.label} return its rows."
+        yield Place(Kind.DEFAULT, _name(table.default), "DEFAULT", rows, note, problem)
+
+
+def _note_attached(table: PartitionedTable, partition: Partition) -> str:
+    if partition.pending:
+        return (
+            f"Its detach was begun and not finished: reads through {table.label} don't return its rows."
+            f" Finish it: partitions archive --partition {partition.name}{table_option(table)}"
+        )
+    return f"A partition of {table.label}: reads through the table return its rows."
+
+
+def _nowhere(search: _Search, day: date, zone: str) -> Iterator[Place]:
+    """NO_PARTITION where no table at all is known to hold the day: no partition, no DEFAULT, no archived one."""
+    table = search.table
+    known: tuple[Partition | Archived, ...] = (*table.ranges, *table.archived)
+    ranges = [one.bounds for one in known if one.bounds]
+    if table.default is not None or any(bounds.overlaps(search.wanted) for bounds in ranges):
+        return
+    yield Place(Kind.NO_PARTITION, "", "", 0, _why_nowhere(search, day, zone))
+
+
+def _why_nowhere(search: _Search, day: date, zone: str) -> str:
+    live = [p.bounds for p in search.table.ranges if p.bounds]
+    moment = key_value(search.key, day, zone)
+    no_writes = "rows of that day can't be written."
+    if not live:
+        return f"{search.table.label} has no partition at all: {no_writes}"
+    first, last = live[0].lower, live[-1].upper
+    said = human_date(day)
+    if first is not None and moment < first:
+        return f"{said} lies before the first partition, which begins on {spoken_end(first, zone)}: {no_writes}"
+    if last is not None and moment >= last:
+        return f"{said} lies after the last partition, which ends before {spoken_end(last, zone)}: {no_writes}"
+    return f"No partition holds {said}: {no_writes}"
+
+
+def _archived(search: _Search) -> Iterator[Place]:
+    """The archived tables whose range holds the day, and those whose range nobody has proven."""
+    for archived in search.table.archived:
+        holds = archived.bounds is not None and archived.bounds.overlaps(search.wanted)
+        if not holds and archived.source not in (None, Source.NAME):
+            continue
+        rows, problem = _count_archived(search, archived)
+        if holds or archived.source is None or rows or problem:
+            text = archived.bounds.text if archived.bounds else ""
+            yield Place(Kind.ARCHIVED, _name(archived), text, rows, _note_archived(search, archived, holds), problem)
+
+
+def _note_archived(search: _Search, archived: Archived, holds: bool) -> str:
+    when = f"Archived {_since(archived)}"
+    if archived.bounds is None:
+        return f"{when}; nothing tells which range it held, so all of it was looked through."
+    if not holds:
+        return f"{when}; its name says another range, so these rows stand where nobody expects them."
+    return f"{when}; to see its rows through the table again: {_reattach(search.table, archived.name)}"
+
+
+def _since(archived: Archived) -> str:
+    if archived.tag is None:
+        return "by hand"
+    try:
+        return f"on {human_date(datetime.fromisoformat(archived.tag.archived_at).date())}"
+    except ValueError:
+        return "by the console"
+
+
+def _reattach(table: PartitionedTable, name: str) -> str:
+    return f"partitions reattach --partition {name}{table_option(table)}"
+
+
+def _name(one: Partition | Archived) -> str:
+    return f"{one.schema}.{one.name}"
+
+
+# Counting --------------------------------------------------------------------------------------------------------
+
+
+def _count_attached(search: _Search, partition: Partition) -> tuple[int | None, str]:
+    """(rows, "") or (None, why not). A role that may read the table and not its partition counts through the table."""
+    statements = [f"SELECT count(*) FROM ONLY {partition.sql} WHERE {search.condition}"]
+    if not partition.pending:
+        through = f"tableoid = {partition.oid}::oid AND {search.condition}"
+        statements.append(f"SELECT count(*) FROM {search.table.sql} WHERE {through}")
+    return _count(search.engine, *statements)
+
+
+def _count_archived(search: _Search, archived: Archived) -> tuple[int | None, str]:
+    column = search.id_column
+    if column is not None and column.name not in {own.name for own in archived.columns}:
+        return None, f"it has no column {column.name}"
+    return _count(search.engine, f"SELECT count(*) FROM ONLY {archived.sql} WHERE {search.condition}")
+
+
+def _count(engine: Engine, *statements: str) -> tuple[int | None, str]:
+    """The count of the first statement that the role may run, or why there is none."""
+    problem = ""
+    with session(engine) as connection:
+        for statement in statements:
+            try:
+                connection.exec_driver_sql("BEGIN READ ONLY")
+                try:
+                    # Without row security a policy is an error here, not a smaller count.
+                    connection.exec_driver_sql(
+                        f"SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}; SET LOCAL row_security = off;"
+                        f" SET LOCAL statement_timeout = {FIND_TIMEOUT_MS}"
+                    )
+                    return int(connection.exec_driver_sql(statement).scalar_one()), ""
+                finally:
+                    if not connection.invalidated:
+                        connection.exec_driver_sql("ROLLBACK")
+            except DBAPIError as error:
+                if is_lost(error):
+                    raise translate(error) from error
+                problem = problem or _problem(error)
+                if sqlstate(error) != _NO_RIGHT:
+                    break
+    return None, problem
+
+
+def _problem(error: DBAPIError) -> str:
+    said = {
+        LOCK_TIMEOUT: "somebody holds it exclusively just now",
+        CANCELLED: f"counting took longer than {FIND_TIMEOUT_MS // 1000} seconds",
+        _NO_RIGHT: "the connected role may not read all of it",
+        _NO_TABLE: "it is not there any more",
+    }
+    return said.get(sqlstate(error)) or f"the server refused: {server_message(error)}"
+
+
+# The verdict -----------------------------------------------------------------------------------------------------
+
+
+def _verdict(table: PartitionedTable, places: tuple[Place, ...], what: str) -> str:
+    holding = [place for place in places if place.rows]
+    unread = [place for place in places if place.rows is None]
+    missing = next((place for place in places if place.kind is Kind.NO_PARTITION), None)
+    if len(holding) == 1:
+        answer = _in_one(table, holding[0], what)
+    elif holding:
+        parts = "; ".join(f"{place.rows:,} in {_described(place)}" for place in holding)
+        answer = f"The rows of {what} are in {len(holding)} places: {parts}."
+    elif unread:
+        answer = f"No row of {what} was found where it could be looked."
+    else:
+        looked = ", ".join(place.relation for place in places if place.relation)
+        answer = f"There is no row of {what}" + (f": {looked} holds none." if looked else ".")
+    if missing is not None and not holding:
+        answer = f"{answer} {missing.note}"
+    failed = "".join(f" {place.relation} could not be read: {place.problem}." for place in unread)
+    return answer + failed
+
+
+def _in_one(table: PartitionedTable, place: Place, what: str) -> str:
+    rows = f"The one row of {what} is" if place.rows == 1 else f"The {place.rows:,} rows of {what} are"
+    if place.kind is Kind.ARCHIVED:
+        archived = next(a for a in table.archived if _name(a) == place.relation)
+        return (
+            f"{rows} in {place.relation}, archived {_since(archived)}; reattach it to see them through {table.label}"
+            f" again: {_reattach(table, archived.name)}"
+        )
+    if place.kind is Kind.DETACH_PENDING:
+        return f"{rows} in {place.relation}, out of the table's sight. {place.note}"
+    return f"{rows} in {_described(place)}: reads through {table.label} return them."
+
+
+def _described(place: Place) -> str:
+    return {
+        Kind.ATTACHED: f"the partition {place.relation}",
+        Kind.DEFAULT: f"the DEFAULT partition {place.relation}",
+        Kind.DETACH_PENDING: f"{place.relation}, whose detach is not finished",
+        Kind.ARCHIVED: f"the archived {place.relation}",
+        Kind.NO_PARTITION: "no partition",
+    }[place.kind]

@@ -1,0 +1,1 @@
+"""The charts of partitions, and what all charts have in common."""

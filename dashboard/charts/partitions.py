@@ -1,0 +1,319 @@
+"""The charts, in the colours that mean the same on every page and with words beside every colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import altair as alt
+import pandas as pd
+
+from core.text import human_bytes, human_date, human_rows
+from dashboard.charts.palette import COLOURS, LIGHT_INK, Chart, Ink, ink, label_ink, states, styled
+from dashboard.charts.stretches import DRAWN, LISTED, bucketed, closed, merged, unit_of
+from dashboard.format import Item, Shown
+
+SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
+STRIP_PX = 620
+"""Width of the strip on a narrow page, to judge which labels fit."""
+
+
+def _utc(day: date) -> pd.Timestamp:
+    return pd.Timestamp(day.isoformat(), tz="UTC")
+
+
+# --- which dates have a place -------------------------------------------------------------------------------------
+
+
+def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
+    """One row an item with two ends: label, state, lower, upper, middle (UTC), and what the tooltip says."""
+    known = [(item, item.lower, item.upper) for item in items if item.lower and item.upper]
+    days = (max(u for _, _, u in known) - min(lo for _, lo, _ in known)).days if known else 1
+    rows = [
+        {
+            "label": item.label,
+            "word": item.label if (upper - lower).days / max(1, days) * STRIP_PX > 8 * len(item.label) else "",
+            "state": str(item.state),
+            "lower": _utc(lower),
+            "upper": _utc(upper),
+            "middle": _utc(lower) + (_utc(upper) - _utc(lower)) / 2,
+            "ink": label_ink(item.state, ink),
+            **_told(item),
+        }
+        for item, lower, upper in known
+    ]
+    return pd.DataFrame(rows, columns=["label", "word", "state", "lower", "upper", "middle", "ink", *TOLD])
+
+
+TOLD = ("Where", "Range", "Rows", "Size")
+TOOLTIP = [
+    alt.Tooltip("label:N", title="Period"),
+    alt.Tooltip("state:N", title="State"),
+    *(alt.Tooltip(f"{name}:N") for name in TOLD),
+]
+
+
+def _told(item: Item) -> dict[str, str]:
+    rows = f"about {human_rows(item.rows)} (estimate)" if item.rows is not None else "not counted yet"
+    return {
+        "Where": item.name or "no partition",
+        "Range": item.bounds,
+        "Rows": rows if item.name else "none",
+        "Size": (human_bytes(item.total) if item.known else "busy, not read") if item.name else "none",
+    }
+
+
+def coverage(items: Sequence[Item], today: date) -> Chart | None:
+    """Which dates have a partition and where it is; None where nothing stands in time."""
+    shown = merged(closed(items, today), DRAWN // 4)
+    if not shown:
+        return None
+    colours, coded = ink(), states(shown)
+    frame = strip_frame(shown, colours)
+    base = alt.Chart(frame).encode(x=_time(frame, today))
+    bars = base.mark_bar(cornerRadius=4 if len(shown) <= LISTED else 0, strokeWidth=1.5).encode(
+        x2="upper:T",
+        y=_level(0.1),
+        y2=alt.Y2Datum(0.68),
+        fill=coded.fill,
+        stroke=coded.stroke,
+        strokeDash=coded.dash,
+        tooltip=TOOLTIP,
+    )
+    words = base.mark_text(fontSize=12, fontWeight=600).encode(
+        x="middle:T", y=_level(0.39), text="word:N", color=alt.Color("ink:N", scale=None)
+    )
+    return styled(alt.layer(bars, words, *_today(today)), 138)
+
+
+def _level(value: float) -> alt.YDatum:
+    return alt.YDatum(value, scale=alt.Scale(domain=[0, 1]), axis=None)
+
+
+def _today(today: date, *, word: bool = True) -> list[alt.Chart]:
+    """A line through the whole height with a ground of its own, and its word on top."""
+    colours = ink()
+    now = alt.Chart(pd.DataFrame({"today": [_utc(today)], "Today": [human_date(today)]})).encode(
+        x="today:T", tooltip="Today:N"
+    )
+    ground = now.mark_rule(color=colours.ground, strokeWidth=5)
+    rule = now.mark_rule(color=colours.today, strokeWidth=2.5)
+    if not word:
+        return [ground, rule]
+    said = now.mark_text(
+        text="today", color=colours.today, fontSize=12, fontWeight=700, align="right", dx=-6, baseline="top"
+    )
+    return [ground, rule, said.encode(y=alt.value(0))]
+
+
+def _time(frame: pd.DataFrame, today: date, field: str = "lower:T") -> alt.X:
+    first, last = min(frame["lower"].min(), _utc(today)), max(frame["upper"].max(), _utc(today))
+    domain = [_moment(first), _moment(last)]
+    years = last.year - first.year
+    starts = frame["lower"]
+    whole = bool(((starts.dt.month == 1) & (starts.dt.day == 1)).all())
+    axis = alt.Axis(
+        grid=False,
+        labelFlush=True,
+        labelOverlap=True,
+        tickCount={"interval": "year", "step": 1} if years > 6 else 8,
+        format="%Y" if years > 6 or whole else "%b %Y",
+    )
+    if whole and years <= 14:
+        axis = alt.Axis(
+            grid=False,
+            labelFlush=True,
+            labelOverlap=False,
+            format="%Y",
+            values=[_moment(pd.Timestamp(year, 1, 1)) for year in range(first.year, last.year + 1)],
+        )
+    return alt.X(field, title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
+
+
+def _moment(moment: pd.Timestamp) -> alt.DateTime:
+    return alt.DateTime(year=moment.year, month=moment.month, date=moment.day, utc=True)
+
+
+def timeline(items: Sequence[Item], today: date) -> Chart | None:
+    """The bounds of each partition on its own line, to see overlaps and gaps."""
+    shown = closed(items, today)
+    if not shown:
+        return None
+    frame, coded = strip_frame(shown), states(shown)
+    frame["order"] = range(len(frame))
+    bars = (
+        alt.Chart(frame)
+        .mark_bar(cornerRadius=3, height=14, strokeWidth=1.5)
+        .encode(
+            x=_time(frame, today),
+            x2="upper:T",
+            y=_names(),
+            tooltip=TOOLTIP,
+            fill=coded.fill,
+            stroke=coded.stroke,
+            strokeDash=coded.dash,
+        )
+    )
+    return styled(alt.layer(bars, *_today(today, word=False)), alt.Step(22))
+
+
+def road(items: Sequence[Item], today: date) -> Chart | None:
+    """Each period at its stop of the road, as a circle as large as its bytes, which stand below it in `road_unit`."""
+    shown = [item for item in closed(items, today) if item.name]
+    shown = bucketed(shown, LISTED) if len(shown) > LISTED else shown
+    if not shown:
+        return None
+    coded = states(shown)
+    frame = strip_frame(shown)
+    frame["stop"] = [_stop(item.state) for item in shown]
+    frame["bytes"] = [item.total for item in shown]
+    factor = unit_of(max(item.total for item in items))[1]
+    frame["size"] = [_figure(item.total / factor) if item.known else "busy" for item in shown]
+    stops = ["Attached", *(str(state) for state in STOPS)]
+    y = alt.Y(
+        "stop:N",
+        sort=stops,
+        title=None,
+        scale=alt.Scale(domain=stops),
+        axis=alt.Axis(grid=True, ticks=False, labelLimit=110),
+    )
+    base = alt.Chart(frame).encode(y=y)
+    circles = base.mark_circle(opacity=1, strokeWidth=1.5).encode(
+        x=_time(frame, today, "middle:T"),
+        size=alt.Size("bytes:Q", scale=alt.Scale(range=[30, 900], zero=True), legend=None),
+        fill=coded.fill.legend(None),
+        stroke=coded.stroke.legend(None),
+        strokeDash=coded.dash.legend(None),
+        tooltip=TOOLTIP,
+    )
+    layers = [*_today(today, word=False), circles]
+    if len(shown) <= 14:
+        layers.append(base.mark_text(fontSize=11, dy=26, color=ink().axis).encode(x="middle:T", text="size:N"))
+    return styled(alt.layer(*layers), 330)
+
+
+def road_unit(items: Sequence[Item]) -> str:
+    """The unit of the figures in the picture of the road."""
+    return unit_of(max((item.total for item in items), default=0))[0]
+
+
+def _figure(number: float) -> str:
+    return f"{number:.0f}" if number >= 10 or number == 0 else f"{number:.1f}" if number >= 0.1 else "<0.1"
+
+
+STOPS = (Shown.DUE, Shown.ARCHIVED, Shown.BACKED_UP, Shown.VERIFIED, Shown.DROPPED)
+"""The states that are a stop of the road; all others are attached."""
+
+
+def _stop(state: Shown) -> str:
+    return str(state) if state in STOPS else "Attached"
+
+
+# --- how large, how many ------------------------------------------------------------------------------------------
+
+
+def sizes(items: Sequence[Item], today: date) -> Chart:
+    """Bytes of each partition, split into rows, indexes and large values: a bar each, or along time where many."""
+    known = [item for item in items if item.name and item.known]
+    along = len(known) > LISTED and all(item.ranged for item in known)
+    known = bucketed(closed(known, today), DRAWN) if along else known
+    unit, factor = unit_of(max((item.total for item in known), default=0))
+    rows = []
+    for number, item in enumerate(known):
+        start = 0
+        for part, size in (("rows", item.heap), ("indexes", item.index), ("large values", item.toast)):
+            rows.append(
+                {
+                    "label": item.label,
+                    "order": number,
+                    "part": part,
+                    "from": start / factor,
+                    "to": (start + size) / factor,
+                    "lower": _end(item.lower),
+                    "upper": _end(item.upper),
+                    "state": str(item.state),
+                    "Part": f"{human_bytes(size)} of {human_bytes(item.total)}",
+                    **_told(item),
+                }
+            )
+            start += size
+    columns = ["label", "order", "part", "from", "to", "lower", "upper", "state", "Part", *TOLD]
+    frame = pd.DataFrame(rows, columns=columns)
+    parts = ("part", list(SIZES), list(SIZES.values()))
+    tooltip = [
+        TOOLTIP[0],
+        TOOLTIP[1],
+        alt.Tooltip("part:N", title="Part"),
+        alt.Tooltip("Part:N", title="Of it"),
+        *TOOLTIP[2:],
+    ]
+    return _measured(frame, along, today, ("from", "to"), unit, parts, tooltip, alt.Axis(tickCount=5))
+
+
+def rows(items: Sequence[Item], today: date) -> Chart:
+    """The planner's estimate of rows in each partition, in the colour of its state."""
+    known = [item for item in items if item.name]
+    along = len(known) > LISTED and all(item.ranged for item in known)
+    known = bucketed(closed(known, today), DRAWN) if along else known
+    rows = [
+        {
+            "label": item.label,
+            "order": number,
+            "from": 0,
+            "to": item.rows or 0,
+            "lower": _end(item.lower),
+            "upper": _end(item.upper),
+            "state": str(item.state),
+            **_told(item),
+        }
+        for number, item in enumerate(known)
+    ]
+    frame = pd.DataFrame(rows, columns=["label", "order", "from", "to", "lower", "upper", "state", *TOLD])
+    axis = alt.Axis(tickCount=5, format="~s")
+    present = [state for state in Shown if any(item.state is state for item in known)]
+    kinds = ("state", [str(state) for state in present], [COLOURS[state] for state in present])
+    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", kinds, TOOLTIP, axis)
+
+
+def _end(day: date | None) -> pd.Timestamp | None:
+    return _utc(day) if day is not None else None
+
+
+def _measured(
+    frame: pd.DataFrame,
+    along: bool,
+    today: date,
+    ends: tuple[str, str],
+    unit: str,
+    kinds: tuple[str, list[str], list[str]],
+    tooltip: list[alt.Tooltip],
+    axis: alt.Axis,
+) -> Chart:
+    """Bars of a quantity: lying, one a name, or standing along time; `kinds` is a field, its values, their colours."""
+    fill = alt.Fill(field=kinds[0], type="nominal", scale=alt.Scale(domain=kinds[1], range=kinds[2]))
+    scale = alt.Scale() if frame["to"].any() else alt.Scale(domain=[0, 1])
+    bars = alt.Chart(frame).mark_bar(cornerRadius=0 if along else 2, strokeWidth=0.8)
+    if along:
+        chart = bars.encode(
+            x=_time(frame, today),
+            x2="upper:T",
+            y=alt.Y(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
+            y2=f"{ends[1]}:Q",
+            fill=fill,
+            stroke=alt.Stroke(field=kinds[0], type="nominal", scale=alt.Scale(domain=kinds[1], range=kinds[2])),
+            tooltip=tooltip,
+        )
+        return styled(chart, 280)
+    chart = bars.encode(
+        y=_names(),
+        x=alt.X(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
+        x2=f"{ends[1]}:Q",
+        fill=fill,
+        tooltip=tooltip,
+    )
+    return styled(chart, alt.Step(22))
+
+
+def _names() -> alt.Y:
+    axis = alt.Axis(labelLimit=180, labelOverlap=False, labelPadding=7, grid=False, ticks=False)
+    return alt.Y("label:N", sort=alt.EncodingSortField("order"), title=None, axis=axis)

@@ -1,0 +1,1 @@
+"""The one dialog, in which a plan is confirmed."""

@@ -1,0 +1,34 @@
+"""Shows who is in the way of an operation: each session with what it does and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import streamlit as st
+
+from core.console.locks import Blocker
+from core.text import human_seconds
+from dashboard.format import plain
+
+SHOWN = 5
+
+
+def listed(blockers: Sequence[Blocker]) -> None:
+    """Each with pid, user, application, client, since when, and its query with the constants hidden."""
+    for blocker in blockers[:SHOWN]:
+        st.markdown(f":material/front_hand: {plain(_who(blocker))}")
+        if blocker.query:
+            st.code(blocker.query, language="sql", wrap_lines=True)
+    if len(blockers) > SHOWN:
+        st.caption(f"and {len(blockers) - SHOWN} more")
+
+
+def _who(blocker: Blocker) -> str:
+    who = [f"{blocker.kind} {blocker.pid}" if blocker.pid else blocker.kind]
+    who += [f"user {blocker.user}"] if blocker.user else []
+    who += [part for part in (blocker.application, blocker.client) if part]
+    since = ""
+    if blocker.since:
+        since = f" since {datetime.fromisoformat(blocker.since):%H:%M:%S} UTC"
+    return f"{', '.join(who)}: {blocker.state or 'running'}{since}, {human_seconds(blocker.seconds)}"

@@ -1,0 +1,93 @@
+"""Answers /metrics: the figures of core.console.metrics within a bounded time, however slow database or backups are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from core.console.metrics import Figures, metrics_text, read_metrics
+from core.console.worker import ColdStorage
+from core.errors import DeskError
+from core.growth.daily import read_database_backups
+from core.plans.manifest import Kept
+from core.postgres.connection import parse_url, reading_engine
+from core.settings import Settings
+from core.tables.catalog.table import read_server
+from core.tables.model import Server
+
+ANSWER_S = 5.0
+"""How long the database may take; Prometheus itself gives up after 10 seconds."""
+BACKUPS_S = 1.5
+"""How long a scrape waits for the place of the backups; what comes later comes to the next one."""
+BACKUPS_EVERY_S = 300.0
+"""How often the place is read: each manifest there is a request."""
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Scraper:
+    """Reads the figures for whoever asks; several who ask at a time share one reading, so that none pile up."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reading: asyncio.Task[str] | None = None
+        self._backups = _Backups(settings)
+
+    async def text(self) -> str:
+        """What Prometheus is told; `partition_desk_up 0` where the database does not answer in time."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(asyncio.to_thread(self._read))
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._reading), ANSWER_S)
+        except TimeoutError:
+            return _said(None)
+
+    def _read(self) -> str:
+        try:
+            engine = reading_engine(parse_url(os.environ.get("DATABASE_URL", "")))
+            try:
+                kept = self._backups.of(read_server(engine))
+                return _said(
+                    read_metrics(
+                        engine,
+                        archive_schema=self._settings.archive_schema,
+                        today=datetime.now(ZoneInfo(self._settings.time_zone)).date(),
+                        zone=self._settings.time_zone,
+                        kept=kept,
+                    )
+                )
+            finally:
+                engine.dispose()
+        except DeskError:  # where and why is not for whoever asks
+            return _said(None)
+
+
+def _said(figures: Figures | None) -> str:
+    return metrics_text(figures, now=datetime.now(UTC))
+
+
+class _Backups:
+    """The backups as they were read last, read anew beside the scrapes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._cold = ColdStorage(settings.backup_url, settings.home, os.environ)
+        self._kept: tuple[Kept, ...] | None = None
+        self._read_at = float("-inf")
+        self._thread: threading.Thread | None = None
+
+    def of(self, server: Server) -> tuple[Kept, ...] | None:
+        """Those of the database of `server`; None where the place could not be read yet, or not the last time."""
+        reading = self._thread is not None and self._thread.is_alive()
+        if not reading and time.monotonic() - self._read_at > BACKUPS_EVERY_S:
+            self._thread = threading.Thread(target=self._read, args=(server,), daemon=True)
+            self._thread.start()
+        if self._thread is not None:
+            self._thread.join(BACKUPS_S)
+        return self._kept
+
+    def _read(self, server: Server) -> None:
+        self._kept, _ = read_database_backups(self._cold.open, server)
+        self._read_at = time.monotonic()

@@ -1,0 +1,130 @@
+"""The table of partitions: filtered, sorted, and one of them selected, which the address bar names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from dashboard.charts import stretches
+from dashboard.format import DROP_PLANNED, HELD, Item, Shown
+from dashboard.state import session
+
+FILTER_FROM = 20
+"""More partitions than this get a filter."""
+CHIPS = {
+    Shown.ATTACHED: "blue",
+    Shown.DUE: "orange",
+    Shown.AHEAD: "primary",
+    Shown.ARCHIVED: "gray",
+    Shown.PENDING: "red",
+    Shown.BUSY: "violet",
+    HELD: "violet",
+    DROP_PLANNED: "red",
+}
+
+
+def filtered(shown: list[Item]) -> list[Item]:
+    """The items that the filters leave, where there are enough to filter."""
+    if len(shown) <= FILTER_FROM:
+        return shown
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Find", key="partition_text", placeholder="a part of the period or the name", width=300, live=True
+        )
+        present = [state for state in Shown if any(item.state is state for item in shown)]
+        states = st.pills(
+            "State",
+            present,
+            key="partition_states",
+            selection_mode="multi",
+            format_func=str,
+            label_visibility="collapsed",
+        )
+    wanted = (text or "").strip().casefold()
+    found = [
+        item
+        for item in shown
+        if (not states or item.state in states) and (wanted in item.label.casefold() or wanted in item.name.casefold())
+    ]
+    st.caption(f"{len(found):,} of {len(shown):,} are shown")
+    return found
+
+
+def draw(shown: Sequence[Item]) -> None:
+    """The table; selecting a row puts its name into the address bar, and the address bar's name selects its row."""
+    if not shown:
+        st.caption("None is like that.")
+        return
+    names = [item.name for item in shown]
+    asked = st.query_params.get(session.PARTITION_PARAMETER)
+    alike = [number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])]
+    row = alike[0] if len(alike) == 1 else None
+    # one widget for each list and selection: what the address bar says is what is selected
+    key = f"partitions_{hash((tuple(names), row))}"
+    largest = max(item.total for item in shown)
+    unit, factor = stretches.unit_of(largest)
+    st.dataframe(
+        _frame(shown, factor),
+        hide_index=True,
+        height=min(420, 38 + 35 * len(shown)),
+        on_select=lambda: _select(key, names),
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
+        key=key,
+        alt="Every partition with its state, bounds, rows and sizes",
+        column_config=_columns(unit, largest / factor, marked=any(item.also for item in shown)),
+    )
+
+
+def _select(key: str, names: list[str]) -> None:
+    rows = st.session_state[key].selection.rows
+    if rows and rows[0] < len(names):
+        st.query_params[session.PARTITION_PARAMETER] = names[rows[0]]
+    elif session.PARTITION_PARAMETER in st.query_params:
+        del st.query_params[session.PARTITION_PARAMETER]
+
+
+def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
+    def sized(size: int, item: Item) -> float | None:
+        return size / factor if item.known else None
+
+    return pd.DataFrame(
+        {
+            "Period": [item.label for item in shown],
+            "State": [[str(item.state), *item.also] for item in shown],
+            "From": [item.lower for item in shown],
+            "Until": [item.upper for item in shown],
+            "Rows": [item.rows for item in shown],
+            "Size": [sized(item.total, item) for item in shown],
+            "Rows alone": [sized(item.heap, item) for item in shown],
+            "Indexes": [sized(item.index, item) for item in shown],
+            "Large values": [sized(item.toast, item) for item in shown],
+            "Table": [item.name for item in shown],
+        }
+    )
+
+
+def _columns(unit: str, largest: float, *, marked: bool) -> dict[str, ColumnConfig]:
+    number, day = st.column_config.NumberColumn, st.column_config.DateColumn
+    return {
+        "Period": st.column_config.TextColumn(pinned=True),
+        "State": st.column_config.MultiselectColumn(
+            options=[str(state) for state in CHIPS], color=list(CHIPS.values()), width=210 if marked else 125
+        ),
+        "From": day(format="D MMM YYYY", help="The first date that it holds"),
+        "Until": day(format="D MMM YYYY", help="The first date that it does not hold any more"),
+        "Rows": number(format="localized", help="The planner's estimate of the last analyze"),
+        "Size": st.column_config.ProgressColumn(
+            format=f"%.1f {unit}",
+            max_value=largest or 1,
+            help="Exact: rows, indexes and large values together",
+            width=130,
+        ),
+        "Rows alone": number(format="%.1f", help=f"{unit} of the heap, with its free space and visibility maps; exact"),
+        "Indexes": number(format="%.1f", help=f"{unit}, exact"),
+        "Large values": number(format="%.1f", help=f"{unit} of TOAST, exact: long texts that are kept beside the rows"),
+        "Table": st.column_config.TextColumn(width="medium"),
+    }

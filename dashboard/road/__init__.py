@@ -1,0 +1,1 @@
+"""The road of each period: attached, archived, backed up, verified, dropped."""

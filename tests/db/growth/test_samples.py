@@ -1,0 +1,591 @@
+"""Samples of sizes on real servers: what is seen, what is kept of it, and what a partition's life makes of it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from core import demo
+from core.errors import NotAllowed, ReadOnlyServer
+from core.growth import sampling
+from core.growth.forecast import forecast
+from core.growth.outlook import Stage, holdings, rows_by_month, savings, together, written, year_to_date
+from core.growth.samples import (
+    SAMPLE_LOCKS,
+    Past,
+    prune,
+    read_histories,
+    read_holdings,
+    read_key_statistics,
+    read_moves,
+    read_partition,
+    read_runs,
+    write_generated,
+)
+from core.growth.sampling import SampleRun
+from core.names import literal
+from core.plans.archive import plan_archive, plan_reattach
+from core.postgres.connection import parse_url, working_engine
+from core.postgres.connection import session as connect
+from core.tables.catalog.table import read_table
+from core.tables.model import Size
+from tests.conftest import Act, OpenSession, until
+from tests.tables import Made, Run
+
+DAY = date(2026, 10, 20)
+NOW = datetime(2026, 10, 20, 9, tzinfo=UTC)
+Make = Callable[..., Made]
+
+
+def sample(engine: Engine, day: int = 0, **options: Any) -> SampleRun:
+    """A sample so many days after DAY."""
+    return sampling.sample(engine, archive_schema="archive", today=DAY + timedelta(days=day), **options)
+
+
+_KIDS = itertools.count(1_000_000, 100_000)
+
+
+def grow(made: Made, place: int, count: int) -> None:
+    """So many rows more in one of its partitions."""
+    first, day = next(_KIDS), made.ranges[place][0]
+    made.run(
+        f"INSERT INTO {made.sql} (kid_id, date) SELECT g, '{day}' FROM generate_series({first}, {first + count - 1}) g"
+    )
+
+
+def size(run: Run, relation: str) -> int:
+    return int(run(f"SELECT pg_total_relation_size({literal(relation)}::regclass)")[0][0])
+
+
+def rows(run: Run) -> int:
+    return int(run("SELECT count(*) FROM partition_desk.size_sample")[0][0])
+
+
+def stages(engine: Engine, day: int = 0) -> dict[str, Stage]:
+    return {item.name: item.stage for item in read_holdings(engine, on=DAY + timedelta(days=day))}
+
+
+def archive(engine: Engine, act: Act, made: Made, name: str) -> None:
+    act(plan_archive(read_table(engine, made.address), name, now=NOW, allow_current=True))
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+def test_reading_where_nothing_was_sampled_finds_nothing_and_makes_nothing(reader: Engine, run: Run) -> None:
+    assert read_histories(reader) == read_holdings(reader, on=DAY) == read_runs(reader) == read_moves(reader) == ()
+    assert read_partition(reader, "public.t", "t_2026") == ()
+    assert prune(reader, today=DAY, keep_days=1) == 0
+    assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("key_type", ["date", "timestamptz"])
+def test_a_sample_says_what_the_server_does(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, key_type: str
+) -> None:
+    made = make_table('Kid "A"bsences', schema="Süd", key_type=key_type, default=True, rows=500)
+    run(f"VACUUM (ANALYZE) {made.sql}")
+    found = sample(worker)
+    assert (found.partitions, found.changed, found.skipped, found.exact, found.generated) == (4, 4, (), True, False)
+    (history,) = read_histories(reader)
+    assert history.table == made.address
+    assert [day.item() for day in history.days] == [DAY]
+    names = [made.partition(lower) for lower, _ in made.ranges]
+    seen = read_holdings(reader, on=DAY)
+    whole = sum(item.bytes for item in holdings(read_table(reader, made.address)))
+    assert history.server.tolist() == history.attached.tolist() == history.written.tolist() == [whole]
+    assert history.heap + history.index + history.toast == whole
+    assert (history.rows.tolist(), history.partitions.tolist()) == ([1500], [4])
+    assert {item.name for item in seen} == {*names, made.default}
+    assert {(i.name, i.lower, i.upper, i.size, i.rows) for i in seen} == {
+        (i.name, i.lower, i.upper, i.size, i.rows) for i in holdings(read_table(reader, made.address))
+    }
+    (last,) = read_runs(reader)
+    assert (last.day, last.partitions, last.changed) == (DAY, 4, 4)
+
+
+def test_exact_sizes_are_those_of_the_files(worker: Engine, reader: Engine, make_table: Make, run: Run) -> None:
+    made = make_table(rows=3000)
+    sample(worker)
+    for item in read_holdings(reader, on=DAY):
+        assert item.bytes == size(run, f"public.{item.name}")
+    assert made.count() == 9000
+
+
+def test_of_too_many_partitions_sizes_are_those_of_the_last_analyze(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_table(rows=3000)
+    run(f"VACUUM (ANALYZE) {made.sql}")
+    monkeypatch.setattr(sampling, "EXACT_UP_TO", 2)
+    assert not sample(worker).exact
+    estimated = {item.name: item for item in read_holdings(reader, on=DAY)}
+    for item in holdings(read_table(reader, made.address, exact=False)):
+        assert estimated[item.name].size == item.size
+        assert item.size is not None
+        assert not item.size.exact
+
+
+@pytest.mark.every_version
+def test_tables_of_every_strategy_and_depth_are_sampled(worker: Engine, reader: Engine, run: Run) -> None:
+    run("""
+        CREATE TABLE by_list (a int, b date) PARTITION BY LIST (a);
+        CREATE TABLE by_list_1 PARTITION OF by_list FOR VALUES IN (1);
+        CREATE TABLE by_hash (a int) PARTITION BY HASH (a);
+        CREATE TABLE by_hash_0 PARTITION OF by_hash FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE by_hash_1 PARTITION OF by_hash FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+        CREATE TABLE deep (a int, b date) PARTITION BY RANGE (b);
+        CREATE TABLE deep_2026 PARTITION OF deep FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')
+            PARTITION BY HASH (a);
+        CREATE TABLE deep_2026_0 PARTITION OF deep_2026 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE deep_2026_1 PARTITION OF deep_2026 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+        INSERT INTO deep SELECT g, '2026-05-01' FROM generate_series(1, 1000) g;
+    """)
+    assert sample(worker).partitions == 5
+    assert sample(worker, 1).changed == 0
+    found = {history.table: history.partitions.tolist() for history in read_histories(reader)}
+    assert found == {"public.by_list": [1, 1], "public.by_hash": [2, 2], "public.deep": [2, 2]}
+    (deep,) = read_histories(reader, table="public.deep")
+    assert deep.written[0] == size(run, "deep_2026_0") + size(run, "deep_2026_1")
+
+
+# --- a row only where something changed -----------------------------------------------------------------------------
+
+
+def test_only_what_changed_gets_a_row(worker: Engine, reader: Engine, make_table: Make, run: Run) -> None:
+    made = make_table(rows=100)
+    run(f"VACUUM (ANALYZE) {made.sql}")
+    assert sample(worker).changed == 3
+    assert sample(worker, 1).changed == 0
+    grow(made, 2, 5000)
+    assert sample(worker, 2).changed == 1
+    assert rows(run) == 4
+    (history,) = read_histories(reader)
+    one, two, three = history.written
+    assert one == two < three == sum(item.bytes for item in holdings(read_table(reader, made.address)))
+    changes = read_partition(reader, made.address, made.partition(made.ranges[2][0]))
+    assert [day for day, _, _ in changes] == [DAY, DAY + timedelta(days=2)]
+
+
+def test_once_more_on_a_day_replaces_it(worker: Engine, reader: Engine, make_table: Make, run: Run) -> None:
+    made = make_table(rows=100)
+    sample(worker)
+    sample(worker, 1)
+    grow(made, 2, 5000)
+    sample(worker, 1)
+    large = read_histories(reader)[0].written
+    run(f"TRUNCATE {made.sql}")
+    sample(worker, 1)
+    (history,) = read_histories(reader)
+    assert len(history) == len(read_runs(reader)) == 2
+    assert history.written[1] < history.written[0] < large[1]
+    assert history.written[1] == sum(item.bytes for item in read_holdings(reader, on=DAY + timedelta(days=1)))
+
+
+def test_a_sample_under_a_clock_that_went_back_leaves_later_days_as_they_were(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table(rows=100)
+    sample(worker, 0)
+    sample(worker, 10)
+    before = read_histories(reader)[0].written.tolist()
+    grow(made, 2, 5000)
+    sample(worker, 5)
+    (history,) = read_histories(reader)
+    assert [(day.item() - DAY).days for day in history.days] == [0, 5, 10]
+    assert [history.written[0], history.written[2]] == before
+    assert history.written[1] > before[1]
+    assert sum(item.bytes for item in read_holdings(reader, on=DAY + timedelta(days=10))) == before[1]
+    assert sum(item.bytes for item in read_holdings(reader, on=DAY + timedelta(days=7))) == history.written[1]
+
+
+# --- a partition's life ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("key_type", ["date", "timestamptz"])
+def test_archived_dropped_and_back_what_is_written_stays(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, act: Act, key_type: str
+) -> None:
+    made = make_table(rows=2000, key_type=key_type)
+    run(f"VACUUM (ANALYZE) {made.sql}")
+    sample(worker)
+    archive(worker, act, made, made.first)
+    sample(worker, 1)
+    act(plan_reattach(read_table(worker, made.address), made.first))
+    sample(worker, 2)
+    archive(worker, act, made, made.first)
+    sample(worker, 3)
+    run(f'DROP TABLE archive."{made.first}"')
+    sample(worker, 4)
+    (history,) = read_histories(reader)
+    gone = history.attached[0] - history.attached[1]
+    assert gone > 100_000
+    assert history.written[1:].tolist() == pytest.approx([history.written[0]] * 4, rel=0.05)
+    assert history.archived.tolist() == pytest.approx([0, gone, 0, gone, 0], rel=0.1)
+    assert history.freed.tolist() == pytest.approx([0, 0, 0, 0, gone], rel=0.1)
+    assert history.rows.tolist() == [6000] * 5
+    assert history.partitions.tolist() == [3, 3, 3, 3, 2]
+    moves = read_moves(reader)
+    assert [(move.name, move.before, move.after) for move in moves] == [
+        (made.first, Stage.ATTACHED, Stage.ARCHIVED),
+        (made.first, Stage.ARCHIVED, Stage.ATTACHED),
+        (made.first, Stage.ATTACHED, Stage.ARCHIVED),
+        (made.first, Stage.ARCHIVED, Stage.DROPPED),
+    ]
+    (quarter,) = savings(moves)
+    assert (quarter.archived_partitions, quarter.freed_partitions) == (2, 1)
+    assert quarter.freed == pytest.approx(gone, rel=0.1)
+    assert int(run("SELECT count(*) FROM partition_desk.sampled_partition")[0][0]) == 3
+
+
+def test_what_was_archived_before_the_first_sample_belongs_to_its_table(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, act: Act
+) -> None:
+    made = make_table(count=4, rows=200)
+    archive(worker, act, made, made.first)
+    by_hand = made.partition(made.ranges[1][0])
+    run(f"ALTER TABLE {made.sql} DETACH PARTITION public.{by_hand}; ALTER TABLE public.{by_hand} SET SCHEMA archive")
+    run("CREATE TABLE archive.somebody_s (id int)")
+    sample(worker)
+    assert stages(reader) == {
+        made.first: Stage.ARCHIVED,
+        by_hand: Stage.ARCHIVED,
+        made.partition(made.ranges[2][0]): Stage.ATTACHED,
+        made.partition(made.ranges[3][0]): Stage.ATTACHED,
+    }
+    lowers = {item.name: item.lower for item in read_holdings(reader, on=DAY)}
+    assert (lowers[made.first], lowers[by_hand]) == (made.ranges[0][0], made.ranges[1][0])
+    assert read_moves(reader) == ()
+
+
+def test_a_partition_that_is_detached_and_left_where_it_is_was_not_dropped(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table()
+    sample(worker)
+    run(f"ALTER TABLE {made.sql} DETACH PARTITION public.{made.first}")
+    sample(worker, 1)
+    assert stages(reader, 1)[made.first] is Stage.ARCHIVED
+    assert stages(reader, 0)[made.first] is Stage.ATTACHED
+
+
+def test_a_partition_that_is_cut_in_two_was_not_dropped(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table(rows=3000)
+    sample(worker)
+    run(f"""
+        ALTER TABLE {made.sql} DETACH PARTITION public.{made.first};
+        CREATE TABLE halves_1 PARTITION OF {made.sql} FOR VALUES FROM ('2022-01-01') TO ('2022-07-01');
+        CREATE TABLE halves_2 PARTITION OF {made.sql} FOR VALUES FROM ('2022-07-01') TO ('2023-01-01');
+        INSERT INTO {made.sql} SELECT * FROM public.{made.first};
+        DROP TABLE public.{made.first};
+    """)
+    sample(worker, 1)
+    (history,) = read_histories(reader)
+    assert history.freed.tolist() == [0, 0]
+    assert history.written[1] == pytest.approx(history.written[0], rel=0.2)
+    assert read_moves(reader) == ()
+
+
+def test_a_table_that_is_plain_again_was_not_dropped(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table()
+    sample(worker)
+    run(f"CREATE TABLE public.plain AS SELECT * FROM {made.sql}; DROP TABLE {made.sql}")
+    run(f"ALTER TABLE public.plain RENAME TO {made.name}")
+    sample(worker, 1)
+    (history,) = read_histories(reader)
+    assert history.freed.tolist() == [0, 0]
+    assert history.server[1] == 0
+
+
+def test_a_table_that_is_dropped_freed_its_bytes(worker: Engine, reader: Engine, make_table: Make, run: Run) -> None:
+    made = make_table()
+    sample(worker)
+    run(f"DROP TABLE {made.sql}")
+    sample(worker, 1)
+    sample(worker, 2)
+    (history,) = read_histories(reader)
+    assert history.server.tolist()[1:] == [0, 0]
+    assert history.freed.tolist() == [0, history.server[0], history.server[0]]
+
+
+def test_a_renamed_table_keeps_its_history(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, act: Act
+) -> None:
+    made = make_table()
+    archive(worker, act, made, made.first)
+    sample(worker)
+    run(f"ALTER TABLE {made.sql} RENAME TO missed_days")
+    sample(worker, 1)
+    (history,) = read_histories(reader)
+    assert history.table == "public.missed_days"
+    assert history.written[0] == history.written[1]
+    assert (history.archived > 0).all()
+    assert together([history]).written.tolist() == history.written.tolist()
+
+
+def test_another_table_under_a_known_oid_is_another_partition(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    """A restored dump numbers its tables anew, and takes the samples with it."""
+    made = make_table(rows=2000)
+    run(f"VACUUM (ANALYZE) {made.sql}")
+    sample(worker)
+    oids = "SELECT relation FROM partition_desk.sampled_partition ORDER BY id"
+    shifted = [oid for (oid,) in run(oids)]
+    for number, oid in enumerate([*shifted[1:], shifted[0]], start=1):
+        run(f"UPDATE partition_desk.sampled_partition SET relation = {oid} WHERE id = {number}")
+    assert sample(worker, 1).changed == 0
+    assert [oid for (oid,) in run(oids)] == shifted
+    assert read_moves(reader) == ()
+
+
+# --- who else is there ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.every_version
+def test_who_is_busy_is_skipped_and_keeps_its_figures(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, session: OpenSession
+) -> None:
+    made = make_table(rows=100)
+    sample(worker)
+    grow(made, 0, 5000)
+    grow(made, 1, 5000)
+    run(f"CREATE TABLE new_one PARTITION OF {made.sql} FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')")
+    other = session()
+    other.hold(
+        f"LOCK TABLE ONLY public.{made.first} IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE ONLY new_one IN ACCESS EXCLUSIVE MODE",
+    )
+    found = sample(worker, 1)
+    assert found.skipped == (made.first, "new_one")
+    assert read_runs(reader)[0].skipped == found.skipped
+    before, after = ({i.name: i.bytes for i in read_holdings(reader, on=DAY + timedelta(days=n))} for n in (0, 1))
+    assert after[made.first] == before[made.first]
+    assert after[made.partition(made.ranges[1][0])] > before[made.partition(made.ranges[1][0])]
+    assert "new_one" not in after
+    other.release()
+    assert sample(worker, 1).skipped == ()
+    assert "new_one" in stages(reader, 1)
+
+
+def test_sampling_holds_up_nobody_who_writes_or_alters(
+    worker: Engine, make_table: Make, run: Run, session: OpenSession
+) -> None:
+    made = make_table()
+    other = session()
+    other.hold(f"INSERT INTO {made.sql} (kid_id, date) VALUES (77, '2022-05-05')")
+    assert sample(worker).skipped == ()
+    other.run(f"ALTER TABLE {made.sql} ADD COLUMN more int")
+    assert set(sample(worker, 1).skipped) == {made.partition(lower) for lower, _ in made.ranges}
+    other.release()
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype IN ('relation', 'advisory') AND pid <> pg_backend_pid()"
+    assert run(f"{locks} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") == [(0,)]
+
+
+def test_two_at_once_follow_each_other(
+    worker: Engine, reader: Engine, make_table: Make, run: Run, session: OpenSession
+) -> None:
+    make_table()
+    sample(worker)
+    first = session()
+    first.run(f"SELECT pg_advisory_lock({SAMPLE_LOCKS}, 1)")
+    done: list[SampleRun] = []
+    threads = [threading.Thread(target=lambda: done.append(sample(worker, 1))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    until(lambda: run(waiting) == [(2,)])
+    assert done == []
+    first.run(f"SELECT pg_advisory_unlock({SAMPLE_LOCKS}, 1)")
+    for thread in threads:
+        thread.join(20)
+    assert [one.day for one in done] == [DAY + timedelta(days=1)] * 2
+    assert len(read_histories(reader)[0]) == 2
+
+
+def test_a_role_without_the_right_is_told_what_it_needs(
+    make_table: Make, make_role: Callable[..., tuple[str, str]], run: Run, worker: Engine
+) -> None:
+    make_table()
+    name, url = make_role()
+    engine = working_engine(parse_url(url))
+    try:
+        with pytest.raises(NotAllowed, match="CREATE SCHEMA partition_desk AUTHORIZATION"):
+            sample(engine)
+        sample(worker)
+        assert read_histories(engine) == ()
+        run(f'GRANT USAGE ON SCHEMA partition_desk TO "{name}"')
+        run(f'GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA partition_desk TO "{name}"')
+        for day in (1, 1, 2):
+            assert sample(engine, day).partitions == 3
+        assert len(read_histories(engine)[0]) == 3
+    finally:
+        engine.dispose()
+
+
+def test_a_reading_engine_does_not_sample(reader: Engine, run: Run) -> None:
+    with pytest.raises(ReadOnlyServer):
+        sample(reader)
+    assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
+
+
+# --- backups --------------------------------------------------------------------------------------------------------
+
+
+def test_backups_count_as_cold_storage_wherever_their_partition_is(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table()
+    sample(worker, 0)
+    sample(worker, 1, backups={(made.address, made.first): 1000, (made.address, "kid_absences_1999"): 50})
+    sample(worker, 2)
+    sample(worker, 3, backups={(made.address, "kid_absences_1999"): 50})
+    (history,) = read_histories(reader)
+    assert history.cold.tolist() == [0, 1050, 1050, 50]
+    assert history.freed.tolist() == [0, 0, 0, 0]
+    cold = {item.name: (item.stage, item.cold) for item in read_holdings(reader, on=DAY + timedelta(days=1))}
+    assert cold[made.first] == (Stage.ATTACHED, 1000)
+    assert cold["kid_absences_1999"] == (Stage.DROPPED, 50)
+    assert read_moves(reader) == ()
+
+
+# --- forgetting -----------------------------------------------------------------------------------------------------
+
+
+def test_old_samples_are_forgotten_and_what_was_then_stays_known(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table(rows=50)
+    for day in range(6):
+        grow(made, day % 3, 2000)
+        sample(worker, day)
+    (before,) = read_histories(reader)
+    assert prune(worker, today=DAY + timedelta(days=5), keep_days=2) > 0
+    (after,) = read_histories(reader)
+    assert [(day.item() - DAY).days for day in after.days] == [3, 4, 5]
+    assert after.written.tolist() == before.written.tolist()[3:]
+    for day in (3, 4, 5):
+        assert sum(item.bytes for item in read_holdings(reader, on=DAY + timedelta(days=day))) == before.written[day]
+    assert prune(worker, today=DAY + timedelta(days=5), keep_days=2) == 0
+    assert sample(worker, 5).changed > 0
+
+
+def test_thinned_to_weeks_the_last_day_of_each_stays(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table(rows=50)
+    for day in range(0, 30, 2):
+        grow(made, day % 3, 1000)
+        sample(worker, day)
+    (before,) = read_histories(reader)
+    prune(worker, today=DAY + timedelta(days=29), weekly_after_days=10)
+    (after,) = read_histories(reader)
+    kept = [day.item() for day in after.days]
+    boundary = DAY + timedelta(days=19)
+    boundary -= timedelta(days=boundary.weekday())
+    days = [day.item() for day in before.days]
+    last = {day.isocalendar()[:2]: day for day in days}
+    assert kept == [day for day in days if day >= boundary or last[day.isocalendar()[:2]] == day]
+    assert 5 < len(kept) < len(days)
+    figures = dict(zip(days, before.written, strict=True))
+    assert after.written.tolist() == [figures[day] for day in kept]
+    for day in kept:
+        assert sum(item.bytes for item in read_holdings(reader, on=day)) == figures[day]
+    assert prune(worker, today=DAY + timedelta(days=29), weekly_after_days=10) == 0
+
+
+def test_less_than_a_day_is_not_kept(worker: Engine) -> None:
+    with pytest.raises(ValueError, match="at least a day"):
+        prune(worker, today=DAY, keep_days=0)
+
+
+# --- the first visit ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("key_type", ["date", "timestamp", "timestamptz"])
+def test_the_statistics_tell_rows_a_month(reader: Engine, make_table: Make, run: Run, key_type: str) -> None:
+    made = make_table(start=date(2025, 1, 1), count=2, rows=0, key_type=key_type)
+    made.insert(date(2025, 1, 1), date(2026, 1, 1), rows=7300)
+    made.insert(date(2026, 1, 1), date(2026, 10, 20), rows=2920)
+    names = [made.partition(lower) for lower, _ in made.ranges]
+    assert read_key_statistics(reader, schema="public", names=names, column="date") == {}
+    assert read_key_statistics(reader, schema="public", names=[], column="date") == {}
+    run(f"ANALYZE {made.sql}")
+    statistics = read_key_statistics(reader, schema="public", names=names, column="date")
+    assert sorted(statistics) == names
+    months = rows_by_month(2920, statistics[names[1]], date(2026, 1, 1), date(2027, 1, 1), today=DAY)
+    assert [month.first.month for month in months] == list(range(1, 11))
+    assert sum(month.rows for month in months) == pytest.approx(2920, rel=0.02)
+    assert months[4].rows == pytest.approx(310, rel=0.15)
+    found = year_to_date(holdings(read_table(reader, made.address)), statistics, today=DAY)
+    assert found is not None
+    assert found.rows == pytest.approx(2920, rel=0.02)
+    assert found.rows_before == pytest.approx(7300 * 293 / 365, rel=0.03)
+
+
+# --- the demo -------------------------------------------------------------------------------------------------------
+
+
+def test_a_history_that_is_generated_is_marked_and_never_put_over_a_real_one(
+    worker: Engine, reader: Engine, make_table: Make, run: Run
+) -> None:
+    made = make_table()
+    first, second = Size(100, 50, 0), Size(200, 60, 0)
+    days = [DAY + timedelta(days=n) for n in range(-3, 0)]
+    changes = ((days[0], Stage.ATTACHED, first, 5), (days[2], Stage.ARCHIVED, second, 9))
+    past = Past(made.address, "old", None, None, changes)
+    with connect(worker) as connection:
+        write_generated(connection, [past], days)
+        write_generated(connection, [past, past], days)
+    (history,) = read_histories(reader)
+    assert history.generated_until == days[2]
+    assert history.attached.tolist() == [150, 150, 0]
+    assert history.archived.tolist() == [0, 0, 260]
+    assert history.rows.tolist() == [5, 5, 9]
+    assert [(move.before, move.after, move.bytes) for move in read_moves(reader)] == [
+        (Stage.ATTACHED, Stage.ARCHIVED, 260)
+    ]
+    assert all(one.generated for one in read_runs(reader))
+    assert not sample(worker).generated
+    assert [one.generated for one in read_runs(reader)] == [False, True, True, True]
+
+
+def test_the_demo_has_two_years_of_samples_that_today_s_continues(
+    worker: Engine, reader: Engine, record_property: Callable[[str, object], None]
+) -> None:
+    demo.fill(worker, today=DAY)
+    (history,) = read_histories(reader)
+    assert history.table == "public.kid_absences"
+    assert (len(history), history.generated_until) == (730, DAY)
+    assert (np.diff(history.written) >= 0).all()
+    assert {move.name[-4:]: move.day for move in read_moves(reader)} == {
+        "2018": DAY - timedelta(days=520),
+        "2019": DAY - timedelta(days=311),
+        "2020": DAY - timedelta(days=193),
+    }
+    now = read_holdings(reader, on=DAY)
+    sample(worker)
+    real = read_holdings(reader, on=DAY)
+    assert [(i.name, i.stage, i.size, i.rows) for i in now] == [(i.name, i.stage, i.size, i.rows) for i in real]
+    assert [one.generated for one in read_runs(reader, limit=2)] == [False, True]
+    found = forecast(written(history, today=DAY), today=DAY)
+    assert found.seasonal
+    error = found.past_error(90)
+    assert error is not None
+    assert error.of_growth is not None
+    assert error.of_growth < 0.3
+    record_property("said", f"growth: the demo as filled, its own back-test: {error.sentence}")

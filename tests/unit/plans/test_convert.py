@@ -1,0 +1,391 @@
+"""The plans of both migrations, by their whole SQL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from core.errors import DetachPending, NameTaken, NotServed, Refused
+from core.plans.convert import (
+    Target,
+    lock_statements,
+    plan_partition,
+    plan_unpartition,
+    remembered_key,
+    wanted_unique,
+)
+from core.tables.definition import (
+    Child,
+    Constraint,
+    Contents,
+    DefinedColumn,
+    DefinedIndex,
+    Definition,
+    Grant,
+    IncomingKey,
+    Memo,
+    OwnedSequence,
+    Policy,
+    Publication,
+    Rights,
+    Statistics,
+    Trigger,
+)
+
+TODAY = date(2026, 5, 4)
+SIMPLE = Definition(
+    oid=1,
+    schema="public",
+    name="kid_absences",
+    owner="app",
+    user="app",
+    partitioned=False,
+    columns=(
+        DefinedColumn("id", "bigint", not_null=True),
+        DefinedColumn("kid_id", "bigint", not_null=True),
+        DefinedColumn("date", "date"),
+        DefinedColumn("extra", "json", hashable=False),
+        DefinedColumn("twice", "bigint", generated=True),
+    ),
+    sequences=(OwnedSequence("public", "kid_absences_id_seq", "id", "ALWAYS", "START WITH 1 INCREMENT BY 1"),),
+    constraints=(Constraint("kid_absences_pkey", "p", "PRIMARY KEY (id)", ("id",)),),
+    indexes=(DefinedIndex("kid_absences_pkey", "USING btree (id)", ("id",), unique=True, constraint=True),),
+)
+ROWS = Contents(rows=1_234, years=(2019, 2026))
+BEFORE = '"public"."kid_absences_before"'
+LIKE = (
+    f"LIKE {BEFORE} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS"
+    " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS"
+)
+COMPARE = """\
+DO $compare$
+DECLARE
+  original record;
+  copied record;
+BEGIN
+  SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(\
+ROW("id", "kid_id", "date", "extra"::pg_catalog.text, "twice"), 0)) AS hash INTO original \
+FROM "public"."kid_absences_before";
+  SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(\
+ROW("id", "kid_id", "date", "extra"::pg_catalog.text, "twice"), 0)) AS hash INTO copied \
+FROM "public"."kid_absences";
+  IF original IS DISTINCT FROM copied THEN
+    RAISE EXCEPTION 'the copy differs from the table: % rows before, % rows after', original.rows, copied.rows;
+  END IF;
+END
+$compare$;"""
+WAS = 'partition-desk: {"was": "PRIMARY KEY (id)", "nullable": true}'
+ADDED = 'partition-desk: {"was": "", "nullable": false}'
+
+
+def test_partition() -> None:
+    plan = plan_partition(SIMPLE, ROWS, today=TODAY)
+    assert (
+        plan.sql
+        == f"""\
+BEGIN;
+LOCK TABLE "public"."kid_absences" IN ACCESS EXCLUSIVE MODE;
+ALTER SEQUENCE "public"."kid_absences_id_seq" RENAME TO "kid_absences_id_seq_before";
+ALTER TABLE "public"."kid_absences" RENAME TO "kid_absences_before";
+CREATE TABLE "public"."kid_absences" ({LIKE}) PARTITION BY RANGE ("date");
+ALTER TABLE "public"."kid_absences" ALTER COLUMN "id" ADD GENERATED ALWAYS AS IDENTITY \
+(SEQUENCE NAME "public"."kid_absences_id_seq" START WITH 1 INCREMENT BY 1);
+SELECT pg_catalog.setval('"public"."kid_absences_id_seq"', last_value, is_called) \
+FROM "public"."kid_absences_id_seq_before";
+CREATE TABLE "public"."kid_absences_2019" PARTITION OF "public"."kid_absences" \
+FOR VALUES FROM ('2019-01-01') TO ('2020-01-01');
+CREATE TABLE "public"."kid_absences_2026" PARTITION OF "public"."kid_absences" \
+FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE "public"."kid_absences_2027" PARTITION OF "public"."kid_absences" \
+FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+INSERT INTO "public"."kid_absences" ("id", "kid_id", "date", "extra") OVERRIDING SYSTEM VALUE \
+SELECT "id", "kid_id", "date", "extra" FROM "public"."kid_absences_before";
+{COMPARE}
+DROP TABLE "public"."kid_absences_before";
+ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_pkey" PRIMARY KEY (id, "date");
+COMMENT ON CONSTRAINT "kid_absences_pkey" ON "public"."kid_absences" IS '{WAS}';
+ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_kid_id_date_key" UNIQUE ("kid_id", "date");
+COMMENT ON CONSTRAINT "kid_absences_kid_id_date_key" ON "public"."kid_absences" IS '{ADDED}';
+CREATE INDEX "kid_absences_date_idx" ON "public"."kid_absences" USING btree ("date");
+COMMENT ON INDEX "public"."kid_absences_date_idx" IS '{ADDED}';
+ANALYZE "public"."kid_absences";
+COMMIT;"""
+    )
+    assert plan.effects == (
+        "public.kid_absences is partitioned by RANGE (date): 1,234 rows in 3 partitions, "
+        "kid_absences_2019 to kid_absences_2027.",
+        "The primary key kid_absences_pkey is (id, date) now: PostgreSQL needs the partition column in it. "
+        "That (id) alone is unique is no longer checked.",
+        "The unique constraint kid_absences_kid_id_date_key on (kid_id, date) was added; "
+        "the way back takes it away again.",
+        "The index kid_absences_date_idx on (date) was added; the way back takes it away again.",
+    )
+
+
+PARTITIONED = replace(
+    SIMPLE,
+    partitioned=True,
+    key="date",
+    constraints=(
+        Constraint("kid_absences_pkey", "p", "PRIMARY KEY (id, date)", ("id", "date"), comment=WAS),
+        Constraint("kid_absences_kid_id_date_key", "u", "UNIQUE (kid_id, date)", ("kid_id", "date"), comment=ADDED),
+    ),
+    indexes=(
+        DefinedIndex("kid_absences_date_idx", "USING btree (date)", ("date",), comment=ADDED),
+        DefinedIndex("kid_absences_kid_id_date_key", "", ("kid_id", "date"), unique=True, constraint=True),
+        DefinedIndex("kid_absences_pkey", "", ("id", "date"), unique=True, constraint=True),
+    ),
+    children=(
+        Child("public", "kid_absences_2026", "r", options=("fillfactor=80",), extras=("index public.alone",)),
+        Child("other", "Rest", "r", options=("fillfactor=80",)),
+        Child("public", "kid_absences_2027", "r"),
+    ),
+)
+
+
+def test_unpartition() -> None:
+    plan = plan_unpartition(PARTITIONED, Contents(rows=9), archived=("archive.kid_absences_2019",))
+    assert (
+        plan.sql
+        == f"""\
+BEGIN;
+LOCK TABLE "public"."kid_absences" IN ACCESS EXCLUSIVE MODE;
+ALTER SEQUENCE "public"."kid_absences_id_seq" RENAME TO "kid_absences_id_seq_before";
+ALTER TABLE "public"."kid_absences" RENAME TO "kid_absences_before";
+CREATE TABLE "public"."kid_absences" ({LIKE}) WITH (fillfactor='80');
+ALTER TABLE "public"."kid_absences" ALTER COLUMN "id" ADD GENERATED ALWAYS AS IDENTITY \
+(SEQUENCE NAME "public"."kid_absences_id_seq" START WITH 1 INCREMENT BY 1);
+SELECT pg_catalog.setval('"public"."kid_absences_id_seq"', last_value, is_called) \
+FROM "public"."kid_absences_id_seq_before";
+INSERT INTO "public"."kid_absences" ("id", "kid_id", "date", "extra") OVERRIDING SYSTEM VALUE \
+SELECT "id", "kid_id", "date", "extra" FROM "public"."kid_absences_before";
+{COMPARE}
+DROP TABLE "public"."kid_absences_2026", "other"."Rest", "public"."kid_absences_2027", "public"."kid_absences_before";
+ALTER TABLE "public"."kid_absences" ALTER COLUMN "date" DROP NOT NULL;
+ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_pkey" PRIMARY KEY (id);
+ANALYZE "public"."kid_absences";
+COMMIT;"""
+    )
+    assert plan.effects == (
+        "public.kid_absences is a plain table again: 9 rows from 3 partitions.",
+        "The primary key kid_absences_pkey is (id) again.",
+        "The unique constraint kid_absences_kid_id_date_key on (kid_id, date) was there for the partitions only "
+        "and is gone.",
+        "The index kid_absences_date_idx on (date) was there for the partitions only and is gone.",
+        "Archived and left where they are, not in the plain table: archive.kid_absences_2019.",
+        "Gone with the partitions that alone had them: index public.alone.",
+    )
+
+
+RICH = Definition(
+    oid=1,
+    schema="School %",
+    name='Ab"sences',
+    owner="own er",
+    user="postgres",
+    partitioned=False,
+    columns=(
+        DefinedColumn("kid", "integer", statistics=500, attoptions=("pg_attver=1", "n_distinct=-0.1")),
+        DefinedColumn("at", "timestamp with time zone", not_null=True, grants=(Grant("", "SELECT", False),)),
+    ),
+    sequences=(OwnedSequence("School %", "numbers", "kid", ""),),
+    constraints=(
+        Constraint("one", "u", "UNIQUE (kid, at)", ("kid", "at"), comment="o'ne"),
+        Constraint("to_kid", "f", "FOREIGN KEY (kid) REFERENCES public.kids(id)", ("kid",), comment="kid"),
+    ),
+    indexes=(
+        DefinedIndex("by_time", "USING btree (at)", ("at",), comment="time", tablespace="fast"),
+        DefinedIndex("one", "", ("kid", "at"), unique=True, constraint=True, clustered=True),
+    ),
+    incoming=(IncomingKey("back", "public.notes", "FOREIGN KEY (a, b) REFERENCES x(kid, at)", ("kid", "at"), True),),
+    triggers=(Trigger("touch", "CREATE TRIGGER touch ...", "D", comment="touches"),),
+    policies=(Policy("own", "CREATE POLICY own ...", "own rows"),),
+    statistics=(Statistics("public", "st", "own er", "CREATE STATISTICS public.st ...", 300, "both"),),
+    publications=(Publication("pub", via_root=True, owned=True, columns=("kid",), condition="(kid > 1)"),),
+    rights=Rights(
+        (
+            Grant("own er", "SELECT", False),
+            Grant("reader", "SELECT", False),
+            Grant("reader", "INSERT", False),
+            Grant("reader", "UPDATE", True),
+            Grant("", "SELECT", False),
+        ),
+        owner_limited=True,
+        by_default=("all",),
+    ),
+    regranted=True,
+    row_security=True,
+    row_security_forced=True,
+    replica_identity="f",
+    options=("fillfactor=70", "toast.autovacuum_enabled=false"),
+    tablespace="slow",
+    comment="all of it",
+)
+
+
+def test_of_a_columns_options_only_those_come_along_that_every_server_has() -> None:
+    options = ("pg_attver=1", "n_distinct=5", "n_distinct_inherited=-0.5", "of_another=a=b")
+    marked = DefinedColumn("kid", "integer", attoptions=options)
+    assert marked.options == ("n_distinct=5", "n_distinct_inherited=-0.5")
+    assert marked.odd_options == ("of_another=a=b",)
+    plain = DefinedColumn("at", "timestamp with time zone", not_null=True, attoptions=("pg_attver=22158904",))
+    definition = replace(RICH, columns=(marked, plain))
+    plan = plan_partition(definition, Contents(rows=0), today=TODAY, target=Target("at", ()), zone="Europe/Berlin")
+    settings = [statement for statement in plan.statements if " ALTER COLUMN " in statement]
+    assert len(settings) == 3
+    assert {statement.partition(" SET ")[2] for statement in settings} == {"(n_distinct=5, n_distinct_inherited=-0.5)"}
+    assert "The column kid loses options that are not known here: of_another=a=b." in plan.effects
+
+
+def test_everything_that_hangs_on_the_table_comes_along() -> None:
+    plan = plan_partition(RICH, Contents(rows=0), today=TODAY, target=Target("at", ()), zone="Europe/Berlin")
+    table, aside = '"School %"."Ab""sences"', '"School %"."Ab""sences_before"'
+    with_options = "WITH (fillfactor='70', toast.autovacuum_enabled='false')"
+    assert plan.locks == (
+        f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
+        'ALTER TABLE public.notes DROP CONSTRAINT "back"',
+        f'ALTER TABLE {table} DROP CONSTRAINT "to_kid"',
+        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+    )
+    assert plan.locks == lock_statements(RICH)
+    copy = plan.statements.index(f'INSERT INTO {table} ("kid", "at") SELECT "kid", "at" FROM {aside}')
+    assert plan.statements[1:copy] == (
+        f'CREATE TABLE {table} ({LIKE.replace(BEFORE, aside)}) PARTITION BY RANGE ("at") TABLESPACE "slow"',
+        f'ALTER TABLE {table} OWNER TO "own er"',
+        f'ALTER SEQUENCE "School %"."numbers" OWNED BY {table}."kid"',
+        f'CREATE TABLE "School %"."Ab""sences_2026" PARTITION OF {table} FOR VALUES FROM '
+        f"('2025-12-31 23:00:00+00') TO ('2026-12-31 23:00:00+00') {with_options}",
+        'ALTER TABLE "School %"."Ab""sences_2026" OWNER TO "own er"',
+        f'CREATE TABLE "School %"."Ab""sences_2027" PARTITION OF {table} FOR VALUES FROM '
+        f"('2026-12-31 23:00:00+00') TO ('2027-12-31 23:00:00+00') {with_options}",
+        'ALTER TABLE "School %"."Ab""sences_2027" OWNER TO "own er"',
+    )
+    assert plan.statements[copy + 2 :] == (
+        f"DROP TABLE {aside}",
+        f'ALTER TABLE {table} ADD CONSTRAINT "one" UNIQUE (kid, at)',
+        f"COMMENT ON CONSTRAINT \"one\" ON {table} IS 'o''ne'",
+        "SET LOCAL default_tablespace = '\"fast\"'",
+        f'CREATE INDEX "by_time" ON {table} USING btree (at)',
+        "SET LOCAL default_tablespace = ''",
+        'COMMENT ON INDEX "School %"."by_time" IS \'time\'',
+        f'ALTER TABLE {table} ADD CONSTRAINT "to_kid" FOREIGN KEY (kid) REFERENCES public.kids(id)',
+        f"COMMENT ON CONSTRAINT \"to_kid\" ON {table} IS 'kid'",
+        'ALTER TABLE public.notes ADD CONSTRAINT "back" FOREIGN KEY (a, b) REFERENCES x(kid, at)',
+        f'ALTER TABLE {table} ALTER COLUMN "kid" SET STATISTICS 500',
+        f'ALTER TABLE {table} ALTER COLUMN "kid" SET (n_distinct=-0.1)',
+        'ALTER TABLE "School %"."Ab""sences_2026" ALTER COLUMN "kid" SET (n_distinct=-0.1)',
+        'ALTER TABLE "School %"."Ab""sences_2027" ALTER COLUMN "kid" SET (n_distinct=-0.1)',
+        f"ALTER TABLE {table} REPLICA IDENTITY FULL",
+        'ALTER TABLE "School %"."Ab""sences_2026" REPLICA IDENTITY FULL',
+        'ALTER TABLE "School %"."Ab""sences_2027" REPLICA IDENTITY FULL',
+        "CREATE STATISTICS public.st ...",
+        'ALTER STATISTICS "public"."st" OWNER TO "own er"',
+        'ALTER STATISTICS "public"."st" SET STATISTICS 300',
+        'COMMENT ON STATISTICS "public"."st" IS \'both\'',
+        "CREATE TRIGGER touch ...",
+        f'ALTER TABLE {table} DISABLE TRIGGER "touch"',
+        f"COMMENT ON TRIGGER \"touch\" ON {table} IS 'touches'",
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY own ...",
+        f"COMMENT ON POLICY \"own\" ON {table} IS 'own rows'",
+        f'REVOKE ALL ON TABLE {table} FROM "all", "own er"',
+        f'GRANT SELECT ON TABLE {table} TO "own er"',
+        f'GRANT SELECT, INSERT ON TABLE {table} TO "reader"',
+        f'GRANT UPDATE ON TABLE {table} TO "reader" WITH GRANT OPTION',
+        f"GRANT SELECT ON TABLE {table} TO PUBLIC",
+        f'GRANT SELECT ("at") ON TABLE {table} TO PUBLIC',
+        f"COMMENT ON TABLE {table} IS 'all of it'",
+        f'ALTER PUBLICATION "pub" ADD TABLE {table} ("kid") WHERE ((kid > 1))',
+        f"ANALYZE {table}",
+    )
+    assert plan.effects[1:] == (
+        "Rights that others than the owner had granted are granted by the owner now.",
+        "CLUSTER no longer knows one by itself: a partitioned table keeps no such mark.",
+    )
+
+
+def test_quoted_columns_stay_whole_in_a_wider_key() -> None:
+    odd = replace(
+        SIMPLE,
+        constraints=(Constraint("pk", "p", 'PRIMARY KEY (id, "a) (b") INCLUDE (kid_id)', ("id", "a) (b")),),
+    )
+    plan = plan_partition(odd, ROWS, today=TODAY)
+    assert (
+        'ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "pk" PRIMARY KEY (id, "a) (b", "date") INCLUDE (kid_id)'
+        in plan.statements
+    )
+
+
+def test_a_name_that_closes_the_quotes_of_the_comparison() -> None:
+    odd = replace(SIMPLE, name="$compare$")
+    assert any(
+        statement.startswith("DO $compare_$") and statement.endswith("$compare_$")
+        for statement in plan_partition(odd, ROWS, today=TODAY).statements
+    )
+
+
+@pytest.mark.parametrize(
+    ("definition", "contents", "error", "words"),
+    [
+        (PARTITIONED, ROWS, NotServed, "public.kid_absences is partitioned already."),
+        (SIMPLE, replace(ROWS, without_key=1_200), Refused, "1,200 rows of public.kid_absences have no date"),
+        (SIMPLE, replace(ROWS, out_of_calendar=1), Refused, "1 rows of public.kid_absences have a date that is inf"),
+        (SIMPLE, replace(ROWS, duplicates=2), Refused, "and 2 pairs of values stand in more than one row"),
+        (SIMPLE, replace(ROWS, taken=frozenset({"kid_absences_2019"})), NameTaken, "already holds kid_absences_2019"),
+        (SIMPLE, replace(ROWS, taken=frozenset({"kid_absences_id_seq_before"})), NameTaken, "kid_absences_id_seq_b"),
+        (replace(SIMPLE, dependents=("view public.v",)), ROWS, Refused, "would stay with the old table: view public.v"),
+        (replace(SIMPLE, oddities=("It is odd.",)), ROWS, Refused, "can't be partitioned as it is. It is odd."),
+        (replace(RICH, columns=(DefinedColumn("date", "text"),)), ROWS, Refused, "its column date is text"),
+    ],
+)
+def test_partition_refuses(definition: Definition, contents: Contents, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as raised:
+        plan_partition(definition, contents, today=TODAY)
+    assert words in str(raised.value)
+
+
+def test_unpartition_refuses() -> None:
+    pending = replace(PARTITIONED, children=(Child("public", "a", "r", pending=True),))
+    with pytest.raises(DetachPending, match="its rows would be left out"):
+        plan_unpartition(pending, ROWS)
+    with pytest.raises(NotServed, match="partitioned again"):
+        plan_unpartition(replace(PARTITIONED, children=(Child("public", "a", "p"),)), ROWS)
+    with pytest.raises(NotServed, match="nothing to take back"):
+        plan_unpartition(SIMPLE, ROWS)
+    with pytest.raises(NotServed, match="not partitioned by RANGE of one date"):
+        plan_unpartition(replace(PARTITIONED, key=None), ROWS)
+
+
+def test_a_key_that_is_needed_stays_as_it_is() -> None:
+    plan = plan_unpartition(PARTITIONED, Contents(rows=9, duplicates=2))
+    assert (
+        'ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_pkey" PRIMARY KEY (id, date)'
+        in plan.statements
+    )
+    assert "The primary key stays on (id, date): 2 values of (id) stand in more than one row." in plan.effects
+    incoming = (IncomingKey("back", "public.notes", "FOREIGN KEY ...", ("kid_id", "date"), True),)
+    plan = plan_unpartition(replace(PARTITIONED, incoming=incoming), Contents(rows=9))
+    assert "kid_absences_kid_id_date_key stays on (kid_id, date): a foreign key references it." in plan.effects
+
+
+def test_remembered_key() -> None:
+    assert remembered_key(PARTITIONED) == ("id",)
+    assert remembered_key(SIMPLE) == ()
+
+
+def test_wanted_unique() -> None:
+    assert wanted_unique(SIMPLE, Target()) == ("kid_id", "date")
+    assert wanted_unique(SIMPLE, Target(unique=())) == ()
+    assert wanted_unique(SIMPLE, Target(unique=("kid", "date"))) == ()
+    assert wanted_unique(PARTITIONED, Target()) == ()
+
+
+@pytest.mark.parametrize("comment", [None, "one line", "two\nlines"])
+def test_memo_keeps_the_users_comment(comment: str | None) -> None:
+    memo = Memo("PRIMARY KEY (id)", nullable=True)
+    assert Memo.split(memo.beside(comment)) == (comment, memo)
+    assert Memo.split(comment) == (comment, None)
+    assert Memo.split('partition-desk: {"else": 1}') == ('partition-desk: {"else": 1}', None)

@@ -1,0 +1,193 @@
+"""plan_ensure: the whole SQL of every path, and every refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from core.errors import (
+    DeskError,
+    DetachPending,
+    NameTaken,
+    NotAllowed,
+    NotAttachable,
+    NotServed,
+    Overlap,
+    ReadOnlyServer,
+)
+from core.period import Range
+from core.plans.ensure import missing, plan_ensure
+from core.plans.plan import Lock, Mode, Operation, Plan
+from core.plans.steps import exclusion_name
+from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.model import Check, ForeignKey
+from tests.unit.factories import archived, bounds, default_partition, partition, server, table
+
+Y2028 = (date(2028, 1, 1), date(2029, 1, 1))
+Y2029 = (date(2029, 1, 1), date(2030, 1, 1))
+PARENT = '"public"."kid_absences"'
+LIKE = f"(LIKE {PARENT} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS)"
+
+
+def scripts(plan: Plan) -> list[str]:
+    return [step.sql for step in plan.steps]
+
+
+def test_nothing_is_missing() -> None:
+    plan = plan_ensure(table(), [(date(year, 1, 1), date(year + 1, 1, 1)) for year in (2025, 2026, 2027)])
+    assert (plan.steps, plan.subject, plan.effects) == ((), "nothing", ())
+
+
+def test_like_then_attach() -> None:
+    plan = plan_ensure(table(), [(date(2027, 1, 1), date(2028, 1, 1)), Y2028])
+    assert scripts(plan) == [
+        f"""BEGIN;
+CREATE TABLE "public"."kid_absences_2028" {LIKE};
+ALTER TABLE {PARENT} ATTACH PARTITION "public"."kid_absences_2028" FOR VALUES FROM ('2028-01-01') TO ('2029-01-01');
+COMMIT;"""
+    ]
+    assert plan.locks == (
+        Lock(PARENT, Mode.SHARE_UPDATE_EXCLUSIVE),
+        Lock('"public"."kid_absences_2028"', Mode.ACCESS_EXCLUSIVE),
+    )
+    assert (plan.operation, plan.table, plan.subject) == (Operation.ENSURE, "public.kid_absences", "2028")
+    assert plan.effects == (
+        "kid_absences_2028 is created, empty, for '2028-01-01' up to, not including, '2029-01-01'.",
+    )
+    assert plan.command == "partitions ensure --year 2027 --year 2028"
+
+
+def test_each_range_commits_by_itself() -> None:
+    plan = plan_ensure(table(), [Y2028, Y2029])
+    assert [step.title for step in plan.steps] == [
+        "Create kid_absences_2028 and attach it",
+        "Create kid_absences_2029 and attach it",
+    ]
+    assert plan.subject == "2028, 2029"
+
+
+def test_with_a_default_its_scan_is_spared() -> None:
+    default = '"public"."kid_absences_default"'
+    plan = plan_ensure(table(partitions=(partition(2027), default_partition())), [Y2028])
+    assert scripts(plan) == [
+        f'ALTER TABLE {default} ADD CONSTRAINT "partition_desk_excludes_2028" CHECK ("date" IS NULL'
+        " OR \"date\" < '2028-01-01'::date OR \"date\" >= '2029-01-01'::date) NOT VALID;",
+        f'ALTER TABLE {default} VALIDATE CONSTRAINT "partition_desk_excludes_2028";',
+        f"""BEGIN;
+CREATE TABLE "public"."kid_absences_2028" {LIKE};
+ALTER TABLE {PARENT} ATTACH PARTITION "public"."kid_absences_2028" FOR VALUES FROM ('2028-01-01') TO ('2029-01-01');
+ALTER TABLE {default} DROP CONSTRAINT "partition_desk_excludes_2028";
+COMMIT;""",
+    ]
+    assert plan.steps[0].undo == (f'ALTER TABLE {default} DROP CONSTRAINT "partition_desk_excludes_2028"',)
+    assert plan.steps[1].locks == (Lock(default, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
+    assert Lock(default, Mode.ACCESS_EXCLUSIVE) in plan.steps[2].locks
+
+
+@pytest.mark.parametrize(("validated", "left"), [(False, 2), (True, 1)])
+def test_an_exclusion_that_was_left_behind_is_used(validated: bool, left: int) -> None:
+    check = Check("partition_desk_excludes_2028", "CHECK (...)", validated)
+    plan = plan_ensure(table(partitions=(default_partition(checks=(check,)),)), [Y2028])
+    assert len(plan.steps) == left
+    assert scripts(plan)[-1].count("DROP CONSTRAINT") == 1
+
+
+def test_owner_tablespace_and_foreign_key() -> None:
+    kids = ForeignKey("fk", "public.kids", "FOREIGN KEY (kid_id) REFERENCES public.kids(id)")
+    letters = ForeignKey("fk2", "public.letters", "FOREIGN KEY (kid_id, date) REFERENCES kid_absences(kid_id, date)")
+    plan = plan_ensure(
+        table(owner='Boss "B"', tablespace="fast disk", references=(kids,), referenced_by=(letters,)), [Y2028]
+    )
+    assert scripts(plan) == [
+        f'''BEGIN;
+CREATE TABLE "public"."kid_absences_2028" {LIKE} TABLESPACE "fast disk";
+ALTER TABLE "public"."kid_absences_2028" OWNER TO "Boss ""B""";
+ALTER TABLE {PARENT} ATTACH PARTITION "public"."kid_absences_2028" FOR VALUES FROM ('2028-01-01') TO ('2029-01-01');
+COMMIT;'''
+    ]
+    assert plan.locks[2:] == (
+        Lock("public.kids", Mode.SHARE_ROW_EXCLUSIVE),
+        Lock("public.letters", Mode.SHARE_ROW_EXCLUSIVE),
+    )
+
+
+def test_hostile_names_and_a_zoned_key() -> None:
+    hostile = table(schema="No.rth", name='Kid "A" 100%', key=Key("The Day:", KeyType.TIMESTAMPTZ), partitions=())
+    plan = plan_ensure(hostile, [Y2028], zone="Europe/Berlin")
+    assert scripts(plan) == [
+        """BEGIN;
+CREATE TABLE "No.rth"."Kid ""A"" 100%_2028" (LIKE "No.rth"."Kid ""A"" 100%" INCLUDING ALL EXCLUDING IDENTITY\
+ EXCLUDING COMMENTS);
+ALTER TABLE "No.rth"."Kid ""A"" 100%" ATTACH PARTITION "No.rth"."Kid ""A"" 100%_2028"\
+ FOR VALUES FROM ('2027-12-31 23:00:00+00') TO ('2028-12-31 23:00:00+00');
+COMMIT;"""
+    ]
+    assert plan.command == 'partitions ensure --year 2028 --table \'"No.rth"."Kid ""A"" 100%"\''
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        ((date(2028, 4, 1), date(2028, 7, 1)), "kid_absences_2028_q2"),
+        ((date(2028, 4, 1), date(2028, 5, 1)), "kid_absences_2028_04"),
+        ((date(2028, 4, 3), date(2028, 4, 10)), "kid_absences_2028_w14"),
+        ((date(2028, 4, 3), date(2028, 4, 4)), "kid_absences_2028_04_03"),
+        ((date(2028, 4, 3), date(2028, 4, 6)), "kid_absences_20280403_20280406"),
+    ],
+)
+def test_the_name_of_a_new_partition(wanted: Range, name: str) -> None:
+    assert [new.name for new in missing(table(), [wanted])] == [name]
+
+
+def test_bounds_decide_never_names() -> None:
+    odd = table(partitions=(partition(2024, name="whatever", bounds=bounds(2028, 2030)),))
+    assert missing(odd, [Y2028, Y2029]) == ()
+    above = partition(2024, bounds=Bounds.parse("FOR VALUES FROM ('2024-01-01') TO (MAXVALUE)"))
+    assert missing(table(partitions=(above,)), [Y2028]) == ()
+
+
+def test_a_long_label_fits() -> None:
+    assert len(exclusion_name("x" * 80).encode()) == 63
+
+
+REFUSALS: list[tuple[dict[str, Any], type[DeskError], str]] = [
+    ({"not_served": "it is partitioned by LIST", "key": None}, NotServed, "only shown here: it is partitioned by LIST"),
+    ({"server": server(in_recovery=True)}, ReadOnlyServer, "This server is a standby. Nothing was changed"),
+    ({"server": server(read_only=True)}, ReadOnlyServer, "This server is read-only"),
+    ({"owned": False, "owner": "boss"}, NotAllowed, "The role app does not own public.kid_absences; its owner is boss"),
+    ({"partitions": (partition(2025, pending=True),)}, DetachPending, "detach of kid_absences_2025 was begun and not"),
+    ({"may_create": False}, NotAllowed, 'GRANT CREATE ON SCHEMA "public" TO "app"'),
+    ({"taken": frozenset({"kid_absences_2028"})}, NameTaken, "The name public.kid_absences_2028 is taken by a table"),
+    (
+        {"partitions": (partition(2028, bounds=bounds(date(2028, 1, 1), date(2028, 4, 1))),)},
+        Overlap,
+        "2028 can't get a partition of its own: kid_absences_2028 holds a part of it",
+    ),
+    ({"archived": (archived(2028),)}, Overlap, "2028 is archived in archive.kid_absences_2028: a new partition would"),
+]
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), REFUSALS, ids=[r[1].__name__ for r in REFUSALS])
+def test_refusals(changes: dict[str, Any], error: type[DeskError], message: str) -> None:
+    with pytest.raises(error) as refused:
+        plan_ensure(table(**changes), [Y2028])
+    assert message in str(refused.value)
+
+
+def test_rows_in_the_default_are_told() -> None:
+    with pytest.raises(NotAttachable, match="kid_absences_default holds 1,234 rows of 2028"):
+        plan_ensure(table(partitions=(default_partition(),)), [Y2028], default_rows=1234)
+    with pytest.raises(NotAttachable, match=r"holds 1 row of 2028, 2029\.") as refused:
+        plan_ensure(
+            table(partitions=(default_partition(),)), [Y2028, (date(2029, 1, 1), date(2030, 1, 1))], default_rows=1
+        )
+    assert "Leave those rows where they are" in str(refused.value)
+    assert "a plain DELETE is none" in str(refused.value)
+
+
+def test_nothing_missing_asks_for_no_rights_to_create() -> None:
+    bare = replace(table(), may_create=False)
+    assert plan_ensure(bare, [(date(2026, 1, 1), date(2027, 1, 1))]).steps == ()

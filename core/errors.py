@@ -17,7 +17,8 @@
       Cancelled                a person stopped it
       Failed                   the server refused a statement; carries SQLSTATE and message
 
-`core.postgres.connection.translate` makes these from SQLSTATE, `dashboard.notices` and `core.cli.main` show them: one place each.
+`core.postgres.connection.translate` makes these from SQLSTATE; `dashboard.notices` and `core.cli.main` show them: one
+place each.
 """
 
 from __future__ import annotations

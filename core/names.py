@@ -80,3 +80,8 @@ def split_qualified(text: str) -> tuple[str | None, str]:
     for part in parts:
         ident(part)
     return (None, parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def comment_sql(relation: str, comment: str | None) -> str:
+    """COMMENT ON TABLE, which takes SHARE UPDATE EXCLUSIVE; None takes the comment away."""
+    return f"COMMENT ON TABLE {relation} IS {literal(comment).strip() if comment is not None else 'NULL'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -70,3 +71,29 @@ def human_ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= length:
             return f"{plural(int(seconds // length), unit)} ago"
     raise AssertionError("unreachable")
+
+
+Json = dict[str, object]
+
+
+def shown(text: str) -> str:
+    """`text` in one line that a terminal takes for nothing else: names may hold line ends and control characters."""
+    return "".join(letter if letter.isprintable() or letter == NBSP else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+def aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:
+    """Columns under their heads, the last `numbers` of them to the right."""
+    every = [head, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    text = len(head) - numbers
+    return [
+        "  ".join(
+            cell.ljust(width) if column < text else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in every
+    ]

@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import Engine
 
 from core.backups.backup import read_all_kept
+from core.backups.storage import ColdStorage
 from core.cli.main import main
 from core.console.cold import prepare_backup
 from core.console.execute import Budget
 from core.console.prepare import prepare_archive, prepare_drop, prepare_later_drop
-from core.console.worker import ColdStorage, run_now
+from core.console.worker import run_now
 from core.errors import DeskError
 from core.plans.manifest import Kept, Proof, proofs_to_json
 from core.plans.plan import Plan

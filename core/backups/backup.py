@@ -55,7 +55,7 @@ from core.errors import (
     Refused,
     UsageError,
 )
-from core.names import fit, ident, literal, qualified
+from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.backup import (
     Surroundings,
     after_rows,
@@ -79,15 +79,23 @@ from core.plans.manifest import (
     proofs_from_json,
     proofs_to_json,
 )
-from core.plans.plan import Plan, comment_sql
-from core.plans.steps import within
-from core.postgres.connection import is_lost, parse_url, server_message, session, sqlstate, translate, working_engine
+from core.plans.plan import Plan
+from core.postgres.connection import (
+    MISMATCH,
+    is_lost,
+    parse_url,
+    server_message,
+    session,
+    sqlstate,
+    translate,
+    working_engine,
+)
 from core.postgres.embedded import running_server
 from core.postgres.programs import Tool
-from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.bounds import Bounds, Key, KeyType, within
 from core.tables.catalog.definition import read_definition
 from core.tables.catalog.table import read_server
-from core.tables.fingerprint import MISMATCH, SETTINGS, fingerprint, fingerprint_sql
+from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
 from core.tables.model import Archived, ArchiveSchema, Check, Marks, Partition, PartitionedTable, Source
 
 Work = streams.Work

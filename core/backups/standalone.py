@@ -1,7 +1,7 @@
 """How a table is written down so that it can be made on a server that holds nothing else, and what that leaves out.
 
-Beside core.tables.catalog.definition, on its floor: it reads what else the catalog says of the table, in the caller's transaction.
-The session must print qualified names (search_path = pg_catalog).
+It reads what else the catalog says of the table, in the caller's transaction. The session must print qualified names
+(search_path = pg_catalog).
 """
 
 from __future__ import annotations

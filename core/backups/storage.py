@@ -842,3 +842,21 @@ def _read_ini(path: str) -> dict[str, dict[str, str]]:
     except (OSError, ConfigError, UnicodeDecodeError):  # the message would quote a line, which may be the secret
         raise SettingError(f"{path} can't be read as a file of AWS profiles.") from None
     return {name: {key: value or "" for key, value in parser.items(name)} for name in parser.sections()}
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStorage:
+    """Where backups are kept, and what it takes to get there."""
+
+    url: str
+    """BACKUP_URL; empty for a folder in `home`."""
+    home: Path
+    """The console's own folder."""
+    environ: Mapping[str, str]
+    """Where the credentials of the place are looked up, and programs."""
+
+    def open(self) -> Place:
+        """The place. Raises SettingError."""
+        from core.backups.storage import open_place  # object storage is loaded where it is needed only
+
+        return open_place(self.url, home=self.home, environ=self.environ)

@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, Engine
 
-from core.cli.printed import Json, operation_json, outcome, script, shown
+from core.backups.storage import ColdStorage
+from core.cli.printed import operation_json, outcome, script
 from core.console import worker
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationRecord
-from core.console.worker import ColdStorage
 from core.errors import DeskError, Failed, PlanOutdated, UsageError
 from core.names import split_qualified
 from core.plans.plan import Plan
@@ -31,7 +31,7 @@ from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
 from core.tables.catalog.table import read_table
 from core.tables.model import PartitionedTable
-from core.text import NBSP
+from core.text import NBSP, Json, shown
 
 PLANNED_AGAIN = 5
 """How often an act is planned anew because the table changed before it was begun."""

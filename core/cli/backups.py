@@ -19,7 +19,7 @@ from core.cli.acting import (
     say,
     text_argument,
 )
-from core.cli.printed import Json, kept_json, kept_text
+from core.cli.printed import kept_json, kept_text
 from core.console.actor import system_user
 from core.console.cold import hold_of_restored, later, prepare_backup, prepare_restore, prepare_verify, require_drops
 from core.console.prepare import archived_in, partition_in, prepare_drop, prepare_later_drop, year_range
@@ -31,6 +31,7 @@ from core.plans.drop import plan_hold, plan_keep
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
 from core.tables.model import Hold, PartitionedTable
+from core.text import Json
 
 Parser = argparse.ArgumentParser
 

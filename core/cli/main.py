@@ -38,7 +38,6 @@ from core.cli.printed import (
     history_text,
     next_steps,
     operation_json,
-    shown,
     status_json,
     status_text,
 )
@@ -60,6 +59,7 @@ from core.postgres import connection
 from core.tables.catalog.table import count_all_default_rows
 from core.tables.find import find_rows
 from core.tables.model import PartitionedTable, next_periods
+from core.text import shown
 
 MOST_AHEAD = 1000
 """The most periods that are created ahead at once."""

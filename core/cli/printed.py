@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import URL
@@ -14,24 +14,12 @@ from core.doctor.findings import Finding, Severity
 from core.names import qualified
 from core.plans.manifest import Kept, Unreadable
 from core.plans.plan import Operation, Plan
-from core.plans.steps import table_option
 from core.postgres.embedded import DEFAULT_MAJOR, server_binaries
 from core.tables.bounds import Bounds, End
+from core.tables.commands import table_option
 from core.tables.find import Found
 from core.tables.model import UNLIMITED, Archived, Partition, PartitionedTable, runway_days, unexplained_gaps
-from core.text import NBSP, human_bytes, human_date, human_rows, human_seconds, human_time, plural
-
-Json = dict[str, object]
-
-
-def shown(text: str) -> str:
-    """`text` in one line that a terminal takes for nothing else: names may hold line ends and control characters."""
-    return "".join(letter if letter.isprintable() or letter == NBSP else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
-
+from core.text import Json, aligned, human_bytes, human_date, human_rows, human_seconds, human_time, plural, shown
 
 # Acts -----------------------------------------------------------------------------------------
 
@@ -229,20 +217,6 @@ def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
     parts = (size.heap, size.index, size.toast, size.total) if size else (None,) * 4
     state = item.state.value.replace("_", " ")
     return (shown(name), state, *ends, human_rows(item.rows), *(human_bytes(part) for part in parts))
-
-
-def aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:
-    """Columns under their heads, the last `numbers` of them to the right."""
-    every = [head, *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
-    text = len(head) - numbers
-    return [
-        "  ".join(
-            cell.ljust(width) if column < text else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in every
-    ]
 
 
 # Backups --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from core.backups.backup import read_all_kept, read_surroundings
-from core.console.worker import ColdStorage
+from core.backups.storage import ColdStorage
 from core.errors import DeskError, Refused, TableNotFound
 from core.period import Duration
 from core.plans.backup import plan_backup, plan_restore, plan_verify, require_backed_up

@@ -16,11 +16,11 @@ from core.plans.drop import choose, plan_drop, plan_later_drop
 from core.plans.ensure import missing, plan_ensure
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
-from core.plans.steps import partition_option
 from core.postgres.connection import session, translate
 from core.tables.bounds import Bounds
 from core.tables.catalog.definition import read_definition
 from core.tables.catalog.table import count_default_rows, read_key_range
+from core.tables.commands import partition_option
 from core.tables.model import Archived, Partition, PartitionedTable
 
 

@@ -10,19 +10,19 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.backups.storage import ColdStorage
 from core.console.actor import Actor, Origin, Role
 from core.console.execute import Budget, Cancellation, Progress, apply
 from core.console.journal import (
@@ -86,24 +86,6 @@ _SAMPLING = f"{TABLE_LOCKS}, 2"
 """The advisory lock of the worker that samples."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColdStorage:
-    """Where backups are kept, and what it takes to get there."""
-
-    url: str
-    """BACKUP_URL; empty for a folder in `home`."""
-    home: Path
-    """The console's own folder."""
-    environ: Mapping[str, str]
-    """Where the credentials of the place are looked up, and programs."""
-
-    def open(self) -> Place:
-        """The place. Raises SettingError."""
-        from core.backups.storage import open_place  # object storage is loaded where it is needed only
-
-        return open_place(self.url, home=self.home, environ=self.environ)
 
 
 @dataclass(frozen=True, slots=True)

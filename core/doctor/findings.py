@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -109,16 +109,6 @@ class Case:
     def following(self) -> Range:
         """The calendar period after the current one."""
         return self.current[1], self.period.after(self.current[1])
-
-
-def spoken_end(end: End | None, zone: str = "UTC") -> str:
-    """One end of bounds for people, with its time where that is not midnight in `zone`."""
-    if end is None:
-        return "open end"
-    if not isinstance(end, datetime):
-        return human_date(end)
-    local = end.astimezone(ZoneInfo(zone)) if end.tzinfo else end
-    return human_date(local.date()) + ("" if local.time() == time() else f" {local:%H:%M}")
 
 
 def spoken_period(wanted: Range) -> str:

@@ -1,7 +1,7 @@
 """What managers ask of storage: how much, how fast, when it hurts, what archiving saved and what it would save next.
 
-All of it is computed from plain values: histories of samples (core.growth.samples reads them), partitions as they are now
-(`holdings`), and moves from one stage to another. Bytes are bytes; a day is a date of the application's time zone.
+All of it is computed from plain values: histories of samples (core.growth.samples reads them), partitions as they are
+now (`holdings`), and moves from one stage to another. Bytes are bytes; a day is a date of the application's time zone.
 """
 
 from __future__ import annotations

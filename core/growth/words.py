@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from core.cli.printed import Json, aligned, shown
 from core.growth.daily import Sampled
 from core.growth.forecast import Band, Passing, Trust, day_of
 from core.growth.outlook import Change, Leaving, Money, Stage
 from core.growth.outlook import per_month as by_month
 from core.growth.reading import Growth
-from core.text import NBSP, human_bytes, human_date, human_rows, human_seconds, human_time, plural
+from core.text import NBSP, Json, aligned, human_bytes, human_date, human_rows, human_seconds, human_time, plural, shown
 
 POINTS = (30, 90, 180, 365)
 """Days ahead for which the text and the JSON say figures."""

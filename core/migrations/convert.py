@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from core.console.journal import TABLE_LOCKS
 from core.console.locks import Blocker, read_holders
 from core.errors import LockNotObtained, PlanOutdated
+from core.migrations.contents import read_partitioned_contents, read_plain_contents
 from core.names import literal
 from core.plans.convert import (
     Conversion,
@@ -28,7 +29,7 @@ from core.plans.convert import (
 from core.plans.plan import Lock, Mode
 from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
 from core.settings import Settings
-from core.tables.catalog.definition import read_definition, read_partitioned_contents, read_plain_contents
+from core.tables.catalog.definition import read_definition
 from core.tables.definition import Definition
 from core.tables.model import PartitionedTable
 

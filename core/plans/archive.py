@@ -14,23 +14,21 @@ from core.errors import (
     PeriodNotOver,
     Refused,
 )
-from core.names import address, fit, ident, qualified
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
+from core.names import address, comment_sql, fit, ident, qualified
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
 from core.plans.steps import (
     LEAVE_IN_DEFAULT,
     add_check,
     attach,
     attach_locks,
     exclude_from_default,
-    partition_option,
     readmit_to_default,
     require_nothing_pending,
     require_served,
-    table_option,
     validate,
-    within,
 )
-from core.tables.bounds import Bounds, Key, key_value
+from core.tables.bounds import Bounds, Key, key_value, within
+from core.tables.commands import partition_option, table_option
 from core.tables.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
 from core.text import plural
 

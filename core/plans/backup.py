@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
-from core.names import ident, literal, qualified, split_qualified
+from core.names import comment_sql, ident, literal, qualified, split_qualified
 from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
-from core.plans.steps import partition_option, table_option
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
 from core.tables.bounds import Bounds
+from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import dollar_quoted, require_fingerprint_sql
 from core.tables.model import Archived, ArchiveSchema, Hold, Marks, Partition, PartitionedTable, Server, Tag
 from core.text import human_bytes, human_rows

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from core.errors import NotAllowed, NotVerified, PartitionNotFound, Refused
+from core.names import comment_sql
 from core.plans.manifest import Kept
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql
-from core.plans.steps import partition_option, require_served, table_option
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
+from core.plans.steps import require_served
+from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
 from core.tables.model import HOLD_LINE, Archived, Hold, Marks, Partition, PartitionedTable, PlannedDrop
 from core.text import human_bytes, human_date, human_seconds, plural

@@ -14,13 +14,12 @@ from core.plans.steps import (
     attach,
     attach_locks,
     exclude_from_default,
-    partition_option,
     readmit_to_default,
     require_nothing_pending,
     require_served,
-    table_option,
 )
 from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.commands import partition_option, table_option
 from core.tables.model import PartitionedTable
 from core.text import plural
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from core.names import literal
 from core.tables.model import Archived, Partition, PartitionedTable
 
 
@@ -277,8 +276,3 @@ def _concerns(fact: str, subjects: set[str], plan: Plan) -> bool:
     if plan.operation is Operation.ENSURE or (plan.operation is Operation.REATTACH and kind == "partition"):
         return True
     return " ".join(fact.split(" ", 2)[:2]) in subjects
-
-
-def comment_sql(relation: str, comment: str | None) -> str:
-    """COMMENT ON TABLE, which takes SHARE UPDATE EXCLUSIVE; None takes the comment away."""
-    return f"COMMENT ON TABLE {relation} IS {literal(comment).strip() if comment is not None else 'NULL'}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
 from core.names import fit, ident
 from core.plans.plan import Lock, Mode, Step
-from core.tables.bounds import Bounds, Key
+from core.tables.bounds import Bounds, Key, outside
+from core.tables.commands import partition_option, table_option
 from core.tables.model import PartitionedTable
 
 
@@ -49,28 +48,6 @@ def attach_locks(table: PartitionedTable, relation: str) -> tuple[Lock, ...]:
         locks.append(Lock(table.default.sql, Mode.ACCESS_EXCLUSIVE))
     others = dict.fromkeys(fk.other for fk in (*table.references, *table.referenced_by))
     return (*locks, *(Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in others))
-
-
-def within(key: Key, bounds: Bounds) -> str:
-    """The bounds as a condition, in the words PostgreSQL itself leaves after a concurrent detach."""
-    column = ident(key.column)
-    ends = [f"{column} IS NOT NULL"]
-    if bounds.lower_sql != "MINVALUE":
-        ends.append(f"{column} >= {bounds.lower_sql}::{key.type}")
-    if bounds.upper_sql != "MAXVALUE":
-        ends.append(f"{column} < {bounds.upper_sql}::{key.type}")
-    return " AND ".join(ends)
-
-
-def outside(key: Key, bounds: Bounds) -> str:
-    """The complement of `within`: what ATTACH has to prove of the DEFAULT partition."""
-    column = ident(key.column)
-    ends = [f"{column} IS NULL"]
-    if bounds.lower_sql != "MINVALUE":
-        ends.append(f"{column} < {bounds.lower_sql}::{key.type}")
-    if bounds.upper_sql != "MAXVALUE":
-        ends.append(f"{column} >= {bounds.upper_sql}::{key.type}")
-    return " OR ".join(ends)
 
 
 def add_check(relation: str, name: str, condition: str) -> str:
@@ -133,13 +110,3 @@ def readmit_to_default(table: PartitionedTable, label: str) -> tuple[str, ...]:
     if table.default is None:
         return ()
     return (f"ALTER TABLE {table.default.sql} DROP CONSTRAINT {ident(exclusion_name(label))}",)
-
-
-def table_option(table: PartitionedTable) -> str:
-    """` --table X` for a command line, or nothing for the table that is meant without it."""
-    return "" if table.address == "public.kid_absences" else f" --table {shlex.quote(table.address)}"
-
-
-def partition_option(name: str) -> str:
-    """` --partition X` for a command line, whatever is in the name."""
-    return f" --partition={shlex.quote(name)}" if name.startswith("-") else f" --partition {shlex.quote(name)}"

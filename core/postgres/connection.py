@@ -27,7 +27,6 @@ from core.errors import (
     ReadOnlyServer,
     SettingError,
 )
-from core.tables.fingerprint import MISMATCH
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -230,3 +229,7 @@ def __getattr__(name: str) -> Engine:
     if not url:
         raise SettingError("DATABASE_URL is not set.", next="Set it to postgresql://user:password@host:5432/database.")
     return _application_engine(url)
+
+
+MISMATCH = "PD001"
+"""The SQLSTATE that `require_fingerprint_sql` raises."""

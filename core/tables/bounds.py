@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from core.names import literal
+from core.names import ident, literal
 from core.period import Period, Range, period_of
+from core.text import human_date
 
 
 class KeyType(StrEnum):
@@ -305,3 +306,35 @@ def stored_key_type(node: str) -> KeyType | None:
     """The type of the key from the stored node tree; None where it is not served, or where both ends are unbounded."""
     found = _CONST.search(node)
     return _KEY_TYPES.get(found[1]) if found and found[2] == "-1" else None
+
+
+def within(key: Key, bounds: Bounds) -> str:
+    """The bounds as a condition, in the words PostgreSQL itself leaves after a concurrent detach."""
+    column = ident(key.column)
+    ends = [f"{column} IS NOT NULL"]
+    if bounds.lower_sql != "MINVALUE":
+        ends.append(f"{column} >= {bounds.lower_sql}::{key.type}")
+    if bounds.upper_sql != "MAXVALUE":
+        ends.append(f"{column} < {bounds.upper_sql}::{key.type}")
+    return " AND ".join(ends)
+
+
+def outside(key: Key, bounds: Bounds) -> str:
+    """The complement of `within`: what ATTACH has to prove of the DEFAULT partition."""
+    column = ident(key.column)
+    ends = [f"{column} IS NULL"]
+    if bounds.lower_sql != "MINVALUE":
+        ends.append(f"{column} < {bounds.lower_sql}::{key.type}")
+    if bounds.upper_sql != "MAXVALUE":
+        ends.append(f"{column} >= {bounds.upper_sql}::{key.type}")
+    return " OR ".join(ends)
+
+
+def spoken_end(end: End | None, zone: str = "UTC") -> str:
+    """One end of bounds for people, with its time where that is not midnight in `zone`."""
+    if end is None:
+        return "open end"
+    if not isinstance(end, datetime):
+        return human_date(end)
+    local = end.astimezone(ZoneInfo(zone)) if end.tzinfo else end
+    return human_date(local.date()) + ("" if local.time() == time() else f" {local:%H:%M}")

@@ -13,10 +13,8 @@ from enum import StrEnum
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.doctor.findings import spoken_end
 from core.errors import NotServed, UsageError
 from core.names import ident, literal
-from core.plans.steps import table_option, within
 from core.postgres.connection import (
     CANCELLED,
     LOCK_TIMEOUT,
@@ -27,7 +25,8 @@ from core.postgres.connection import (
     sqlstate,
     translate,
 )
-from core.tables.bounds import Bounds, Key, key_value
+from core.tables.bounds import Bounds, Key, key_value, spoken_end, within
+from core.tables.commands import table_option
 from core.tables.model import Archived, Column, Partition, PartitionedTable, Source
 from core.text import human_date
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.names import ident, literal
+from core.postgres.connection import MISMATCH
 
 KIND = "text-1"
 """How the fingerprints of this module begin; another way of computing gets another kind."""
@@ -16,8 +17,6 @@ KIND = "text-1"
 ROWS_A_SECOND = 3_000_000
 """How many rows a server reads for a fingerprint in a second, roughly; for telling people how long it takes."""
 
-MISMATCH = "PD001"
-"""The SQLSTATE that `require_fingerprint_sql` raises."""
 
 _PINNED = {
     "search_path": "pg_catalog",  # names of relations, types and functions print qualified

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.names import fit, ident, literal, qualified
-from core.plans.plan import comment_sql
+from core.names import comment_sql, fit, ident, literal, qualified
 from core.tables.definition import Constraint, DefinedIndex, Definition, Grant, Rights, Statistics
 
 

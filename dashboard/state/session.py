@@ -16,12 +16,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from core.backups.storage import ColdStorage
 from core.console import cold, journal, locks, prepare
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget
 from core.console.journal import OperationRecord, StepRecord, Ticket
 from core.console.locks import Blocker
-from core.console.worker import ColdStorage, Samples, Worker
+from core.console.worker import Samples, Worker
 from core.doctor.examine import examine
 from core.doctor.findings import Finding
 from core.errors import (

@@ -16,11 +16,11 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core.backups.backup import read_all_kept, read_kept
-from core.backups.storage import Folder
+from core.backups.storage import ColdStorage, Folder
 from core.console import cold, prepare
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
-from core.console.worker import ColdStorage, run_now
+from core.console.worker import run_now
 from core.plans.drop import plan_hold
 from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
 from core.plans.plan import Plan

@@ -18,7 +18,7 @@ LIMIT = 2.0
 
 
 def measure_startup(server: str, runs: int) -> tuple[Table, ...]:
-    """ensure_absence_partitions against SELECT 1, alternately, on the engine of core.postgres.connection and on a plain one."""
+    """ensure_absence_partitions against SELECT 1, alternately, on the console's engine and on a plain one."""
     rows: list[tuple[str, ...]] = []
     ratios: list[float] = []
     with desk(server, "startup") as at:

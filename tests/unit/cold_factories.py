@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from core.names import comment_sql
 from core.plans.backup import Surroundings, marks_of, session_statements
 from core.plans.manifest import Backup, BackupColumn, LeftOut, Proof
-from core.plans.plan import comment_sql
 from tests.unit import factories
 
 RELATION = '"archive"."kid_absences_2024"'

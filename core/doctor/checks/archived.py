@@ -9,7 +9,7 @@ from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, 
 from core.names import fit, ident
 from core.plans.archive import attach_obstacles, plan_archive
 from core.plans.plan import Plan
-from core.plans.steps import partition_option, table_option
+from core.tables.commands import partition_option, table_option
 from core.tables.model import (
     Archived,
     Index,

@@ -10,7 +10,7 @@ from core.doctor.findings import Case, Finding, Severity, archive_fine, listed
 from core.plans.drop import choose
 from core.plans.manifest import Kept
 from core.plans.plan import Operation
-from core.plans.steps import partition_option, table_option
+from core.tables.commands import partition_option, table_option
 from core.tables.model import PlannedDrop
 from core.text import human_bytes, human_date, plural
 

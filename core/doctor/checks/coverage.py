@@ -8,31 +8,15 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import combinations, islice
 
-from core.doctor.findings import (
-    Case,
-    Finding,
-    Severity,
-    archive_fine,
-    listed,
-    planned,
-    script,
-    spoken_end,
-    spoken_period,
-)
+from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, planned, script, spoken_period
 from core.errors import OffCalendar, Refused
-from core.names import fit, ident, literal, qualified
+from core.names import comment_sql, fit, ident, literal, qualified
 from core.period import Period, Range
 from core.plans.ensure import plan_ensure, require_unit
-from core.plans.plan import Plan, comment_sql
-from core.plans.steps import (
-    EXCLUSION,
-    LEAVE_IN_DEFAULT,
-    attach,
-    partition_option,
-    require_nothing_pending,
-    table_option,
-)
-from core.tables.bounds import Bounds, key_value
+from core.plans.plan import Plan
+from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach, require_nothing_pending
+from core.tables.bounds import Bounds, key_value, spoken_end
+from core.tables.commands import partition_option, table_option
 from core.tables.model import (
     UNLIMITED,
     Archived,

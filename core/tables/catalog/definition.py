@@ -1,4 +1,4 @@
-"""Reads the whole definition of one table, for migrations that make it anew; beside core.tables.catalog.table, on its floor.
+"""Reads the whole definition of one table, for what makes it anew: migrations, backups and restores.
 
 Everything is read on the caller's connection, inside its transaction, so that it holds as long as the lock does. The
 session must print qualified names (search_path = pg_catalog).
@@ -12,12 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.errors import TableNotFound
-from core.names import ident, literal
-from core.plans.convert import Target, remembered_key, wanted_unique
+from core.names import literal
 from core.tables.definition import (
     Child,
     Constraint,
-    Contents,
     DefinedColumn,
     DefinedIndex,
     Definition,
@@ -35,7 +33,8 @@ Row = Any
 """A row of a result, its columns as attributes."""
 
 
-def _rows(connection: Connection, sql: str) -> Sequence[Row]:
+def rows_of(connection: Connection, sql: str) -> Sequence[Row]:
+    """The rows of a statement that is final text."""
     return connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
 
 
@@ -103,7 +102,7 @@ def read_definition(connection: Connection, schema: str, name: str) -> Definitio
     """The definition of `schema`.`name`, plain or partitioned. Raises TableNotFound."""
     creator = "(SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)"
     sql = _TABLE.format(options=_OPTIONS, rights=_rights("r", "r", creator), schema=literal(schema), name=literal(name))
-    found = _rows(connection, sql)
+    found = rows_of(connection, sql)
     if not found:
         raise TableNotFound(f"There is no table {schema}.{name}.", next="Check the name, its capitals and its schema.")
     row = found[0]
@@ -187,7 +186,7 @@ def _columns(connection: Connection, oid: int) -> tuple[DefinedColumn, ...]:
             attoptions=tuple(row.attoptions or ()),
             grants=tuple(Grant(*one) for one in row.acl or ()),
         )
-        for row in _rows(connection, _COLUMNS.format(acl=_acl("a.attacl"), oid=oid))
+        for row in rows_of(connection, _COLUMNS.format(acl=_acl("a.attacl"), oid=oid))
     )
 
 
@@ -212,7 +211,7 @@ def _sequences(connection: Connection, oid: int) -> tuple[OwnedSequence, ...]:
     sql = _SEQUENCES.format(rights=_rights("s", "S", "c.relowner"), oid=oid)
     return tuple(
         OwnedSequence(row.nspname, row.relname, row.attname, row.identity, row.options, _rights_value(row), row.comment)
-        for row in _rows(connection, sql)
+        for row in rows_of(connection, sql)
     )
 
 
@@ -250,7 +249,7 @@ def _constraints(connection: Connection, oid: int) -> tuple[Constraint, ...]:
             comment=row.comment,
             to_itself=tuple(row.to_itself or ()),
         )
-        for row in _rows(connection, sql)
+        for row in rows_of(connection, sql)
     )
 
 
@@ -289,7 +288,7 @@ def _indexes(connection: Connection, oid: int) -> tuple[DefinedIndex, ...]:
             tablespace=row.spcname or "",
             clustered=row.indisclustered,
         )
-        for row in _rows(connection, _INDEXES.format(oid=oid))
+        for row in rows_of(connection, _INDEXES.format(oid=oid))
     )
 
 
@@ -309,7 +308,7 @@ def _incoming(connection: Connection, oid: int) -> tuple[IncomingKey, ...]:
     sql = _INCOMING.format(columns=_names("k.confkey", "k.confrelid"), oid=oid)
     return tuple(
         IncomingKey(row.conname, row.other, row.definition, tuple(row.columns), row.owned)
-        for row in _rows(connection, sql)
+        for row in rows_of(connection, sql)
     )
 
 
@@ -326,7 +325,7 @@ ORDER BY t.tgname
 def _triggers(connection: Connection, oid: int) -> tuple[Trigger, ...]:
     return tuple(
         Trigger(row.tgname, row.definition, row.tgenabled, row.reads_rows, row.comment)
-        for row in _rows(connection, _TRIGGERS.format(oid=oid))
+        for row in rows_of(connection, _TRIGGERS.format(oid=oid))
     )
 
 
@@ -350,7 +349,7 @@ ORDER BY p.polname
 
 def _policies(connection: Connection, oid: int) -> tuple[Policy, ...]:
     return tuple(
-        Policy(row.polname, row.definition, row.comment) for row in _rows(connection, _POLICIES.format(oid=oid))
+        Policy(row.polname, row.definition, row.comment) for row in rows_of(connection, _POLICIES.format(oid=oid))
     )
 
 
@@ -368,7 +367,7 @@ ORDER BY n.nspname, s.stxname
 def _statistics(connection: Connection, oid: int) -> tuple[Statistics, ...]:
     return tuple(
         Statistics(row.nspname, row.stxname, row.owner, row.definition, row.target, row.comment)
-        for row in _rows(connection, _STATISTICS.format(oid=oid))
+        for row in rows_of(connection, _STATISTICS.format(oid=oid))
     )
 
 
@@ -391,7 +390,7 @@ def _publications(connection: Connection, oid: int, version_num: int) -> tuple[P
     )
     return tuple(
         Publication(row.pubname, row.pubviaroot, row.owned, tuple(row.columns or ()), row.condition or "")
-        for row in _rows(connection, sql)
+        for row in rows_of(connection, sql)
     )
 
 
@@ -434,7 +433,7 @@ def _children(connection: Connection, oid: int) -> tuple[Child, ...]:
             options=tuple(row.options or ()),
             extras=tuple(row.extras or ()),
         )
-        for row in _rows(connection, _CHILDREN.format(options=_OPTIONS, oid=oid))
+        for row in rows_of(connection, _CHILDREN.format(options=_OPTIONS, oid=oid))
     )
 
 
@@ -482,60 +481,4 @@ ORDER BY 1
 
 
 def _dependents(connection: Connection, oid: int) -> tuple[str, ...]:
-    return tuple(row.what for row in _rows(connection, _DEPENDENTS.format(oid=oid)))
-
-
-_YEARS = """
-SELECT CASE WHEN k IS NULL THEN NULL WHEN k >= '0001-01-01' AND k < '9999-01-01'
-    THEN extract(year FROM k)::int ELSE 0 END AS year, count(*) AS rows
-FROM (SELECT {key} AS k FROM {table}) keys GROUP BY 1
-"""
-
-_TAKEN = """
-SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = {schema}
-UNION SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE n.nspname = {schema}
-"""
-
-
-def _taken(connection: Connection, definition: Definition) -> frozenset[str]:
-    return frozenset(row.name for row in _rows(connection, _TAKEN.format(schema=literal(definition.schema))))
-
-
-def _duplicates(connection: Connection, table: str, columns: tuple[str, ...]) -> int:
-    if not columns:
-        return 0
-    listed = ", ".join(map(ident, columns))
-    present = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
-    sql = (
-        f"SELECT count(*) AS found FROM"
-        f" (SELECT 1 FROM {table} WHERE {present} GROUP BY {listed} HAVING count(*) > 1) groups"
-    )
-    return int(_rows(connection, sql)[0].found)
-
-
-def read_plain_contents(connection: Connection, definition: Definition, target: Target, zone: str) -> Contents:
-    """What the rows of a plain table say that is to be partitioned; reads all of them."""
-    column = definition.column(target.key)
-    local = f" AT TIME ZONE {literal(zone)}" if column and column.type.endswith("with time zone") else ""
-    sql = _YEARS.format(key=ident(target.key) + local, table=definition.sql)
-    counted = {row.year: row.rows for row in _rows(connection, sql)}
-    return Contents(
-        rows=sum(counted.values()),
-        years=tuple(sorted(year for year in counted if year)),
-        without_key=counted.get(None, 0),
-        out_of_calendar=counted.get(0, 0),
-        duplicates=_duplicates(connection, definition.sql, wanted_unique(definition, target)),
-        taken=_taken(connection, definition),
-    )
-
-
-def read_partitioned_contents(connection: Connection, definition: Definition) -> Contents:
-    """What the rows of a partitioned table say that is to become plain; reads all of them."""
-    rows = int(_rows(connection, f"SELECT count(*) AS rows FROM {definition.sql}")[0].rows)
-    return Contents(
-        rows=rows,
-        duplicates=_duplicates(connection, definition.sql, remembered_key(definition)),
-        taken=_taken(connection, definition),
-    )
+    return tuple(row.what for row in rows_of(connection, _DEPENDENTS.format(oid=oid)))

@@ -17,9 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import CatalogBusy, DeskError, TableNotFound, UsageError
 from core.names import address, fit, ident, literal, qualified, split_qualified
 from core.period import Range, range_of_label
-from core.plans.steps import within
 from core.postgres.connection import APPLICATION_NAME, LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
-from core.tables.bounds import Bounds, Key, KeyType, stored_bounds, stored_key_type
+from core.tables.bounds import Bounds, Key, KeyType, stored_bounds, stored_key_type, within
 from core.tables.model import (
     Activity,
     Archived,

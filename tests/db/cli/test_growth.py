@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import Engine
 from tests.unit.test_metrics import parsed
 
+from core.backups.storage import ColdStorage
 from core.console.execute import Budget
-from core.console.worker import ColdStorage, Samples, Worker
+from core.console.worker import Samples, Worker
 from core.growth.samples import read_histories, read_runs
 from core.growth.sampling import sample
 from core.postgres.connection import session as connect

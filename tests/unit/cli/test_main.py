@@ -13,12 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from core.cli.acting import say
 from core.cli.main import main
-from core.cli.printed import script, shown, status_json, status_text, without_password
+from core.cli.printed import script, status_json, status_text, without_password
 from core.errors import ConnectionFailed
 from core.plans.archive import plan_archive
 from core.postgres.connection import parse_url, translate
 from core.tables.bounds import Bounds
 from core.tables.model import PartitionedTable
+from core.text import shown
 from tests.unit.factories import NOW, TODAY, partition, table
 
 HEADS = "partition  state  from  up to  rows  heap  indexes  TOAST  total"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from core.names import comment_sql
 from core.period import Period
 from core.plans.archive import plan_archive, plan_reattach
 from core.plans.ensure import plan_ensure
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, comment_sql, facts, outdated
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, facts, outdated
 from core.tables.model import Check, ForeignKey, PartitionedTable
 from tests.unit.factories import (
     NOW,

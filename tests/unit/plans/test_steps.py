@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.plans.steps import (
-    add_check,
-    attach,
-    exclude_from_default,
-    outside,
-    partition_option,
-    readmit_to_default,
-    table_option,
-    validate,
-    within,
-)
-from core.tables.bounds import Bounds, Key, KeyType
+from core.plans.steps import add_check, attach, exclude_from_default, readmit_to_default, validate
+from core.tables.bounds import Bounds, Key, KeyType, outside, within
+from core.tables.commands import partition_option, table_option
 from core.tables.model import Check
 from tests.unit.factories import KEY, bounds, default_partition, partition, table
 

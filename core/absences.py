@@ -13,10 +13,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.console.actor import Actor, Origin, Role, system_user
-from core.console.execute import Budget
-from core.console.prepare import prepare_ensure, year_range
-from core.console.worker import run_now, run_unrecorded
+from core.console.actor import Actor, Origin, system_user
+from core.console.desk import Desk
 from core.errors import (
     CatalogBusy,
     DeskError,
@@ -30,12 +28,14 @@ from core.errors import (
 )
 from core.names import literal, qualified, split_qualified
 from core.period import Range
-from core.plans.ensure import NewPartition, missing
+from core.plans.ensure import Ensure, NewPartition, missing
+from core.plans.operation import Role
 from core.plans.plan import Plan
-from core.plans.steps import require_served
+from core.plans.refusals import require_served
+from core.plans.target import year_range
 from core.postgres.connection import session, translate
-from core.settings import Settings, read_settings
-from core.tables.catalog.table import lacks, read_address, read_table
+from core.settings import read_settings
+from core.tables.catalog.table import lacks, read_address
 from core.tables.model import PartitionedTable
 
 log = logging.getLogger(__name__)
@@ -92,13 +92,14 @@ def ensure_absence_partitions(
         return ()
     log.info("🔄 Ensuring absence partitions...")
     year = (today or datetime.now(ZoneInfo(settings.time_zone)).date()).year
+    desk = Desk.on(engine, settings, environ=environ)
     created: list[str] = []
     complete = True
     years = [(date(y, 1, 1), date(y + 1, 1, 1)) for y in (year, year + 1)]
     if lacks(engine, settings.table, years, zone=settings.time_zone):
         for wanted in years:
             try:
-                created += _ensure_year(engine, settings, wanted)
+                created += _ensure_year(desk, wanted)
             except (NotServed, TableNotFound, NotAllowed):
                 raise
             except (Refused, LockNotObtained, CatalogBusy) as error:
@@ -120,24 +121,23 @@ def ensure_absence_partition_for_year(
     wanted = year_range(str(year))
     if not lacks(engine, settings.table, [wanted], zone=settings.time_zone):
         return None
-    created = _ensure_year(engine, settings, wanted)
+    created = _ensure_year(Desk.on(engine, settings, environ=environ), wanted)
     return created[0] if created else None
 
 
-def _ensure_year(engine: Engine, settings: Settings, wanted: Range) -> tuple[str, ...]:
+def _ensure_year(desk: Desk, wanted: Range) -> tuple[str, ...]:
     """Creates what the year lacks, and returns what was created here rather than by somebody else meanwhile."""
-    name = read_address(engine, settings.table)
+    name = read_address(desk.working, desk.settings.table)
     outcome: DeskError | None = None
     for _ in range(TRIES):
-        table = read_table(engine, name, archive_schema=settings.archive_schema, exact=False)
+        table = desk.read_working(name)
         require_served(table)
-        ranges = tuple(table.period(settings.time_zone).cover(*wanted))
-        new = missing(table, ranges, settings.time_zone)
+        ranges = tuple(table.period(desk.zone).cover(*wanted))
+        new = missing(table, ranges, desk.zone)
         if not new:
             return ()
-        plan = prepare_ensure(engine, table, ranges, zone=settings.time_zone)
         try:
-            mine = _create(engine, settings, table, plan)
+            mine = _create(desk, table, desk.plan(Ensure(table, ranges)))
         except (PlanOutdated, Failed) as error:
             # somebody else changed the table, or what was followed here failed for them: look again
             outcome = error
@@ -149,16 +149,15 @@ def _ensure_year(engine: Engine, settings: Settings, wanted: Range) -> tuple[str
     raise outcome or Failed(f"The partition for {wanted[0].year} was created and is gone again.")
 
 
-def _create(engine: Engine, settings: Settings, table: PartitionedTable, plan: Plan) -> bool:
+def _create(desk: Desk, table: PartitionedTable, plan: Plan) -> bool:
     """Runs the plan; False where another process was found at the same, and waited for."""
-    budget = Budget(settings.lock_budget_ms, settings.patience_s)
     if not table.server.may_write_journal:
-        run_unrecorded(engine, plan, budget=budget, archive_schema=settings.archive_schema)
+        desk.run_unrecorded(plan)
         log.warning("The role %s may not write the journal: this is not recorded", table.server.user)
         return True
     actor = Actor(system_user(), Role.OPERATOR, Origin.START_UP)
     reason = f"Start of process {threading.get_native_id()} on {platform.node()}"
-    done = run_now(engine, plan, actor, reason, budget=budget, archive_schema=settings.archive_schema)
+    done = desk.run(plan, actor, reason)
     return done is not None and done.reason == reason
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from itertools import accumulate
@@ -25,16 +25,17 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.absences import definition
-from core.console import prepare, worker
-from core.console.actor import Actor, Origin, Role
-from core.console.execute import Budget
+from core.console.actor import Actor, Origin
+from core.console.desk import Desk
 from core.errors import AlreadyArchived, DeskError, Refused
 from core.growth.outlook import Stage
 from core.growth.samples import Past, write_generated
 from core.migrations import stamp_head
 from core.names import ident, literal, qualified
 from core.period import Range
-from core.plans.plan import Operation, Plan
+from core.plans.archive import ARCHIVE, Archive
+from core.plans.ensure import ENSURE, Ensure
+from core.plans.operation import Operation, Role, Wish
 from core.postgres.connection import parse_url, session, translate, working_engine
 from core.postgres.embedded import running_server
 from core.settings import read_settings
@@ -119,8 +120,10 @@ def fill(engine: Engine, *, today: date, archive_schema: str = "archive") -> Non
 
 def _finish(engine: Engine, connection: Connection, today: date, archive_schema: str) -> None:
     """Everything after the rows."""
+    desk = Desk.on(engine, replace(read_settings({}), archive_schema=archive_schema))
+    desk = Desk.on(engine, replace(read_settings({}), archive_schema=archive_schema))
     for act in _acts(today):
-        _run(engine, act, archive_schema)
+        _run(desk, act)
         _backdate(connection, act)
     _archive_by_hand(engine, connection, today.year - PAST_YEARS, archive_schema)
     stamp_head(connection, "public", "kid_absences")  # so that alembic downgrade -1 works here, too
@@ -335,11 +338,10 @@ class _Act:
     """What the journal calls it; an ensure's is found by its kind alone."""
     ranges: tuple[Range, ...] = ()
 
-    def plan(self, engine: Engine, table: PartitionedTable) -> Plan:
-        """What is left to do. Raises AlreadyArchived where an archive is done."""
-        if self.kind is Operation.ENSURE:
-            return prepare.prepare_ensure(engine, table, self.ranges)
-        return prepare.prepare_archive(table, self.subject, now=self.when)
+    @property
+    def wish(self) -> Wish:
+        """What was asked for."""
+        return Ensure(_TABLE, self.ranges) if self.kind is ENSURE else Archive(_TABLE, self.subject)
 
 
 def _acts(today: date) -> tuple[_Act, ...]:
@@ -351,27 +353,21 @@ def _acts(today: date) -> tuple[_Act, ...]:
 
     def archived(days_ago: int, old: int, reason: str) -> _Act:
         when = morning - timedelta(days=days_ago)
-        return _Act(when, Origin.COMMAND_LINE, reason, Operation.ARCHIVE, f"kid_absences_{old}")
+        return _Act(when, Origin.COMMAND_LINE, reason, ARCHIVE, f"kid_absences_{old}")
 
     oldest = year - PAST_YEARS + 1
     return (
         archived(311, oldest, f"No report needs {oldest} any more."),
         archived(193, oldest + 1, "Beyond the retention of three years; agreed with the school office."),
-        _Act(ensured, Origin.START_UP, "Partitions for this year and next.", Operation.ENSURE, "", ahead),
+        _Act(ensured, Origin.START_UP, "Partitions for this year and next.", ENSURE, "", ahead),
     )
 
 
-def _run(engine: Engine, act: _Act, archive_schema: str) -> None:
-    table = read_table(engine, _TABLE, archive_schema=archive_schema, exact=False)
+def _run(desk: Desk, act: _Act) -> None:
+    """Does what is left of it; an archive that is done is left alone."""
     with suppress(AlreadyArchived):
-        worker.run_now(
-            engine,
-            act.plan(engine, table),
-            Actor("Demo", Role.ADMIN, act.origin),
-            act.reason,
-            budget=Budget(),
-            archive_schema=archive_schema,
-        )
+        plan = replace(desk, clock=lambda: act.when).plan(act.wish)
+        desk.run(plan, Actor("Demo", Role.ADMIN, act.origin), act.reason)
 
 
 _BACKDATE = """
@@ -394,7 +390,7 @@ def _backdate(connection: Connection, act: _Act) -> None:
         _BACKDATE.format(
             when=literal(act.when.isoformat()),
             table=literal(_TABLE),
-            kind=literal(act.kind),
+            kind=literal(act.kind.name),
             subject=f"subject = {literal(act.subject)}" if act.subject else "true",
         )
     )
@@ -430,7 +426,7 @@ def sizes_until(table: PartitionedTable, today: date) -> tuple[Past, ...]:
     Each year's partition grows with the absences that were written, page by page, and keeps its size once the year is
     over; it was archived when the journal says, the oldest by hand.
     """
-    archived = {act.subject: act.when.date() for act in _acts(today) if act.kind is Operation.ARCHIVE}
+    archived = {act.subject: act.when.date() for act in _acts(today) if act.kind is ARCHIVE}
     by_hand = today - timedelta(days=_BY_HAND_DAYS_AGO)
     left = {item.oid: archived.get(item.name, by_hand) for item in table.archived}
     items: tuple[Partition | Archived, ...] = (*table.partitions, *table.archived)

@@ -18,14 +18,14 @@ import pytest
 from psycopg2 import extensions
 from sqlalchemy import URL, Engine
 
-from core.console.actor import Actor, Origin, Role
+from core.console.actor import Actor, Origin
 from core.console.execute import Budget
 from core.console.journal import OperationRecord
-from core.console.worker import run_now
 from core.names import ident
+from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
-from tests import tables
+from tests import desks, tables
 from tests.objects import S3, ObjectServer
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed, make_homes, remove_homes
 
@@ -226,7 +226,7 @@ def act(worker: Engine) -> Act:
     """Runs a plan to its end, journalled, as the command line does; the budget may be given."""
 
     def run_plan(plan: Plan, budget: Budget | None = None) -> OperationRecord | None:
-        return run_now(worker, plan, ADMIN, "a test", budget=budget or Budget(), archive_schema="archive")
+        return desks.desk(worker, budget=budget or Budget()).run(plan, ADMIN, "a test")
 
     return run_plan
 

@@ -20,15 +20,16 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Engine, event
 
-from core.console import prepare
-from core.console.actor import Actor, Origin, Role
+from core.console.actor import Actor, Origin
 from core.console.execute import Budget
 from core.console.journal import TABLE_LOCKS
-from core.console.worker import run_now
 from core.errors import AlreadyArchived, DeskError
+from core.plans.archive import plan_archive
+from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.tables.catalog.table import read_table
+from tests import desks
 from tests.servers import connect
 
 ADA = Actor("Ada", Role.ADMIN, Origin.COMMAND_LINE)
@@ -88,18 +89,18 @@ class Act:
 
 def archive(reader: Engine) -> Plan:
     """Archive 2023."""
-    return prepare.prepare_archive(read_table(reader, "kid_absences"), YEAR, now=NOW)
+    return plan_archive(read_table(reader, "kid_absences"), YEAR, now=NOW)
 
 
 def reattach(reader: Engine) -> Plan:
     """Bring 2023 back."""
-    return prepare.prepare_reattach(reader, read_table(reader, "kid_absences"), YEAR)
+    return desks.reattach(reader, read_table(reader, "kid_absences"), YEAR)
 
 
 def ensure(reader: Engine) -> Plan:
     """Create 2025 and 2026."""
     table = read_table(reader, "kid_absences")
-    return prepare.prepare_ensure(reader, table, [(date(y, 1, 1), date(y + 1, 1, 1)) for y in (2025, 2026)])
+    return desks.ensure(reader, table, [(date(y, 1, 1), date(y + 1, 1, 1)) for y in (2025, 2026)])
 
 
 ACTS = (
@@ -178,7 +179,7 @@ class Console:
         if strike is not None:
             strike.arm(self._worker)
         try:
-            ended = run_now(self._worker, plan, ADA, "a test of faults", budget=BUDGET, archive_schema="archive")
+            ended = desks.desk(self._worker, budget=BUDGET).run(plan, ADA, "a test of faults")
         except DeskError as error:
             return f"{type(error).__name__}: {error}"
         finally:

@@ -16,15 +16,14 @@ from sqlalchemy import Engine
 from core.backups.backup import read_all_kept
 from core.backups.storage import ColdStorage
 from core.cli.main import main
-from core.console.cold import prepare_backup
 from core.console.execute import Budget
-from core.console.prepare import prepare_archive, prepare_drop, prepare_later_drop
-from core.console.worker import run_now
 from core.errors import DeskError
+from core.plans.archive import plan_archive
 from core.plans.manifest import Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from core.tables.model import PartitionedTable
+from tests import desks
 from tests.conftest import ADMIN
 from tests.tables import Made, Run
 
@@ -96,14 +95,14 @@ class Road:
         return read_table(self.reader, made.address)
 
     def run_plan(self, plan: Plan, budget: Budget = BUDGET, **more: Any) -> None:
-        run_now(self.worker, plan, ADMIN, "a test", budget=budget, archive_schema="archive", cold=self.cold, **more)
+        desks.desk(self.worker, budget=budget, storage=self.cold).run(plan, ADMIN, "a test", **more)
 
     def archive(self, made: Made, name: str) -> None:
-        self.run_plan(prepare_archive(self.read(made), name, now=NOW))
+        self.run_plan(plan_archive(self.read(made), name, now=NOW))
 
     def back_up(self, made: Made, name: str, *, proven: bool = True) -> Kept:
         """A backup of the table as it is, proven by our word alone where the proof is not what is looked at."""
-        plan = prepare_backup(self.cold, self.read(made), name, now=datetime.now(UTC))
+        plan = desks.back_up(self.cold, self.read(made), name, now=datetime.now(UTC))
         self.run_plan(plan)
         if proven:
             self.prove(plan.backup)
@@ -139,12 +138,12 @@ class Road:
         return [self.back_up(made, name) for name in names]
 
     def plan_drop(self, made: Made, name: str) -> Plan:
-        return prepare_drop(self.reader, self.read(made), name, self.every(), today=NOW.date())
+        return desks.drop(self.reader, self.read(made), name, self.every(), today=NOW.date())
 
     def plan_later(self, made: Made, name: str, at: datetime = LONG_AGO) -> None:
         """Writes down that the table is to be dropped, by default long ago."""
         self.run_plan(
-            prepare_later_drop(self.reader, self.read(made), name, self.every(), at=at, by="Ada", today=NOW.date())
+            desks.later_drop(self.reader, self.read(made), name, self.every(), at=at, by="Ada", today=NOW.date())
         )
 
     def drop(self, made: Made, name: str, budget: Budget = BUDGET, **more: Any) -> DeskError | None:

@@ -19,13 +19,14 @@ from sqlalchemy import URL, Engine
 from core.backups.storage import ColdStorage
 from core.cli.printed import operation_json, outcome, script
 from core.console import worker
-from core.console.actor import Actor, Origin, Role, system_user
+from core.console.actor import Actor, Origin, system_user
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationRecord
 from core.errors import DeskError, Failed, PlanOutdated, UsageError
 from core.names import split_qualified
+from core.plans.operation import Role
 from core.plans.plan import Plan
-from core.plans.steps import require_served
+from core.plans.refusals import require_served
 from core.postgres import connection
 from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings

@@ -1,4 +1,4 @@
-"""Who acts: a name, a role and where from; and which role each operation needs."""
+"""Who acts: a name, a role and where from."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import NotAllowed
-from core.plans.plan import Operation
-
-
-class Role(StrEnum):
-    """What a person may do here, weakest first."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
+from core.plans.operation import Operation, Role
 
 
 class Origin(StrEnum):
@@ -26,19 +18,6 @@ class Origin(StrEnum):
     START_UP = "application start-up"
     SCHEDULE = "schedule"
 
-
-NEEDS: dict[Operation, Role] = {
-    Operation.ENSURE: Role.OPERATOR,
-    Operation.ARCHIVE: Role.ADMIN,
-    Operation.REATTACH: Role.ADMIN,
-    Operation.BACKUP: Role.OPERATOR,
-    Operation.VERIFY: Role.OPERATOR,
-    Operation.DROP: Role.ADMIN,
-    Operation.RESTORE: Role.ADMIN,
-    Operation.HOLD: Role.ADMIN,
-    Operation.SCHEDULE: Role.ADMIN,
-}
-"""The least role that may do each operation."""
 
 _ORDER = tuple(Role)
 
@@ -53,13 +32,13 @@ class Actor:
 
     def may(self, operation: Operation) -> bool:
         """Whether the role suffices."""
-        return _ORDER.index(self.role) >= _ORDER.index(NEEDS[operation])
+        return _ORDER.index(self.role) >= _ORDER.index(operation.role)
 
     def require(self, operation: Operation) -> None:
         """Raises NotAllowed where the role does not suffice."""
         if not self.may(operation):
             raise NotAllowed(
-                f"{self.name} is here as {self.role}; to {operation} takes an {NEEDS[operation]}.",
+                f"{self.name} is here as {self.role}; to {operation} takes an {operation.role}.",
                 next="Ask somebody who is.",
             )
 

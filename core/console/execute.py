@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.console.journal import TABLE_LOCKS, Record
@@ -29,7 +30,8 @@ from core.errors import (
     PlanOutdated,
 )
 from core.names import literal, qualified, split_qualified
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, outdated
+from core.plans.archive import ARCHIVE
+from core.plans.plan import Lock, Mode, Plan, Step, outdated
 from core.postgres.connection import CANCELLED, DEADLOCK, LOCK_TIMEOUT, is_lost, session, sqlstate, translate
 from core.tables.catalog.table import read_table_on
 from core.tables.model import PartitionedTable
@@ -38,6 +40,10 @@ FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5
 LONGEST_BACKOFF_S = 2.0
 WATCH_S = 0.03
+
+
+if TYPE_CHECKING:
+    from core.console.desk import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +115,10 @@ class _Run:
 
 def apply(
     work: Connection,
-    engine: Engine,
+    desk: Desk,
     plan: Plan,
     *,
     record: Record | None,
-    budget: Budget,
-    archive_schema: str,
     cancellation: Cancellation | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -124,21 +128,21 @@ def apply(
     LockNotObtained when the patience runs out, Cancelled, or what the server refused. Steps that were committed stay
     so, or are taken back where they can be; the error says which.
     """
-    with session(engine) as watch:
+    with session(desk.working) as watch:
         run = _Run(
             work=work,
             watch=watch,
             pid=int(work.exec_driver_sql("SELECT pg_catalog.pg_backend_pid()").scalar_one()),
             plan=plan,
             record=record,
-            budget=budget,
+            budget=desk.budget,
             cancellation=cancellation or Cancellation(),
             progress=progress,
-            deadline=time.monotonic() + budget.patience_s,
+            deadline=time.monotonic() + desk.budget.patience_s,
         )
         try:
             with _table_to_ourselves(run):
-                _require_unchanged(run, archive_schema)
+                _require_unchanged(run, desk.archive_schema)
                 for number, step in enumerate(plan.steps, 1):
                     run.told(step.title)
                     _step(run, number, step)
@@ -289,7 +293,7 @@ def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> Lo
     advice = "Ask again in a quieter hour, or allow more patience (PARTITION_DESK_PATIENCE_S)"
     if strong and not step.finish:
         advice += " or a longer lock budget (PARTITION_DESK_LOCK_BUDGET_MS), which lets others wait as long"
-        if run.plan.operation is Operation.ARCHIVE:
+        if run.plan.operation is ARCHIVE:
             advice += "; without a DEFAULT partition a detach needs no such lock"
     pending = step.waits_for_all
     return LockNotObtained(

@@ -17,9 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console.actor import Actor
 from core.console.locks import Blocker
+from core.console.register import named
 from core.errors import DeskError, NotAllowed
 from core.names import ident, literal
-from core.plans.plan import Operation, Plan, Step
+from core.plans.drop import DROP
+from core.plans.plan import Plan, Step
 from core.postgres.connection import session, sqlstate, translate
 
 OPERATION_LOCKS = 20548
@@ -180,7 +182,7 @@ def _record(row: Any) -> OperationRecord:
         table=row.table_address,
         kind=row.kind,
         subject=row.subject,
-        plan=Plan.from_json(json.dumps(row.plan)),
+        plan=Plan.from_json(json.dumps(row.plan), named),
         actor=row.actor,
         role=row.role,
         origin=row.origin,
@@ -294,7 +296,7 @@ def make(connection: Connection) -> None:
 def _insert(plan: Plan, actor: Actor, reason: str, state: OperationState) -> str:
     values = (
         literal(plan.table),
-        literal(plan.operation),
+        literal(plan.operation.name),
         literal(plan.subject),
         literal(plan.to_json()),
         literal(plan.digest),
@@ -325,7 +327,7 @@ def _reap(connection: Connection) -> None:
 def _active_id(connection: Connection, plan: Plan) -> int | None:
     found = connection.exec_driver_sql(
         "SELECT id FROM partition_desk.operation WHERE state IN ('queued', 'running')"
-        f" AND table_address = {literal(plan.table)} AND kind = {literal(plan.operation)}"
+        f" AND table_address = {literal(plan.table)} AND kind = {literal(plan.operation.name)}"
         f" AND subject = {literal(plan.subject)}"
     ).scalar_one_or_none()
     return None if found is None else int(found)
@@ -378,7 +380,7 @@ WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {tabl
 
 def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> Ticket:
     _reap(connection)
-    if plan.operation in (Operation.HOLD, Operation.SCHEDULE):  # a drop that still waits is not to win that race
+    if plan.operation.marks_only:  # a drop that still waits is not to win that race
         connection.exec_driver_sql(_CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject)))
     for _ in range(3):
         new = connection.exec_driver_sql(_insert(plan, actor, reason, state)).scalar_one_or_none()
@@ -397,7 +399,7 @@ def queued(connection: Connection, *, drops: bool = True) -> tuple[int, ...]:
     rows = connection.exec_driver_sql(
         "SELECT id FROM partition_desk.operation WHERE state = 'queued' AND requested_at >"
         f" pg_catalog.clock_timestamp() - interval '{STALE_AFTER_S} seconds'"
-        f"{'' if drops else f' AND kind <> {literal(Operation.DROP)}'} ORDER BY id LIMIT 20"
+        f"{'' if drops else f' AND kind <> {literal(DROP.name)}'} ORDER BY id LIMIT 20"
     ).all()
     return tuple(row.id for row in rows)
 
@@ -414,7 +416,7 @@ def claim(connection: Connection, operation_id: int) -> Plan | None:
     if plan is None:
         connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({lock})")
         return None
-    return Plan.from_json(json.dumps(plan))
+    return Plan.from_json(json.dumps(plan), named)
 
 
 def request_cancel(engine: Engine, operation_id: int) -> None:

@@ -6,52 +6,22 @@ Each check is one function of `CHECKS`, named for what it looks at. It yields it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
 
 from core.doctor.checks import archived, backups, coverage, server, shape
 from core.doctor.findings import Case, Finding, Severity
-from core.plans.manifest import Kept, Unreadable
 from core.tables.model import PartitionedTable
 
 
-def examine(
-    table: PartitionedTable,
-    *,
-    today: date,
-    now: datetime,
-    cutoff: date,
-    automatic_creation: bool,
-    default_rows: int | None = None,
-    zone: str = "UTC",
-    kept: tuple[Kept, ...] | None = (),
-    unusable: tuple[Unreadable, ...] = (),
-    backups_unread: str = "",
-    verify_before: date = date.min,
-) -> tuple[Finding, ...]:
+def examine(case: Case, *, with_backups: bool = True) -> tuple[Finding, ...]:
     """Every check's findings, most severe first, else in the order of CHECKS.
 
-    `cutoff`: partitions wholly before it are due for archive. `default_rows`: how many rows the DEFAULT partition
-    holds in all, None where nobody counted. `kept`: the backups of this table, None where their place could not be
-    read, for the reason `backups_unread`; `unusable`: what lies there and can't be used. `verify_before`: a backup
-    not proven since is told of. A table that is not served has one finding, that it is not.
+    Without `with_backups` those are left out that have nothing to say before the place of the backups was read. A
+    table that is not served has one finding, that it is not.
     """
-    if table.not_served is not None or table.key is None:
-        return (_unserved(table),)
-    case = Case(
-        table=table,
-        key=table.key,
-        today=today,
-        now=now,
-        zone=zone,
-        cutoff=cutoff,
-        automatic_creation=automatic_creation,
-        default_rows=default_rows,
-        verify_before=verify_before,
-        backups=kept,
-        unusable=unusable,
-        backups_unread=backups_unread,
-    )
-    found = [finding for check in CHECKS for finding in check(case)]
+    if case.table.not_served is not None or case.table.key is None:
+        return (_unserved(case.table),)
+    checks = CHECKS if with_backups else tuple(check for check in CHECKS if check not in OF_THE_PLACE)
+    found = [finding for check in checks for finding in check(case)]
     return tuple(sorted(found, key=lambda finding: -finding.severity.rank))
 
 
@@ -106,3 +76,6 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     server.automatic_creation,
 )
 """Every check, in the order in which equally severe findings are shown."""
+
+OF_THE_PLACE = (backups.backed_up, backups.proven, backups.unusable_backups)
+"""Those that say nothing before the place of the backups was read."""

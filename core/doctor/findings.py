@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from core.errors import Refused
 from core.period import Period, Range, period_of
 from core.plans.manifest import Kept, Unreadable
-from core.plans.plan import Operation, Plan
+from core.plans.operation import Operation
+from core.plans.plan import Plan
 from core.tables.bounds import End, Key, KeyType, key_value
 from core.tables.model import (
     PartitionedTable,
@@ -67,13 +68,14 @@ class Case:
     """What is examined, and the circumstances that the catalog doesn't know."""
 
     table: PartitionedTable
-    key: Key
     today: date
     now: datetime
-    zone: str
     cutoff: date
+    """Partitions wholly before it are due for archive."""
     automatic_creation: bool
-    default_rows: int | None
+    default_rows: int | None = None
+    """How many rows the DEFAULT partition holds in all; None where nobody counted."""
+    zone: str = "UTC"
     verify_before: date = date.min
     """A backup that was not proven since is told of."""
     backups: tuple[Kept, ...] | None = ()
@@ -81,6 +83,13 @@ class Case:
     unusable: tuple[Unreadable, ...] = ()
     backups_unread: str = ""
     """Why the place could not be read."""
+
+    @property
+    def key(self) -> Key:
+        """The table's key; what has none is not examined."""
+        if self.table.key is None:
+            raise ValueError(f"{self.table.label} has no key that could be examined.")
+        return self.table.key
 
     @property
     def period(self) -> Period:

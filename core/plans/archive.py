@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import ClassVar
 
 from core.errors import (
     AlreadyArchived,
@@ -15,7 +17,9 @@ from core.errors import (
     Refused,
 )
 from core.names import address, comment_sql, fit, ident, qualified
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
+from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
+from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import (
     LEAVE_IN_DEFAULT,
     add_check,
@@ -23,14 +27,56 @@ from core.plans.steps import (
     attach_locks,
     exclude_from_default,
     readmit_to_default,
-    require_nothing_pending,
-    require_served,
     validate,
 )
+from core.plans.target import Target, archived_of, partition_of
 from core.tables.bounds import Bounds, Key, key_value, within
 from core.tables.commands import partition_option, table_option
 from core.tables.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
 from core.text import plural
+
+ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)
+REATTACH = Operation("reattach", "Reattach", Role.ADMIN, Danger.DIALOG, scope=Scope.PARTITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """That a partition leaves its table for the archive schema."""
+
+    operation: ClassVar = ARCHIVE
+    table: str | PartitionedTable
+    partition: Target
+    allow_current: bool = False
+    """Also where its dates are not over yet."""
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads nothing but the table."""
+        table = table_for(desk, self.table)
+        name = partition_of(table, self.partition, desk.zone)
+        return plan_archive(table, name, now=desk.now, zone=desk.zone, allow_current=self.allow_current)
+
+
+@dataclass(frozen=True, slots=True)
+class Reattach:
+    """That an archived table comes back."""
+
+    operation: ClassVar = REATTACH
+    table: str | PartitionedTable
+    partition: Target
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads the range of its rows where no CHECK proves it, and counts what the DEFAULT holds of it."""
+        table = table_for(desk, self.table)
+        name = archived_of(table, self.partition, desk.zone)
+        archived = table.find_archived(name)
+        rows = None
+        default_rows = 0
+        if archived is not None and archived.bounds is not None and table.key is not None:
+            check = archived.bounds_check(table.key)
+            if check is None or not check.validated:
+                rows = desk.key_range(table, archived)
+            default_rows = desk.default_rows(table, [archived.bounds])
+        return plan_reattach(table, name, rows=rows, default_rows=default_rows)
 
 
 def plan_archive(
@@ -64,7 +110,7 @@ def plan_archive(
     target = f"{table.archive.name}.{partition.name}"
     called = table.called(partition)
     return Plan(
-        operation=Operation.ARCHIVE,
+        operation=ARCHIVE,
         table=table.address,
         subject=called,
         basis=basis(table, partition.oid),
@@ -283,7 +329,7 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
             next=f"To bring it back: partitions reattach{partition_option(called)}{table_option(table)}",
         )
     return Plan(
-        operation=Operation.ARCHIVE,
+        operation=ARCHIVE,
         table=table.address,
         subject=called,
         basis=basis(table, archived.oid),
@@ -343,7 +389,7 @@ def plan_reattach(
     steps += exclude_from_default(table, key, bounds, archived.name)
     steps.append(_attach_step(table, archived, bounds, home, check_name if own_check else None))
     return Plan(
-        operation=Operation.REATTACH,
+        operation=REATTACH,
         table=table.address,
         subject=called,
         basis=basis(table, archived.oid, all_partitions=True),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import ClassVar
 
-from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
+from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused, TableNotFound
 from core.names import comment_sql, ident, literal, qualified, split_qualified
-from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
+from core.period import Duration
+from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed, backup_id
+from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.target import Target, partition_of
 from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import dollar_quoted, require_fingerprint_sql
@@ -132,6 +138,27 @@ def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archive
     return found
 
 
+BACKUP = Operation("backup", "Back up", Role.OPERATOR, Danger.CLICK, counts_rows=False, moves_files=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BackUp:
+    """That a partition, attached or archived, is copied to the place of the backups."""
+
+    operation: ClassVar = BACKUP
+    table: str | PartitionedTable
+    partition: Target
+
+    def plan(self, desk: Sources) -> Plan:
+        """Under a new id. Raises Refused, ToolMissing and SettingError."""
+        table = table_for(desk, self.table)
+        found = require_backed_up(table, partition_of(table, self.partition, desk.zone))
+        made = backup_id(table.server.database, table.address, found.name, desk.now, secrets.token_hex(3))
+        tool = desk.dump_tool(table.server.version_num)
+        plan = plan_backup(table, table.called(found), id=made, place_label=desk.place, tool=tool)
+        return replace(plan, place=desk.place)
+
+
 def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str, tool: str) -> Plan:
     """A plan that writes the rows and the definition of a partition to the place, under the path `id`.
 
@@ -143,7 +170,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
     dump = f"pg_dump --dbname={shlex.quote(table.server.database)} --table={shlex.quote(found.sql)}"
     rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
     return Plan(
-        operation=Operation.BACKUP,
+        operation=BACKUP,
         table=table.address,
         subject=name,
         basis=basis(table, found.oid),
@@ -167,11 +194,28 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
     )
 
 
+VERIFY = Operation(
+    "verify", "Verify", Role.OPERATOR, Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """That a backup is proven, or found to be none."""
+
+    operation: ClassVar = VERIFY
+    kept: Kept
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads nothing but the place's name."""
+        return replace(plan_verify(self.kept.backup, desk.place), place=desk.place)
+
+
 def plan_verify(backup: Backup, place_label: str) -> Plan:
     """A plan that fetches a backup and restores it into a PostgreSQL of its own, which is thrown away afterwards."""
     source = shlex.quote(f"{place_label.rstrip('/')}/{backup.object}")
     return Plan(
-        operation=Operation.VERIFY,
+        operation=VERIFY,
         table=backup.parent,
         subject=backup.name,
         basis=(),
@@ -221,6 +265,35 @@ class Surroundings:
     """Roles that the connected one may give a table to."""
 
 
+RESTORE = Operation(
+    "restore", "Restore", Role.ADMIN, Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """That a backup is brought back, also into a database that never had its table."""
+
+    operation: ClassVar = RESTORE
+    kept: Kept
+    hold: Hold | None = None
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads what there is of what it needs. Raises Refused for what stands in the way."""
+        try:
+            table = desk.read(self.kept.backup.parent)
+        except TableNotFound:
+            table = None
+        there = desk.surroundings(self.kept.backup)
+        plan = plan_restore(table, self.kept, there=there, hold=self.hold, place_label=desk.place)
+        return replace(plan, place=desk.place)
+
+
+def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:
+    """The hold under which a table comes back, so that no rule takes it again at once."""
+    return Hold(lasts.after(today).isoformat(), "Restored from a backup", by)
+
+
 def plan_restore(
     table: PartitionedTable | None,
     kept: Kept,
@@ -248,7 +321,7 @@ def plan_restore(
     back, stays = _put_back(backup, parts, there)
     warnings = _restore_warnings(table, kept, there, stays)
     return Plan(
-        operation=Operation.RESTORE,
+        operation=RESTORE,
         table=table.address if table else backup.parent,
         subject=backup.name,
         basis=basis(table) if table else (),

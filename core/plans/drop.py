@@ -1,21 +1,129 @@
-"""Drop, its delay and its undo, and the holds that forbid it: what ends an archived table, and what keeps it."""
+"""Drop, its delay and its undo: what ends an archived table, and what keeps it."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar
+from zoneinfo import ZoneInfo
 
-from core.errors import NotAllowed, NotVerified, PartitionNotFound, Refused
-from core.names import comment_sql
+from core.errors import BackupNotFound, NotAllowed, NotVerified, Refused
+from core.period import Duration
 from core.plans.manifest import Kept
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
-from core.plans.steps import require_served
+from core.plans.marking import comment_step, require_archived
+from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.target import Target, archived_of
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
-from core.tables.model import HOLD_LINE, Archived, Hold, Marks, Partition, PartitionedTable, PlannedDrop
+from core.tables.model import HOLD_LINE, Archived, Marks, PartitionedTable, PlannedDrop
 from core.text import human_bytes, human_date, human_seconds, plural
+
+DROP = Operation("drop", "Drop", Role.ADMIN, Danger.TYPED_NAME, destroys=True)
+SCHEDULE = Operation(
+    "schedule", "Plan the drop of", Role.ADMIN, Danger.TYPED_NAME, marks_only=True, told_apart_by="steps"
+)
+DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """What hangs on an archived table, each in PostgreSQL's words."""
+
+    dependents: tuple[str, ...] = ()
+    """Views, foreign keys of other tables, functions, sequences of its own, children: they stop a drop."""
+    belongings: tuple[str, ...] = ()
+    """Triggers, policies, publications: they go with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """That an archived table is dropped, on the strength of a backup that is proven."""
+
+    operation: ClassVar = DROP
+    table: str | PartitionedTable
+    partition: Target
+    every: tuple[Kept, ...]
+    """The backups to choose from."""
+    backup: str = ""
+    """The id of the one to rest on; empty for the best."""
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads what hangs on the table."""
+        table, name, kept, hanging = _look(desk, self.table, self.partition, self.every, self.backup)
+        return plan_drop(
+            table,
+            name,
+            kept,
+            today=desk.today,
+            dependents=hanging.dependents,
+            belongings=hanging.belongings,
+            place=desk.place,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DropLater:
+    """That an archived table is dropped once so much time is over, unless somebody keeps it."""
+
+    operation: ClassVar = SCHEDULE
+    table: str | PartitionedTable
+    partition: Target
+    every: tuple[Kept, ...]
+    after: Duration
+    by: str
+    backup: str = ""
+
+    def plan(self, desk: Sources) -> Plan:
+        """Looks at everything as for a drop."""
+        table, name, kept, hanging = _look(desk, self.table, self.partition, self.every, self.backup)
+        at = later(desk.now, self.after, desk.zone)
+        return plan_later_drop(table, name, kept, at=at, by=self.by, today=desk.today, dependents=hanging.dependents)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """That a planned drop is called off."""
+
+    operation: ClassVar = SCHEDULE
+    table: str | PartitionedTable
+    partition: Target
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads nothing but the table."""
+        table = table_for(desk, self.table)
+        return plan_keep(table, archived_of(table, self.partition, desk.zone))
+
+
+def require_drops(*, allowed: bool) -> None:
+    """Raises Refused where the setting forbids to drop."""
+    if not allowed:
+        raise Refused(DROPS_ARE_OFF, next="Ask whoever set it.")
+
+
+def later(now: datetime, after: Duration, zone: str) -> datetime:
+    """This time of day in `zone`, so much later."""
+    local = now.astimezone(ZoneInfo(zone))
+    day = min(after.after(local.date()), date.max - timedelta(days=1))
+    return datetime.combine(day, time(local.hour, local.minute, local.second), local.tzinfo)
+
+
+def _look(
+    desk: Sources, table: str | PartitionedTable, partition: Target, every: tuple[Kept, ...], backup: str
+) -> tuple[PartitionedTable, str, Kept | None, Hanging]:
+    """(the table, the name, the backup to rest on, what hangs on it)."""
+    require_drops(allowed=desk.may_drop)
+    found = table_for(desk, table)
+    name = archived_of(found, partition, desk.zone)
+    archived = found.find_archived(name)
+    if archived is None:
+        return found, name, None, Hanging()
+    asked = [kept for kept in every if backup in ("", kept.backup.id)]
+    if backup and not asked:
+        raise BackupNotFound(f"There is no backup {backup} in the place.", next="See: partitions backups")
+    return found, name, choose(asked, found, archived), desk.hanging(archived)
 
 
 def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
@@ -65,7 +173,7 @@ def plan_drop(
     lost = tuple(dict.fromkeys(key.other for key in table.references)) if archived.foreign_keys else ()
     size = f", {human_bytes(archived.size.total)} on the server" if archived.size else ""
     return Plan(
-        operation=Operation.DROP,
+        operation=DROP,
         table=table.address,
         subject=called,
         basis=basis(table, archived.oid),
@@ -124,7 +232,7 @@ def plan_later_drop(
         table,
         archived,
         replace(archived.marks, drop=drop),
-        Operation.SCHEDULE,
+        SCHEDULE,
         title=f"Write down that {called} is to be dropped on {day}",
         effects=(
             f"{archived.schema}.{archived.name} stays as it is until {day};"
@@ -139,14 +247,14 @@ def plan_later_drop(
 
 def plan_keep(table: PartitionedTable, name: str) -> Plan:
     """A plan that calls a planned drop off. No steps where none is planned. Raises Refused."""
-    archived = _require_archived(table, name)
+    archived = require_archived(table, name)
     called = table.called(archived)
     marks = replace(archived.marks, drop=None)
     plan = _marking(
         table,
         archived,
         marks,
-        Operation.SCHEDULE,
+        SCHEDULE,
         title=f"Take back that {called} is to be dropped",
         effects=(f"{archived.schema}.{archived.name} stays until somebody asks for its drop again.",),
         way_back=f"Plan it again: partitions drop{partition_option(called)} --confirm={shlex.quote(called)}"
@@ -156,60 +264,10 @@ def plan_keep(table: PartitionedTable, name: str) -> Plan:
     return plan if archived.drop is not None else replace(plan, steps=())
 
 
-def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
-    """A plan that sets the hold of a partition or an archived table, or lifts it with None. Raises Refused.
-
-    No steps where it is so already. A hold calls a planned drop off.
-    """
-    require_served(table)
-    one = table.find(name) or _require_archived(table, name)
-    name = table.called(one)
-    if isinstance(one, Partition):
-        own, marks = Marks.split(one.comment)
-    else:
-        own, marks = one.comment, one.marks
-    new = replace(marks, hold=hold, drop=None if hold else marks.drop)
-    quoted = partition_option(name)
-    if hold is None:
-        title, effect = f"Lift the hold of {name}", f"Rules and people may archive or drop {name} again."
-        command, back = f"hold{quoted} --lift", f"hold{quoted} --reason ..."
-    else:
-        until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
-        title, effect = f"Hold {name} {until}", f"No rule archives {name} and nobody drops it {until}: {hold.reason}"
-        limit = f" --until {hold.until}" if hold.until else ""
-        command, back = f"hold{quoted}{limit} --reason {shlex.quote(hold.reason)}", f"hold{quoted} --lift"
-    plan = Plan(
-        operation=Operation.HOLD,
-        table=table.address,
-        subject=name,
-        basis=basis(table, one.oid),
-        steps=(_comment_step(title, one, own, marks, new),),
-        effects=(effect, *(["Its planned drop is called off."] if hold and marks.drop else [])),
-        way_back=f"partitions {back}{table_option(table)}",
-        command=f"partitions {command}{table_option(table)}",
-        oid=one.oid,
-    )
-    return plan if new != marks else replace(plan, steps=())
-
-
-def _require_archived(table: PartitionedTable, name: str) -> Archived:
-    require_served(table)
-    archived = table.find_archived(name)
-    if archived is None:
-        if table.find(name) is not None:
-            raise Refused(
-                f"{name} is attached to {table.label}: only an archived table can be dropped.",
-                next=f"Archive it first: partitions archive{partition_option(name)}{table_option(table)}",
-            )
-        known = ", ".join(table.called(a) for a in table.archived) or "none"
-        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
-    return archived
-
-
 def _require_droppable(
     table: PartitionedTable, name: str, kept: Kept | None, today: date, dependents: tuple[str, ...]
 ) -> tuple[Archived, Kept]:
-    archived = _require_archived(table, name)
+    archived = require_archived(table, name)
     name, label = table.called(archived), f"{archived.schema}.{archived.name}"
     if archived.owner not in (table.owner, table.server.user) and not table.server.superuser:
         raise NotAllowed(
@@ -266,15 +324,6 @@ def _proven_on(kept: Kept) -> str:
     return human_date(kept.proven_at.date()) if kept.proven_at else "never"
 
 
-def _comment_step(title: str, one: Partition | Archived, own: str | None, old: Marks, new: Marks) -> Step:
-    return Step(
-        title,
-        (comment_sql(one.sql, new.beside(own)),),
-        (Lock(one.sql, Mode.SHARE_UPDATE_EXCLUSIVE),),
-        undo=(comment_sql(one.sql, old.beside(own)),),
-    )
-
-
 def _marking(
     table: PartitionedTable,
     archived: Archived,
@@ -292,7 +341,7 @@ def _marking(
         table=table.address,
         subject=table.called(archived),
         basis=basis(table, archived.oid),
-        steps=(_comment_step(title, archived, archived.comment, archived.marks, marks),),
+        steps=(comment_step(title, archived, archived.comment, archived.marks, marks),),
         effects=effects,
         way_back=way_back,
         command=command,

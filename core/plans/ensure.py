@@ -4,24 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap
 from core.names import fit, ident, qualified
 from core.period import Range, period_of
-from core.plans.plan import Operation, Plan, Step, basis
-from core.plans.steps import (
-    LEAVE_IN_DEFAULT,
-    attach,
-    attach_locks,
-    exclude_from_default,
-    readmit_to_default,
-    require_nothing_pending,
-    require_served,
-)
+from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
+from core.plans.plan import Plan, Step, basis
+from core.plans.refusals import require_nothing_pending, require_served
+from core.plans.steps import LEAVE_IN_DEFAULT, attach, attach_locks, exclude_from_default, readmit_to_default
 from core.tables.bounds import Bounds, Key, KeyType
 from core.tables.commands import partition_option, table_option
-from core.tables.model import PartitionedTable
+from core.tables.model import PartitionedTable, next_periods
 from core.text import plural
+
+ENSURE = Operation("ensure", "Ensure", Role.OPERATOR, Danger.CLICK, scope=Scope.ALL, counts_rows=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """That ranges of dates have a partition each."""
+
+    operation: ClassVar = ENSURE
+    table: str | PartitionedTable
+    ranges: tuple[Range, ...] = ()
+    years: tuple[Range, ...] = ()
+    """Whole years, each cut into the periods of the table."""
+    ahead: int | None = None
+    """The current period and so many after it; 1 where nothing else is asked for."""
+
+    def plan(self, desk: Sources) -> Plan:
+        """Counts what the DEFAULT holds of the ranges that lack a partition."""
+        table = table_for(desk, self.table)
+        ranges = [*self.ranges]
+        if self.years:
+            period = table.period(desk.zone)
+            ranges += [part for year in self.years for part in period.cover(*year)]
+        if self.ahead is not None or not ranges:
+            ranges += next_periods(table, desk.today, 1 if self.ahead is None else self.ahead, desk.zone)
+        wanted = tuple(dict.fromkeys(ranges))
+        lacking = missing(table, wanted, desk.zone) if table.default is not None else ()
+        default_rows = desk.default_rows(table, [new.bounds for new in lacking])
+        return plan_ensure(table, wanted, zone=desk.zone, default_rows=default_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +135,7 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
     years = dict.fromkeys(lower.year for lower, _ in wanted)
     labels = ", ".join(one.label for one in new) or "nothing"
     return Plan(
-        operation=Operation.ENSURE,
+        operation=ENSURE,
         table=table.address,
         subject=labels,
         basis=basis(table, all_partitions=True),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from core.errors import PlanOutdated
+from core.plans.operation import Operation, Scope
 from core.tables.model import Archived, Partition, PartitionedTable
 
 
@@ -60,27 +63,6 @@ _MEANING: dict[Mode, str] = {
     Mode.EXCLUSIVE: "plain reads go on; writes wait",
     Mode.ACCESS_EXCLUSIVE: "reads and writes wait",
 }
-
-
-class Operation(StrEnum):
-    """What a plan does, as its verb."""
-
-    ENSURE = "ensure"
-    ARCHIVE = "archive"
-    REATTACH = "reattach"
-    BACKUP = "backup"
-    VERIFY = "verify"
-    DROP = "drop"
-    RESTORE = "restore"
-    HOLD = "hold"
-    """Keeps a partition or an archived table from every rule, or lifts that."""
-    SCHEDULE = "schedule"
-    """Writes down that an archived table is to be dropped and when, or calls that off."""
-
-    @property
-    def moves_files(self) -> bool:
-        """Whether it copies rows between the server and the place of the backups, beyond what SQL alone does."""
-        return self in (Operation.BACKUP, Operation.VERIFY, Operation.RESTORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +146,12 @@ class Plan:
 
     def to_json(self) -> str:
         """The plan as the journal keeps it."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        raw = asdict(self) | {"operation": self.operation.name}
+        return json.dumps(raw, ensure_ascii=False, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    def from_json(cls, text: str, named: Callable[[str], Operation]) -> Plan:
+        """The plan that `to_json` wrote; `named` knows the operations. Raises ValueError, KeyError or TypeError."""
         raw: dict[str, Any] = json.loads(text)
         steps = tuple(
             Step(
@@ -183,7 +166,7 @@ class Plan:
             for step in raw["steps"]
         )
         return cls(
-            operation=Operation(raw["operation"]),
+            operation=named(raw["operation"]),
             table=raw["table"],
             subject=raw["subject"],
             basis=tuple(raw["basis"]),
@@ -197,6 +180,16 @@ class Plan:
             bytes=raw.get("bytes"),
             oid=raw.get("oid"),
         )
+
+
+def called_now(plan: Plan, table: PartitionedTable) -> str:
+    """What means the very table of the plan, wherever it is by now. Raises PlanOutdated where it is gone."""
+    if plan.oid is None:
+        return plan.subject
+    one = table.by_oid(plan.oid)
+    if one is None:
+        raise PlanOutdated(f"{plan.subject} is no longer there.")
+    return table.called(one)
 
 
 def facts(table: PartitionedTable) -> tuple[str, ...]:
@@ -273,6 +266,7 @@ def _concerns(fact: str, subjects: set[str], plan: Plan) -> bool:
     kind = fact.split(" ", 1)[0]
     if kind in ("table", "server", "schema"):
         return True
-    if plan.operation is Operation.ENSURE or (plan.operation is Operation.REATTACH and kind == "partition"):
+    scope = plan.operation.scope
+    if scope is Scope.ALL or (scope is Scope.PARTITIONS and kind == "partition"):
         return True
     return " ".join(fact.split(" ", 2)[:2]) in subjects

@@ -15,19 +15,20 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from core.backups import listing
 from core.backups.backup import read_all_kept, read_kept
 from core.backups.storage import ColdStorage, Folder
-from core.console import cold, prepare
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
-from core.console.worker import run_now
-from core.plans.drop import plan_hold
+from core.plans.archive import plan_archive
+from core.plans.hold import plan_hold
 from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from core.tables.model import Hold
 from dashboard.dialog import confirm
 from dashboard.state import session as desk_session
+from tests import desks
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
 from tests.conftest import ADMIN, OpenSession, until
 from tests.tables import Made, Run
@@ -44,16 +45,16 @@ class Road:
         self.cold = ColdStorage("", place.parent, os.environ)
 
     def act(self, plan: Plan) -> None:
-        run_now(self.worker, plan, ADMIN, "a test", budget=Budget(), archive_schema="archive", cold=self.cold)
+        desks.desk(self.worker, budget=Budget(), storage=self.cold).run(plan, ADMIN, "a test")
 
     def read(self) -> Any:
         return read_table(self.reader, self.made.address)
 
     def archive(self, name: str) -> None:
-        self.act(prepare.prepare_archive(self.read(), name, now=datetime.now(UTC)))
+        self.act(plan_archive(self.read(), name, now=datetime.now(UTC)))
 
     def back_up(self, name: str) -> Backup:
-        plan = cold.prepare_backup(self.cold, self.read(), name, now=datetime.now(UTC))
+        plan = desks.back_up(self.cold, self.read(), name, now=datetime.now(UTC))
         self.act(plan)
         return read_kept(self.place, plan.backup).backup
 
@@ -78,7 +79,7 @@ class Road:
 
     def drop(self, name: str) -> None:
         every, _ = read_all_kept(self.place)
-        self.act(prepare.prepare_drop(self.reader, self.read(), name, every, today=date.today()))
+        self.act(desks.drop(self.reader, self.read(), name, every, today=date.today()))
 
 
 @pytest.fixture
@@ -364,12 +365,12 @@ def test_place_that_does_not_answer_holds_no_page_up(
     road.prove(road.back_up(absences.first))
     answered = threading.Event()
 
-    def slow(*given: Any) -> cold.Backups:
+    def slow(*given: Any) -> listing.Backups:
         answered.wait(30)
         return read(*given)
 
-    read = cold.read_backups
-    monkeypatch.setattr(cold, "read_backups", slow)
+    read = listing.read_backups
+    monkeypatch.setattr(listing, "read_backups", slow)
     monkeypatch.setattr(desk_session, "BACKUPS_WAIT_S", 0.05)
     app = console("archive")
     assert "The backups are still being read" in texts(app)

@@ -22,7 +22,7 @@ import psutil
 
 from core.backups.backup import back_up, read_kept, read_surroundings, restore, verify
 from core.backups.storage import Folder
-from core.console import prepare
+from core.plans.archive import plan_archive
 from core.plans.backup import plan_restore
 from core.postgres.connection import parse_url, session, working_engine
 from core.postgres.embedded import server_binaries
@@ -61,7 +61,7 @@ def measure_backup(server: str, runs: int, rows: int) -> tuple[Table, ...]:
             add_year(at, _FIRST + 1, rows)
             at.run(f"ANALYZE {TABLE}")
             for name in (small, large):
-                at.act(prepare.prepare_archive(at.table(), name, now=_NOW))
+                at.act(plan_archive(at.table(), name, now=_NOW))
             settle(at)
             little = _ours(at, folder, small, "small")
             hand: list[_Run] = []

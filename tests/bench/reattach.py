@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import event
 
-from core.console import prepare
+from core.plans.archive import plan_archive
+from tests import desks
 from tests.bench.report import Table, Target, ms, times
 from tests.bench.server import TABLE, Desk, add_year, bounds, desk, fill, make_absences, settle, timed
 
@@ -72,9 +73,9 @@ def _by_hand(at: Desk, first: int) -> _Times:
 
 def _ours(at: Desk, first: int) -> _Times:
     name = f"kid_absences_{first}"
-    at.act(prepare.prepare_archive(at.table(), name, now=_NOW))
+    at.act(plan_archive(at.table(), name, now=_NOW))
     with _attaching(at) as spans:
-        total = timed(lambda: at.act(prepare.prepare_reattach(at.reading, at.table(), name)))
+        total = timed(lambda: at.act(desks.reattach(at.reading, at.table(), name)))
     return _Times(spans[-1], total)
 
 

@@ -15,14 +15,15 @@ from typing import Any
 from sqlalchemy import Engine
 
 from core.absences import create_table
-from core.console.actor import Actor, Origin, Role
+from core.console.actor import Actor, Origin
 from core.console.execute import Budget
-from core.console.worker import run_now
+from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
 from core.tables.model import PartitionedTable
+from tests import desks
 from tests.servers import connect
 from tests.tables import Run, runner
 
@@ -72,7 +73,7 @@ class Desk:
 
     def act(self, plan: Plan) -> None:
         """Runs a plan as the console does, journalled and within the lock budget."""
-        run_now(self.working, plan, _ACTOR, "bench", budget=BUDGET, archive_schema="archive")
+        desks.desk(self.working, budget=BUDGET).run(plan, _ACTOR, "bench")
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from core.console import prepare
 from core.errors import DeskError
+from core.plans.archive import plan_archive
+from tests import desks
 from tests.bench.partsmith import VERSION, Partsmith
 from tests.bench.report import Table, Target, ms, times
 from tests.bench.server import BUDGET, TABLE, Desk, bounds, desk, make_absences, settle, year
@@ -91,13 +92,13 @@ def _ensure_by_hand(at: Desk) -> Iterator[Act]:
 @contextmanager
 def _archive(at: Desk) -> Iterator[Act]:
     name = f"kid_absences_{_oldest(at)}"
-    yield lambda: _failure(lambda: at.act(prepare.prepare_archive(at.table(), name, now=_NOW)))
+    yield lambda: _failure(lambda: at.act(plan_archive(at.table(), name, now=_NOW)))
 
 
 @contextmanager
 def _ensure(at: Desk) -> Iterator[Act]:
     wanted = [year(_next(at))]
-    yield lambda: _failure(lambda: at.act(prepare.prepare_ensure(at.reading, at.table(), wanted)))
+    yield lambda: _failure(lambda: at.act(desks.ensure(at.reading, at.table(), wanted)))
 
 
 def _failure(act: Callable[[], None]) -> str:

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.console import prepare
 from core.names import qualified
 from core.period import Period, Range
-from core.plans.plan import Operation, Plan
+from core.plans.archive import ARCHIVE, REATTACH, plan_archive
+from core.plans.ensure import ENSURE
+from core.plans.plan import Plan
 from core.tables.bounds import Bounds
 from core.tables.catalog.table import read_table
 from core.tables.model import Archived, PartitionedTable, Source
+from tests import desks
 from tests.conftest import Act, OpenSession
 from tests.tables import KEY_TYPES, Made, Run, describe, fingerprint
 
@@ -54,17 +56,17 @@ class Desk:
         return read_table(self.reader, made.address)
 
     def ensure(self, made: Made, *ranges: Range) -> Plan:
-        plan = prepare.prepare_ensure(self.reader, self.read(made), ranges)
+        plan = desks.ensure(self.reader, self.read(made), ranges)
         self.act(plan)
         return plan
 
     def archive(self, made: Made, name: str) -> Plan:
-        plan = prepare.prepare_archive(self.read(made), name, now=NOW)
+        plan = plan_archive(self.read(made), name, now=NOW)
         self.act(plan)
         return plan
 
     def reattach(self, made: Made, name: str) -> Plan:
-        plan = prepare.prepare_reattach(self.reader, self.read(made), name)
+        plan = desks.reattach(self.reader, self.read(made), name)
         self.act(plan)
         return plan
 
@@ -238,9 +240,9 @@ def test_the_shown_sql_is_all_there_is_to_it(desk: Desk, make_table: Make, sessi
     made = make_table(default=default, foreign_key=True)
     psql = session()
     before = state_of(desk, made, made.first)
-    play(psql.run, prepare.prepare_archive(desk.read(made), made.first, now=NOW))
+    play(psql.run, plan_archive(desk.read(made), made.first, now=NOW))
     assert found_archived(desk, made, made.first).source is Source.TAG
-    play(psql.run, prepare.prepare_reattach(desk.reader, desk.read(made), made.first))
+    play(psql.run, desks.reattach(desk.reader, desk.read(made), made.first))
     assert state_of(desk, made, made.first) == before
 
 
@@ -251,7 +253,7 @@ def test_reattaching_reads_no_row(
 ) -> None:
     made = make_table(key_type=key_type, default=default)
     desk.archive(made, made.first)
-    plan = prepare.prepare_reattach(desk.reader, desk.read(made), made.first)
+    plan = desks.reattach(desk.reader, desk.read(made), made.first)
     psql = session()
     *proofs, attach = plan.steps
     assert any("VALIDATE" in s for step in proofs for s in step.statements) is default
@@ -282,7 +284,7 @@ def test_reattaching_what_lacks_an_index_a_constraint_and_a_foreign_key(
     run("DROP INDEX archive.kid_absences_2022_date_idx")
     run("CREATE INDEX ON public.kid_absences (reason) WHERE reason <> 'ill'")
     run("CREATE UNIQUE INDEX ON public.kid_absences (date, kid_id DESC) INCLUDE (id)")
-    plan = prepare.prepare_reattach(desk.reader, desk.read(made), made.first)
+    plan = desks.reattach(desk.reader, desk.read(made), made.first)
     titles = [step.title for step in plan.steps]
     assert sum(title.startswith("Build the missing index") for title in titles) == 4
     assert "Check every row against public.kids" in titles
@@ -358,4 +360,4 @@ def test_operations_of_a_plan_are_what_they_say(desk: Desk, make_table: Make) ->
         desk.archive(made, made.first).operation,
         desk.reattach(made, made.first).operation,
     ]
-    assert operations == [Operation.ENSURE, Operation.ARCHIVE, Operation.REATTACH]
+    assert operations == [ENSURE, ARCHIVE, REATTACH]

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import Engine
 
-from core.console import prepare
 from core.console.execute import Budget
 from core.console.journal import OperationState, read_operations
+from core.plans.archive import plan_archive
 from core.tables.catalog.table import read_table
 from core.tables.model import PartitionedTable
+from tests import desks
 from tests.conftest import Act
 from tests.load import Load, Measured, running
 from tests.tables import Made, fingerprint
@@ -34,13 +35,13 @@ def cycle(reader: Engine, act: Act, made: Made, number: int) -> None:
     oldest = made.first
     was = fingerprint(reader, table().find(oldest).sql)  # type: ignore[union-attr]
     new = (date(2030 + number, 1, 1), date(2031 + number, 1, 1))
-    assert act(prepare.prepare_ensure(reader, table(), [new]), BUDGET)
+    assert act(desks.ensure(reader, table(), [new]), BUDGET)
     assert made.partition(new[0]) in {partition.name for partition in table().partitions}
-    assert act(prepare.prepare_archive(table(), oldest, now=NOW), BUDGET)
+    assert act(plan_archive(table(), oldest, now=NOW), BUDGET)
     archived = table().find_archived(oldest)
     assert archived is not None
     assert fingerprint(reader, archived.sql) == was
-    assert act(prepare.prepare_reattach(reader, table(), oldest), BUDGET)
+    assert act(desks.reattach(reader, table(), oldest), BUDGET)
     back = table().find(oldest)
     assert back is not None
     assert fingerprint(reader, back.sql) == was

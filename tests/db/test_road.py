@@ -17,22 +17,22 @@ import pytest
 from sqlalchemy import URL, Engine
 from tests.db.test_cli import catalog
 
+from core.backups.listing import read_backups
 from core.backups.storage import PLACES
 from core.console import worker
-from core.console.cold import read_backups
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationState, read_operation, read_operations
 from core.console.locks import Blocker
-from core.console.prepare import prepare_reattach
 from core.console.worker import Worker, enqueue
 from core.errors import Cancelled, ConnectionFailed, Failed, LockNotObtained, NotVerified
 from core.names import qualified
 from core.period import Period
-from core.plans.drop import plan_hold
+from core.plans.hold import plan_hold
 from core.plans.plan import Mode
 from core.postgres import programs
 from core.tables.catalog.table import read_planned_drops
 from core.tables.model import Hold
+from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
 from tests.objects import S3, Answering
 from tests.road import BUDGET, Road
@@ -512,7 +512,7 @@ def test_a_worker_that_may_not_drop_leaves_that_to_one_that_may(road: Road, make
     road.ready(made, T)
     ticket = enqueue(road.worker, road.plan_drop(made, T), ADMIN, "")
     workers = [
-        Worker(road.worker, budget=BUDGET, archive_schema="archive", cold=road.cold, drops=drops)
+        Worker(desks.desk(road.worker, budget=BUDGET, storage=road.cold, allow_drop=drops, sample_daily=False))
         for drops in (False, True)
     ]
     workers[0].start()
@@ -571,7 +571,7 @@ def test_a_planned_drop_waits_in_plain_sight_and_is_called_off(road: Road, make_
     assert _finding(road, "holds")["severity"] == "ok"
 
     road.plan_later(made, T)
-    road.run_plan(prepare_reattach(road.reader, road.read(made), T))
+    road.run_plan(desks.reattach(road.reader, road.read(made), T))
     assert road.done("drop", "--due").out == "Nothing to do: no planned drop is due.\n"
     assert made.count() == 60
 
@@ -629,7 +629,7 @@ def test_two_workers_begin_planned_drops_once_and_no_failed_one_again(
     monkeypatch.setattr(worker, "DROPS_S", 0.0)
     monkeypatch.setattr(worker, "POLL_S", 0.02)
     workers = [
-        Worker(road.worker, budget=Budget(100, 20), archive_schema="archive", cold=road.cold, drops=drops)
+        Worker(desks.desk(road.worker, budget=Budget(100, 20), storage=road.cold, allow_drop=drops, sample_daily=False))
         for drops in (True, True, False)
     ]
     for one in workers:

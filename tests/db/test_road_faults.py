@@ -21,7 +21,6 @@ from sqlalchemy import Engine
 
 from core.backups.storage import PLACES, Folder, Place
 from core.console import worker
-from core.console.cold import prepare_backup, prepare_restore, prepare_verify
 from core.console.execute import Budget, Cancellation
 from core.console.journal import (
     OPERATION_LOCKS,
@@ -31,12 +30,17 @@ from core.console.journal import (
     read_operations,
     request_cancel,
 )
-from core.console.worker import Worker, run_now
+from core.console.register import named
+from core.console.worker import Worker
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed
+from core.plans.backup import BACKUP, RESTORE, VERIFY
+from core.plans.drop import DROP
 from core.plans.manifest import Kept
-from core.plans.plan import Operation, Plan
+from core.plans.operation import Operation
+from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
+from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
 from tests.faults import EndWhileItWaits, Strike, stop_at_once, terminate
 from tests.road import NOW, Road
@@ -111,13 +115,13 @@ def road(
 
 def wish(road: Road, made: Made, kind: Operation, kept: Kept | None) -> Plan:
     """The plan of one act, on what is there now."""
-    if kind is Operation.BACKUP:
-        return prepare_backup(road.cold, road.read(made), T, now=NOW)
+    if kind is BACKUP:
+        return desks.back_up(road.cold, road.read(made), T, now=NOW)
     assert kept is not None
-    if kind is Operation.VERIFY:
-        return prepare_verify(road.cold, kept)
-    if kind is Operation.RESTORE:
-        return prepare_restore(road.reader, road.cold, kept, archive_schema="archive")
+    if kind is VERIFY:
+        return desks.verify(road.cold, kept)
+    if kind is RESTORE:
+        return desks.restore(road.reader, road.cold, kept)
     return road.plan_drop(made, T)
 
 
@@ -125,10 +129,10 @@ def prepared(road: Road, made: Made, kind: Operation) -> Kept | None:
     """The table where the act begins: archived, with a proven backup, dropped before a restore."""
     if not road.is_there(RELATION):
         road.archive(made, T)
-    if kind is Operation.BACKUP:
+    if kind is BACKUP:
         return None
-    (kept,) = road.every() or (road.back_up(made, T, proven=kind is not Operation.VERIFY),)
-    if kind is Operation.RESTORE:
+    (kept,) = road.every() or (road.back_up(made, T, proven=kind is not VERIFY),)
+    if kind is RESTORE:
         road.run(f"DROP TABLE {RELATION}")
     return kept
 
@@ -154,16 +158,8 @@ def _killed(url: str, home: str, place: str, plan: str, at: int, doing: str) -> 
 
     with ExitStack() as stack:
         stack.callback(worker.dispose)
-        run_now(
-            worker,
-            Plan.from_json(plan),
-            ADMIN,
-            "to be killed",
-            budget=Budget(1000, 20),
-            archive_schema="archive",
-            cold=storage,  # type: ignore[arg-type]
-            progress=progress,
-        )
+        at = desks.desk(worker, budget=Budget(1000, 20), storage=storage)  # type: ignore[arg-type]
+        at.run(Plan.from_json(plan, named), ADMIN, "to be killed", progress=progress)
 
 
 class RestoreStrike(Strike):
@@ -196,7 +192,7 @@ def rest_in_peace(road: Road) -> None:
     assert read_operations(road.reader)[0].state in (OperationState.INTERRUPTED, OperationState.DONE)
 
 
-POINTS = {Operation.BACKUP: (1, 2, 3, 4, 5, 6, 7, 8), Operation.RESTORE: (1, 3, 7, 8, -2, -4, -6, -8, -10, -12)}
+POINTS = {BACKUP: (1, 2, 3, 4, 5, 6, 7, 8), RESTORE: (1, 3, 7, 8, -2, -4, -6, -8, -10, -12)}
 
 
 @pytest.mark.parametrize("kind", list(POINTS))
@@ -208,11 +204,11 @@ def test_a_process_killed_at_any_point(road: Road, make_table: Make, kind: Opera
     for at in POINTS[kind]:
         known = {one.backup.id for one in road.every()}
         if not killed(road, wish(road, made, kind, kept), at):
-            assert kind is Operation.BACKUP or not road.run(f"DROP TABLE {RELATION}")
+            assert kind is BACKUP or not road.run(f"DROP TABLE {RELATION}")
             continue
         injected += 1
         rest_in_peace(road)
-        if kind is Operation.BACKUP:
+        if kind is BACKUP:
             new = [one for one in road.every() if one.backup.id not in known]
             assert all(one.backup.rows == 20 for one in new)
             assert len(new) == (1 if at >= 8 else 0)
@@ -235,11 +231,11 @@ def test_a_process_killed_at_any_point(road: Road, make_table: Make, kind: Opera
 def test_a_verification_killed_in_each_phase(road: Road, make_table: Make, record_property: Note) -> None:
     made = make_table(rows=0, count=1)
     road.run(f"INSERT INTO {T} (kid_id, date) SELECT g, '2022-03-03' FROM generate_series(1, 150000) g")
-    kept = prepared(road, made, Operation.VERIFY)
+    kept = prepared(road, made, VERIFY)
     assert kept is not None
     injected = 0
     for at, doing in ((3, ""), (0, "Starting"), (0, "Restoring its rows"), (0, "Building")):
-        if not killed(road, wish(road, made, Operation.VERIFY, kept), at, doing):
+        if not killed(road, wish(road, made, VERIFY, kept), at, doing):
             road.cold.open().delete(kept.backup.proof)
             continue
         injected += 1
@@ -247,7 +243,7 @@ def test_a_verification_killed_in_each_phase(road: Road, make_table: Make, recor
         assert road.kept(kept.backup.id).proofs == ()
         for folder in road.home.iterdir():
             os.utime(folder, (0, 0))  # as if it had been some minutes ago
-    road.run_plan(wish(road, made, Operation.VERIFY, kept))
+    road.run_plan(wish(road, made, VERIFY, kept))
     assert road.kept(kept.backup.id).proven is not None
     assert {entry.name for entry in road.home.iterdir()} <= {PLACES}
     assert [p.pid for p in psutil.process_iter() if str(road.home) in " ".join(_words(p))] == []
@@ -265,9 +261,7 @@ def _words(process: psutil.Process) -> list[str]:
 # Ended by the server ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("kind", "during"), [(Operation.DROP, False), (Operation.DROP, True), (Operation.RESTORE, False)]
-)
+@pytest.mark.parametrize(("kind", "during"), [(DROP, False), (DROP, True), (RESTORE, False)])
 @pytest.mark.every_version
 def test_a_backend_terminated_at_any_statement(
     road: Road, make_table: Make, kind: Operation, during: bool, record_property: Note
@@ -278,7 +272,7 @@ def test_a_backend_terminated_at_any_statement(
     for at in range(1, 60):
         kept = road.every()[0] if road.every() else None
         plan = wish(road, made, kind, kept)
-        kinds = {Operation.DROP: Strike, Operation.RESTORE: RestoreStrike}
+        kinds = {DROP: Strike, RESTORE: RestoreStrike}
         waiting = EndWhileItWaits(road.url)
         strike = kinds[kind](at, waiting.begin if during else partial(terminate, road.url), during=during)
         strike.arm(road.worker)
@@ -296,7 +290,7 @@ def test_a_backend_terminated_at_any_statement(
         injected += 1
         assert failed is None or isinstance(failed, ConnectionFailed), strike.statement
         assert read_operations(road.reader)[0].state in (OperationState.INTERRUPTED, OperationState.DONE)
-        wanted = kind is Operation.RESTORE
+        wanted = kind is RESTORE
         if road.is_there(RELATION) is not wanted:
             assert failed is not None, strike.statement
             road.run_plan(wish(road, made, kind, kept))
@@ -306,7 +300,7 @@ def test_a_backend_terminated_at_any_statement(
             assert fingerprint(road.reader, RELATION)[0] == 20
             road.run(f"DROP TABLE {RELATION}")
         else:
-            road.run_plan(wish(road, made, Operation.RESTORE, kept))
+            road.run_plan(wish(road, made, RESTORE, kept))
     assert injected >= 4
     assert made.count() == 40
     record_property("faults", injected)
@@ -319,7 +313,7 @@ def test_a_server_that_crashes_in_the_middle(
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     injected = 0
     # at the fifth point of a backup the rows are in the place, and the server is no longer asked for anything
-    cases = ((Operation.BACKUP, 2), (Operation.BACKUP, 5), (Operation.DROP, -3), (Operation.RESTORE, -6))
+    cases = ((BACKUP, 2), (BACKUP, 5), (DROP, -3), (RESTORE, -6))
     try:
         for kind, at in cases:
             with ExitStack() as stack:
@@ -339,29 +333,22 @@ def test_a_server_that_crashes_in_the_middle(
                 plan = wish(road, made, kind, kept)
                 if at < 0:
                     strike.arm(road.worker)
+                at_desk = desks.desk(road.worker, budget=Budget(1000, 10), storage=storage)  # type: ignore[arg-type]
                 with pytest.raises((ConnectionFailed, Failed)) as failed:
-                    run_now(
-                        road.worker,
-                        plan,
-                        ADMIN,
-                        "",
-                        budget=Budget(1000, 10),
-                        archive_schema="archive",
-                        cold=storage,  # type: ignore[arg-type]
-                    )
+                    at_desk.run(plan, ADMIN)
                 strike.disarm()
                 injected += 1
             with ExitStack() as stack:
                 url = stack.enter_context(running_server(home))
                 road = _opened(stack, url, home, tmp_path / kind.value / str(at), monkeypatch, capsys)
                 assert read_operations(road.reader)[0].state is OperationState.INTERRUPTED
-                assert road.is_there(RELATION) is (kind is not Operation.RESTORE)
-                whole = 0 if (kind, at) == (Operation.BACKUP, 2) else 1
+                assert road.is_there(RELATION) is (kind is not RESTORE)
+                whole = 0 if (kind, at) == (BACKUP, 2) else 1
                 assert len(road.every()) == whole
                 assert ("was done, to its end" in failed.value.safe) is (at == 5)
                 made = Made(made.schema, made.name, made.key, made.period, made.ranges, road.run)
                 road.run_plan(wish(road, made, kind, kept))
-                assert road.is_there(RELATION) is (kind is not Operation.DROP)
+                assert road.is_there(RELATION) is (kind is not DROP)
                 assert len(road.every()) == (2 if at == 5 else 1)
     finally:
         shutil.rmtree(home)
@@ -392,11 +379,11 @@ def test_a_worker_tells_how_far_it_is(road: Road, make_table: Make) -> None:
     made = make_table(rows=0, count=1)
     road.run(f"INSERT INTO {T} (kid_id, date) SELECT g, '2022-03-03' FROM generate_series(1, 400000) g")
     road.run(f"ANALYZE {T}")
-    worker = Worker(road.worker, budget=Budget(100, 20), archive_schema="archive", cold=road.cold)
+    worker = Worker(desks.desk(road.worker, budget=Budget(100, 20), storage=road.cold, sample_daily=False))
     worker.start()
     kept = None
     try:
-        for kind in (Operation.BACKUP, Operation.VERIFY):
+        for kind in (BACKUP, VERIFY):
             ticket = enqueue(road.worker, wish(road, made, kind, kept), ADMIN, "why not")
             worker.wake()
             seen: set[tuple[str, float | None]] = set()
@@ -427,7 +414,7 @@ def test_a_cancel_is_heard_within_a_second(road: Road, make_table: Make, session
     road.run(f"DROP TABLE {RELATION}")
     other = session()
     other.hold(f"CREATE TABLE {RELATION} ()")  # unseen, and in the way of its name
-    plan = wish(road, made, Operation.RESTORE, kept)
+    plan = wish(road, made, RESTORE, kept)
     with ThreadPoolExecutor(1) as pool:
         here = pool.submit(road.run_plan, plan)
         until(lambda: road.run("SELECT 1 FROM pg_locks WHERE NOT granted"))
@@ -441,7 +428,7 @@ def test_a_cancel_is_heard_within_a_second(road: Road, make_table: Make, session
     going = threading.Event()
     stop = Cancellation()
     with ThreadPoolExecutor(1) as pool:
-        verifying = wish(road, made, Operation.VERIFY, kept)
+        verifying = wish(road, made, VERIFY, kept)
         here = pool.submit(road.run_plan, verifying, cancellation=stop, progress=lambda *_: going.set())
         assert going.wait(20)
         stop.request()
@@ -450,7 +437,7 @@ def test_a_cancel_is_heard_within_a_second(road: Road, make_table: Make, session
     assert len(road.kept(kept.backup.id).proofs) == 1
 
     road.run_plan(plan)
-    again = wish(road, made, Operation.BACKUP, None)
+    again = wish(road, made, BACKUP, None)
     other.hold(f"LOCK TABLE {RELATION} IN ACCESS EXCLUSIVE MODE")
     waiting = Cancellation()
     with ThreadPoolExecutor(1) as pool:
@@ -467,7 +454,7 @@ def test_a_second_wish_follows_the_first_where_it_is_the_same(
 ) -> None:
     made = make_table()
     road.archive(made, T)
-    plans = [wish(road, made, Operation.BACKUP, None) for _ in range(2)]
+    plans = [wish(road, made, BACKUP, None) for _ in range(2)]
     other = session()
     other.hold(f"LOCK TABLE {RELATION} IN ACCESS EXCLUSIVE MODE")
     with ThreadPoolExecutor(2) as pool:
@@ -482,7 +469,7 @@ def test_a_second_wish_follows_the_first_where_it_is_the_same(
 
     # another backup of the same table is another wish
     road.run_plan(plans[1])
-    one, two = [prepare_verify(road.cold, kept) for kept in road.every()]
+    one, two = [desks.verify(road.cold, kept) for kept in road.every()]
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(road.run_plan, plan) for plan in (one, two)]:
             done.result(60)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core import errors
-from core.console.actor import NEEDS, Actor, Origin, Role
+from core.console.actor import NEEDS, Actor, Origin
 from core.errors import (
     CatalogBusy,
     ConnectionFailed,
@@ -22,7 +22,7 @@ from core.errors import (
     Refused,
     SettingError,
 )
-from core.plans.plan import Operation
+from core.plans.operation import Operation, Role
 from core.postgres.connection import parse_url, place, translate
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, DeskError)]

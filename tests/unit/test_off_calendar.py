@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from core.doctor.examine import examine
-from core.doctor.findings import Finding, Severity
+from core.doctor.findings import Case, Finding, Severity
 from core.errors import OffCalendar
 from core.period import Period
 from core.plans.ensure import missing, plan_ensure
@@ -101,7 +101,7 @@ def test_a_table_that_went_from_years_to_months_goes_on_with_months() -> None:
 
 
 def doctor(of: PartitionedTable, today: date = TODAY) -> dict[str, Finding]:
-    found = examine(of, today=today, now=NOW, cutoff=date(2020, 1, 1), automatic_creation=True, default_rows=0)
+    found = examine(Case(of, today=today, now=NOW, cutoff=date(2020, 1, 1), automatic_creation=True, default_rows=0))
     assert not any(f.fix is not None and f.fix.operation == "ensure" for f in found)
     assert not any("partitions ensure" in f.hint for f in found)
     return {f.check: f for f in found}
@@ -134,6 +134,8 @@ def test_the_doctor_makes_no_partition_of_rows_in_the_default_off_the_calendar()
     here = replace(TEN_DAYS, partitions=(*TEN_DAYS.partitions, default_partition()))
     found = {
         f.check: f
-        for f in examine(here, today=TODAY, now=NOW, cutoff=date(2020, 1, 1), automatic_creation=True, default_rows=7)
+        for f in examine(
+            Case(here, today=TODAY, now=NOW, cutoff=date(2020, 1, 1), automatic_creation=True, default_rows=7)
+        )
     }
     assert "CREATE TABLE" not in found["default_partition"].hint

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from core.doctor.findings import Case, Finding, Severity, archive_fine, listed
-from core.plans.drop import choose
+from core.plans.backup import BACKUP, VERIFY
+from core.plans.drop import SCHEDULE, choose
+from core.plans.hold import HOLD
 from core.plans.manifest import Kept
-from core.plans.plan import Operation
 from core.tables.commands import partition_option, table_option
 from core.tables.model import PlannedDrop
 from core.text import human_bytes, human_date, plural
@@ -38,7 +39,7 @@ def backed_up(case: Case) -> Iterator[Finding]:
         " backup can be dropped.",
         hint=f"partitions backup{partition_option(case.table.called(first))}{table_option(case.table)}",
         subject=case.table.called(first),
-        wants=Operation.BACKUP,
+        wants=BACKUP,
     )
 
 
@@ -79,7 +80,7 @@ def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
             + ("" if here else " The table itself is no longer on the server."),
             hint=f"partitions backup{partition_option(here)}{table_option(case.table)}" if here else command,
             subject=here or backup.name,
-            wants=Operation.BACKUP if here else Operation.VERIFY,
+            wants=BACKUP if here else VERIFY,
             backup="" if here else backup.id,
         )
     proven_on = kept.proven_at.date() if kept.proven_at else None
@@ -99,7 +100,7 @@ def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
         " row; this server is left alone.",
         hint=command,
         subject=here or backup.name,
-        wants=Operation.VERIFY,
+        wants=VERIFY,
         backup=backup.id,
     )
 
@@ -141,7 +142,7 @@ def _waiting(case: Case, name: str, drop: PlannedDrop) -> Finding:
             "It was refused, failed, or nobody began it: no dashboard runs, and no cron calls partitions drop --due.",
             hint=f"Look at Activity for the reason, then: partitions drop --due\nTo call it off: {keep}",
             subject=name,
-            wants=Operation.SCHEDULE,
+            wants=SCHEDULE,
         )
     return Finding(
         "planned_drops",
@@ -150,7 +151,7 @@ def _waiting(case: Case, name: str, drop: PlannedDrop) -> Finding:
         f"Asked for by {drop.by}. Its rows are compared with the backup {drop.backup} first.",
         hint=f"To call it off: {keep}",
         subject=name,
-        wants=Operation.SCHEDULE,
+        wants=SCHEDULE,
     )
 
 
@@ -168,7 +169,7 @@ def holds(case: Case) -> Iterator[Finding]:
             f"By {hold.by}: {hold.reason}",
             hint=f"To lift it: {lift}",
             subject=case.table.called(one),
-            wants=Operation.HOLD if over else None,
+            wants=HOLD if over else None,
         )
     if not held:
         yield Finding("holds", Severity.OK, "Nothing is held")

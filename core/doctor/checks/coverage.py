@@ -14,7 +14,8 @@ from core.names import comment_sql, fit, ident, literal, qualified
 from core.period import Period, Range
 from core.plans.ensure import plan_ensure, require_unit
 from core.plans.plan import Plan
-from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach, require_nothing_pending
+from core.plans.refusals import require_nothing_pending
+from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
 from core.tables.bounds import Bounds, key_value, spoken_end
 from core.tables.commands import partition_option, table_option
 from core.tables.model import (

@@ -16,11 +16,11 @@ from sqlalchemy import Engine
 from tests.unit.test_metrics import parsed
 
 from core.backups.storage import ColdStorage
-from core.console.execute import Budget
-from core.console.worker import Samples, Worker
+from core.console.worker import Worker
 from core.growth.samples import read_histories, read_runs
 from core.growth.sampling import sample
 from core.postgres.connection import session as connect
+from tests import desks
 from tests.conftest import until
 from tests.road import Road
 from tests.tables import Made, Run
@@ -256,8 +256,7 @@ def test_nothing_at_all(desk: Road) -> None:
 
 @contextmanager
 def working(engine: Engine, home: Path, *, samples: bool = True) -> Iterator[Worker]:
-    cold, taking = ColdStorage("", home, os.environ), Samples() if samples else None
-    worker = Worker(engine, budget=Budget(), archive_schema="archive", cold=cold, samples=taking)
+    worker = Worker(desks.desk(engine, storage=ColdStorage("", home, os.environ), sample_daily=samples))
     worker.start()
     try:
         yield worker

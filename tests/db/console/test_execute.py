@@ -16,10 +16,9 @@ import psycopg2
 import pytest
 from sqlalchemy import URL, Engine
 
-from core.console import prepare
 from core.console.execute import Budget
 from core.console.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations, request_cancel
-from core.console.worker import run_now
+from core.console.run import run_now
 from core.errors import (
     Cancelled,
     ConnectionFailed,
@@ -29,12 +28,13 @@ from core.errors import (
     PlanOutdated,
     TableNotFound,
 )
+from core.plans.archive import plan_archive
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
 from core.tables.model import PartitionedTable
-from tests import tables
+from tests import desks, tables
 from tests.conftest import ADMIN, Act, OpenSession, Session, until
 from tests.servers import Database, connect
 from tests.tables import Made, Run, describe, fingerprint
@@ -63,15 +63,15 @@ def read(reader: Engine, made: Made) -> PartitionedTable:
 
 
 def archiving(reader: Engine, made: Made) -> Plan:
-    return prepare.prepare_archive(read(reader, made), made.first, now=NOW)
+    return plan_archive(read(reader, made), made.first, now=NOW)
 
 
 def reattaching(reader: Engine, made: Made) -> Plan:
-    return prepare.prepare_reattach(reader, read(reader, made), made.first)
+    return desks.reattach(reader, read(reader, made), made.first)
 
 
 def ensuring(reader: Engine, made: Made, year: int = 2027) -> Plan:
-    return prepare.prepare_ensure(reader, read(reader, made), [(date(year, 1, 1), date(year + 1, 1, 1))])
+    return desks.ensure(reader, read(reader, made), [(date(year, 1, 1), date(year + 1, 1, 1))])
 
 
 def catalog_of(run: Run, made: Made) -> list[object]:
@@ -571,7 +571,7 @@ def test_a_detach_left_pending_by_hand_is_finished_by_archive(
     with pytest.raises(DetachPending, match="The detach of kid_absences_2022 was begun and not finished"):
         ensuring(reader, made)
     with pytest.raises(DetachPending, match="partitions archive --partition kid_absences_2022"):
-        prepare.prepare_archive(table, "kid_absences_2023", now=NOW)
+        plan_archive(table, "kid_absences_2023", now=NOW)
     plan = archiving(reader, made)
     assert plan.steps[-2].statements == (
         'ALTER TABLE "public"."kid_absences" DETACH PARTITION "public"."kid_absences_2022" FINALIZE',
@@ -713,7 +713,7 @@ def test_two_operations_on_one_table_run_one_after_the_other(
     reader: Engine, start: Start, make_table: Make, session: OpenSession
 ) -> None:
     made = make_table()
-    plans = [archiving(reader, made), prepare.prepare_archive(read(reader, made), "kid_absences_2023", now=NOW)]
+    plans = [archiving(reader, made), plan_archive(read(reader, made), "kid_absences_2023", now=NOW)]
     other = session()
     other.hold("SELECT * FROM kid_absences")
     first = start(plans[0])

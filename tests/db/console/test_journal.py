@@ -9,8 +9,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine
 
-from core.console import prepare
-from core.console.actor import Actor, Origin, Role
+from core.console.actor import Actor, Origin
 from core.console.journal import (
     STALE_AFTER_S,
     OperationState,
@@ -27,9 +26,12 @@ from core.console.journal import (
 from core.console.locks import Blocker
 from core.errors import Failed, NotAllowed
 from core.names import ident
+from core.plans.archive import plan_archive
+from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.tables.catalog.table import read_server, read_table
+from tests import desks
 from tests.conftest import ADMIN, Act, until
 from tests.tables import Made, Run
 
@@ -44,7 +46,7 @@ def made(make_table: Make) -> Made:
 
 @pytest.fixture
 def plan(reader: Engine, made: Made) -> Plan:
-    return prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW)
+    return plan_archive(read_table(reader, made.address), made.first, now=NOW)
 
 
 def schemas(run: Run) -> set[str]:
@@ -91,7 +93,7 @@ def test_asked_for_twice_it_is_there_once(reader: Engine, worker: Engine, plan: 
 
 def test_one_table_has_its_own_list(reader: Engine, worker: Engine, plan: Plan, make_table: Make) -> None:
     other = make_table("other")
-    theirs = prepare.prepare_archive(read_table(reader, other.address), other.first, now=NOW)
+    theirs = plan_archive(read_table(reader, other.address), other.first, now=NOW)
     one, two = enqueue(worker, plan, ADMIN, "").id, enqueue(worker, theirs, ADMIN, "").id
     assert [operation.id for operation in read_operations(reader)] == [two, one]
     assert [operation.id for operation in read_operations(reader, table="public.other")] == [two]
@@ -201,7 +203,7 @@ def test_a_failure_keeps_the_servers_code_and_words(reader: Engine, act: Act, ma
     run("CREATE TABLE letters (kid_id bigint, day date, FOREIGN KEY (kid_id, day) REFERENCES kid_absences"
         " (kid_id, date))")  # fmt: skip
     run("INSERT INTO letters SELECT kid_id, date FROM kid_absences_2022 LIMIT 1")
-    plan = prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW)
+    plan = plan_archive(read_table(reader, made.address), made.first, now=NOW)
     with pytest.raises(Failed) as failed:
         act(plan)
     operation = read_operations(reader)[0]
@@ -228,7 +230,7 @@ def test_progress_and_blockers_are_told(reader: Engine, worker: Engine, plan: Pl
 
 
 def test_rows_are_counted_before_and_after(reader: Engine, act: Act, made: Made) -> None:
-    act(prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW))
+    act(plan_archive(read_table(reader, made.address), made.first, now=NOW))
     operation = read_operations(reader)[0]
     assert (operation.rows_before, operation.rows_after) == (20, 20)
 
@@ -236,10 +238,10 @@ def test_rows_are_counted_before_and_after(reader: Engine, act: Act, made: Made)
 def test_a_journal_of_an_older_version_is_read_and_completed_by_the_next_act(
     reader: Engine, act: Act, made: Made, run: Run
 ) -> None:
-    act(prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW))
+    act(plan_archive(read_table(reader, made.address), made.first, now=NOW))
     newer = ("rows_before", "rows_after", "share", "error_kind")
     run("ALTER TABLE partition_desk.operation " + ", ".join(f"DROP COLUMN {name}" for name in newer))
     old = read_operations(reader)[0]
     assert (old.state, old.rows_before, old.share, old.error_kind) == (OperationState.DONE, None, None, "")
-    act(prepare.prepare_reattach(reader, read_table(reader, made.address), made.first))
+    act(desks.reattach(reader, read_table(reader, made.address), made.first))
     assert [operation.rows_after for operation in read_operations(reader)] == [20, None]

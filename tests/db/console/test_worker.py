@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from core.console import prepare
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationState, enqueue, read_operation, read_operations, read_steps, request_cancel
 from core.console.locks import Blocker
-from core.console.worker import Worker, follow, printer, run_now, run_unrecorded
+from core.console.run import follow
+from core.console.worker import Worker, printer
 from core.errors import Cancelled, PlanOutdated
+from core.plans.archive import plan_archive
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
+from tests import desks
 from tests.conftest import ADMIN, Act, OpenSession, until
 from tests.tables import Made, Run, fingerprint
 
@@ -33,24 +35,24 @@ Make = Callable[..., Made]
 
 WORKER = """
 import sys, time
-from core.postgres.connection import parse_url, working_engine
-from core.console.execute import Budget
+from core.console.desk import Desk
 from core.console.worker import Worker
+from core.settings import read_settings
 
-budget = Budget(lock_ms=int(sys.argv[2]))
-Worker(working_engine(parse_url(sys.argv[1])), budget=budget, archive_schema="archive").start()
+settings = read_settings({"PARTITION_DESK_LOCK_BUDGET_MS": sys.argv[2], "PARTITION_DESK_SAMPLE": "false"})
+Worker(Desk.at(sys.argv[1], settings)).start()
 time.sleep(60)
 """
 
 
 def archiving(reader: Engine, made: Made) -> Plan:
-    return prepare.prepare_archive(read_table(reader, made.address), made.first, now=NOW)
+    return plan_archive(read_table(reader, made.address), made.first, now=NOW)
 
 
 @contextmanager
 def working(engine: Engine) -> Iterator[Worker]:
     """A worker in this process."""
-    worker = Worker(engine, budget=BUDGET, archive_schema="archive")
+    worker = Worker(desks.desk(engine, budget=BUDGET, sample_daily=False))
     worker.start()
     try:
         yield worker
@@ -82,7 +84,7 @@ def test_a_worker_runs_what_is_queued(reader: Engine, worker: Engine, make_table
         working_one.wake()
         until(lambda: not state(reader, ticket.id).active)
         assert state(reader, ticket.id) is OperationState.DONE
-        back = prepare.prepare_reattach(reader, read_table(reader, made.address), made.first)
+        back = desks.reattach(reader, read_table(reader, made.address), made.first)
         ticket = enqueue(worker, back, ADMIN, "")
         working_one.wake()
         until(lambda: not state(reader, ticket.id).active)
@@ -93,7 +95,7 @@ def test_a_worker_runs_what_is_queued(reader: Engine, worker: Engine, make_table
 def test_two_workers_run_it_once(reader: Engine, worker: Engine, make_table: Make) -> None:
     made = make_table()
     with working(worker), working(worker):
-        plan = prepare.prepare_ensure(
+        plan = desks.ensure(
             reader,
             read_table(reader, made.address),
             [(date(year, 1, 1), date(year + 1, 1, 1)) for year in range(2025, 2035)],
@@ -168,7 +170,7 @@ def test_a_worker_killed_in_the_middle_is_shown_and_asking_again_finishes(
     assert fingerprint(reader, '"public"."kid_absences_2022"') == rows[1]
     act(archiving(reader, made))
     assert fingerprint(reader, '"archive"."kid_absences_2022"') == rows[1]
-    act(prepare.prepare_reattach(reader, read_table(reader, made.address), made.first))
+    act(desks.reattach(reader, read_table(reader, made.address), made.first))
     assert fingerprint(reader, made.sql) == rows[0]
     states = [operation.state for operation in read_operations(reader)]
     assert states == [OperationState.DONE, OperationState.DONE, OperationState.INTERRUPTED]
@@ -180,9 +182,7 @@ def test_run_now_follows_what_is_queued_already(reader: Engine, worker: Engine, 
     ticket = enqueue(worker, plan, ADMIN, "from the dashboard")
     told: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        here = pool.submit(
-            run_now, worker, plan, ADMIN, "here", budget=BUDGET, archive_schema="archive", progress=printer(told.append)
-        )
+        here = pool.submit(desks.desk(worker, budget=BUDGET).run, plan, ADMIN, "here", progress=printer(told.append))
         time.sleep(0.3)
         assert not here.done()
         with working(worker):
@@ -225,11 +225,11 @@ def test_a_followers_cancel_reaches_what_it_follows(
 
 def test_many_who_run_the_same_at_once_do_it_once(reader: Engine, worker: Engine, make_table: Make) -> None:
     made = make_table()
-    plan = prepare.prepare_ensure(reader, read_table(reader, made.address), [(date(2027, 1, 1), date(2028, 1, 1))])
+    plan = desks.ensure(reader, read_table(reader, made.address), [(date(2027, 1, 1), date(2028, 1, 1))])
 
     def go(_: int) -> int | None:
         try:
-            done = run_now(worker, plan, ADMIN, "", budget=BUDGET, archive_schema="archive")
+            done = desks.desk(worker, budget=BUDGET).run(plan, ADMIN)
         except PlanOutdated:  # it came when all was done
             return None
         return done and done.id
@@ -243,8 +243,8 @@ def test_many_who_run_the_same_at_once_do_it_once(reader: Engine, worker: Engine
 
 def test_nothing_to_do_is_not_written_down(reader: Engine, worker: Engine, make_table: Make, run: Run) -> None:
     made = make_table()
-    plan = prepare.prepare_ensure(reader, read_table(reader, made.address), made.ranges)
-    assert run_now(worker, plan, ADMIN, "", budget=BUDGET, archive_schema="archive") is None
+    plan = desks.ensure(reader, read_table(reader, made.address), made.ranges)
+    assert desks.desk(worker, budget=BUDGET).run(plan, ADMIN) is None
     assert run("SELECT count(*) FROM pg_namespace WHERE nspname = 'partition_desk'") == [(0,)]
 
 
@@ -252,8 +252,8 @@ def test_an_applications_start_up_may_run_without_a_journal(
     reader: Engine, worker: Engine, make_table: Make, run: Run
 ) -> None:
     made = make_table()
-    plan = prepare.prepare_ensure(reader, read_table(reader, made.address), [(date(2027, 1, 1), date(2028, 1, 1))])
-    run_unrecorded(worker, plan, budget=BUDGET, archive_schema="archive")
+    plan = desks.ensure(reader, read_table(reader, made.address), [(date(2027, 1, 1), date(2028, 1, 1))])
+    desks.desk(worker, budget=BUDGET).run_unrecorded(plan)
     assert read_table(reader, made.address).find("kid_absences_2027") is not None
     assert run("SELECT count(*) FROM pg_namespace WHERE nspname = 'partition_desk'") == [(0,)]
 

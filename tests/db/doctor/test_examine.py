@@ -11,9 +11,8 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from core.console.prepare import prepare_ensure
 from core.doctor.examine import examine
-from core.doctor.findings import Finding, Severity
+from core.doctor.findings import Case, Finding, Severity
 from core.errors import NotAttachable
 from core.plans.archive import plan_archive
 from core.plans.ensure import plan_ensure
@@ -21,6 +20,7 @@ from core.plans.plan import Plan
 from core.plans.steps import LEAVE_IN_DEFAULT
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.tables.catalog.table import count_all_default_rows, read_table
+from tests import desks
 
 TODAY = date(2026, 10, 20)
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -79,7 +79,7 @@ def findings(engine: Engine, check: str, **circumstances: Any) -> tuple[Finding,
         "automatic_creation": True,
         "default_rows": count_all_default_rows(engine, table),
     }
-    return tuple(f for f in examine(table, **{**given, **circumstances}) if not check or f.check == check)
+    return tuple(f for f in examine(Case(table, **{**given, **circumstances})) if not check or f.check == check)
 
 
 def only(engine: Engine, check: str, **circumstances: Any) -> Finding:
@@ -163,7 +163,7 @@ def test_rows_in_the_default_partition_stay_and_so_do_those_that_refer_to_them(e
     run(engine, found.hint)
     table = read_table(engine, "kid_absences")
     with pytest.raises(NotAttachable, match="stray holds 7 rows of 2027") as refused:
-        prepare_ensure(engine, table, [(date(2027, 1, 1), date(2028, 1, 1))])
+        desks.ensure(engine, table, [(date(2027, 1, 1), date(2028, 1, 1))])
     assert refused.value.next == LEAVE_IN_DEFAULT
     after = [value(engine, f"SELECT json_agg(t)::text FROM public.{name} t") for name in ("stray", "excuses", "notes")]
     assert after == before
@@ -456,7 +456,7 @@ def test_another_time_zone_matters_to_a_moment_only(engine: Engine, database_url
     assert only(late, "time_zone").severity is Severity.OK
     visits = read_table(late, "visits")
     late.dispose()
-    found = examine(visits, today=TODAY, now=NOW, cutoff=date(2023, 1, 1), automatic_creation=True)
+    found = examine(Case(visits, today=TODAY, now=NOW, cutoff=date(2023, 1, 1), automatic_creation=True))
     assert next(f for f in found if f.check == "time_zone").severity is Severity.WARNING
 
 

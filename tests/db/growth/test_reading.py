@@ -21,7 +21,7 @@ from core.growth.samples import Past, write_generated
 from core.growth.sampling import read_present, sample
 from core.period import Duration, Period
 from core.plans.archive import plan_archive
-from core.plans.drop import plan_hold
+from core.plans.hold import plan_hold
 from core.plans.manifest import Kept
 from core.postgres.connection import session as connect
 from core.tables.catalog.table import read_coverage, read_marks, read_table

@@ -10,9 +10,12 @@ import pytest
 
 from core.doctor.checks.server import rights
 from core.doctor.examine import CHECKS, examine
-from core.doctor.findings import Finding, Severity, spoken_period
+from core.doctor.findings import Case, Finding, Severity, spoken_period
+from core.plans.archive import ARCHIVE
+from core.plans.backup import BACKUP, VERIFY
+from core.plans.drop import SCHEDULE
+from core.plans.hold import HOLD
 from core.plans.manifest import Unreadable
-from core.plans.plan import Operation
 from core.plans.steps import EXCLUSION
 from core.tables.bounds import Bounds, Key, KeyType
 from core.tables.model import Check, Column, ForeignKey, Hold, Marks, PartitionedTable, PlannedDrop, Size, Source, Tag
@@ -39,7 +42,7 @@ YEARS = (partition(2025), partition(2026), partition(2027))
 def look(of: PartitionedTable, **circumstances: Any) -> tuple[Finding, ...]:
     """`examine` on 20 October 2026, with what ended by 20 October 2023 due."""
     given: dict[str, Any] = {"today": TODAY, "now": NOW, "cutoff": date(2023, 10, 20), "automatic_creation": True}
-    return examine(of, **{**given, **circumstances})
+    return examine(Case(of, **{**given, **circumstances}))
 
 
 def findings(check: str, of: PartitionedTable, **circumstances: Any) -> tuple[Finding, ...]:
@@ -54,7 +57,7 @@ def only(check: str, of: PartitionedTable, **circumstances: Any) -> Finding:
 
 
 def test_a_healthy_table_passes_every_check_with_a_sentence_each() -> None:
-    found = look(table(archived=(archived(2023), archived(2024))), kept=(kept(2023), kept(2024)))
+    found = look(table(archived=(archived(2023), archived(2024))), backups=(kept(2023), kept(2024)))
     assert [finding.check for finding in found] == [check.__name__ for check in CHECKS]
     assert {finding.severity for finding in found} == {Severity.OK}
     assert all(finding.title and finding.fix is None and not finding.hint for finding in found)
@@ -350,7 +353,7 @@ def test_a_pending_detach_is_critical_and_its_plan_finishes_it() -> None:
     assert "PostgreSQL 18 can crash" in found.reason
     assert found.act == "Finish archiving kid_absences_2025"
     assert found.fix is not None
-    assert found.fix.operation is Operation.ARCHIVE
+    assert found.fix.operation is ARCHIVE
     finalize = 'ALTER TABLE "public"."kid_absences" DETACH PARTITION "public"."kid_absences_2025" FINALIZE;'
     assert finalize in [step.sql for step in found.fix.steps]
     assert only("detach_pending", table()).severity is Severity.OK
@@ -676,42 +679,42 @@ SINCE = date(2025, 10, 20)
 
 
 def test_archived_tables_without_a_backup_are_a_note_with_the_command() -> None:
-    found = only("backed_up", table(archived=OLD_YEARS), kept=(kept(2021),))
+    found = only("backed_up", table(archived=OLD_YEARS), backups=(kept(2021),))
     assert found.severity is Severity.NOTE
     assert found.title.startswith("1 archived table has no backup, 10")
     assert found.hint == "partitions backup --partition kid_absences_2020"
-    assert (found.wants, found.subject) == (Operation.BACKUP, "kid_absences_2020")
-    changed = only("backed_up", table(archived=(archived(2021),)), kept=(kept(2021, columns=()),))
+    assert (found.wants, found.subject) == (BACKUP, "kid_absences_2020")
+    changed = only("backed_up", table(archived=(archived(2021),)), backups=(kept(2021, columns=()),))
     assert changed.severity is Severity.NOTE
-    unread = only("backed_up", table(archived=OLD_YEARS), kept=None, backups_unread="The bucket is gone.")
+    unread = only("backed_up", table(archived=OLD_YEARS), backups=None, backups_unread="The bucket is gone.")
     assert (unread.severity, unread.reason) == (Severity.NOTE, "The bucket is gone.")
 
 
 def test_a_proof_that_is_missing_or_old() -> None:
     there, gone = table(archived=OLD_YEARS[:1]), table()
     fresh, never = kept(2020), kept(2020, proven=False)
-    assert only("proven", there, kept=(fresh,), verify_before=SINCE).severity is Severity.OK
-    assert only("proven", there, kept=(never,), verify_before=SINCE).severity is Severity.NOTE
-    alone = only("proven", gone, kept=(never,), verify_before=SINCE)
+    assert only("proven", there, backups=(fresh,), verify_before=SINCE).severity is Severity.OK
+    assert only("proven", there, backups=(never,), verify_before=SINCE).severity is Severity.NOTE
+    alone = only("proven", gone, backups=(never,), verify_before=SINCE)
     assert (alone.severity, alone.hint) == (Severity.WARNING, f"partitions verify {never.backup.id}")
-    assert (alone.wants, alone.backup) == (Operation.VERIFY, never.backup.id)
+    assert (alone.wants, alone.backup) == (VERIFY, never.backup.id)
     assert alone.title == (
         "The newest backup of kid_absences_2020 was never restored and compared, and is the only copy"
     )
-    old = only("proven", gone, kept=(fresh,), verify_before=date(2026, 10, 3))
+    old = only("proven", gone, backups=(fresh,), verify_before=date(2026, 10, 3))
     assert old.title == "The newest backup of kid_absences_2020 was last restored and compared on 2 October 2026"
     older = kept(2020, id="older", finished_at="2025-01-01T00:00:00+00:00", proven=False)
-    assert only("proven", gone, kept=(older, fresh), verify_before=SINCE).severity is Severity.OK
+    assert only("proven", gone, backups=(older, fresh), verify_before=SINCE).severity is Severity.OK
 
 
 def test_a_failed_proof_is_worse_where_the_table_is_gone() -> None:
     bad = replace(kept(2020).proofs[0], good=False, reason="A byte was changed.")
     failed = replace(kept(2020), proofs=(bad,))
-    there = only("proven", table(archived=OLD_YEARS[:1]), kept=(failed,))
+    there = only("proven", table(archived=OLD_YEARS[:1]), backups=(failed,))
     assert (there.severity, there.hint) == (Severity.WARNING, "partitions backup --partition kid_absences_2020")
-    gone = only("proven", table(), kept=(failed,))
+    gone = only("proven", table(), backups=(failed,))
     assert gone.severity is Severity.CRITICAL
-    assert (there.wants, gone.wants) == (Operation.BACKUP, Operation.VERIFY)
+    assert (there.wants, gone.wants) == (BACKUP, VERIFY)
     assert gone.reason == "A byte was changed. The table itself is no longer on the server."
 
 
@@ -728,7 +731,7 @@ def test_planned_drops_wait_in_plain_sight_and_late_ones_are_a_warning() -> None
     found = only("planned_drops", table(archived=(archived(2020, drop=drop),)))
     assert (found.severity, found.title) == (Severity.NOTE, "kid_absences_2020 is to be dropped on 25 October 2026")
     assert found.hint == "To call it off: partitions keep --partition kid_absences_2020"
-    assert found.wants is Operation.SCHEDULE
+    assert found.wants is SCHEDULE
     late = replace(drop, at="2026-10-18T09:30:00+00:00")
     assert only("planned_drops", table(archived=(archived(2020, drop=late),))).severity is Severity.WARNING
 
@@ -740,10 +743,10 @@ def test_holds_are_shown_with_their_end() -> None:
     assert (found.title, found.reason) == ("kid_absences_2025 is held through 20 October 2026", "By ada: the audit")
     over = only("holds", table(archived=(archived(2020, hold=replace(hold, until="2026-10-19")),)))
     assert over.title == "The hold of kid_absences_2020 has run out"
-    assert (found.wants, over.wants) == (None, Operation.HOLD)
+    assert (found.wants, over.wants) == (None, HOLD)
 
 
 def test_a_gap_that_a_backup_explains_is_none() -> None:
     gappy = table(partitions=(partition(2019), *(partition(year) for year in range(2021, 2028))))
     assert only("gaps", gappy).severity is Severity.WARNING
-    assert only("gaps", gappy, kept=(kept(2020),)).severity is Severity.OK
+    assert only("gaps", gappy, backups=(kept(2020),)).severity is Severity.OK

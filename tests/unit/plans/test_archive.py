@@ -22,8 +22,8 @@ from core.errors import (
     ReadOnlyServer,
     Refused,
 )
-from core.plans.archive import attach_obstacles, plan_archive, plan_reattach
-from core.plans.plan import Lock, Mode, Operation, Plan
+from core.plans.archive import ARCHIVE, REATTACH, attach_obstacles, plan_archive, plan_reattach
+from core.plans.plan import Lock, Mode, Plan
 from core.tables.bounds import Bounds
 from core.tables.model import Check, Column, ForeignKey, Hold, KeyRange, Marks, PlannedDrop, Source, Tag
 from tests.unit.factories import (
@@ -86,7 +86,7 @@ def test_concurrently() -> None:
     assert not detach.transactional
     assert detach.finish == f"ALTER TABLE {PARENT} DETACH PARTITION {CHILD} FINALIZE"
     assert detach.locks == (Lock(PARENT, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(CHILD, Mode.ACCESS_EXCLUSIVE))
-    assert (plan.operation, plan.subject) == (Operation.ARCHIVE, "kid_absences_2025")
+    assert (plan.operation, plan.subject) == (ARCHIVE, "kid_absences_2025")
     assert plan.command == "partitions archive --partition kid_absences_2025"
     assert plan.way_back == "Reattach: partitions reattach --partition kid_absences_2025"
     assert plan.effects[0].endswith("New rows of its range fail.")
@@ -336,7 +336,7 @@ def test_from_the_tag() -> None:
         Lock(PARENT, Mode.SHARE_UPDATE_EXCLUSIVE),
         Lock(BACK, Mode.ACCESS_EXCLUSIVE),
     )
-    assert (plan.operation, plan.subject, plan.warnings) == (Operation.REATTACH, "kid_absences_2024", ())
+    assert (plan.operation, plan.subject, plan.warnings) == (REATTACH, "kid_absences_2024", ())
     assert plan.command == "partitions reattach --partition kid_absences_2024"
 
 

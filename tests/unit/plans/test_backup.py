@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from core.console.register import named
 from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
 from core.plans.backup import (
+    BACKUP,
+    RESTORE,
+    VERIFY,
     after_rows,
     before_rows,
     make_if_missing,
@@ -18,7 +22,7 @@ from core.plans.backup import (
     require_backed_up,
 )
 from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
-from core.plans.plan import Lock, Mode, Operation, Plan
+from core.plans.plan import Lock, Mode, Plan
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.model import Hold
 from tests.unit import factories
@@ -38,10 +42,10 @@ def test_the_plan_of_a_backup() -> None:
         (Lock('"archive"."kid_absences_2024"', Mode.ACCESS_SHARE, False),),
         False,
     )
-    assert (plan.operation, plan.table, plan.backup) == (Operation.BACKUP, "public.kid_absences", "a/b/c")
+    assert (plan.operation, plan.table, plan.backup) == (BACKUP, "public.kid_absences", "a/b/c")
     assert plan.command == "partitions backup --partition kid_absences_2024"
     assert plan.effects[0].startswith("pg_dump 18.4 reads 40,000 rows of archive.kid_absences_2024 as of one moment")
-    assert Plan.from_json(plan.to_json()) == plan
+    assert Plan.from_json(plan.to_json(), named) == plan
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_the_plan_of_a_verification() -> None:
         "zstd -dc /var/backups/a/b/c.sql.zst | psql -v ON_ERROR_STOP=1 throwaway",
     )
     assert not plan.steps[0].transactional
-    assert (plan.operation, plan.backup, plan.command) == (Operation.VERIFY, "a/b/c", "partitions verify a/b/c")
+    assert (plan.operation, plan.backup, plan.command) == (VERIFY, "a/b/c", "partitions verify a/b/c")
 
 
 def test_the_text_of_an_object() -> None:
@@ -119,7 +123,7 @@ def test_the_plan_of_a_restore() -> None:
         'partition-desk hold: {"until": "2027-01-18", "reason": "restored for an audit", "by": "Ada"}\'',
     ]
     assert step.transactional
-    assert (plan.warnings, plan.backup, plan.operation) == ((), "a/b/c", Operation.RESTORE)
+    assert (plan.warnings, plan.backup, plan.operation) == ((), "a/b/c", RESTORE)
     assert plan.effects[-1] == "It is held until 2027-01-18: restored for an audit"
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from core.errors import DeskError, NotAllowed, NotServed, NotVerified, PartitionNotFound, ReadOnlyServer, Refused
 from core.names import literal
-from core.plans.drop import choose, fits, plan_drop, plan_hold, plan_keep, plan_later_drop
+from core.plans.drop import DROP, SCHEDULE, choose, fits, plan_drop, plan_keep, plan_later_drop
+from core.plans.hold import plan_hold
 from core.plans.manifest import Kept
-from core.plans.plan import Mode, Operation, Plan
+from core.plans.plan import Mode, Plan
 from core.tables.fingerprint import require_fingerprint_sql, require_same_sql
 from core.tables.model import Hold, Marks, PartitionedTable, PlannedDrop
 from tests.unit.factories import COLUMNS, NOW, TODAY, archived, bounds, kept, partition, server, table
@@ -64,7 +65,7 @@ def test_a_drop_compares_every_row_under_its_lock_and_drops_in_the_same_transact
     assert plan.effects[2].endswith("last restored and compared on 2 October 2026.")
     assert plan.way_back == f"Restore: partitions restore {kept(2020).backup.id}"
     assert plan.command == "partitions drop --partition kid_absences_2020 --now --confirm=kid_absences_2020"
-    assert (plan.operation, plan.backup) == (Operation.DROP, kept(2020).backup.id)
+    assert (plan.operation, plan.backup) == (DROP, kept(2020).backup.id)
 
 
 def test_a_drop_looks_for_its_own_planned_drop_and_for_the_hold_that_it_knew() -> None:
@@ -147,7 +148,7 @@ def test_a_later_drop_is_a_line_in_the_comment_and_can_be_taken_back() -> None:
     assert step.statements[0].startswith(f"COMMENT ON TABLE {OLD} IS E'mine\npartition-desk: ")
     assert '"at": "2026-12-01T09:30:00+00:00"' in step.statements[0]
     assert step.locks[0].mode is Mode.SHARE_UPDATE_EXCLUSIVE
-    assert plan.operation is Operation.SCHEDULE
+    assert plan.operation is SCHEDULE
     planned = with_archived(comment="mine", drop=written)
     assert planned.archived[0].marks == marks
     back = plan_keep(planned, "kid_absences_2020")

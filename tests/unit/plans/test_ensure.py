@@ -19,8 +19,8 @@ from core.errors import (
     ReadOnlyServer,
 )
 from core.period import Range
-from core.plans.ensure import missing, plan_ensure
-from core.plans.plan import Lock, Mode, Operation, Plan
+from core.plans.ensure import ENSURE, missing, plan_ensure
+from core.plans.plan import Lock, Mode, Plan
 from core.plans.steps import exclusion_name
 from core.tables.bounds import Bounds, Key, KeyType
 from core.tables.model import Check, ForeignKey
@@ -53,7 +53,7 @@ COMMIT;"""
         Lock(PARENT, Mode.SHARE_UPDATE_EXCLUSIVE),
         Lock('"public"."kid_absences_2028"', Mode.ACCESS_EXCLUSIVE),
     )
-    assert (plan.operation, plan.table, plan.subject) == (Operation.ENSURE, "public.kid_absences", "2028")
+    assert (plan.operation, plan.table, plan.subject) == (ENSURE, "public.kid_absences", "2028")
     assert plan.effects == (
         "kid_absences_2028 is created, empty, for '2028-01-01' up to, not including, '2029-01-01'.",
     )

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from core.console.register import named
 from core.names import comment_sql
 from core.period import Period
-from core.plans.archive import plan_archive, plan_reattach
+from core.plans.archive import ARCHIVE, plan_archive, plan_reattach
 from core.plans.ensure import plan_ensure
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, facts, outdated
+from core.plans.plan import Lock, Mode, Plan, Step, basis, facts, outdated
 from core.tables.model import Check, ForeignKey, PartitionedTable
 from tests.unit.factories import (
     NOW,
@@ -26,7 +27,7 @@ from tests.unit.factories import (
 )
 
 SMALL = Plan(
-    operation=Operation.ARCHIVE,
+    operation=ARCHIVE,
     table="public.t",
     subject="t_2024",
     basis=("a fact",),
@@ -58,7 +59,7 @@ def test_json_gives_back_the_same_plan() -> None:
         plan_reattach(table(archived=(archived(2024),)), "kid_absences_2024"),
     ]
     for plan in plans:
-        again = Plan.from_json(plan.to_json())
+        again = Plan.from_json(plan.to_json(), named)
         assert again == plan
         assert again.digest == plan.digest
 
@@ -72,7 +73,7 @@ def test_digests_tell_plans_apart() -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"steps": 1}', "null"])
 def test_what_is_no_plan(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
-        Plan.from_json(text)
+        Plan.from_json(text, named)
 
 
 # Source: PostgreSQL manual, table "Conflicting Lock Modes".

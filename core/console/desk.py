@@ -1,0 +1,271 @@
+"""The Desk: one database and everything the console does with it, made once and used by every edge alike.
+
+The command line, the pages, the worker and an application's start-up all go this way: a wish becomes a plan on what is
+there now, and the plan is run in place or put into the queue.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from core.backups.storage import ColdStorage
+from core.console import journal, run
+from core.console.execute import Budget
+from core.console.hanging import read_hanging
+from core.doctor.examine import examine
+from core.doctor.findings import Case
+from core.plans.drop import require_drops
+from core.plans.operation import Wish
+from core.postgres import connection
+from core.postgres.embedded import running_server
+from core.postgres.programs import find_pg_dump
+from core.settings import Settings
+from core.tables.catalog.table import (
+    count_all_default_rows,
+    count_default_rows,
+    read_key_range,
+    read_server,
+    read_table,
+    read_tables,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from core.backups.listing import Backups
+    from core.console.actor import Actor
+    from core.console.execute import Cancellation, Progress
+    from core.console.journal import OperationRecord, Ticket
+    from core.doctor.findings import Finding
+    from core.plans.backup import Surroundings
+    from core.plans.drop import Hanging
+    from core.plans.manifest import Backup
+    from core.plans.plan import Plan
+    from core.tables.bounds import Bounds
+    from core.tables.model import Archived, KeyRange, PartitionedTable, Server, TableSummary
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One database, how to read it, how to act on it, and under which settings."""
+
+    settings: Settings
+    reading: Engine
+    working: Engine
+    storage: ColdStorage
+    """Where its backups are kept."""
+    url: URL | None = None
+    """None on an application's own engine."""
+    embedded: bool = False
+    """Whether it is the server that comes with the console."""
+    clock: Callable[[], datetime] = field(default=_clock, compare=False)
+
+    @classmethod
+    def at(
+        cls, url: str, settings: Settings, *, environ: Mapping[str, str] = os.environ, embedded: bool = False
+    ) -> Desk:
+        """The database of a URL, with engines of the console's own. Raises SettingError."""
+        parsed = connection.parse_url(url)
+        return cls(
+            settings,
+            connection.reading_engine(parsed),
+            connection.working_engine(parsed),
+            ColdStorage(settings.backup_url, settings.home, environ),
+            parsed,
+            embedded,
+        )
+
+    @classmethod
+    def on(cls, engine: Engine, settings: Settings, *, environ: Mapping[str, str] = os.environ) -> Desk:
+        """The database of an application, on its own engine."""
+        return cls(settings, engine, engine, ColdStorage(settings.backup_url, settings.home, environ))
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self.reading.dispose()
+        self.working.dispose()
+
+    # --- what it knows by itself ---
+
+    @property
+    def zone(self) -> str:
+        """The application's time zone, in which a date begins."""
+        return self.settings.time_zone
+
+    @property
+    def archive_schema(self) -> str:
+        """Where archived partitions go."""
+        return self.settings.archive_schema
+
+    @property
+    def now(self) -> datetime:
+        """This moment."""
+        return self.clock()
+
+    @property
+    def today(self) -> date:
+        """The date in `zone`."""
+        return self.now.astimezone(ZoneInfo(self.zone)).date()
+
+    @property
+    def cutoff(self) -> date:
+        """Partitions that end before this date are due for archive."""
+        return self.settings.archive_after.before(self.today)
+
+    @property
+    def verify_before(self) -> date:
+        """A backup that was proven last before this date was so too long ago."""
+        return self.settings.verify_every.before(self.today)
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether anything may be dropped at all."""
+        return self.settings.allow_drop
+
+    @property
+    def budget(self) -> Budget:
+        """How long an operation may hold others up, and wait itself."""
+        return Budget(self.settings.lock_budget_ms, self.settings.patience_s)
+
+    @property
+    def place(self) -> str:
+        """The label of the place of the backups. Raises SettingError."""
+        return self.storage.open().label
+
+    @property
+    def address(self) -> str:
+        """Host, port and database, for people."""
+        return connection.place(self.url) if self.url is not None else ""
+
+    # --- looking ---
+
+    def read(self, table: str = "") -> PartitionedTable:
+        """A table as it is now, that of the settings where none is named. Raises TableNotFound, CatalogBusy."""
+        return read_table(self.reading, table or self.settings.table, archive_schema=self.archive_schema)
+
+    def read_working(self, table: str) -> PartitionedTable:
+        """The same for an operation under way, on its own engine, with estimated sizes."""
+        return read_table(self.working, table, archive_schema=self.archive_schema, exact=False)
+
+    def tables(self) -> tuple[TableSummary, ...]:
+        """Every partitioned table of the database."""
+        return read_tables(self.reading)
+
+    def server(self) -> Server:
+        """The server and the session that looks at it."""
+        return read_server(self.reading)
+
+    def backups(self, table: PartitionedTable) -> Backups:
+        """The backups of a table, by their manifests alone; never raises a DeskError."""
+        from core.backups.listing import read_backups  # so is what reads backups
+
+        return read_backups(self.storage, table.address, table.server)
+
+    def examine(self, table: PartitionedTable, backups: Backups | None) -> tuple[Finding, ...]:
+        """What the Doctor says of a table; without its backups, what can be said before they are read."""
+        return examine(
+            Case(
+                table=table,
+                today=self.today,
+                now=self.now,
+                zone=self.zone,
+                cutoff=self.cutoff,
+                automatic_creation=self.settings.enable_absence_partitions,
+                default_rows=count_all_default_rows(self.reading, table) if table.default is not None else None,
+                verify_before=self.verify_before,
+                backups=backups.kept if backups else None,
+                unusable=backups.unusable if backups else (),
+                backups_unread=str(backups.unread or "") if backups else "",
+            ),
+            with_backups=backups is not None,
+        )
+
+    # --- what a wish may look at ---
+
+    def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
+        """How many rows of the ranges its DEFAULT partition holds."""
+        return count_default_rows(self.reading, table, tuple(ranges))
+
+    def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
+        """The smallest and the largest key among the rows of an archived table."""
+        return read_key_range(self.reading, table, archived)
+
+    def hanging(self, archived: Archived) -> Hanging:
+        """What hangs on an archived table. Raises CatalogBusy while somebody holds it."""
+        return read_hanging(self.reading, archived)
+
+    def surroundings(self, backup: Backup) -> Surroundings:
+        """What there is of what a backup needs to be brought back."""
+        from core.backups.backup import read_surroundings  # what restores is loaded where it is needed only
+
+        return read_surroundings(self.reading, backup, archive_schema=self.archive_schema)
+
+    def dump_tool(self, version_num: int) -> str:
+        """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""
+        return f"pg_dump {find_pg_dump(version_num, environ=self.storage.environ).version}"
+
+    # --- acting ---
+
+    def plan(self, wish: Wish) -> Plan:
+        """What a wish takes, as everything is now. Raises Refused for what stands in the way."""
+        return wish.plan(self)
+
+    def run(
+        self,
+        plan: Plan,
+        actor: Actor,
+        reason: str = "",
+        *,
+        cancellation: Cancellation | None = None,
+        progress: Progress | None = None,
+    ) -> OperationRecord | None:
+        """Runs a plan in this process and returns its journal row; None where there was nothing to do.
+
+        If the same is being done already, by whomever, that is followed to its end instead. Raises how it failed.
+        """
+        self._require_allowed(plan)
+        return run.run_now(self, plan, actor, reason, cancellation=cancellation, progress=progress)
+
+    def run_unrecorded(self, plan: Plan) -> None:
+        """Runs a plan for a role that may not write the journal; for an application's start-up only."""
+        run.run_unrecorded(self, plan)
+
+    def enqueue(self, plan: Plan, actor: Actor, reason: str = "") -> Ticket:
+        """Puts a confirmed plan into the queue of the workers. Raises NotAllowed for the actor's role."""
+        self._require_allowed(plan)
+        return journal.enqueue(self.working, plan, actor, reason)
+
+    def _require_allowed(self, plan: Plan) -> None:
+        if plan.operation.destroys:
+            require_drops(allowed=self.may_drop)
+
+
+@contextmanager
+def opened(settings: Settings, *, say: Callable[[str], None]) -> Iterator[Desk]:
+    """The database that the settings name, closed afterwards; the embedded one is started where they name none."""
+    if settings.database_url is not None:
+        desk = Desk.at(settings.database_url, settings)
+        try:
+            yield desk
+        finally:
+            desk.close()
+        return
+    say(f"Using the embedded database in {settings.home}.")
+    with running_server(settings.home) as url:
+        desk = Desk.at(url, settings, embedded=True)
+        try:
+            yield desk
+        finally:
+            desk.close()

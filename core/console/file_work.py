@@ -1,0 +1,190 @@
+"""The worker's part of what is more than SQL: rows that move between the server and the place of the backups."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, ConnectionFailed, Failed, NotVerified
+from core.plans.plan import Plan, called_now
+from core.postgres.connection import session
+from core.postgres.programs import find_pg_dump
+from core.text import human_bytes, human_seconds
+
+if TYPE_CHECKING:
+    from core.backups.backup import Work
+    from core.backups.storage import ColdStorage, Place
+    from core.console.desk import Desk
+    from core.console.execute import Cancellation, Progress
+    from core.console.journal import Record
+
+# What reads and writes backups is loaded where it is needed only.
+
+TOLD_S = 0.5
+"""How often the progress of a backup is written down, and a cancel looked for."""
+
+
+@dataclass(slots=True)
+class Following:
+    """Between core.backups.backup and the journal: tells how far it is, and whether a person asked for it to stop.
+
+    The journal is met on a session of its own each time: the server may be away for a moment, and the work goes on.
+    """
+
+    engine: Engine
+    record: Record
+    cancellation: Cancellation
+    progress: Progress | None
+    asked: float = -math.inf
+    told: float = -math.inf
+
+    def cancelled(self) -> bool:
+        """Whether it is to stop; the journal is looked at twice a second."""
+        if not self.cancellation.requested and time.monotonic() - self.asked > TOLD_S:
+            self.asked = time.monotonic()
+            with suppress(DBAPIError, ConnectionFailed), session(self.engine) as watch:
+                if self.record.cancel_requested(watch):
+                    self.cancellation.request()
+        return self.cancellation.requested
+
+    def report(self, at: Work) -> None:
+        """Writes the progress down, twice a second."""
+        if time.monotonic() - self.told > TOLD_S:
+            self.told = time.monotonic()
+            with suppress(DBAPIError, ConnectionFailed), session(self.engine) as watch:
+                self.record.doing(watch, _sentence(at), _share(at))
+        if self.progress is not None:
+            self.progress(at.doing, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One running operation, as its worker's part has to know it."""
+
+    desk: Desk
+    work: Connection
+    """The session of the operation, which holds its lock."""
+    plan: Plan
+    actor: str
+    reason: str
+    following: Following
+
+
+def back_up(job: Job) -> int | None:
+    """Writes the backup that the plan names, and gives its number of rows."""
+    from core.backups.backup import back_up as write
+
+    desk, plan = job.desk, job.plan
+    place = open_place(desk.storage, plan)
+    table = desk.read_working(plan.table)
+    backup = write(
+        desk.working,
+        table,
+        called_now(plan, table),
+        place,
+        id=plan.backup,
+        tool=find_pg_dump(table.server.version_num, environ=desk.storage.environ),
+        actor=job.actor,
+        reason=job.reason,
+        archive_schema=desk.archive_schema,
+        cancelled=job.following.cancelled,
+        report=job.following.report,
+    )
+    return backup.rows
+
+
+def verify(job: Job) -> int | None:
+    """Restores the backup elsewhere and compares it. Raises BackupDamaged where it proves nothing."""
+    from core.backups.backup import verify as prove
+
+    place = open_place(job.desk.storage, job.plan)
+    proof = prove(
+        place,
+        job.plan.backup,
+        home=job.desk.storage.home,
+        actor=job.actor,
+        cancelled=job.following.cancelled,
+        report=job.following.report,
+    )
+    if not proof.good:
+        raise BackupDamaged(
+            f"The backup {job.plan.backup} proves nothing: {proof.reason}",
+            safe="Nothing was dropped, and the failed proof is written down beside it.",
+            next="Back the table up again while it is there, or use another backup of it.",
+        )
+    return proof.rows
+
+
+def restore(job: Job) -> int | None:
+    """Brings the backup back, and gives its number of rows."""
+    from core.backups.backup import read_kept
+    from core.backups.backup import restore as bring_back
+
+    place = open_place(job.desk.storage, job.plan)
+    kept = read_kept(place, job.plan.backup)
+    return bring_back(job.work, place, kept, job.plan, cancelled=job.following.cancelled, report=job.following.report)
+
+
+def open_place(storage: ColdStorage, plan: Plan) -> Place:
+    """The place of this process, which has to be the one that the plan was shown with. Raises Failed."""
+    place = storage.open()
+    if plan.place and place.label != plan.place:
+        raise Failed(
+            f"The plan names {plan.place} as the place of its backup; the process that took it keeps them in"
+            f" {place.label}.",
+            next="Give every dashboard and command line of this database the same BACKUP_URL.",
+        )
+    return place
+
+
+def require_backup(storage: ColdStorage, plan: Plan) -> None:
+    """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
+    from core.backups.backup import read_kept
+
+    place = open_place(storage, plan)
+    gone = NotVerified(
+        f"The backup {plan.backup} on which the drop of {plan.subject} rests is no longer in {place.label} as it was.",
+        next="Back the table up again and verify that backup, then ask again.",
+    )
+    try:
+        kept = read_kept(place, plan.backup)
+    except (BackupNotFound, BackupDamaged, BackupUnusable) as error:
+        raise gone from error
+    if kept.proven is None or kept.backup.fingerprint not in plan.sql:
+        raise gone
+    digest = sha256()
+    try:
+        for chunk in place.read(kept.backup.object):
+            digest.update(chunk)
+    except BackupNotFound as error:
+        raise gone from error
+    if digest.hexdigest() != kept.backup.sha256:
+        raise gone
+
+
+def _sentence(at: Work) -> str:
+    """How far it is, for people: what, bytes, rows, time left."""
+    parts = [at.doing]
+    if at.bytes_done:
+        of = f" of {human_bytes(at.bytes_total)}" if at.bytes_total else ""
+        parts.append(f"{human_bytes(at.bytes_done)}{of}")
+    if at.rows_done:
+        of = f" of {at.rows_total:,}" if at.rows_total else ""
+        parts.append(f"{at.rows_done:,}{of} rows")
+    if at.seconds_left is not None:
+        parts.append(f"about {human_seconds(at.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _share(at: Work) -> float | None:
+    """How much is done, 0 to 1, by rows, else by bytes; None where nobody knows."""
+    if at.rows_total and at.rows_done:
+        return at.rows_done / at.rows_total
+    return at.bytes_done / at.bytes_total if at.bytes_total and at.bytes_done else None

@@ -1,0 +1,37 @@
+"""Reads what hangs on an archived table: what stops its drop, and what goes with it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.plans.drop import Hanging
+from core.postgres.connection import session, translate
+from core.tables.catalog.definition import read_definition
+from core.tables.model import Archived
+
+
+def read_hanging(engine: Engine, archived: Archived) -> Hanging:
+    """What hangs on an archived table. Raises CatalogBusy while somebody holds it."""
+    with session(engine) as connection:
+        try:
+            definition = read_definition(connection, archived.schema, archived.name)
+            heirs = connection.exec_driver_sql(
+                "SELECT i.inhrelid::pg_catalog.regclass::text FROM pg_catalog.pg_inherits i"
+                f" WHERE i.inhparent = {definition.oid} ORDER BY 1"
+            ).scalars()
+            children = tuple(f"child table {heir}" for heir in heirs)
+        except DBAPIError as error:
+            raise translate(error) from error
+    keys = tuple(f"foreign key {key.name} of {key.other}" for key in definition.incoming)
+    own = tuple(
+        f"sequence {one.schema}.{one.name} of its column {one.column}"
+        for one in definition.sequences
+        if not one.identity
+    )
+    belongings = (
+        *(f"trigger {one.name}" for one in definition.triggers),
+        *(f"policy {one.name}" for one in definition.policies),
+        *(f"its place in the publication {one.name}" for one in definition.publications),
+    )
+    return Hanging((*keys, *own, *children, *definition.dependents), belongings)

@@ -1,0 +1,104 @@
+"""Planned drops whose time has come: each is planned anew on what is there, and rests on the backup it was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from core.console.actor import Actor, Origin
+from core.console.file_work import require_backup
+from core.console.journal import read_operations
+from core.errors import DeskError, NotVerified
+from core.plans.drop import DROP, Drop
+from core.plans.operation import Role
+from core.plans.plan import Plan
+from core.postgres.connection import session
+from core.tables.catalog.table import read_planned_drops
+from core.tables.model import PlannedDrop
+from core.text import human_date
+
+if TYPE_CHECKING:
+    from core.console.desk import Desk
+
+AGAIN = timedelta(days=1)
+"""How long a worker waits before it tries a planned drop again that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A planned drop whose time has come."""
+
+    name: str
+    drop: PlannedDrop
+    plan: Plan | None
+    """None where something stands in the way."""
+    refused: DeskError | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who planned it."""
+        return Actor(self.drop.by, Role.ADMIN, Origin.SCHEDULE)
+
+    @property
+    def reason(self) -> str:
+        """For the journal."""
+        return f"Planned by {self.drop.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
+
+
+def server_time(engine: Engine) -> datetime:
+    """The server's own time: a console whose clock runs fast drops nothing early."""
+    with session(engine) as connection:
+        return datetime.fromisoformat(
+            str(connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one())
+        )
+
+
+def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Due, ...]:
+    """Each planned drop whose time has come at `now`, the server's, planned on what is there.
+
+    Without `again` those are left out that were tried within the last day.
+    """
+    at = replace(desk, reading=desk.working, clock=lambda: now)
+    found: list[Due] = []
+    for name, drop in read_planned_drops(at.reading):
+        if not drop.is_due(now) or (not again and _was_tried(at, name, drop)):
+            continue
+        try:
+            found.append(Due(name, drop, _plan_due(at, name, drop)))
+        except DeskError as error:
+            found.append(Due(name, drop, None, error))
+    return tuple(found)
+
+
+def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
+    from core.backups.backup import read_kept  # object storage is loaded where it is needed only
+
+    table = desk.read(drop.parent)
+    kept = read_kept(desk.storage.open(), drop.backup)
+    if kept.backup.fingerprint != drop.fingerprint:
+        raise NotVerified(
+            f"The backup {drop.backup} is another than the drop of {name} was planned on.",
+            next="Look who writes to the place of the backups, and plan the drop again.",
+        )
+    of_that_name = [archived for archived in table.archived if archived.name == name]
+    marked = [archived for archived in of_that_name if archived.drop == drop]
+    if of_that_name and not marked:
+        raise NotVerified(
+            f"{of_that_name[0].sql} is not the table that says that it is to be dropped: another has its name.",
+            next="Look whose tables of that name there are, and plan the drop again.",
+        )
+    called = table.called(marked[0]) if len(marked) == 1 else name
+    plan = desk.plan(Drop(table, called, (kept,)))
+    require_backup(desk.storage, plan)
+    return plan
+
+
+def _was_tried(desk: Desk, name: str, drop: PlannedDrop) -> bool:
+    since = max(datetime.fromisoformat(drop.at), desk.now - AGAIN)
+    return any(
+        o.plan.operation is DROP and (o.subject == name or o.plan.backup == drop.backup) and o.requested_at >= since
+        for o in read_operations(desk.reading, table=drop.parent)
+    )

@@ -1,0 +1,51 @@
+"""The register of operations: each with the wishes that ask for it and, where it is more than SQL, who does its work.
+
+To add one: its file in core.plans (operation, wish, builder and inverse), its test, a line here, and the page and the
+command that offer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.console import file_work
+from core.console.file_work import Job
+from core.plans import archive, backup, drop, ensure, hold
+from core.plans.operation import Operation, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One operation with all that belongs to it."""
+
+    operation: Operation
+    wishes: tuple[type[Wish], ...]
+    work: Callable[[Job], int | None] | None = None
+    """Does it and gives the rows that it moved; without it the plan's SQL is applied as it was shown."""
+
+
+ROOMS: tuple[Room, ...] = (
+    Room(ensure.ENSURE, (ensure.Ensure,)),
+    Room(archive.ARCHIVE, (archive.Archive,)),
+    Room(archive.REATTACH, (archive.Reattach,)),
+    Room(backup.BACKUP, (backup.BackUp,), file_work.back_up),
+    Room(backup.VERIFY, (backup.Verify,), file_work.verify),
+    Room(drop.DROP, (drop.Drop,)),
+    Room(backup.RESTORE, (backup.Restore,), file_work.restore),
+    Room(hold.HOLD, (hold.PutHold,)),
+    Room(drop.SCHEDULE, (drop.DropLater, drop.Keep)),
+)
+"""In the order of a partition's life."""
+
+_BY_NAME = {room.operation.name: room for room in ROOMS}
+
+
+def room(operation: Operation) -> Room:
+    """All that belongs to an operation."""
+    return _BY_NAME[operation.name]
+
+
+def named(name: str) -> Operation:
+    """The operation of that name. Raises KeyError."""
+    return _BY_NAME[name].operation

@@ -1,0 +1,254 @@
+"""Runs an operation to its end in this process: written down first, done, and written down how it ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.console.actor import Actor
+from core.console.execute import Cancellation, Progress, apply
+from core.console.file_work import Following, Job, require_backup
+from core.console.journal import (
+    OperationRecord,
+    OperationState,
+    Record,
+    read_operation,
+    request_cancel,
+    start,
+)
+from core.console.register import room
+from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated
+from core.plans.plan import Plan, called_now
+from core.postgres.connection import is_lost, session, translate
+from core.tables.catalog.table import count_rows
+
+if TYPE_CHECKING:
+    from core.console.desk import Desk
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+RECONNECT_S = 2.0
+COUNT_MS = 1_000
+"""How long counting the rows of what is moved may take, before and after."""
+TRIES = 5
+"""How often the journal is tried when it can't be written."""
+
+
+def run_now(
+    desk: Desk,
+    plan: Plan,
+    actor: Actor,
+    reason: str,
+    *,
+    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
+) -> OperationRecord | None:
+    """Runs a plan in this process, as `Desk.run` says."""
+    engine = desk.working
+    if not plan.steps:
+        return None
+    while True:
+        with session(engine) as work:
+            try:
+                ticket = start(work, plan, actor, reason)
+            except DBAPIError as error:
+                raise translate(error) from error
+            if ticket.new:
+                try:
+                    run(desk, work, plan, Record(ticket.id), cancellation, progress)
+                finally:
+                    let_go(work)
+                return read_operation(engine, ticket.id)
+        met = read_operation(engine, ticket.id)
+        if met is None or is_same_wish(plan, met.plan):
+            return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
+        _await(engine, met, cancellation, progress)
+
+
+def is_same_wish(plan: Plan, other: Plan) -> bool:
+    """Whether the end of `other`, which is the same operation on the same subject, is the end of `plan`, too."""
+    difference = plan.operation.told_apart_by
+    return not difference or getattr(plan, difference) == getattr(other, difference)
+
+
+def _await(engine: Engine, met: OperationRecord, cancellation: Cancellation | None, progress: Progress | None) -> None:
+    """Waits until somebody else's operation has ended, however it ends; a cancel ends the waiting alone."""
+    if progress is not None:
+        progress(f"Waiting for operation {met.id}, {met.kind} {met.subject}", ())
+    while (now := read_operation(engine, met.id)) is not None and now.state.active:
+        if cancellation is None:
+            time.sleep(POLL_S / 2)
+        elif cancellation.wait(POLL_S / 2):
+            raise Cancelled(f"It was cancelled while operation {met.id} ran on the same table.")
+
+
+def let_go(work: Connection) -> None:
+    """Has the session go back to its pool without the advisory lock of the operation."""
+    if not work.invalidated:
+        with suppress(DBAPIError):
+            work.exec_driver_sql("SELECT pg_catalog.pg_advisory_unlock_all()")
+
+
+def run_unrecorded(desk: Desk, plan: Plan) -> None:
+    """Runs a plan without a row in the journal."""
+    with session(desk.working) as work:
+        apply(work, desk, plan, record=None)
+
+
+def follow(
+    engine: Engine,
+    operation_id: int,
+    *,
+    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
+) -> OperationRecord | None:
+    """Waits until an operation has ended. Raises how it failed, as if it had been run here."""
+    asked = False
+    while True:
+        operation = read_operation(engine, operation_id)
+        if operation is None:
+            return None
+        if not operation.state.active:
+            break
+        if progress is not None:
+            progress(operation.doing, operation.blockers)
+        if cancellation is None:
+            time.sleep(POLL_S / 2)
+        elif cancellation.wait(POLL_S / 2) and not asked:
+            request_cancel(engine, operation_id)
+            asked = True
+    if operation.state is OperationState.DONE:
+        return operation
+    if operation.state is OperationState.CANCELLED:
+        raise Cancelled(operation.error, safe="")
+    message = operation.error or f"Operation {operation_id} was interrupted."
+    if operation.error_kind == PlanOutdated.__name__:
+        raise PlanOutdated(message, tuple(operation.server_message.splitlines()), safe="", next="")
+    raise Failed(message, sqlstate=operation.sqlstate, safe="")
+
+
+def run(
+    desk: Desk,
+    work: Connection,
+    plan: Plan,
+    record: Record,
+    cancellation: Cancellation | None,
+    progress: Progress | None = None,
+) -> None:
+    """Does what a running operation's plan says, and writes down how it ended and how many rows there were."""
+    engine = desk.working
+    before = _count(desk, plan)
+    _note_rows(engine, record, before=before)
+    try:
+        _do(desk, work, plan, record, cancellation, progress)
+    except DBAPIError as error:
+        _write_end(engine, record, translate(error), None)
+        raise translate(error) from error
+    except DeskError as error:
+        after = _count(desk, plan)
+        if before is not None and after is not None and not isinstance(error, PlanOutdated):
+            error.safe += f" Rows of {plan.subject}: {before:,} before, {after:,} after."
+        _write_end(engine, record, error, after)
+        raise
+    _note_rows(engine, record, after=_count(desk, plan))
+
+
+def _do(
+    desk: Desk,
+    work: Connection,
+    plan: Plan,
+    record: Record,
+    cancellation: Cancellation | None,
+    progress: Progress | None,
+) -> None:
+    """Has its worker's part do it, where the operation has one; else applies it as it was shown."""
+    part = room(plan.operation).work
+    if part is None:
+        if plan.operation.destroys:
+            require_backup(desk.storage, plan)
+        apply(work, desk, plan, record=record, cancellation=cancellation, progress=progress)
+        return
+    begun = datetime.now(UTC)
+    operation = read_operation(desk.working, record.id)
+    actor, reason = (operation.actor, operation.reason) if operation else ("", "")
+    following = Following(desk.working, record, cancellation or Cancellation(), progress)
+    rows = part(Job(desk, work, plan, actor, reason, following))
+    _write_done(desk.working, plan, record, begun, rows)
+
+
+def _count(desk: Desk, plan: Plan) -> int | None:
+    """The rows of what an operation moves, where they can be counted within a moment."""
+    if not plan.operation.counts_rows:
+        return None
+    try:
+        table = desk.read_working(plan.table)
+        return count_rows(desk.working, table, called_now(plan, table), timeout_ms=COUNT_MS)
+    except DeskError:
+        return None
+
+
+def _note_rows(engine: Engine, record: Record, *, before: int | None = None, after: int | None = None) -> None:
+    """Writes a count down, on a session of its own; the operation stands without it."""
+    with suppress(DBAPIError, ConnectionFailed), session(engine) as connection:
+        record.counted(connection, before=before, after=after)
+
+
+def _write_end(engine: Engine, record: Record, error: DeskError, after: int | None) -> None:
+    """Writes down a failure on a session of its own: the working one may be gone, the server for a moment, too."""
+    state = OperationState.FAILED
+    if isinstance(error, Cancelled):
+        state = OperationState.CANCELLED
+    elif isinstance(error, ConnectionFailed):
+        state = OperationState.INTERRUPTED
+    code, said = (error.sqlstate, error.server_message) if isinstance(error, Failed) else ("", "")
+    if isinstance(error, PlanOutdated):
+        said = "\n".join(error.changes)
+    for _ in range(TRIES):
+        try:
+            with session(engine) as connection:
+                record.counted(connection, after=after)
+                record.ended(connection, state, error, code, said)
+            return
+        except (DBAPIError, ConnectionFailed) as failure:
+            log.warning("The journal can't be written just now: %s", type(failure).__name__)
+            time.sleep(RECONNECT_S / 4)
+
+
+def _write_done(engine: Engine, plan: Plan, record: Record, begun: datetime, rows: int | None) -> None:
+    """Writes down what was done; it is done already, so that a server that is away for a moment is waited for."""
+    for left in reversed(range(TRIES)):
+        try:
+            with session(engine) as connection:
+                _note_done(connection, plan, record, begun, rows)
+            return
+        except (DBAPIError, ConnectionFailed) as error:
+            if isinstance(error, DBAPIError) and not is_lost(error):
+                raise
+            if not left:
+                raise ConnectionFailed(
+                    "The server was lost before its journal could be told.",
+                    safe=f"To {plan.operation} {plan.subject} was done, to its end.",
+                    next="Look at the table and its backups once the server is back: partitions backups.",
+                ) from error
+        time.sleep(RECONNECT_S / 4)
+
+
+def _note_done(connection: Connection, plan: Plan, record: Record, begun: datetime, rows: int | None) -> None:
+    connection.exec_driver_sql("BEGIN")
+    try:
+        record.counted(connection, after=rows)
+        for number, step in enumerate(plan.steps, 1):
+            record.step_done(connection, number, step, begun, last=number == len(plan.steps))
+        connection.exec_driver_sql("COMMIT")
+    except DBAPIError:
+        if not connection.invalidated:
+            with suppress(DBAPIError):
+                connection.exec_driver_sql("ROLLBACK")
+        raise

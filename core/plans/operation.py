@@ -1,0 +1,131 @@
+"""An operation and the wish for it: what can be done, how dangerous it is, who may, and what is asked for in one case.
+
+Both stand in the file of the builder that they belong to; core.console.register names every operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from core.plans.refusals import require_served
+from core.tables.bounds import Bounds
+from core.tables.model import Archived, KeyRange, PartitionedTable
+
+if TYPE_CHECKING:
+    from core.plans.backup import Surroundings
+    from core.plans.drop import Hanging
+    from core.plans.manifest import Backup
+    from core.plans.plan import Plan
+
+
+class Role(StrEnum):
+    """What a person may do here, weakest first."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Danger(StrEnum):
+    """What has to be confirmed before it is done."""
+
+    CLICK = "one click"
+    DIALOG = "a dialog"
+    TYPED_NAME = "a dialog in which the name is typed"
+
+
+class Scope(StrEnum):
+    """Which changes outdate a plan, besides those of its table, its subject and the DEFAULT partition."""
+
+    SUBJECT = "no others"
+    PARTITIONS = "those of any partition"
+    ALL = "those of any partition or archived table"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What can be done, as its verb; two are the same whose names are."""
+
+    name: str
+    """As the journal has it: archive."""
+    verb: str = field(compare=False)
+    """As a page begins a sentence with it: Archive."""
+    role: Role = field(compare=False)
+    """The least role that may do it."""
+    danger: Danger = field(compare=False)
+    scope: Scope = field(compare=False, default=Scope.SUBJECT)
+    counts_rows: bool = field(compare=False, default=True)
+    """Whether the rows of its subject are counted before and after."""
+    moves_files: bool = field(compare=False, default=False)
+    """Whether it copies rows between the server and the place of the backups, beyond what SQL alone does."""
+    marks_only: bool = field(compare=False, default=False)
+    """Whether it writes into comments alone; a queued drop of its subject is called off by it."""
+    destroys: bool = field(compare=False, default=False)
+    """Whether it needs a backup that is proven, and a worker that may drop."""
+    told_apart_by: str = field(compare=False, default="")
+    """The field of a plan in which two wishes on one subject differ: `backup`, `steps`, or none."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Sources(Protocol):
+    """What a wish may look at before its plan is built: the console's Desk."""
+
+    @property
+    def zone(self) -> str:
+        """The application's time zone."""
+
+    @property
+    def now(self) -> datetime:
+        """This moment."""
+
+    @property
+    def today(self) -> date:
+        """The date in `zone`."""
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether anything may be dropped at all."""
+
+    @property
+    def place(self) -> str:
+        """The label of the place of the backups. Raises SettingError."""
+
+    def read(self, table: str) -> PartitionedTable:
+        """The table as it is now."""
+
+    def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
+        """How many rows of the ranges its DEFAULT partition holds."""
+
+    def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
+        """The smallest and the largest key among the rows of an archived table."""
+
+    def hanging(self, archived: Archived) -> Hanging:
+        """What hangs on an archived table."""
+
+    def surroundings(self, backup: Backup) -> Surroundings:
+        """What there is of what a backup needs to be brought back."""
+
+    def dump_tool(self, version_num: int) -> str:
+        """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""
+
+
+class Wish(Protocol):
+    """One operation asked for, with all that a person can say of it."""
+
+    operation: ClassVar[Operation]
+
+    def plan(self, desk: Sources) -> Plan:
+        """What it takes, as everything is now. Raises Refused for what stands in the way."""
+
+
+def table_for(desk: Sources, table: str | PartitionedTable) -> PartitionedTable:
+    """The table of a wish: read now where it is only named. Raises NotServed and the like where nothing can be done."""
+    found = desk.read(table) if isinstance(table, str) else table
+    require_served(found)
+    return found

@@ -1,0 +1,34 @@
+"""What stands in the way of any operation on a table, whatever it is."""
+
+from __future__ import annotations
+
+from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
+from core.tables.bounds import Key
+from core.tables.commands import partition_option, table_option
+from core.tables.model import PartitionedTable
+
+
+def require_served(table: PartitionedTable) -> Key:
+    """The table's key, where the console may act on the table; raises what stands in the way."""
+    if table.not_served is not None or table.key is None:
+        raise NotServed(f"{table.label} is only shown here: {table.not_served}.")
+    if table.server.in_recovery or table.server.read_only:
+        kind = "a standby" if table.server.in_recovery else "read-only"
+        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
+    if not table.owned:
+        raise NotAllowed(
+            f"The role {table.server.user} does not own {table.label}; its owner is {table.owner}.",
+            next=f"Connect as {table.owner}, or grant the role {table.owner} to {table.server.user}: "
+            "PostgreSQL lets nobody else attach or detach partitions.",
+        )
+    return table.key
+
+
+def require_nothing_pending(table: PartitionedTable) -> None:
+    """Raises DetachPending: until it is finished no other DDL is run on that parent."""
+    if table.pending is not None:
+        which = partition_option(table.called(table.pending))
+        raise DetachPending(
+            f"The detach of {table.pending.name} was begun and not finished.",
+            next=f"Finish it first: partitions archive{which}{table_option(table)}",
+        )

@@ -1,0 +1,57 @@
+"""Which partition is meant: by its name, or by the dates that it holds."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from core.errors import PartitionNotFound
+from core.period import Range, parse_year
+from core.tables.commands import partition_option
+from core.tables.model import Archived, Partition, PartitionedTable
+
+Target = str | Range
+"""A name, with its schema where it has to be, or a range of dates."""
+
+
+def year_range(text: str) -> Range:
+    """The range of a year as a person typed it. Raises UsageError."""
+    year = parse_year(text)
+    return date(year, 1, 1), date(year + 1, 1, 1)
+
+
+def partition_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> str:
+    """What the one partition that is meant is called, else the archived table. Raises PartitionNotFound."""
+    if isinstance(target, str):
+        return target
+    found: list[Partition | Archived] = [*table.holding(*target, zone)]
+    found = found or [*table.archived_in(*target, zone)]
+    return _only(table, found, target, "partition", zone)
+
+
+def archived_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> str:
+    """What the one archived table that is meant is called, else the partition. Raises PartitionNotFound."""
+    if isinstance(target, str):
+        return target
+    found: list[Partition | Archived] = [*table.archived_in(*target, zone)]
+    found = found or [*table.holding(*target, zone)]
+    return _only(table, found, target, "archived table", zone)
+
+
+def _only(table: PartitionedTable, found: list[Partition | Archived], asked: Range, what: str, zone: str) -> str:
+    lower, upper = asked
+    label = f"{lower:%Y}" if (lower.month, lower.day) == (1, 1) else f"{lower} to {upper}"
+    if not found:
+        known = ", ".join(table.calls().values()) or "none"
+        raise PartitionNotFound(f"{table.label} has no {what} for {label}.", next=f"There are: {known}.")
+    if len(found) > 1:
+        names = ", ".join(table.called(item) for item in found)
+        raise PartitionNotFound(
+            f"{label} lies in {len(found)} of them: {names}.", next="Name one with --partition NAME."
+        )
+    bounds, called = found[0].bounds, table.called(found[0])
+    if bounds is None or not table.bounds_between(lower, upper, zone).covers(bounds):
+        raise PartitionNotFound(
+            f"{label} lies in {called}, which holds more than that: {bounds.text if bounds else 'unknown'}.",
+            next=f"If all of it is meant, name it:{partition_option(called)}",
+        )
+    return called

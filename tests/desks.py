@@ -1,0 +1,91 @@
+"""Desks on the engines of a test, and plans made through them, as every edge makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine
+
+from core.backups.storage import ColdStorage
+from core.console.desk import Desk
+from core.console.execute import Budget
+from core.period import Range
+from core.plans.archive import Reattach
+from core.plans.backup import BackUp, Restore, Verify
+from core.plans.drop import Drop, choose, plan_later_drop
+from core.plans.ensure import Ensure
+from core.plans.manifest import Kept
+from core.plans.plan import Plan
+from core.settings import Settings, read_settings
+from core.tables.model import Hold, PartitionedTable
+
+NO_ENGINE = create_engine("postgresql+psycopg2://nowhere.invalid/")
+"""For plans that read nothing."""
+NOWHERE = ColdStorage("", Path("/nonexistent"), {})
+"""For what never comes near the place of the backups."""
+
+
+def settings(budget: Budget | None = None, **changes: Any) -> Settings:
+    """The settings of an empty environment, with changes."""
+    given = read_settings({})
+    if budget is not None:
+        given = replace(given, lock_budget_ms=budget.lock_ms, patience_s=budget.patience_s)
+    return replace(given, **changes)
+
+
+def desk(
+    reading: Engine,
+    working: Engine | None = None,
+    *,
+    budget: Budget | None = None,
+    storage: ColdStorage = NOWHERE,
+    now: datetime | None = None,
+    **changes: Any,
+) -> Desk:
+    """A desk on engines of the test's; its clock stands at `now` where that is given."""
+    made = Desk(settings(budget, **changes), reading, working or reading, storage)
+    return made if now is None else replace(made, clock=lambda: now)
+
+
+def ensure(engine: Engine, table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC") -> Plan:
+    """What it takes that each range has a partition."""
+    return desk(engine, time_zone=zone).plan(Ensure(table, tuple(ranges)))
+
+
+def reattach(engine: Engine, table: PartitionedTable, name: str) -> Plan:
+    """What it takes to bring an archived table back."""
+    return desk(engine).plan(Reattach(table, name))
+
+
+def drop(engine: Engine, table: PartitionedTable, name: str, every: Iterable[Kept], *, today: date) -> Plan:
+    """What it takes to drop an archived table."""
+    noon = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
+    return desk(engine, now=noon).plan(Drop(table, name, tuple(every)))
+
+
+def later_drop(
+    engine: Engine, table: PartitionedTable, name: str, every: Iterable[Kept], *, at: datetime, by: str, today: date
+) -> Plan:
+    """What it takes to write down that an archived table is to be dropped at a time, past ones too."""
+    archived = table.find_archived(name)
+    kept = choose(every, table, archived) if archived is not None else None
+    return plan_later_drop(table, name, kept, at=at, by=by, today=today)
+
+
+def back_up(storage: ColdStorage, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
+    """What it takes to back a partition up."""
+    return desk(NO_ENGINE, storage=storage, now=now).plan(BackUp(table, name))
+
+
+def verify(storage: ColdStorage, kept: Kept) -> Plan:
+    """What it takes to prove a backup."""
+    return desk(NO_ENGINE, storage=storage).plan(Verify(kept))
+
+
+def restore(engine: Engine, storage: ColdStorage, kept: Kept, *, hold: Hold | None = None) -> Plan:
+    """What it takes to bring a backup back."""
+    return desk(engine, storage=storage).plan(Restore(kept, hold))

@@ -36,7 +36,7 @@ from core.plans.steps import require_served
 from core.postgres.connection import session, translate
 from core.settings import Settings, read_settings
 from core.tables.catalog.table import lacks, read_address, read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ from core.postgres.connection import parse_url, session, translate, working_engi
 from core.postgres.embedded import running_server
 from core.settings import read_settings
 from core.tables.catalog.table import read_table
-from core.tables.model import Archived, Partition, PartitionedTable, Size
+from core.tables.table import Archived, Partition, PartitionedTable, Size
 
 PAST_YEARS = 8
 """Years before this one: the oldest archived by hand, two by the console, the others attached."""

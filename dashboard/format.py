@@ -12,7 +12,7 @@ from enum import StrEnum
 from core.cli import printed
 from core.plans.plan import Operation, Plan
 from core.tables.bounds import Bounds, End, day_of
-from core.tables.model import (
+from core.tables.table import (
     UNLIMITED,
     Archived,
     Partition,

@@ -17,7 +17,7 @@ from core.plans.manifest import Kept
 from core.postgres.connection import parse_url, reading_engine
 from core.settings import Settings
 from core.tables.catalog.table import read_server
-from core.tables.model import Server
+from core.tables.table import Server
 
 ANSWER_S = 5.0
 """How long the database may take; Prometheus itself gives up after 10 seconds."""

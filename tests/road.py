@@ -24,7 +24,7 @@ from core.errors import DeskError
 from core.plans.manifest import Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from tests.conftest import ADMIN
 from tests.tables import Made, Run
 

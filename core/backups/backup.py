@@ -96,7 +96,7 @@ from core.tables.bounds import Bounds, Key, KeyType, within
 from core.tables.catalog.definition import read_definition
 from core.tables.catalog.table import read_server
 from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
-from core.tables.model import Archived, ArchiveSchema, Check, Marks, Partition, PartitionedTable, Source
+from core.tables.table import Archived, ArchiveSchema, Check, Marks, Partition, PartitionedTable, Source
 
 Work = streams.Work
 """How far a backup, a verification or a restore is."""

@@ -58,7 +58,7 @@ from core.plans.plan import Plan
 from core.postgres import connection
 from core.tables.catalog.table import count_all_default_rows
 from core.tables.find import find_rows
-from core.tables.model import PartitionedTable, next_periods
+from core.tables.table import PartitionedTable, next_periods
 from core.text import shown
 
 MOST_AHEAD = 1000

@@ -18,7 +18,7 @@ from core.postgres.embedded import DEFAULT_MAJOR, server_binaries
 from core.tables.bounds import Bounds, End
 from core.tables.commands import table_option
 from core.tables.find import Found
-from core.tables.model import UNLIMITED, Archived, Partition, PartitionedTable, runway_days, unexplained_gaps
+from core.tables.table import UNLIMITED, Archived, Partition, PartitionedTable, runway_days, unexplained_gaps
 from core.text import Json, aligned, human_bytes, human_date, human_rows, human_seconds, human_time, plural, shown
 
 # Acts -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from core.plans.manifest import Kept, Unreadable, backup_id
 from core.plans.plan import Plan
 from core.postgres.programs import find_pg_dump
 from core.tables.catalog.table import read_table
-from core.tables.model import Hold, PartitionedTable, Server
+from core.tables.table import Hold, PartitionedTable, Server
 
 DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
 

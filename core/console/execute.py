@@ -32,7 +32,7 @@ from core.names import literal, qualified, split_qualified
 from core.plans.plan import Lock, Mode, Operation, Plan, Step, outdated
 from core.postgres.connection import CANCELLED, DEADLOCK, LOCK_TIMEOUT, is_lost, session, sqlstate, translate
 from core.tables.catalog.table import read_table_on
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5

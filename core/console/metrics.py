@@ -15,7 +15,7 @@ from core.growth.samples import read_runs
 from core.growth.sampling import read_present
 from core.plans.manifest import Kept
 from core.tables.catalog.table import count_covered_by_default, read_coverage
-from core.tables.model import UNLIMITED, Coverage
+from core.tables.table import UNLIMITED, Coverage
 
 COUNT_S = 3.0
 """How long counting rows in DEFAULT partitions may take in all; what is not counted by then is left out."""

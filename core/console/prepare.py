@@ -21,7 +21,7 @@ from core.tables.bounds import Bounds
 from core.tables.catalog.definition import read_definition
 from core.tables.catalog.table import count_default_rows, read_key_range
 from core.tables.commands import partition_option
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.tables.table import Archived, Partition, PartitionedTable
 
 
 def year_range(text: str) -> Range:

@@ -55,7 +55,7 @@ from core.period import Duration
 from core.plans.plan import Operation, Plan
 from core.postgres.connection import is_lost, session, translate
 from core.tables.catalog.table import count_rows, read_planned_drops, read_table
-from core.tables.model import PartitionedTable, PlannedDrop
+from core.tables.table import PartitionedTable, PlannedDrop
 from core.text import human_bytes, human_date, human_seconds
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from core.doctor.checks import archived, backups, coverage, server, shape
 from core.doctor.findings import Case, Finding, Severity
 from core.plans.manifest import Kept, Unreadable
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 
 def examine(

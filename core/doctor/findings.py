@@ -13,7 +13,7 @@ from core.period import Period, Range, period_of
 from core.plans.manifest import Kept, Unreadable
 from core.plans.plan import Operation, Plan
 from core.tables.bounds import End, Key, KeyType, key_value
-from core.tables.model import (
+from core.tables.table import (
     PartitionedTable,
 )
 from core.text import human_date

@@ -16,7 +16,7 @@ from core.growth.sampling import sample
 from core.period import Duration
 from core.plans.manifest import Kept
 from core.tables.catalog.table import read_server
-from core.tables.model import Server
+from core.tables.table import Server
 
 
 @dataclass(frozen=True, slots=True)

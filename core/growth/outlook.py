@@ -20,7 +20,7 @@ from core.growth.forecast import YEAR, Band, Days, Floats, Forecast, Series, cle
 from core.growth.forecast import day_of as day_of_element
 from core.period import Duration, Period, add_months
 from core.tables.bounds import End, day_of
-from core.tables.model import Archived, Partition, PartitionedTable, Size
+from core.tables.table import Archived, Partition, PartitionedTable, Size
 from core.text import plural
 
 

@@ -57,7 +57,7 @@ from core.names import qualified, split_qualified
 from core.period import Period, add_months, period_of
 from core.plans.manifest import Kept
 from core.tables.catalog.table import Marked, read_marks, read_server, read_table
-from core.tables.model import Marks, PartitionedTable
+from core.tables.table import Marks, PartitionedTable
 from core.text import human_bytes, human_date, plural
 
 MOST_PERIODS = 36

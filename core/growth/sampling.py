@@ -34,7 +34,7 @@ from core.names import address, literal, qualified, split_qualified
 from core.period import range_of_label
 from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.tables.bounds import Bounds, End, Key, KeyType
-from core.tables.model import Check, Marks, Size
+from core.tables.table import Check, Marks, Size
 
 EXACT_UP_TO = 20_000
 """So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""

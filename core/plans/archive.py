@@ -29,7 +29,7 @@ from core.plans.steps import (
 )
 from core.tables.bounds import Bounds, Key, key_value, within
 from core.tables.commands import partition_option, table_option
-from core.tables.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
+from core.tables.table import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
 from core.text import plural
 
 

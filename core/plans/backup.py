@@ -14,7 +14,7 @@ from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
 from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import dollar_quoted, require_fingerprint_sql
-from core.tables.model import Archived, ArchiveSchema, Hold, Marks, Partition, PartitionedTable, Server, Tag
+from core.tables.table import Archived, ArchiveSchema, Hold, Marks, Partition, PartitionedTable, Server, Tag
 from core.text import human_bytes, human_rows
 
 # --- the text of an object ----------------------------------------------------------------------------------------

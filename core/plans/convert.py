@@ -17,7 +17,6 @@ from core.names import fit, ident, qualified
 from core.period import Period
 from core.tables.bounds import Bounds, Key, KeyType
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
-from core.tables.model import PartitionedTable
 from core.tables.rebuild import (
     belongings,
     compare,
@@ -32,6 +31,7 @@ from core.tables.rebuild import (
     told,
     with_options,
 )
+from core.tables.table import PartitionedTable
 
 
 @dataclass(frozen=True, slots=True)

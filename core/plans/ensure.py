@@ -20,7 +20,7 @@ from core.plans.steps import (
 )
 from core.tables.bounds import Bounds, Key, KeyType
 from core.tables.commands import partition_option, table_option
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from core.text import plural
 
 

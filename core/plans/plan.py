@@ -8,7 +8,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.tables.table import Archived, Partition, PartitionedTable
 
 
 class Mode(StrEnum):

@@ -7,7 +7,7 @@ from core.names import fit, ident
 from core.plans.plan import Lock, Mode, Step
 from core.tables.bounds import Bounds, Key, outside
 from core.tables.commands import partition_option, table_option
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 
 def require_served(table: PartitionedTable) -> Key:

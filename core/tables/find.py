@@ -27,7 +27,7 @@ from core.postgres.connection import (
 )
 from core.tables.bounds import Bounds, Key, key_value, spoken_end, within
 from core.tables.commands import table_option
-from core.tables.model import Archived, Column, Partition, PartitionedTable, Source
+from core.tables.table import Archived, Column, Partition, PartitionedTable, Source
 from core.text import human_date
 
 FIND_TIMEOUT_MS = 20_000

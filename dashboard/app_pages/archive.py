@@ -11,7 +11,7 @@ import streamlit as st
 from core.console.journal import OperationState
 from core.plans.plan import Operation
 from core.tables.bounds import key_value
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.tables.table import Archived, Partition, PartitionedTable
 from core.text import human_bytes, human_date, plural
 from dashboard import layout, notices
 from dashboard.charts import partitions

@@ -10,7 +10,7 @@ from enum import StrEnum
 from core.plans.drop import choose
 from core.plans.manifest import Kept, Proof
 from core.tables.bounds import Bounds
-from core.tables.model import Archived, Hold, Partition, PartitionedTable, PlannedDrop, due
+from core.tables.table import Archived, Hold, Partition, PartitionedTable, PlannedDrop, due
 from dashboard.format import Item, Shown, days_of, describe_bounds, short
 
 

@@ -47,7 +47,7 @@ from core.postgres.connection import parse_url, place, reading_engine, session, 
 from core.settings import Settings, read_settings
 from core.tables.catalog import table as catalog
 from core.tables.find import Found, find_rows
-from core.tables.model import Hold, PartitionedTable, Server, TableSummary
+from core.tables.table import Hold, PartitionedTable, Server, TableSummary
 from dashboard.state.backups import Reading, Shelf
 
 TABLE_PARAMETER = "table"

@@ -21,7 +21,7 @@ from core.period import Duration
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.settings import read_settings
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable, Source, due, gaps, unexplained_gaps
+from core.tables.table import PartitionedTable, Source, due, gaps, unexplained_gaps
 from tests import tables
 from tests.servers import GIVEN, MAJORS, Database, Servers
 

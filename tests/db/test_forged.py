@@ -11,7 +11,7 @@ from tests.db.test_cli import Partitions, make_absences, partitions
 from core.growth.sampling import read_present
 from core.names import ident, literal
 from core.tables.catalog.table import read_marks, read_planned_drops, read_table
-from core.tables.model import Hold, Marks, PlannedDrop, Source, Tag
+from core.tables.table import Hold, Marks, PlannedDrop, Source, Tag
 from tests.servers import connect
 from tests.tables import Run, runner
 

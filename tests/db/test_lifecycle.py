@@ -16,7 +16,7 @@ from core.period import Period, Range
 from core.plans.plan import Operation, Plan
 from core.tables.bounds import Bounds
 from core.tables.catalog.table import read_table
-from core.tables.model import Archived, PartitionedTable, Source
+from core.tables.table import Archived, PartitionedTable, Source
 from tests.conftest import Act, OpenSession
 from tests.tables import KEY_TYPES, Made, Run, describe, fingerprint
 

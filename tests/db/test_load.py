@@ -12,7 +12,7 @@ from core.console import prepare
 from core.console.execute import Budget
 from core.console.journal import OperationState, read_operations
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from tests.conftest import Act
 from tests.load import Load, Measured, running
 from tests.tables import Made, fingerprint

@@ -1,4 +1,4 @@
-"""Builds values of core.tables.model for tests: a kid_absences in good health, and every way to spoil it by keyword.
+"""Builds values of core.tables.table for tests: a kid_absences in good health, and every way to spoil it by keyword.
 
 Any field of the built value can be given by its name: `partition(2024, pending=True)`, `table(owned=False)`.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from core.plans.manifest import Backup, BackupColumn, Kept, Proof
 from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import (
+from core.tables.table import (
     Archived,
     ArchiveSchema,
     Check,

@@ -10,7 +10,7 @@ from core.names import fit, ident
 from core.plans.archive import attach_obstacles, plan_archive
 from core.plans.plan import Plan
 from core.tables.commands import partition_option, table_option
-from core.tables.model import (
+from core.tables.table import (
     Archived,
     Index,
     due,

@@ -17,7 +17,7 @@ from core.plans.plan import Plan
 from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach, require_nothing_pending
 from core.tables.bounds import Bounds, key_value, spoken_end
 from core.tables.commands import partition_option, table_option
-from core.tables.model import (
+from core.tables.table import (
     UNLIMITED,
     Archived,
     Gap,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from core.doctor.findings import Case, Finding, Severity, listed, script
 from core.names import fit, ident, literal, qualified
-from core.tables.model import (
+from core.tables.table import (
     Index,
     PartitionedTable,
 )

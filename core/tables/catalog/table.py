@@ -1,4 +1,4 @@
-"""Reads the system catalog, and only this module does: rows in, values of core.tables.model out.
+"""Reads the system catalog, and only this module does: rows in, values of core.tables.table out.
 
 Nothing here waits behind a lock for more than a moment. What reads of a locked relation would wait for (sizes, printed
 bounds) is left out for the relations that pg_locks names, and those are marked busy.
@@ -19,7 +19,7 @@ from core.names import address, fit, ident, literal, qualified, split_qualified
 from core.period import Range, range_of_label
 from core.postgres.connection import APPLICATION_NAME, LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.tables.bounds import Bounds, Key, KeyType, stored_bounds, stored_key_type, within
-from core.tables.model import (
+from core.tables.table import (
     Activity,
     Archived,
     ArchiveSchema,

@@ -25,7 +25,7 @@ from core.plans.drop import plan_hold
 from core.plans.manifest import Kept
 from core.postgres.connection import session as connect
 from core.tables.catalog.table import read_coverage, read_marks, read_table
-from core.tables.model import Hold, Size, runway_days
+from core.tables.table import Hold, Size, runway_days
 from tests.conftest import Act, OpenSession, until
 from tests.tables import Made, Run
 from tests.unit.cold_factories import backup

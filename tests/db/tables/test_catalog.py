@@ -22,7 +22,7 @@ from core.tables.catalog.table import (
     read_table,
     read_tables,
 )
-from core.tables.model import Archived, Check, KeyRange, PartitionedTable, Source, State
+from core.tables.table import Archived, Check, KeyRange, PartitionedTable, Source, State
 from tests.conftest import OpenSession, until
 from tests.tables import KEY_TYPES, Made, Run
 

@@ -15,7 +15,7 @@ from core.plans.manifest import Unreadable
 from core.plans.plan import Operation
 from core.plans.steps import EXCLUSION
 from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import Check, Column, ForeignKey, Hold, Marks, PartitionedTable, PlannedDrop, Size, Source, Tag
+from core.tables.table import Check, Column, ForeignKey, Hold, Marks, PartitionedTable, PlannedDrop, Size, Source, Tag
 from tests.unit.factories import (
     BY_DATE,
     COLUMNS,

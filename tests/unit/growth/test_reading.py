@@ -12,7 +12,7 @@ from core.growth.outlook import Holding, Prices, Stage
 from core.growth.reading import MOST_PERIODS, Growth, prices_of
 from core.period import Period
 from core.tables.catalog.table import Marked
-from core.tables.model import Hold, Marks, PlannedDrop, Size, Tag
+from core.tables.table import Hold, Marks, PlannedDrop, Size, Tag
 from tests.unit.growth_factories import MB, TABLE, TODAY, growth, holding
 
 

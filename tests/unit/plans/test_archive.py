@@ -25,7 +25,7 @@ from core.errors import (
 from core.plans.archive import attach_obstacles, plan_archive, plan_reattach
 from core.plans.plan import Lock, Mode, Operation, Plan
 from core.tables.bounds import Bounds
-from core.tables.model import Check, Column, ForeignKey, Hold, KeyRange, Marks, PlannedDrop, Source, Tag
+from core.tables.table import Check, Column, ForeignKey, Hold, KeyRange, Marks, PlannedDrop, Source, Tag
 from tests.unit.factories import (
     BY_DATE,
     COLUMNS,

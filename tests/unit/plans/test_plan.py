@@ -12,7 +12,7 @@ from core.period import Period
 from core.plans.archive import plan_archive, plan_reattach
 from core.plans.ensure import plan_ensure
 from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, facts, outdated
-from core.tables.model import Check, ForeignKey, PartitionedTable
+from core.tables.table import Check, ForeignKey, PartitionedTable
 from tests.unit.factories import (
     NOW,
     TODAY,

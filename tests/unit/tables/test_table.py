@@ -11,7 +11,7 @@ import pytest
 from core.errors import AmbiguousName
 from core.period import Period
 from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import (
+from core.tables.table import (
     UNLIMITED,
     Check,
     Gap,

@@ -35,7 +35,8 @@ from core.plans.plan import Plan
 from core.plans.steps import require_served
 from core.postgres.connection import session, translate
 from core.settings import Settings, read_settings
-from core.tables.catalog.table import lacks, read_address, read_table
+from core.tables.catalog.coverage import lacks
+from core.tables.catalog.table import read_address, read_table
 from core.tables.table import PartitionedTable
 
 log = logging.getLogger(__name__)

@@ -30,7 +30,8 @@ from core.period import Duration
 from core.plans.drop import plan_hold, plan_keep
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
-from core.tables.table import Hold, PartitionedTable
+from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 from core.text import Json
 
 Parser = argparse.ArgumentParser

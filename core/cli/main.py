@@ -56,9 +56,10 @@ from core.errors import DeskError, OffCalendar, Refused, TableNotFound, UsageErr
 from core.names import address, split_qualified
 from core.plans.plan import Plan
 from core.postgres import connection
-from core.tables.catalog.table import count_all_default_rows
+from core.tables.catalog.rows import count_all_default_rows
+from core.tables.coverage import next_periods
 from core.tables.find import find_rows
-from core.tables.table import PartitionedTable, next_periods
+from core.tables.table import PartitionedTable
 from core.text import shown
 
 MOST_AHEAD = 1000

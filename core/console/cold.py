@@ -17,8 +17,10 @@ from core.plans.backup import plan_backup, plan_restore, plan_verify, require_ba
 from core.plans.manifest import Kept, Unreadable, backup_id
 from core.plans.plan import Plan
 from core.postgres.programs import find_pg_dump
+from core.postgres.server import Server
 from core.tables.catalog.table import read_table
-from core.tables.table import Hold, PartitionedTable, Server
+from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 
 DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
 

@@ -17,11 +17,13 @@ from core.plans.ensure import missing, plan_ensure
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
 from core.postgres.connection import session, translate
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.catalog.definition import read_definition
-from core.tables.catalog.table import count_default_rows, read_key_range
+from core.tables.catalog.rows import count_default_rows, read_key_range
 from core.tables.commands import partition_option
-from core.tables.table import Archived, Partition, PartitionedTable
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 
 
 def year_range(text: str) -> Range:

@@ -54,8 +54,11 @@ from core.errors import (
 from core.period import Duration
 from core.plans.plan import Operation, Plan
 from core.postgres.connection import is_lost, session, translate
-from core.tables.catalog.table import count_rows, read_planned_drops, read_table
-from core.tables.table import PartitionedTable, PlannedDrop
+from core.tables.catalog.marks import read_planned_drops
+from core.tables.catalog.rows import count_rows
+from core.tables.catalog.table import read_table
+from core.tables.marks import PlannedDrop
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_seconds
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from core.errors import Refused
 from core.period import Period, Range, period_of
 from core.plans.manifest import Kept, Unreadable
 from core.plans.plan import Operation, Plan
-from core.tables.bounds import End, Key, KeyType, key_value
+from core.tables.key import End, Key, KeyType, key_value
 from core.tables.table import (
     PartitionedTable,
 )

@@ -27,9 +27,14 @@ from core.plans.steps import (
     require_served,
     validate,
 )
-from core.tables.bounds import Bounds, Key, key_value, within
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds, within
 from core.tables.commands import partition_option, table_option
-from core.tables.table import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
+from core.tables.key import Key, KeyRange, key_value
+from core.tables.marks import Marks, Tag
+from core.tables.partition import Partition
+from core.tables.structure import Column, Index
+from core.tables.table import PartitionedTable
 from core.text import plural
 
 

@@ -11,10 +11,14 @@ from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, Partit
 from core.names import comment_sql, ident, literal, qualified, split_qualified
 from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed
 from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
+from core.postgres.server import Server
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import dollar_quoted, require_fingerprint_sql
-from core.tables.table import Archived, ArchiveSchema, Hold, Marks, Partition, PartitionedTable, Server, Tag
+from core.tables.marks import Hold, Marks, Tag
+from core.tables.partition import Partition
+from core.tables.table import ArchiveSchema, PartitionedTable
 from core.text import human_bytes, human_rows
 
 # --- the text of an object ----------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from datetime import date
 from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, ReadOnlyServer, Refused
 from core.names import fit, ident, qualified
 from core.period import Period
-from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.bounds import Bounds
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
+from core.tables.key import Key, KeyType
 from core.tables.rebuild import (
     belongings,
     compare,

@@ -12,9 +12,12 @@ from core.names import comment_sql
 from core.plans.manifest import Kept
 from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
 from core.plans.steps import require_served
+from core.tables.archived import Archived
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
-from core.tables.table import HOLD_LINE, Archived, Hold, Marks, Partition, PartitionedTable, PlannedDrop
+from core.tables.marks import HOLD_LINE, Hold, Marks, PlannedDrop
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_seconds, plural
 
 

@@ -18,8 +18,9 @@ from core.plans.steps import (
     require_nothing_pending,
     require_served,
 )
-from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
+from core.tables.key import Key, KeyType
 from core.tables.table import PartitionedTable
 from core.text import plural
 

@@ -8,7 +8,9 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from core.tables.table import Archived, Partition, PartitionedTable
+from core.tables.archived import Archived
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 
 
 class Mode(StrEnum):

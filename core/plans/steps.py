@@ -5,8 +5,9 @@ from __future__ import annotations
 from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
 from core.names import fit, ident
 from core.plans.plan import Lock, Mode, Step
-from core.tables.bounds import Bounds, Key, outside
+from core.tables.bounds import Bounds, outside
 from core.tables.commands import partition_option, table_option
+from core.tables.key import Key
 from core.tables.table import PartitionedTable
 
 

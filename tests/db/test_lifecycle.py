@@ -14,9 +14,10 @@ from core.console import prepare
 from core.names import qualified
 from core.period import Period, Range
 from core.plans.plan import Operation, Plan
+from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.catalog.table import read_table
-from core.tables.table import Archived, PartitionedTable, Source
+from core.tables.table import PartitionedTable
 from tests.conftest import Act, OpenSession
 from tests.tables import KEY_TYPES, Made, Run, describe, fingerprint
 

@@ -31,8 +31,8 @@ from core.period import Period
 from core.plans.drop import plan_hold
 from core.plans.plan import Mode
 from core.postgres import programs
-from core.tables.catalog.table import read_planned_drops
-from core.tables.table import Hold
+from core.tables.catalog.marks import read_planned_drops
+from core.tables.marks import Hold
 from tests.conftest import ADMIN, OpenSession, until
 from tests.objects import S3, Answering
 from tests.road import BUDGET, Road

@@ -11,7 +11,7 @@ from core.plans.drop import choose
 from core.plans.manifest import Kept
 from core.plans.plan import Operation
 from core.tables.commands import partition_option, table_option
-from core.tables.table import PlannedDrop
+from core.tables.marks import PlannedDrop
 from core.text import human_bytes, human_date, plural
 
 OVERDUE = timedelta(days=1)

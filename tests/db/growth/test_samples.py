@@ -35,7 +35,7 @@ from core.plans.archive import plan_archive, plan_reattach
 from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
 from core.tables.catalog.table import read_table
-from core.tables.table import Size
+from core.tables.size import Size
 from tests.conftest import Act, OpenSession, until
 from tests.tables import Made, Run
 

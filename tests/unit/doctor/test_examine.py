@@ -14,8 +14,13 @@ from core.doctor.findings import Finding, Severity, spoken_period
 from core.plans.manifest import Unreadable
 from core.plans.plan import Operation
 from core.plans.steps import EXCLUSION
-from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.table import Check, Column, ForeignKey, Hold, Marks, PartitionedTable, PlannedDrop, Size, Source, Tag
+from core.tables.archived import Source
+from core.tables.bounds import Bounds
+from core.tables.key import Key, KeyType
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from core.tables.size import Size
+from core.tables.structure import Check, Column, ForeignKey
+from core.tables.table import PartitionedTable
 from tests.unit.factories import (
     BY_DATE,
     COLUMNS,

@@ -12,7 +12,8 @@ from core.period import Period
 from core.plans.archive import plan_archive, plan_reattach
 from core.plans.ensure import plan_ensure
 from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis, facts, outdated
-from core.tables.table import Check, ForeignKey, PartitionedTable
+from core.tables.structure import Check, ForeignKey
+from core.tables.table import PartitionedTable
 from tests.unit.factories import (
     NOW,
     TODAY,

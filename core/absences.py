@@ -35,8 +35,9 @@ from core.plans.refusals import require_served
 from core.plans.target import year_range
 from core.postgres.connection import session, translate
 from core.settings import read_settings
-from core.tables.catalog.table import lacks, read_address
-from core.tables.model import PartitionedTable
+from core.tables.catalog.coverage import lacks
+from core.tables.catalog.table import read_address
+from core.tables.table import PartitionedTable
 
 log = logging.getLogger(__name__)
 

@@ -39,8 +39,11 @@ from core.plans.operation import Operation, Role, Wish
 from core.postgres.connection import parse_url, session, translate, working_engine
 from core.postgres.embedded import running_server
 from core.settings import read_settings
+from core.tables.archived import Archived
 from core.tables.catalog.table import read_table
-from core.tables.model import Archived, Partition, PartitionedTable, Size
+from core.tables.partition import Partition
+from core.tables.size import Size
+from core.tables.table import PartitionedTable
 
 PAST_YEARS = 8
 """Years before this one: the oldest archived by hand, two by the console, the others attached."""

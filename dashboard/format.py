@@ -10,18 +10,15 @@ from datetime import date
 from enum import StrEnum
 
 from core.cli import printed
-from core.plans.plan import Operation, Plan
-from core.tables.bounds import Bounds, End, day_of
-from core.tables.model import (
-    UNLIMITED,
-    Archived,
-    Partition,
-    PartitionedTable,
-    covered_until,
-    due,
-    runway_days,
-    unexplained_gaps,
-)
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from core.tables.archived import Archived
+from core.tables.bounds import Bounds
+from core.tables.coverage import UNLIMITED, covered_until, runway_days, unexplained_gaps
+from core.tables.key import End, day_of
+from core.tables.partition import Partition
+from core.tables.retention import due
+from core.tables.table import PartitionedTable
 from core.text import human_date
 
 HELD, DROP_PLANNED = "Held", "Drop planned"

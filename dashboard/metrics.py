@@ -15,9 +15,8 @@ from core.errors import DeskError
 from core.growth.daily import read_database_backups
 from core.plans.manifest import Kept
 from core.postgres.connection import parse_url, reading_engine
+from core.postgres.server import Server, read_server
 from core.settings import Settings
-from core.tables.catalog.table import read_server
-from core.tables.model import Server
 
 ANSWER_S = 5.0
 """How long the database may take; Prometheus itself gives up after 10 seconds."""

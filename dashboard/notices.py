@@ -16,7 +16,7 @@ from core.errors import (
     PlanOutdated,
     TableNotFound,
 )
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from dashboard import layout
 from dashboard.dialog import confirm
 from dashboard.format import plain

@@ -21,7 +21,8 @@ from core.plans.ensure import Ensure
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
 from core.settings import Settings, read_settings
-from core.tables.model import Hold, PartitionedTable
+from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 
 NO_ENGINE = create_engine("postgresql+psycopg2://nowhere.invalid/")
 """For plans that read nothing."""

@@ -22,7 +22,7 @@ from core.plans.archive import plan_archive
 from core.plans.manifest import Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import ADMIN
 from tests.tables import Made, Run

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from core.names import address, fit, ident, literal, qualified
 from core.period import Period, Range
 from core.postgres.connection import session
-from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.bounds import Bounds
+from core.tables.key import Key, KeyType
 
 KEY_TYPES = {"date": KeyType.DATE, "timestamp": KeyType.TIMESTAMP, "timestamptz": KeyType.TIMESTAMPTZ}
 

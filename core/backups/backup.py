@@ -92,11 +92,16 @@ from core.postgres.connection import (
 )
 from core.postgres.embedded import running_server
 from core.postgres.programs import Tool
-from core.tables.bounds import Bounds, Key, KeyType, within
+from core.postgres.server import read_server
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds, within
 from core.tables.catalog.definition import read_definition
-from core.tables.catalog.table import read_server
 from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
-from core.tables.model import Archived, ArchiveSchema, Check, Marks, Partition, PartitionedTable, Source
+from core.tables.key import Key, KeyType
+from core.tables.marks import Marks
+from core.tables.partition import Partition
+from core.tables.structure import Check
+from core.tables.table import ArchiveSchema, PartitionedTable
 
 Work = streams.Work
 """How far a backup, a verification or a restore is."""

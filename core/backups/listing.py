@@ -8,7 +8,7 @@ from core.backups.backup import read_all_kept
 from core.backups.storage import ColdStorage
 from core.errors import DeskError
 from core.plans.manifest import Kept, Unreadable
-from core.tables.model import Server
+from core.postgres.server import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from core.postgres import connection
 from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from core.text import NBSP, Json, shown
 
 PLANNED_AGAIN = 5

@@ -21,16 +21,20 @@ from core.cli.acting import (
 )
 from core.cli.printed import kept_json, kept_text
 from core.console.actor import system_user
-from core.console.cold import hold_of_restored, later, prepare_backup, prepare_restore, prepare_verify, require_drops
-from core.console.prepare import archived_in, partition_in, prepare_drop, prepare_later_drop, year_range
-from core.console.worker import Due, plan_due_drops, server_time
+from core.console.cold import prepare_backup, prepare_restore, prepare_verify
+from core.console.planned_drops import Due, plan_due_drops, server_time
+from core.console.prepare import archived_in, partition_in, prepare_drop, prepare_later_drop
 from core.errors import AmbiguousName, BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
 from core.names import address, split_qualified
 from core.period import Duration
-from core.plans.drop import plan_hold, plan_keep
+from core.plans.backup import hold_of_restored
+from core.plans.drop import later, plan_keep, require_drops
+from core.plans.hold import plan_hold
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
-from core.tables.model import Hold, PartitionedTable
+from core.plans.target import year_range
+from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 from core.text import Json
 
 Parser = argparse.ArgumentParser

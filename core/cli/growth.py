@@ -14,8 +14,8 @@ from core.cli.acting import Desk, command, put, put_json, say, text_argument
 from core.errors import ConnectionFailed, Failed
 from core.period import Duration
 from core.postgres import connection
+from core.postgres.server import read_server
 from core.settings import parse_bytes
-from core.tables.catalog.table import read_server
 
 if TYPE_CHECKING:
     from core.growth.reading import Growth

@@ -15,6 +15,7 @@ from io import TextIOWrapper
 
 from sqlalchemy.exc import DBAPIError
 
+from core.backups.listing import read_backups
 from core.cli import backups, growth
 from core.cli.acting import (
     Desk,
@@ -42,23 +43,17 @@ from core.cli.printed import (
     status_text,
 )
 from core.console import journal
-from core.console.cold import read_backups
-from core.console.prepare import (
-    archived_in,
-    partition_in,
-    prepare_archive,
-    prepare_ensure,
-    prepare_reattach,
-    year_range,
-)
+from core.console.prepare import archived_in, partition_in, prepare_archive, prepare_ensure, prepare_reattach
 from core.doctor.examine import examine
 from core.errors import DeskError, OffCalendar, Refused, TableNotFound, UsageError
 from core.names import address, split_qualified
 from core.plans.plan import Plan
+from core.plans.target import year_range
 from core.postgres import connection
-from core.tables.catalog.table import count_all_default_rows
+from core.tables.catalog.rows import count_all_default_rows
+from core.tables.coverage import next_periods
 from core.tables.find import find_rows
-from core.tables.model import PartitionedTable, next_periods
+from core.tables.table import PartitionedTable
 from core.text import shown
 
 MOST_AHEAD = 1000

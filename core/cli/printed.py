@@ -13,12 +13,17 @@ from core.console.journal import OperationRecord
 from core.doctor.findings import Finding, Severity
 from core.names import qualified
 from core.plans.manifest import Kept, Unreadable
-from core.plans.plan import Operation, Plan
+from core.plans.operation import Operation
+from core.plans.plan import Plan
 from core.postgres.embedded import DEFAULT_MAJOR, server_binaries
-from core.tables.bounds import Bounds, End
+from core.tables.archived import Archived
+from core.tables.bounds import Bounds
 from core.tables.commands import table_option
+from core.tables.coverage import UNLIMITED, runway_days, unexplained_gaps
 from core.tables.find import Found
-from core.tables.model import UNLIMITED, Archived, Partition, PartitionedTable, runway_days, unexplained_gaps
+from core.tables.key import End
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 from core.text import Json, aligned, human_bytes, human_date, human_rows, human_seconds, human_time, plural, shown
 
 # Acts -----------------------------------------------------------------------------------------

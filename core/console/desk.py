@@ -27,15 +27,11 @@ from core.plans.operation import Wish
 from core.postgres import connection
 from core.postgres.embedded import running_server
 from core.postgres.programs import find_pg_dump
+from core.postgres.server import read_server
 from core.settings import Settings
-from core.tables.catalog.table import (
-    count_all_default_rows,
-    count_default_rows,
-    read_key_range,
-    read_server,
-    read_table,
-    read_tables,
-)
+from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
+from core.tables.catalog.summaries import read_tables
+from core.tables.catalog.table import read_table
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -49,8 +45,12 @@ if TYPE_CHECKING:
     from core.plans.drop import Hanging
     from core.plans.manifest import Backup
     from core.plans.plan import Plan
+    from core.postgres.server import Server
+    from core.tables.archived import Archived
     from core.tables.bounds import Bounds
-    from core.tables.model import Archived, KeyRange, PartitionedTable, Server, TableSummary
+    from core.tables.key import KeyRange
+    from core.tables.summaries import TableSummary
+    from core.tables.table import PartitionedTable
 
 
 def _clock() -> datetime:

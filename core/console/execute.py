@@ -34,7 +34,7 @@ from core.plans.archive import ARCHIVE
 from core.plans.plan import Lock, Mode, Plan, Step, outdated
 from core.postgres.connection import CANCELLED, DEADLOCK, LOCK_TIMEOUT, is_lost, session, sqlstate, translate
 from core.tables.catalog.table import read_table_on
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5

@@ -7,8 +7,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core.plans.drop import Hanging
 from core.postgres.connection import session, translate
+from core.tables.archived import Archived
 from core.tables.catalog.definition import read_definition
-from core.tables.model import Archived
 
 
 def read_hanging(engine: Engine, archived: Archived) -> Hanging:

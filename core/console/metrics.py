@@ -14,8 +14,9 @@ from core.growth.outlook import Holding, Stage
 from core.growth.samples import read_runs
 from core.growth.sampling import read_present
 from core.plans.manifest import Kept
-from core.tables.catalog.table import count_covered_by_default, read_coverage
-from core.tables.model import UNLIMITED, Coverage
+from core.tables.catalog.coverage import read_coverage
+from core.tables.catalog.rows import count_covered_by_default
+from core.tables.coverage import UNLIMITED, Coverage
 
 COUNT_S = 3.0
 """How long counting rows in DEFAULT partitions may take in all; what is not counted by then is left out."""

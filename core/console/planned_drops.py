@@ -16,8 +16,8 @@ from core.plans.drop import DROP, Drop
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import session
-from core.tables.catalog.table import read_planned_drops
-from core.tables.model import PlannedDrop
+from core.tables.catalog.marks import read_planned_drops
+from core.tables.marks import PlannedDrop
 from core.text import human_date
 
 if TYPE_CHECKING:

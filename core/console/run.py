@@ -26,7 +26,7 @@ from core.console.register import room
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated
 from core.plans.plan import Plan, called_now
 from core.postgres.connection import is_lost, session, translate
-from core.tables.catalog.table import count_rows
+from core.tables.catalog.rows import count_rows
 
 if TYPE_CHECKING:
     from core.console.desk import Desk

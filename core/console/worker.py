@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from core.console.execute import Cancellation, Progress
-from core.console.journal import TABLE_LOCKS, Record, claim, queued
+from core.console.journal import (
+    TABLE_LOCKS,
+    Record,
+    claim,
+    queued,
+)
 from core.console.locks import Blocker
 from core.console.planned_drops import plan_due_drops, server_time
 from core.console.run import POLL_S, RECONNECT_S, let_go, run
-from core.errors import ConnectionFailed, DeskError
+from core.errors import (
+    ConnectionFailed,
+    DeskError,
+)
 from core.postgres.connection import is_lost, session, translate
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from core.doctor.checks import archived, backups, coverage, server, shape
 from core.doctor.findings import Case, Finding, Severity
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 
 def examine(case: Case, *, with_backups: bool = True) -> tuple[Finding, ...]:

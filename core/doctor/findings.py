@@ -13,10 +13,8 @@ from core.period import Period, Range, period_of
 from core.plans.manifest import Kept, Unreadable
 from core.plans.operation import Operation
 from core.plans.plan import Plan
-from core.tables.bounds import End, Key, KeyType, key_value
-from core.tables.model import (
-    PartitionedTable,
-)
+from core.tables.key import End, Key, KeyType, key_value
+from core.tables.table import PartitionedTable
 from core.text import human_date
 
 

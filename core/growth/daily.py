@@ -15,8 +15,7 @@ from core.growth.samples import SampleRun, prune
 from core.growth.sampling import sample
 from core.period import Duration
 from core.plans.manifest import Kept
-from core.tables.catalog.table import read_server
-from core.tables.model import Server
+from core.postgres.server import Server, read_server
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,11 @@ import numpy as np
 from core.growth.forecast import YEAR, Band, Days, Floats, Forecast, Series, clean, days_of
 from core.growth.forecast import day_of as day_of_element
 from core.period import Duration, Period, add_months
-from core.tables.bounds import End, day_of
-from core.tables.model import Archived, Partition, PartitionedTable, Size
+from core.tables.archived import Archived
+from core.tables.key import End, day_of
+from core.tables.partition import Partition
+from core.tables.size import Size
+from core.tables.table import PartitionedTable
 from core.text import plural
 
 

@@ -56,8 +56,11 @@ from core.growth.sampling import read_present
 from core.names import qualified, split_qualified
 from core.period import Period, add_months, period_of
 from core.plans.manifest import Kept
-from core.tables.catalog.table import Marked, read_marks, read_server, read_table
-from core.tables.model import Marks, PartitionedTable
+from core.postgres.server import read_server
+from core.tables.catalog.marks import Marked, read_marks
+from core.tables.catalog.table import read_table
+from core.tables.marks import Marks
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, plural
 
 MOST_PERIODS = 36

@@ -21,8 +21,9 @@ from core.errors import NotAllowed
 from core.growth.outlook import History, Holding, KeyStatistics, Move, Stage
 from core.names import ident, literal
 from core.postgres.connection import session, sqlstate, translate
-from core.tables.bounds import Bounds, End, day_of
-from core.tables.model import Size
+from core.tables.bounds import Bounds
+from core.tables.key import End, day_of
+from core.tables.size import Size
 
 SAMPLE_LOCKS = 20551
 """First key of the advisory lock under which one process at a time samples."""

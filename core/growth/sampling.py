@@ -33,8 +33,11 @@ from core.growth.samples import (
 from core.names import address, literal, qualified, split_qualified
 from core.period import range_of_label
 from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
-from core.tables.bounds import Bounds, End, Key, KeyType
-from core.tables.model import Check, Marks, Size
+from core.tables.bounds import Bounds
+from core.tables.key import End, Key, KeyType
+from core.tables.marks import Marks
+from core.tables.size import Size
+from core.tables.structure import Check
 
 EXACT_UP_TO = 20_000
 """So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from core.names import ident, literal
 from core.plans.convert import Target, remembered_key, wanted_unique
-from core.tables.catalog.definition import rows_of
+from core.postgres.session import rows_of
 from core.tables.definition import Contents, Definition
 
 _YEARS = """

@@ -31,7 +31,7 @@ from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, 
 from core.settings import Settings
 from core.tables.catalog.definition import read_definition
 from core.tables.definition import Definition
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 AUTOVACUUM_MS = 1_200
 """A server's own worker yields only to somebody who has waited for deadlock_timeout, which is 1 s."""

@@ -23,7 +23,7 @@ from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_
 from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 
 @contextmanager

@@ -30,9 +30,14 @@ from core.plans.steps import (
     validate,
 )
 from core.plans.target import Target, archived_of, partition_of
-from core.tables.bounds import Bounds, Key, key_value, within
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds, within
 from core.tables.commands import partition_option, table_option
-from core.tables.model import Archived, Column, Index, KeyRange, Marks, Partition, PartitionedTable, Source, Tag
+from core.tables.key import Key, KeyRange, key_value
+from core.tables.marks import Marks, Tag
+from core.tables.partition import Partition
+from core.tables.structure import Column, Index
+from core.tables.table import PartitionedTable
 from core.text import plural
 
 ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)

@@ -17,10 +17,14 @@ from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed, backup_id
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
 from core.plans.target import Target, partition_of
+from core.postgres.server import Server
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import dollar_quoted, require_fingerprint_sql
-from core.tables.model import Archived, ArchiveSchema, Hold, Marks, Partition, PartitionedTable, Server, Tag
+from core.tables.marks import Hold, Marks, Tag
+from core.tables.partition import Partition
+from core.tables.table import ArchiveSchema, PartitionedTable
 from core.text import human_bytes, human_rows
 
 # --- the text of an object ----------------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from datetime import date
 from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, ReadOnlyServer, Refused
 from core.names import fit, ident, qualified
 from core.period import Period
-from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.bounds import Bounds
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
-from core.tables.model import PartitionedTable
+from core.tables.key import Key, KeyType
 from core.tables.rebuild import (
     belongings,
     compare,
@@ -32,6 +32,7 @@ from core.tables.rebuild import (
     told,
     with_options,
 )
+from core.tables.table import PartitionedTable
 
 
 @dataclass(frozen=True, slots=True)

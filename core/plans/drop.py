@@ -16,9 +16,11 @@ from core.plans.marking import comment_step, require_archived
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
 from core.plans.target import Target, archived_of
+from core.tables.archived import Archived
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
-from core.tables.model import HOLD_LINE, Archived, Marks, PartitionedTable, PlannedDrop
+from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_seconds, plural
 
 DROP = Operation("drop", "Drop", Role.ADMIN, Danger.TYPED_NAME, destroys=True)

@@ -13,9 +13,11 @@ from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_
 from core.plans.plan import Plan, Step, basis
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import LEAVE_IN_DEFAULT, attach, attach_locks, exclude_from_default, readmit_to_default
-from core.tables.bounds import Bounds, Key, KeyType
+from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
-from core.tables.model import PartitionedTable, next_periods
+from core.tables.coverage import next_periods
+from core.tables.key import Key, KeyType
+from core.tables.table import PartitionedTable
 from core.text import plural
 
 ENSURE = Operation("ensure", "Ensure", Role.OPERATOR, Danger.CLICK, scope=Scope.ALL, counts_rows=False)

@@ -13,7 +13,9 @@ from core.plans.plan import Plan, basis
 from core.plans.refusals import require_served
 from core.plans.target import Target, partition_of
 from core.tables.commands import partition_option, table_option
-from core.tables.model import Hold, Marks, Partition, PartitionedTable
+from core.tables.marks import Hold, Marks
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 from core.text import human_date
 
 HOLD = Operation("hold", "Hold", Role.ADMIN, Danger.DIALOG, marks_only=True, told_apart_by="steps")

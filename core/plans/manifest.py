@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from core.errors import BackupDamaged, BackupUnusable
-from core.tables.bounds import Bounds, KeyType
+from core.tables.bounds import Bounds
+from core.tables.key import KeyType
 
 FORMAT = 1
 """The format of what is written now; a console that knows no later one refuses it."""

@@ -6,8 +6,11 @@ from core.errors import PartitionNotFound, Refused
 from core.names import comment_sql
 from core.plans.plan import Lock, Mode, Step
 from core.plans.refusals import require_served
+from core.tables.archived import Archived
 from core.tables.commands import partition_option, table_option
-from core.tables.model import Archived, Marks, Partition, PartitionedTable
+from core.tables.marks import Marks
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 
 
 def require_archived(table: PartitionedTable, name: str) -> Archived:

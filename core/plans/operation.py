@@ -12,8 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from core.plans.refusals import require_served
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.model import Archived, KeyRange, PartitionedTable
+from core.tables.key import KeyRange
+from core.tables.table import PartitionedTable
 
 if TYPE_CHECKING:
     from core.plans.backup import Surroundings

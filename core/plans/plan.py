@@ -11,7 +11,9 @@ from typing import Any
 
 from core.errors import PlanOutdated
 from core.plans.operation import Operation, Scope
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.tables.archived import Archived
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 
 
 class Mode(StrEnum):

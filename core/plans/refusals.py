@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
-from core.tables.bounds import Key
 from core.tables.commands import partition_option, table_option
-from core.tables.model import PartitionedTable
+from core.tables.key import Key
+from core.tables.table import PartitionedTable
 
 
 def require_served(table: PartitionedTable) -> Key:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from core.names import fit, ident
 from core.plans.plan import Lock, Mode, Step
-from core.tables.bounds import Bounds, Key, outside
-from core.tables.model import PartitionedTable
+from core.tables.bounds import Bounds, outside
+from core.tables.key import Key
+from core.tables.table import PartitionedTable
 
 
 def attach(table: PartitionedTable, relation: str, bounds: Bounds) -> str:

@@ -6,8 +6,10 @@ from datetime import date
 
 from core.errors import PartitionNotFound
 from core.period import Range, parse_year
+from core.tables.archived import Archived
 from core.tables.commands import partition_option
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 
 Target = str | Range
 """A name, with its schema where it has to be, or a range of dates."""

@@ -5,32 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from core.names import ident, literal
 from core.period import Period, Range, period_of
+from core.tables.key import End, Key, KeyType
 from core.text import human_date
-
-
-class KeyType(StrEnum):
-    """The types of a partition key that are served, as format_type() spells them."""
-
-    DATE = "date"
-    TIMESTAMP = "timestamp without time zone"
-    TIMESTAMPTZ = "timestamp with time zone"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """The partition key: one column of a date or timestamp type."""
-
-    column: str
-    type: KeyType
-
-
-End = date | datetime
-"""One end of a range: a date, a naive datetime, or a datetime in UTC, as the key's type is."""
 
 _BOUNDS = re.compile(r"FOR VALUES FROM \((?P<lower>MINVALUE|'[^'()]+')\) TO \((?P<upper>MAXVALUE|'[^'()]+')\)")
 _INFINITIES = ("'infinity'", "'-infinity'")
@@ -128,6 +108,15 @@ class Bounds:
         return (self.lower is None or other.upper is None or self.lower < other.upper) and (
             other.lower is None or self.upper is None or other.lower < self.upper
         )
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """Sorts ranges of one key by their lower ends, MINVALUE first."""
+        lower = self.lower
+        if not isinstance(lower, datetime):
+            return lower is not None, lower.toordinal() if lower is not None else 0
+        midnight = lower.replace(hour=0, minute=0, second=0, microsecond=0)
+        return True, lower.toordinal() + (lower - midnight).total_seconds() / 86400
 
     def dates(self, zone: str = "UTC") -> Range | None:
         """The range as whole days in `zone`, or None where an end is unbounded or not a midnight."""
@@ -234,78 +223,6 @@ def _midnight(end: End | None, zone: str) -> date | None:
     except OverflowError:
         return None  # a day that Python's calendar lacks
     return local.date() if local.time() == time() else None
-
-
-def day_of(end: End) -> date:
-    """The date that an end falls on."""
-    return end.date() if isinstance(end, datetime) else end
-
-
-def key_value(key: Key, day: date, zone: str = "UTC") -> End:
-    """The first moment of `day`, comparable with the ends of the table's bounds."""
-    if key.type is KeyType.DATE:
-        return day
-    if key.type is KeyType.TIMESTAMP:
-        return datetime.combine(day, time())
-    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
-
-
-EPOCH = date(2000, 1, 1)
-"""Day 0 of PostgreSQL's date and timestamp types."""
-
-
-def stored_end(type_oid: int, raw: bytes) -> str:
-    """One end of stored bounds as PostgreSQL prints it, from the bytes of its constant.
-
-    For partitions that are locked: pg_get_expr() would wait. Source: date.c and timestamp.c of PostgreSQL.
-    """
-    if type_oid == 1082:
-        days = int.from_bytes(raw[:4], "little", signed=True)
-        if abs(days) == 2**31 - 1 or days == -(2**31):
-            return "'infinity'" if days > 0 else "'-infinity'"
-        return f"'{(EPOCH + timedelta(days=days)).isoformat()}'"
-    micros = int.from_bytes(raw[:8], "little", signed=True)
-    if micros in (2**63 - 1, -(2**63)):
-        return "'infinity'" if micros > 0 else "'-infinity'"
-    moment = datetime.combine(EPOCH, time()) + timedelta(microseconds=micros)
-    text = moment.isoformat(sep=" ").rstrip("0") if moment.microsecond else moment.isoformat(sep=" ")
-    return f"'{text}{'+00' if type_oid == 1184 else ''}'"
-
-
-_DATUM = re.compile(
-    r"PARTITIONRANGEDATUM :kind (-?\d)(?: :value \{CONST :consttype (\d+) .*?:constvalue \d+ \[([-\d ]+)\])?"
-)
-
-
-def stored_bounds(node: str) -> Bounds | None:
-    """The bounds from the stored node tree (relpartbound::text), read without any lock; None where it can't be.
-
-    Source: outfuncs.c of PostgreSQL 14 to 18 on little-endian servers; the tests hold it against pg_get_expr().
-    """
-    if ":is_default true" in node:
-        return Bounds.parse("DEFAULT")
-    ends: list[str] = []
-    for kind, type_oid, raw in _DATUM.findall(node):
-        if kind == "0":
-            if not type_oid:
-                return None
-            try:
-                ends.append(stored_end(int(type_oid), bytes(int(b) & 0xFF for b in raw.split())))
-            except (OverflowError, ValueError):
-                return None
-        else:
-            ends.append("MINVALUE" if kind == "-1" else "MAXVALUE")
-    return Bounds.parse(f"FOR VALUES FROM ({ends[0]}) TO ({ends[1]})") if len(ends) == 2 else None
-
-
-_KEY_TYPES = {"1082": KeyType.DATE, "1114": KeyType.TIMESTAMP, "1184": KeyType.TIMESTAMPTZ}
-_CONST = re.compile(r":consttype (\d+) :consttypmod (-?\d+)")
-
-
-def stored_key_type(node: str) -> KeyType | None:
-    """The type of the key from the stored node tree; None where it is not served, or where both ends are unbounded."""
-    found = _CONST.search(node)
-    return _KEY_TYPES.get(found[1]) if found and found[2] == "-1" else None
 
 
 def within(key: Key, bounds: Bounds) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 
 
 def table_option(table: PartitionedTable) -> str:

@@ -25,9 +25,13 @@ from core.postgres.connection import (
     sqlstate,
     translate,
 )
-from core.tables.bounds import Bounds, Key, key_value, spoken_end, within
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds, spoken_end, within
 from core.tables.commands import table_option
-from core.tables.model import Archived, Column, Partition, PartitionedTable, Source
+from core.tables.key import Key, key_value
+from core.tables.partition import Partition
+from core.tables.structure import Column
+from core.tables.table import PartitionedTable
 from core.text import human_date
 
 FIND_TIMEOUT_MS = 20_000

@@ -9,9 +9,11 @@ from datetime import datetime
 import streamlit as st
 
 from core.console.journal import OperationState
-from core.plans.plan import Operation
-from core.tables.bounds import key_value
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.plans.operation import Operation
+from core.tables.archived import Archived
+from core.tables.key import key_value
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, plural
 from dashboard import layout, notices
 from dashboard.charts import partitions

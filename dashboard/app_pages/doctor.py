@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.doctor.findings import Finding, Severity
 from core.errors import DeskError
+from core.tables.archived import Archived
 from core.tables.find import Kind, Place
-from core.tables.model import Archived, PartitionedTable
+from core.tables.table import PartitionedTable
 from core.text import human_rows, plural
 from dashboard import layout, notices
 from dashboard.dialog import confirm

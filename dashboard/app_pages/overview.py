@@ -9,8 +9,10 @@ import streamlit as st
 from core.doctor.findings import Finding, Severity
 from core.growth.forecast import clean
 from core.growth.outlook import sparkline
-from core.tables.bounds import day_of
-from core.tables.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
+from core.tables.coverage import UNLIMITED, covered_until, runway_days
+from core.tables.key import day_of
+from core.tables.retention import due
+from core.tables.table import PartitionedTable
 from core.text import human_ago, human_bytes, human_date, human_time, plural
 from dashboard import layout, notices
 from dashboard.charts import partitions, stretches

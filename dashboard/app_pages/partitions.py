@@ -7,7 +7,8 @@ import streamlit as st
 from core.errors import OffCalendar
 from core.period import Period
 from core.plans.ensure import require_unit
-from core.tables.model import PartitionedTable, next_periods
+from core.tables.coverage import next_periods
+from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout, notices
 from dashboard.charts import partitions, stretches

@@ -9,15 +9,17 @@ from enum import StrEnum
 
 import streamlit as st
 
-from core.console.worker import is_same_wish
+from core.console.run import is_same_wish
 from core.doctor.findings import Finding
 from core.errors import DeskError, Refused
 from core.period import Duration, Range
 from core.plans.manifest import Kept
-from core.plans.plan import Mode, Operation, Plan
+from core.plans.plan import Mode, Plan
+from core.plans.operation import Operation
+from core.tables.archived import Archived
 from core.tables.commands import partition_option, table_option
 from core.tables.fingerprint import ROWS_A_SECOND
-from core.tables.model import Archived, Partition
+from core.tables.partition import Partition
 from core.text import human_ago, human_bytes, human_date, human_rows, human_seconds, human_time
 from dashboard import layout
 from dashboard.dialog.blockers import listed

@@ -7,7 +7,9 @@ from datetime import datetime
 import streamlit as st
 
 from core.doctor.findings import Severity
-from core.tables.model import Archived, Partition, PartitionedTable
+from core.tables.archived import Archived
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 from core.text import human_ago, human_bytes, human_rows, human_time, plural
 from dashboard import layout
 from dashboard.dialog import confirm

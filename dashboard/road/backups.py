@@ -8,9 +8,10 @@ from functools import partial
 
 import streamlit as st
 
-from core.console.cold import Backups
+from core.backups.listing import Backups
 from core.plans.manifest import Kept
-from core.tables.model import Archived, PartitionedTable
+from core.tables.archived import Archived
+from core.tables.table import PartitionedTable
 from core.text import human_ago, human_bytes, human_date, human_rows, human_time, plural
 from dashboard import layout
 from dashboard.dialog import confirm

@@ -9,8 +9,12 @@ from enum import StrEnum
 
 from core.plans.drop import choose
 from core.plans.manifest import Kept, Proof
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.model import Archived, Hold, Partition, PartitionedTable, PlannedDrop, due
+from core.tables.marks import Hold, PlannedDrop
+from core.tables.partition import Partition
+from core.tables.retention import due
+from core.tables.table import PartitionedTable
 from dashboard.format import Item, Shown, days_of, describe_bounds, short
 
 

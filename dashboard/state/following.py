@@ -10,8 +10,11 @@ import streamlit as st
 from core.console.journal import OperationRecord, OperationState
 from core.errors import BackupDamaged, DeskError
 from core.period import range_of_label
-from core.plans.plan import Operation, Plan
-from core.tables.model import Archived, Hold, PartitionedTable
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from core.tables.archived import Archived
+from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 from core.text import human_seconds
 from dashboard import layout
 from dashboard.dialog import blockers, confirm

@@ -18,7 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.backups.storage import ColdStorage
 from core.console import cold, journal, locks, prepare
-from core.console.actor import Actor, Origin, Role, system_user
+from core.console.actor import Actor, Origin, system_user
+from core.plans.operation import Role
 from core.console.execute import Budget
 from core.console.journal import OperationRecord, StepRecord, Ticket
 from core.console.locks import Blocker
@@ -40,14 +41,21 @@ from core.growth.outlook import History, Prices, Retention
 from core.growth.reading import Growth, read_growth
 from core.names import split_qualified
 from core.period import Duration, Range
-from core.plans.drop import plan_hold, plan_keep
+from core.plans.hold import plan_hold
+from core.plans.drop import plan_keep
 from core.plans.manifest import Kept
-from core.plans.plan import Mode, Operation, Plan
+from core.plans.plan import Mode, Plan
+from core.plans.operation import Operation
 from core.postgres.connection import parse_url, place, reading_engine, session, translate, working_engine
+from core.postgres.server import Server, read_server
 from core.settings import Settings, read_settings
-from core.tables.catalog import table as catalog
+from core.tables.catalog.rows import count_all_default_rows
+from core.tables.catalog.summaries import read_tables
+from core.tables.catalog.table import read_table
 from core.tables.find import Found, find_rows
-from core.tables.model import Hold, PartitionedTable, Server, TableSummary
+from core.tables.marks import Hold
+from core.tables.summaries import TableSummary
+from core.tables.table import PartitionedTable
 from dashboard.state.backups import Reading, Shelf
 
 TABLE_PARAMETER = "table"
@@ -177,13 +185,13 @@ def cutoff() -> date:
 
 @st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)
 def _tables(url: str) -> tuple[TableSummary, ...]:
-    return catalog.read_tables(_desk(url).reader)
+    return read_tables(_desk(url).reader)
 
 
 @st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
 def _table(url: str, name: str) -> PartitionedTable:
     opened = _desk(url)
-    return catalog.read_table(opened.reader, name, archive_schema=opened.settings.archive_schema)
+    return read_table(opened.reader, name, archive_schema=opened.settings.archive_schema)
 
 
 @st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
@@ -194,7 +202,7 @@ def _findings(
     backups = _shelf.backups
     default_rows = None
     if _table.default is not None:
-        default_rows = catalog.count_all_default_rows(opened.reader, _table)
+        default_rows = count_all_default_rows(opened.reader, _table)
     found = examine(
         _table,
         today=day,
@@ -246,7 +254,7 @@ def _history(url: str, name: str) -> History | None:
 
 @st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)
 def _server(url: str) -> Server:
-    return catalog.read_server(_desk(url).reader)
+    return read_server(_desk(url).reader)
 
 
 def _url() -> str:

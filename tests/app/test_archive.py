@@ -25,7 +25,7 @@ from core.plans.hold import plan_hold
 from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
-from core.tables.model import Hold
+from core.tables.marks import Hold
 from dashboard.dialog import confirm
 from dashboard.state import session as desk_session
 from tests import desks

@@ -19,7 +19,7 @@ from core.growth.reading import Growth, read_growth
 from core.growth.samples import Past, write_generated
 from core.period import Duration, Period
 from core.postgres.connection import session as opened
-from core.tables.model import Size
+from core.tables.size import Size
 from core.text import human_bytes
 from dashboard.charts.palette import DARK_INK, LIGHT_INK
 from dashboard.charts.takeaway import as_png, as_svg

@@ -129,7 +129,7 @@ def test_what_the_driver_says_never_reaches_a_page(
     def full(*_: object, **__: object) -> None:
         raise PoolTimeout("QueuePool limit of size 6 overflow 8 reached")
 
-    monkeypatch.setattr(desk_session.catalog, "read_table", full)
+    monkeypatch.setattr(desk_session, "read_table", full)
     app = console()
     assert "All connections of the console are busy." in texts(app)
     assert "QueuePool" not in raw(app)

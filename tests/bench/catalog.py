@@ -6,7 +6,7 @@ import sys
 from statistics import median
 
 from core.absences import definition
-from core.tables.catalog.table import read_all_partitions, read_tables
+from core.tables.catalog.summaries import read_all_partitions, read_tables
 from tests.bench.report import Table, Target, ms, times
 from tests.bench.server import Desk, desk, timed
 

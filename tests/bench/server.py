@@ -22,7 +22,7 @@ from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from tests import desks
 from tests.servers import connect
 from tests.tables import Run, runner

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from core.growth.outlook import Stage
 from core.growth.samples import Past, write_generated
 from core.postgres.connection import session as opened
-from core.tables.model import Size
+from core.tables.size import Size
 from tests.browser.conftest import Console, button
 from tests.tables import Made
 

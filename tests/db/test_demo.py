@@ -20,8 +20,11 @@ from core.errors import Refused
 from core.period import Duration
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.settings import read_settings
+from core.tables.archived import Source
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable, Source, due, gaps, unexplained_gaps
+from core.tables.coverage import gaps, unexplained_gaps
+from core.tables.retention import due
+from core.tables.table import PartitionedTable
 from tests import tables
 from tests.servers import GIVEN, MAJORS, Database, Servers
 

@@ -18,7 +18,7 @@ from core.console import worker
 from core.console.journal import OperationState, read_operations
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
-from core.tables.model import State
+from core.tables.partition import State
 from tests.conftest import until
 from tests.faults import ACTS, YEAR, Act, Console, EndWhileItWaits, Strike, killed_at, stop_at_once, terminate
 from tests.servers import connect

@@ -10,8 +10,10 @@ from tests.db.test_cli import Partitions, make_absences, partitions
 
 from core.growth.sampling import read_present
 from core.names import ident, literal
-from core.tables.catalog.table import read_marks, read_planned_drops, read_table
-from core.tables.model import Hold, Marks, PlannedDrop, Source, Tag
+from core.tables.archived import Source
+from core.tables.catalog.marks import read_marks, read_planned_drops
+from core.tables.catalog.table import read_table
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from tests.servers import connect
 from tests.tables import Run, runner
 

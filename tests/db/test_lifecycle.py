@@ -15,9 +15,10 @@ from core.period import Period, Range
 from core.plans.archive import ARCHIVE, REATTACH, plan_archive
 from core.plans.ensure import ENSURE
 from core.plans.plan import Plan
+from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.catalog.table import read_table
-from core.tables.model import Archived, PartitionedTable, Source
+from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import Act, OpenSession
 from tests.tables import KEY_TYPES, Made, Run, describe, fingerprint

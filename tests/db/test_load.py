@@ -12,7 +12,7 @@ from core.console.execute import Budget
 from core.console.journal import OperationState, read_operations
 from core.plans.archive import plan_archive
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import Act
 from tests.load import Load, Measured, running

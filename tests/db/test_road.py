@@ -21,17 +21,17 @@ from core.backups.listing import read_backups
 from core.backups.storage import PLACES
 from core.console import worker
 from core.console.execute import Budget, Cancellation
-from core.console.journal import OperationState, read_operation, read_operations
+from core.console.journal import OperationState, enqueue, read_operation, read_operations
 from core.console.locks import Blocker
-from core.console.worker import Worker, enqueue
+from core.console.worker import Worker
 from core.errors import Cancelled, ConnectionFailed, Failed, LockNotObtained, NotVerified
 from core.names import qualified
 from core.period import Period
 from core.plans.hold import plan_hold
 from core.plans.plan import Mode
 from core.postgres import programs
-from core.tables.catalog.table import read_planned_drops
-from core.tables.model import Hold
+from core.tables.catalog.marks import read_planned_drops
+from core.tables.marks import Hold
 from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
 from tests.objects import S3, Answering

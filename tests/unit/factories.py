@@ -1,4 +1,4 @@
-"""Builds values of core.tables.model for tests: a kid_absences in good health, and every way to spoil it by keyword.
+"""Builds values of core.tables for tests: a kid_absences in good health, and every way to spoil it by keyword.
 
 Any field of the built value can be given by its name: `partition(2024, pending=True)`, `table(owned=False)`.
 """
@@ -10,20 +10,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from core.plans.manifest import Backup, BackupColumn, Kept, Proof
-from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import (
-    Archived,
-    ArchiveSchema,
-    Check,
-    Column,
-    Index,
-    Partition,
-    PartitionedTable,
-    Server,
-    Size,
-    Source,
-    Tag,
-)
+from core.postgres.server import Server
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds
+from core.tables.key import Key, KeyType
+from core.tables.marks import Tag
+from core.tables.partition import Partition
+from core.tables.size import Size
+from core.tables.structure import Check, Column, Index
+from core.tables.table import ArchiveSchema, PartitionedTable
 
 KEY = Key("date", KeyType.DATE)
 TODAY = date(2026, 10, 20)

@@ -31,7 +31,7 @@ from core.growth.outlook import (
 from core.growth.reading import Growth
 from core.growth.samples import SampleRun
 from core.period import Duration, Period
-from core.tables.model import Size
+from core.tables.size import Size
 
 TODAY = date(2026, 10, 20)
 MB = 1_000_000

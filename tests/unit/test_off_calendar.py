@@ -13,8 +13,10 @@ from core.doctor.findings import Case, Finding, Severity
 from core.errors import OffCalendar
 from core.period import Period
 from core.plans.ensure import missing, plan_ensure
-from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import PartitionedTable, next_periods
+from core.tables.bounds import Bounds
+from core.tables.coverage import next_periods
+from core.tables.key import Key, KeyType
+from core.tables.table import PartitionedTable
 from tests.unit.factories import NOW, TODAY, archived, bounds, default_partition, partition, table
 
 NEXT = ((date(2026, 1, 1), date(2027, 1, 1)), (date(2027, 1, 1), date(2028, 1, 1)))

@@ -9,12 +9,10 @@ from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, 
 from core.names import fit, ident
 from core.plans.archive import attach_obstacles, plan_archive
 from core.plans.plan import Plan
+from core.tables.archived import Archived
 from core.tables.commands import partition_option, table_option
-from core.tables.model import (
-    Archived,
-    Index,
-    due,
-)
+from core.tables.retention import due
+from core.tables.structure import Index
 from core.text import human_bytes, human_date, plural
 
 

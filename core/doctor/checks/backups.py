@@ -12,7 +12,7 @@ from core.plans.drop import SCHEDULE, choose
 from core.plans.hold import HOLD
 from core.plans.manifest import Kept
 from core.tables.commands import partition_option, table_option
-from core.tables.model import PlannedDrop
+from core.tables.marks import PlannedDrop
 from core.text import human_bytes, human_date, plural
 
 OVERDUE = timedelta(days=1)

@@ -16,19 +16,14 @@ from core.plans.ensure import plan_ensure, require_unit
 from core.plans.plan import Plan
 from core.plans.refusals import require_nothing_pending
 from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
-from core.tables.bounds import Bounds, key_value, spoken_end
+from core.tables.archived import Archived
+from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import partition_option, table_option
-from core.tables.model import (
-    UNLIMITED,
-    Archived,
-    Gap,
-    Marks,
-    Partition,
-    PartitionedTable,
-    covered_until,
-    runway_days,
-    unexplained_gaps,
-)
+from core.tables.coverage import UNLIMITED, Gap, covered_until, runway_days, unexplained_gaps
+from core.tables.key import key_value
+from core.tables.marks import Marks
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
 from core.text import human_date, plural
 
 
@@ -287,7 +282,7 @@ def _overlaps_archived(case: Case) -> Iterator[Finding]:
 
 
 COUNTING_STOPS = 1_000_000
-"""Where core.tables.catalog.table.count_default_rows stops; a count that reaches it means at least so many."""
+"""Where core.tables.catalog.rows.count_default_rows stops; a count that reaches it means at least so many."""
 
 
 def default_partition(case: Case) -> Iterator[Finding]:

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.doctor.findings import Case, Finding, Severity, listed, script
 from core.names import ident, literal
-from core.tables.bounds import KeyType
 from core.tables.commands import table_option
-from core.tables.model import (
+from core.tables.key import KeyType
+from core.tables.table import (
     PartitionedTable,
 )
 from core.text import plural

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from core.doctor.findings import Case, Finding, Severity, listed, script
 from core.names import fit, ident, literal, qualified
-from core.tables.model import (
-    Index,
-    PartitionedTable,
-)
+from core.tables.structure import Index
+from core.tables.table import PartitionedTable
 from core.text import plural
 
 _UNFINISHED = re.compile(r"_cc(new|old)\d*$")

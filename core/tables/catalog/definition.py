@@ -6,13 +6,13 @@ session must print qualified names (search_path = pg_catalog).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
 from core.errors import TableNotFound
 from core.names import literal
+from core.postgres.session import Row, rows_of
 from core.tables.definition import (
     Child,
     Constraint,
@@ -28,14 +28,6 @@ from core.tables.definition import (
     Statistics,
     Trigger,
 )
-
-Row = Any
-"""A row of a result, its columns as attributes."""
-
-
-def rows_of(connection: Connection, sql: str) -> Sequence[Row]:
-    """The rows of a statement that is final text."""
-    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
 
 
 def _acl(acl: str) -> str:

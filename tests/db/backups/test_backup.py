@@ -60,9 +60,11 @@ from core.plans.manifest import Backup, Kept, Needed, Proof, backup_id
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, session, working_engine
 from core.postgres.programs import Tool, find_pg_dump
+from core.tables.archived import Archived
 from core.tables.catalog.table import read_table
 from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql, require_fingerprint_sql
-from core.tables.model import Archived, Hold, PartitionedTable
+from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 from tests import tables
 from tests.conftest import Act, OpenSession, Session, until
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed

@@ -19,21 +19,13 @@ from sqlalchemy import URL, Engine
 from core.console.execute import Budget
 from core.console.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations, request_cancel
 from core.console.run import run_now
-from core.errors import (
-    Cancelled,
-    ConnectionFailed,
-    DetachPending,
-    Failed,
-    LockNotObtained,
-    PlanOutdated,
-    TableNotFound,
-)
+from core.errors import Cancelled, ConnectionFailed, DetachPending, Failed, LockNotObtained, PlanOutdated, TableNotFound
 from core.plans.archive import plan_archive
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from tests import desks, tables
 from tests.conftest import ADMIN, Act, OpenSession, Session, until
 from tests.servers import Database, connect

@@ -30,7 +30,8 @@ from core.plans.archive import plan_archive
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
-from core.tables.catalog.table import read_server, read_table
+from core.postgres.server import read_server
+from core.tables.catalog.table import read_table
 from tests import desks
 from tests.conftest import ADMIN, Act, until
 from tests.tables import Made, Run

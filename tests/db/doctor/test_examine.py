@@ -19,7 +19,8 @@ from core.plans.ensure import plan_ensure
 from core.plans.plan import Plan
 from core.plans.steps import LEAVE_IN_DEFAULT
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
-from core.tables.catalog.table import count_all_default_rows, read_table
+from core.tables.catalog.rows import count_all_default_rows
+from core.tables.catalog.table import read_table
 from tests import desks
 
 TODAY = date(2026, 10, 20)

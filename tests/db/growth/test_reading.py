@@ -24,8 +24,12 @@ from core.plans.archive import plan_archive
 from core.plans.hold import plan_hold
 from core.plans.manifest import Kept
 from core.postgres.connection import session as connect
-from core.tables.catalog.table import read_coverage, read_marks, read_table
-from core.tables.model import Hold, Size, runway_days
+from core.tables.catalog.coverage import read_coverage
+from core.tables.catalog.marks import read_marks
+from core.tables.catalog.table import read_table
+from core.tables.coverage import runway_days
+from core.tables.marks import Hold
+from core.tables.size import Size
 from tests.conftest import Act, OpenSession, until
 from tests.tables import Made, Run
 from tests.unit.cold_factories import backup

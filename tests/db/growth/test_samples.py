@@ -20,6 +20,7 @@ from core.growth.outlook import Stage, holdings, rows_by_month, savings, togethe
 from core.growth.samples import (
     SAMPLE_LOCKS,
     Past,
+    SampleRun,
     prune,
     read_histories,
     read_holdings,
@@ -29,13 +30,12 @@ from core.growth.samples import (
     read_runs,
     write_generated,
 )
-from core.growth.sampling import SampleRun
 from core.names import literal
 from core.plans.archive import plan_archive, plan_reattach
 from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
 from core.tables.catalog.table import read_table
-from core.tables.model import Size
+from core.tables.size import Size
 from tests.conftest import Act, OpenSession, until
 from tests.tables import Made, Run
 

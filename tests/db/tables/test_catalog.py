@@ -12,17 +12,18 @@ from sqlalchemy import Engine
 from core.errors import CatalogBusy, TableNotFound, UsageError
 from core.period import Period
 from core.postgres.connection import parse_url, reading_engine
-from core.tables.bounds import Bounds, Key, KeyType, stored_bounds
-from core.tables.catalog.table import (
-    count_default_rows,
-    lacks,
-    read_all_partitions,
-    read_key_range,
-    read_server,
-    read_table,
-    read_tables,
-)
-from core.tables.model import Archived, Check, KeyRange, PartitionedTable, Source, State
+from core.postgres.server import read_server
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds
+from core.tables.catalog.coverage import lacks
+from core.tables.catalog.rows import count_default_rows, read_key_range
+from core.tables.catalog.stored import stored_bounds
+from core.tables.catalog.summaries import read_all_partitions, read_tables
+from core.tables.catalog.table import read_table
+from core.tables.key import Key, KeyRange, KeyType
+from core.tables.partition import State
+from core.tables.structure import Check
+from core.tables.table import PartitionedTable
 from tests.conftest import OpenSession, until
 from tests.tables import KEY_TYPES, Made, Run
 

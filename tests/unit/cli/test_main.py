@@ -18,7 +18,7 @@ from core.errors import ConnectionFailed
 from core.plans.archive import plan_archive
 from core.postgres.connection import parse_url, translate
 from core.tables.bounds import Bounds
-from core.tables.model import PartitionedTable
+from core.tables.table import PartitionedTable
 from core.text import shown
 from tests.unit.factories import NOW, TODAY, partition, table
 

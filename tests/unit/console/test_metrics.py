@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.console.metrics import Figures, TableFigures, metrics_text
-from core.tables.model import UNLIMITED
+from core.tables.coverage import UNLIMITED
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 Labels = tuple[tuple[str, str], ...]

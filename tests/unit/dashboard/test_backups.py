@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from core.console.cold import Backups
+from core.backups.listing import Backups
 from dashboard.state.backups import Reading
 
 

@@ -17,8 +17,13 @@ from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
 from core.plans.manifest import Unreadable
 from core.plans.steps import EXCLUSION
-from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import Check, Column, ForeignKey, Hold, Marks, PartitionedTable, PlannedDrop, Size, Source, Tag
+from core.tables.archived import Source
+from core.tables.bounds import Bounds
+from core.tables.key import Key, KeyType
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from core.tables.size import Size
+from core.tables.structure import Check, Column, ForeignKey
+from core.tables.table import PartitionedTable
 from tests.unit.factories import (
     BY_DATE,
     COLUMNS,

@@ -60,7 +60,8 @@ from core.growth.outlook import (
 )
 from core.period import Duration, Period
 from core.tables.bounds import Bounds
-from core.tables.model import Activity, Hold, PlannedDrop, Size
+from core.tables.marks import Hold, PlannedDrop
+from core.tables.size import Activity, Size
 from tests.unit.factories import KEY, TODAY, archived, default_partition, partition, table
 
 MB = 1_000_000

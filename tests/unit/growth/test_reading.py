@@ -11,8 +11,9 @@ from core.growth import reading
 from core.growth.outlook import Holding, Prices, Stage
 from core.growth.reading import MOST_PERIODS, Growth, prices_of
 from core.period import Period
-from core.tables.catalog.table import Marked
-from core.tables.model import Hold, Marks, PlannedDrop, Size, Tag
+from core.tables.catalog.marks import Marked
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from core.tables.size import Size
 from tests.unit.growth_factories import MB, TABLE, TODAY, growth, holding
 
 

@@ -24,8 +24,11 @@ from core.errors import (
 )
 from core.plans.archive import ARCHIVE, REATTACH, attach_obstacles, plan_archive, plan_reattach
 from core.plans.plan import Lock, Mode, Plan
+from core.tables.archived import Source
 from core.tables.bounds import Bounds
-from core.tables.model import Check, Column, ForeignKey, Hold, KeyRange, Marks, PlannedDrop, Source, Tag
+from core.tables.key import KeyRange
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from core.tables.structure import Check, Column, ForeignKey
 from tests.unit.factories import (
     BY_DATE,
     COLUMNS,

@@ -24,7 +24,7 @@ from core.plans.backup import (
 from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
 from core.plans.plan import Lock, Mode, Plan
 from core.tables.fingerprint import require_fingerprint_sql
-from core.tables.model import Hold
+from core.tables.marks import Hold
 from tests.unit import factories
 from tests.unit.cold_factories import RELATION, backup, proof, surroundings
 

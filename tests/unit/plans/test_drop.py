@@ -15,7 +15,8 @@ from core.plans.hold import plan_hold
 from core.plans.manifest import Kept
 from core.plans.plan import Mode, Plan
 from core.tables.fingerprint import require_fingerprint_sql, require_same_sql
-from core.tables.model import Hold, Marks, PartitionedTable, PlannedDrop
+from core.tables.marks import Hold, Marks, PlannedDrop
+from core.tables.table import PartitionedTable
 from tests.unit.factories import COLUMNS, NOW, TODAY, archived, bounds, kept, partition, server, table
 
 OLD = '"archive"."kid_absences_2020"'

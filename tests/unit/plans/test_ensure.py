@@ -22,8 +22,9 @@ from core.period import Range
 from core.plans.ensure import ENSURE, missing, plan_ensure
 from core.plans.plan import Lock, Mode, Plan
 from core.plans.steps import exclusion_name
-from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import Check, ForeignKey
+from core.tables.bounds import Bounds
+from core.tables.key import Key, KeyType
+from core.tables.structure import Check, ForeignKey
 from tests.unit.factories import archived, bounds, default_partition, partition, server, table
 
 Y2028 = (date(2028, 1, 1), date(2029, 1, 1))

@@ -13,7 +13,8 @@ from core.period import Period
 from core.plans.archive import ARCHIVE, plan_archive, plan_reattach
 from core.plans.ensure import plan_ensure
 from core.plans.plan import Lock, Mode, Plan, Step, basis, facts, outdated
-from core.tables.model import Check, ForeignKey, PartitionedTable
+from core.tables.structure import Check, ForeignKey
+from core.tables.table import PartitionedTable
 from tests.unit.factories import (
     NOW,
     TODAY,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.plans.steps import add_check, attach, exclude_from_default, readmit_to_default, validate
-from core.tables.bounds import Bounds, Key, KeyType, outside, within
+from core.tables.bounds import Bounds, outside, within
 from core.tables.commands import partition_option, table_option
-from core.tables.model import Check
+from core.tables.key import Key, KeyType
+from core.tables.structure import Check
 from tests.unit.factories import KEY, bounds, default_partition, partition, table
 
 OPEN_BELOW = Bounds.parse("FOR VALUES FROM (MINVALUE) TO ('2024-01-01')")

@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from core.period import Period
-from core.tables.bounds import Bounds, End, Key, KeyType, day_of, key_value, stored_bounds, stored_end
+from core.tables.bounds import Bounds
+from core.tables.catalog.stored import stored_bounds, stored_end
+from core.tables.key import End, Key, KeyType, day_of, key_value
 
 DATE, TIMESTAMP, ZONED = (Key("date", type_) for type_ in KeyType)
 

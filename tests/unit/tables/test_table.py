@@ -10,26 +10,15 @@ import pytest
 
 from core.errors import AmbiguousName
 from core.period import Period
-from core.tables.bounds import Bounds, Key, KeyType
-from core.tables.model import (
-    UNLIMITED,
-    Check,
-    Gap,
-    Hold,
-    Marks,
-    Partition,
-    PartitionedTable,
-    PlannedDrop,
-    Size,
-    State,
-    Tag,
-    covered_until,
-    due,
-    gaps,
-    next_periods,
-    runway_days,
-    unexplained_gaps,
-)
+from core.tables.bounds import Bounds
+from core.tables.coverage import UNLIMITED, Gap, covered_until, gaps, next_periods, runway_days, unexplained_gaps
+from core.tables.key import Key, KeyType
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from core.tables.partition import Partition, State
+from core.tables.retention import due
+from core.tables.size import Size
+from core.tables.structure import Check
+from core.tables.table import PartitionedTable
 from tests.unit.factories import KEY, archived, bounds, bounds_check, default_partition, partition, table
 
 TODAY = date(2026, 10, 20)

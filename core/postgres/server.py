@@ -1,0 +1,94 @@
+"""The server and the session that looks at it: its version, what it can do, and what the connected role may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.postgres.connection import session, translate
+from core.postgres.session import rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server and the session that looks at it."""
+
+    database: str
+    user: str
+    version_num: int
+    version: str
+    in_recovery: bool
+    read_only: bool
+    time_zone: str = "UTC"
+    superuser: bool = False
+    citus: bool = False
+    may_create_schema: bool = False
+    journal: bool = False
+    """Whether the journal's schema exists."""
+    may_write_journal: bool = False
+    cluster: str = ""
+    """PostgreSQL's system identifier, to tell servers with databases of one name apart; empty where it is hidden."""
+
+    @property
+    def detaches_concurrently(self) -> bool:
+        """DETACH ... CONCURRENTLY came with 14; Citus refuses it."""
+        return self.version_num >= 140000 and not self.citus
+
+
+_SERVER = """
+SELECT pg_catalog.current_database() AS database, current_user AS role,
+    pg_catalog.current_setting('server_version_num')::int AS version_num,
+    pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS in_recovery,
+    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') = 'on' AS read_only,
+    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone') AS time_zone,
+    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
+    EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'citus') AS citus,
+    pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
+    j.oid IS NOT NULL AS journal,
+    pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_read_cluster,
+    CASE WHEN j.oid IS NULL THEN pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')
+        ELSE pg_catalog.has_schema_privilege(j.oid, 'USAGE') AND coalesce((
+            SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+            FROM pg_catalog.pg_class c WHERE c.relnamespace = j.oid AND c.relname = 'operation'),
+            pg_catalog.has_schema_privilege(j.oid, 'CREATE'))
+    END AS may_write_journal
+FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace j ON j.nspname = 'partition_desk'
+"""
+
+_CLUSTER = "system_identifier"
+
+
+def server_of(connection: Connection) -> Server:
+    row = rows_of(connection, _SERVER)[0]
+    if _CLUSTER not in connection.info:  # it never changes; a session asks once
+        connection.info[_CLUSTER] = (
+            rows_of(connection, "SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()")[0].id
+            if row.may_read_cluster
+            else ""
+        )
+    return Server(
+        cluster=connection.info[_CLUSTER],
+        database=row.database,
+        user=row.role,
+        version_num=row.version_num,
+        version=row.version,
+        in_recovery=row.in_recovery,
+        read_only=row.read_only,
+        time_zone=row.time_zone,
+        superuser=row.superuser,
+        citus=row.citus,
+        may_create_schema=row.may_create_schema,
+        journal=row.journal,
+        may_write_journal=row.may_write_journal,
+    )
+
+
+def read_server(engine: Engine) -> Server:
+    """The server, its version and what the connected role may do there."""
+    with session(engine) as connection:
+        try:
+            return server_of(connection)
+        except DBAPIError as error:
+            raise translate(error) from error

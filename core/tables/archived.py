@@ -1,0 +1,69 @@
+"""A table that was a partition, and how its bounds are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.names import qualified
+from core.tables.bounds import Bounds
+from core.tables.key import Key
+from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from core.tables.partition import State
+from core.tables.size import Activity, Size
+from core.tables.structure import Check, Column, Index
+
+
+class Source(StrEnum):
+    """How the bounds of an archived table are known."""
+
+    TAG = "tag"
+    CHECK = "check"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A table that was a partition: tagged by the console, or moved to the archive schema by hand."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    bounds: Bounds | None
+    """None where neither tag nor CHECK nor name tells them."""
+    source: Source | None
+    tag: Tag | None
+    comment: str | None
+    """The user's own comment, without the console's marks."""
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    checks: tuple[Check, ...] = ()
+    foreign_keys: tuple[str, ...] = ()
+    """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
+    hold: Hold | None = None
+    drop: PlannedDrop | None = None
+    busy: bool = field(default=False, compare=False)
+    size: Size | None = field(default=None, compare=False)
+    rows: int | None = field(default=None, compare=False)
+    activity: Activity | None = field(default=None, compare=False)
+
+    @property
+    def state(self) -> State:
+        """busy while somebody holds it exclusively."""
+        return State.BUSY if self.busy else State.ARCHIVED
+
+    @property
+    def marks(self) -> Marks:
+        """What the console keeps in its comment."""
+        return Marks(self.tag, self.hold, self.drop)
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+    def bounds_check(self, key: Key) -> Check | None:
+        """Its CHECK that says exactly its bounds, if it has one; a validated one first."""
+        fits = [check for check in self.checks if check.range_on(key) == self.bounds]
+        return min(fits, key=lambda check: not check.validated, default=None)

@@ -1,0 +1,80 @@
+"""Reads what the console wrote in the comments of tables, of a whole database, and for whom it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.names import address
+from core.postgres.connection import session, translate
+from core.postgres.session import rows_of
+from core.tables.marks import Marks, PlannedDrop
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A table that the console left a word on, or somebody in its name."""
+
+    schema: str
+    name: str
+    marks: Marks
+    speaks_for: frozenset[int]
+    """The oids of the owners of partitioned tables that its own owner is, or has the rights of."""
+    attached: bool
+
+    def counts_for(self, owner: int | None) -> bool:
+        """Whether the marks count for a table that the role of this oid owns: any role may write them on its own."""
+        attached = self.attached and self.marks.tag is None and self.marks.drop is None
+        return attached or owner in self.speaks_for
+
+
+_MARKED = """
+WITH parents AS MATERIALIZED (SELECT DISTINCT p.relowner FROM pg_catalog.pg_class p WHERE p.relkind = 'p')
+SELECT n.nspname, c.relname, d.description, c.relispartition,
+    ARRAY(SELECT p.relowner::bigint FROM parents p WHERE pg_catalog.pg_has_role(c.relowner, p.relowner, 'USAGE'))
+        AS speaks_for
+FROM pg_catalog.pg_description d
+JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r' AND c.relpersistence <> 't'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
+    AND d.description LIKE '%partition-desk%'
+ORDER BY c.relname
+"""
+
+_OWNERS = """
+SELECT n.nspname, c.relname, c.relowner FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
+"""
+
+
+def read_planned_drops(engine: Engine) -> tuple[tuple[str, PlannedDrop], ...]:
+    """(name, planned drop) of every table of the database whose comment says, and counts, that it is to be dropped."""
+    found, owners = read_marks(engine)
+    return tuple(
+        (one.name, drop)
+        for one in found
+        if (drop := one.marks.drop) is not None and not one.attached and one.counts_for(owners.get(drop.parent))
+    )
+
+
+def read_marks(engine: Engine) -> tuple[tuple[Marked, ...], dict[str, int]]:
+    """(every partition and archived table of the database with marks, the owners of partitioned tables by address)."""
+    with session(engine) as connection:
+        try:
+            rows, parents = rows_of(connection, _MARKED), rows_of(connection, _OWNERS)
+        except DBAPIError as error:
+            raise translate(error) from error
+    found = (
+        Marked(
+            row.nspname,
+            row.relname,
+            Marks.split(row.description)[1],
+            frozenset(row.speaks_for),
+            row.relispartition,
+        )
+        for row in rows
+    )
+    owners = {address(row.nspname, row.relname): row.relowner for row in parents}
+    return tuple(one for one in found if one.marks != Marks()), owners

@@ -1,0 +1,146 @@
+"""Columns of queries that tell of the relation `c`, beside `b` that says whether it is busy; and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from core.postgres.session import Row
+from core.tables.size import Activity, Size
+from core.tables.structure import Check, Column, Index
+
+# Relations that somebody holds, or waits for, in ACCESS EXCLUSIVE: reading their size or bounds would wait.
+BUSY = """
+    SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+"""
+
+
+def size_columns(exact: bool) -> str:
+    """Columns heap, index_bytes, toast of the relation c; NULL where it is busy (source: dbsize.c).
+
+    An exact size costs a look at each file, so none is looked at twice.
+    """
+    if exact:
+        return """
+            CASE WHEN b.oid IS NULL THEN pg_catalog.pg_relation_size(c.oid) + pg_catalog.pg_relation_size(c.oid, 'fsm')
+                + pg_catalog.pg_relation_size(c.oid, 'vm') END AS heap,
+            CASE WHEN b.oid IS NULL THEN pg_catalog.pg_indexes_size(c.oid) END AS index_bytes,
+            CASE WHEN b.oid IS NULL AND c.reltoastrelid <> 0
+                THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END AS toast
+        """
+    return """
+        c.relpages::bigint * pg_catalog.current_setting('block_size')::int AS heap,
+        (SELECT coalesce(sum(ic.relpages), 0)::bigint FROM pg_catalog.pg_index x
+            JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid)
+            * pg_catalog.current_setting('block_size')::int AS index_bytes,
+        (SELECT coalesce(sum(tc.relpages), 0)::bigint FROM pg_catalog.pg_class tc WHERE tc.oid = ANY (ARRAY(
+            SELECT c.reltoastrelid
+            UNION ALL SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = c.reltoastrelid)))
+            * pg_catalog.current_setting('block_size')::int AS toast
+    """
+
+
+# What pg_stat_all_tables shows, asked for these tables alone: the view sums up every table of the database first.
+ACTIVITY = """
+    pg_catalog.pg_stat_get_dead_tuples(c.oid) AS n_dead_tup,
+    pg_catalog.pg_stat_get_numscans(c.oid)
+        + (SELECT coalesce(sum(pg_catalog.pg_stat_get_numscans(sx.indexrelid)), 0)::bigint
+            FROM pg_catalog.pg_index sx WHERE sx.indrelid = c.oid) AS scans,
+    CASE WHEN c.relkind <> 'f' THEN pg_catalog.pg_stat_get_tuples_inserted(c.oid) END AS n_tup_ins,
+    greatest(pg_catalog.pg_stat_get_last_vacuum_time(c.oid), pg_catalog.pg_stat_get_last_autovacuum_time(c.oid))
+        AS vacuumed,
+    greatest(pg_catalog.pg_stat_get_last_analyze_time(c.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid))
+        AS analyzed
+"""
+
+# Printing an expression opens the relation that its columns are named by: for a busy one that is its parent, where
+# the same number names the same column (source: ruleutils.c).
+CHECKS = """
+    (SELECT json_agg(json_build_array(k.conname, CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_constraintdef(k.oid)
+            WHEN NOT EXISTS (SELECT 1 FROM unnest(k.conkey) u(num)
+                JOIN pg_catalog.pg_attribute own ON own.attrelid = c.oid AND own.attnum = u.num
+                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = {parent} AND a.attnum = u.num
+                WHERE a.attname IS DISTINCT FROM own.attname)
+            THEN 'CHECK (' || pg_catalog.pg_get_expr(k.conbin, {parent}) || ')'
+                || CASE WHEN k.connoinherit THEN ' NO INHERIT' ELSE '' END
+                || CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
+            ELSE '' END, k.convalidated)
+        ORDER BY k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+"""
+
+COLUMNS = """
+    (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+            a.attidentity <> '',
+            CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || ' ' || pg_catalog.pg_get_expr(d.adbin,
+                CASE WHEN b.oid IS NULL THEN d.adrelid ELSE {parent} END)
+                ELSE '' END,
+            CASE WHEN a.attcollation <> t.typcollation THEN co.collname ELSE '' END) ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a
+     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+"""
+
+
+def indexes_column(definition: bool) -> str:
+    """A JSON list of the indexes of c. Shapes come from columns alone, which no lock guards; expressions do not."""
+    tail = (
+        """CASE WHEN b.oid IS NULL THEN pg_catalog.substr(pg_catalog.pg_get_indexdef(x.indexrelid),
+            pg_catalog.length('CREATE ' || CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
+                || pg_catalog.quote_ident(ic.relname) || ' ON '
+                || CASE WHEN c.relkind = 'p' THEN 'ONLY ' ELSE '' END || pg_catalog.quote_ident(n.nspname) || '.'
+                || pg_catalog.quote_ident(c.relname) || ' ') + 1) ELSE '' END"""
+        if definition
+        else "''"
+    )
+    return f"""
+    (SELECT json_agg(json_build_array(ic.relname,
+            am.amname || ' ' || CASE WHEN x.indisunique THEN 'unique ' ELSE '' END
+                || x.indnkeyatts || ' ' || x.indclass::text || ' ' || x.indcollation::text || ' '
+                || x.indoption::text || ' ' || (SELECT coalesce(json_agg(a.attname ORDER BY u.n), '[]')::text
+                    FROM unnest(x.indkey) WITH ORDINALITY u(num, n)
+                    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num)
+                || CASE WHEN x.indexprs IS NULL AND x.indpred IS NULL THEN '' WHEN b.oid IS NOT NULL THEN ' (busy)'
+                    ELSE coalesce(' on ' || pg_catalog.pg_get_expr(x.indexprs, x.indrelid), '')
+                    || coalesce(' where ' || pg_catalog.pg_get_expr(x.indpred, x.indrelid), '') END,
+            (SELECT coalesce(json_agg(coalesce(a.attname, 'expression') ORDER BY u.n), '[]')
+                FROM unnest(x.indkey) WITH ORDINALITY u(num, n)
+                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = u.num
+                WHERE u.n <= x.indnkeyatts),
+            x.indisunique, x.indisprimary,
+            EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+                WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('p', 'u')),
+            x.indisvalid, {tail}) ORDER BY ic.relname)
+     FROM pg_catalog.pg_index x
+     JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+     JOIN pg_catalog.pg_am am ON am.oid = ic.relam
+     WHERE x.indrelid = c.oid)
+    """
+
+
+def columns_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Column, ...]:
+    return tuple(Column(*column) for column in raw or ())
+
+
+def checks_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Check, ...]:
+    return tuple(Check(*check) for check in raw or ())
+
+
+def indexes_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Index, ...]:
+    return tuple(
+        Index(name, shape, tuple(columns), unique, primary, constraint, valid, definition)
+        for name, shape, columns, unique, primary, constraint, valid, definition in raw or ()
+    )
+
+
+def size_of(row: Row, exact: bool) -> Size | None:
+    return None if row.heap is None else Size(row.heap, row.index_bytes, row.toast, exact)
+
+
+def activity_of(row: Row) -> Activity | None:
+    if row.n_tup_ins is None:
+        return None
+    return Activity(row.n_dead_tup, row.scans, row.n_tup_ins, row.vacuumed, row.analyzed)

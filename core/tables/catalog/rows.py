@@ -1,0 +1,109 @@
+"""Counts rows and reads their keys, within a time; every other read of the catalog's looks at no row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import DeskError
+from core.names import ident, literal
+from core.postgres.connection import READ_LOCK_TIMEOUT_MS, session, translate
+from core.postgres.session import Row, rows_of
+from core.tables.archived import Archived
+from core.tables.bounds import Bounds, within
+from core.tables.coverage import Coverage
+from core.tables.key import KeyRange
+from core.tables.table import PartitionedTable
+
+ROWS_TIMEOUT_MS = 120_000
+"""How long a read of rows, not of the catalog, may take."""
+
+
+def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> Row:
+    with session(engine) as connection:
+        try:
+            connection.exec_driver_sql(
+                f"BEGIN READ ONLY; SET LOCAL statement_timeout = {timeout_ms};"
+                f" SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}"
+            )
+            try:
+                return rows_of(connection, sql)[0]
+            finally:
+                if not connection.invalidated:
+                    connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) -> KeyRange:
+    """The real range of keys in an archived table; reads every row where no index helps."""
+    if table.key is None:
+        raise ValueError(f"{table.label} has no key that is served")
+    column = ident(table.key.column)
+    nulls = any(c.name == table.key.column and not c.not_null for c in archived.columns)
+    row = _read_rows(
+        engine,
+        f"SELECT min({column})::text AS lowest, max({column})::text AS highest,"
+        f" {f'count(*) FILTER (WHERE {column} IS NULL)' if nulls else '0'} AS nulls FROM ONLY {archived.sql}",
+    )
+    ends = Bounds.parse(
+        f"FOR VALUES FROM ({literal(row.lowest or '-infinity')}) TO ({literal(row.highest or 'infinity')})",
+        table.key.type,
+    )
+    return KeyRange(ends.lower, ends.upper, row.nulls)
+
+
+def count_rows(engine: Engine, table: PartitionedTable, name: str, *, timeout_ms: int) -> int | None:
+    """How many rows the partition or archived table `name` holds, wherever it is; None where that takes too long."""
+    item = table.find(name) or table.find_archived(name)
+    if item is None:
+        return None
+    try:
+        return int(_read_rows(engine, f"SELECT count(*) AS found FROM ONLY {item.sql}", timeout_ms).found)
+    except DeskError:
+        return None
+
+
+GLANCE_MS = 1_500
+"""How long counting rows for a page may take."""
+
+COUNTED_ROWS = 1_000_000
+"""Where counting the rows of a DEFAULT partition stops: as many are too many either way."""
+
+
+def count_default_rows(engine: Engine, table: PartitionedTable, wanted: Iterable[Bounds]) -> int:
+    """How many rows of the ranges the DEFAULT partition holds, at most COUNTED_ROWS; 0 without a DEFAULT."""
+    conditions = " OR ".join(f"({within(table.key, bounds)})" for bounds in wanted) if table.key else ""
+    return _count_default(engine, table, f"WHERE {conditions}") if conditions else 0
+
+
+def count_all_default_rows(engine: Engine, table: PartitionedTable) -> int | None:
+    """How many rows the DEFAULT partition holds, at most COUNTED_ROWS; None where they can't be counted just now."""
+    try:
+        return _count_default(engine, table, "", timeout_ms=GLANCE_MS)
+    except DeskError:
+        return None  # busy, or not for this role to read: no reason to show nothing else
+
+
+def count_covered_by_default(engine: Engine, coverage: Coverage, *, timeout_ms: int = GLANCE_MS) -> int | None:
+    """The same of a table known by its coverage alone."""
+    if not coverage.default:
+        return 0
+    some = f"SELECT count(*) AS found FROM (SELECT 1 FROM ONLY {coverage.default} LIMIT {COUNTED_ROWS}) rows"
+    try:
+        return int(_read_rows(engine, some, timeout_ms).found)
+    except DeskError:
+        return None
+
+
+def _count_default(engine: Engine, table: PartitionedTable, where: str, *, timeout_ms: int = ROWS_TIMEOUT_MS) -> int:
+    if table.default is None:
+        return 0
+    row = _read_rows(
+        engine,
+        f"SELECT count(*) AS found FROM (SELECT 1 FROM ONLY {table.default.sql} {where} LIMIT {COUNTED_ROWS}) rows",
+        timeout_ms,
+    )
+    return int(row.found)

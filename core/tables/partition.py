@@ -1,0 +1,70 @@
+"""A partition that hangs on its parent, and where a partition is in its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.names import qualified
+from core.tables.bounds import Bounds
+from core.tables.marks import Hold, Marks
+from core.tables.size import Activity, Size
+from core.tables.structure import Check
+
+
+class State(StrEnum):
+    """Where a partition is in its life."""
+
+    ATTACHED = "attached"
+    DETACH_PENDING = "detach_pending"
+    ARCHIVED = "archived"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition that hangs on its parent."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    bounds: Bounds | None
+    """None where they could not be read."""
+    pending: bool = False
+    """Detach pending: the rows are out of the parent's sight until the detach is finished."""
+    leaf: bool = True
+    """False for one that is partitioned itself, or foreign."""
+    checks: tuple[Check, ...] = ()
+    index_names: tuple[str, ...] = ()
+    comment: str | None = None
+    constraint_names: tuple[str, ...] = field(default=(), compare=False)
+    busy: bool = field(default=False, compare=False)
+    """Somebody holds or waits for ACCESS EXCLUSIVE on it just now."""
+    size: Size | None = field(default=None, compare=False)
+    rows: int | None = field(default=None, compare=False)
+    """The planner's estimate; None before the first analyze."""
+    activity: Activity | None = field(default=None, compare=False)
+    invalid_indexes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def state(self) -> State:
+        """busy wins over attached, pending over busy."""
+        if self.pending:
+            return State.DETACH_PENDING
+        return State.BUSY if self.busy else State.ATTACHED
+
+    @property
+    def hold(self) -> Hold | None:
+        """What keeps it from every rule that would archive it."""
+        return Marks.split(self.comment)[1].hold
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it takes the rows that no other partition wants."""
+        return self.bounds is not None and self.bounds.is_default
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)

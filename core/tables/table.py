@@ -1,0 +1,218 @@
+"""A partitioned table with everything that hangs on it or came from it, as one frozen value that can be compared."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from core.errors import AmbiguousName, UsageError
+from core.names import address, qualified, split_qualified
+from core.period import Period
+from core.postgres.server import Server
+from core.tables.archived import Archived
+from core.tables.bounds import Bounds
+from core.tables.key import Key
+from core.tables.partition import Partition
+from core.tables.structure import Check, Column, ForeignKey, Index
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSchema:
+    """The schema that archived partitions move to."""
+
+    name: str
+    exists: bool
+    may_create: bool
+    open_to_public: bool = False
+    taken: frozenset[str] = field(default=frozenset(), compare=False)
+    """The relations there whose names partitions of this table, or their indexes, have too."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionedTable:
+    """A partitioned table with everything that hangs on it or came from it."""
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    key: Key | None
+    strategy: str
+    """range, list, hash, or plain for a table that is not partitioned."""
+    not_served: str | None
+    """Why the console only shows this table, in plain words; None where it serves it."""
+    server: Server
+    archive: ArchiveSchema
+    owned: bool
+    """Whether the connected role owns it, or is a member of its owner."""
+    may_create: bool = False
+    """Whether the connected role may create tables in the table's schema."""
+    may_read: bool = False
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    checks: tuple[Check, ...] = ()
+    referenced_by: tuple[ForeignKey, ...] = ()
+    references: tuple[ForeignKey, ...] = ()
+    tablespace: str | None = None
+    taken: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names in the table's own schema that a new or returning partition could meet."""
+    partitions: tuple[Partition, ...] = ()
+    """In the order of their lower ends; DEFAULT last."""
+    archived: tuple[Archived, ...] = ()
+    as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
+    """When it was read, UTC."""
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """Its name for people: schema.name."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def address(self) -> str:
+        """A name that `split_qualified` reads back, whatever is in it."""
+        return address(self.schema, self.name)
+
+    @property
+    def default(self) -> Partition | None:
+        """The DEFAULT partition."""
+        return next((p for p in self.partitions if p.is_default), None)
+
+    @property
+    def pending(self) -> Partition | None:
+        """The partition whose detach was begun and not finished; the server allows one at a time."""
+        return next((p for p in self.partitions if p.pending), None)
+
+    @property
+    def ranges(self) -> tuple[Partition, ...]:
+        """The partitions with known bounds, without the DEFAULT."""
+        return tuple(p for p in self.partitions if p.bounds is not None and not p.bounds.is_default)
+
+    @property
+    def everything(self) -> tuple[Partition | Archived, ...]:
+        """The partitions, then the archived tables."""
+        return (*self.partitions, *self.archived)
+
+    def named(self, text: str) -> tuple[Partition | Archived, ...]:
+        """The partitions and archived tables that `name`, or `schema.name` as `split_qualified` reads it, means."""
+        try:
+            schema, name = split_qualified(text)
+        except UsageError:
+            schema, name = None, text
+        return tuple(
+            one
+            for one in self.everything
+            if one.name == text
+            or (one.name == name and schema in (None, one.schema))
+            or ("." in text and f"{one.schema}.{one.name}" == text)
+        )
+
+    def called(self, one: Partition | Archived) -> str:
+        """What means this one and no other of the table: its name, else the name with its schema."""
+        words = (one.name, address(one.schema, one.name))
+        return next((word for word in words if len(self.named(word)) == 1), one.sql)
+
+    def calls(self) -> dict[int, str]:
+        """`called` of every partition and archived table, by its oid."""
+        named = Counter(one.name for one in self.everything)
+        return {
+            one.oid: one.name if named[one.name] == 1 and _PLAIN.fullmatch(one.name) else self.called(one)
+            for one in self.everything
+        }
+
+    def find(self, name: str) -> Partition | None:
+        """The attached partition of that name, with or without its schema. Raises AmbiguousName."""
+        one = self._find(name)
+        return one if isinstance(one, Partition) else None
+
+    def find_archived(self, name: str) -> Archived | None:
+        """The archived table of that name, with or without its schema. Raises AmbiguousName."""
+        one = self._find(name)
+        return one if isinstance(one, Archived) else None
+
+    def _find(self, name: str) -> Partition | Archived | None:
+        found = self.named(name)
+        if len(found) > 1:
+            said = ", ".join(f"{self.called(one)} ({_spoken(one)})" for one in found)
+            raise AmbiguousName(
+                f"{name} means {len(found)} tables of {self.label}: {said}.",
+                next=f"Name one of them with its schema, as --partition {shlex.quote(self.called(found[0]))} does.",
+            )
+        return found[0] if found else None
+
+    def by_oid(self, oid: int | None) -> Partition | Archived | None:
+        """The partition or archived table that this very number is of."""
+        return next((one for one in self.everything if one.oid == oid), None)
+
+    def holding(self, lower: date, upper: date, zone: str = "UTC") -> tuple[Partition, ...]:
+        """The partitions whose ranges overlap [lower, upper)."""
+        wanted = self.bounds_between(lower, upper, zone)
+        return tuple(p for p in self.ranges if p.bounds and p.bounds.overlaps(wanted))
+
+    def archived_in(self, lower: date, upper: date, zone: str = "UTC") -> tuple[Archived, ...]:
+        """The archived tables whose ranges overlap [lower, upper)."""
+        wanted = self.bounds_between(lower, upper, zone)
+        return tuple(a for a in self.archived if a.bounds and a.bounds.overlaps(wanted))
+
+    def bounds_between(self, lower: date, upper: date, zone: str = "UTC") -> Bounds:
+        """The bounds that a partition for [lower, upper) of this table has."""
+        if self.key is None:
+            raise ValueError(f"{self.label} has no key that is served")
+        return Bounds.between(self.key, lower, upper, zone)
+
+    def period(self, zone: str = "UTC") -> Period:
+        """The period that its newest partitions have, else most of them; year where nothing tells."""
+        return self.unit(zone) or self._commonest(zone) or Period.YEAR
+
+    def _commonest(self, zone: str) -> Period | None:
+        known = [item.bounds for item in self.ranges] + [item.bounds for item in self.archived]
+        found = [period for bounds in known if bounds and (period := bounds.period(zone)) is not None]
+        return max(set(found), key=lambda period: (found.count(period), period.value), default=None)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is, or was, a partition with a range."""
+        return bool(self.ranges) or any(a.bounds is not None for a in self.archived)
+
+    def newest(self) -> Bounds | None:
+        """The latest range with two ends, of the attached partitions, else of the archived tables."""
+        return next(reversed(self._widths()), None)
+
+    def _widths(self) -> tuple[Bounds, ...]:
+        """The ranges with two ends, in the order of time."""
+        of_archived = sorted((a.bounds for a in self.archived if a.bounds), key=lambda bounds: bounds.text)
+        for known in ([p.bounds for p in self.ranges if p.bounds], of_archived):
+            found = tuple(bounds for bounds in known if bounds.lower is not None and bounds.upper is not None)
+            if found:
+                return found
+        return ()
+
+    def unit(self, zone: str = "UTC") -> Period | None:
+        """The calendar unit that the next partition is to have; None where the partitions tell none.
+
+        The newest unbroken run of one unit decides. One partition alone tells no other unit than most have: it may be
+        the slip, or the beginning of something new. A table that never had a partition has years.
+        """
+        found = self._widths()
+        if not found:
+            return None if self.is_cut else Period.YEAR
+        unit = found[-1].period(zone)
+        before = found[-2] if len(found) > 1 else None
+        alone = before is None or before.upper != found[-1].lower or before.period(zone) is not unit
+        return None if alone and unit is not self._commonest(zone) else unit
+
+
+_PLAIN = re.compile(r'[^".]+')
+
+
+def _spoken(one: Partition | Archived) -> str:
+    """Its bounds in PostgreSQL's words, and whether it is archived."""
+    bounds = one.bounds.text.removeprefix("FOR VALUES ") if one.bounds else "bounds unknown"
+    return f"{bounds}, archived" if isinstance(one, Archived) else bounds

@@ -11,7 +11,7 @@ from core.console.journal import OperationRecord, OperationState
 from core.text import human_rows, human_seconds, human_time, plural
 from dashboard import layout
 from dashboard.format import plain
-from dashboard.state import following, session
+from dashboard.state import current, following, keys, reads
 
 SHOWN = 500
 WORDS = {
@@ -32,7 +32,7 @@ def filtered(operations: Sequence[OperationRecord]) -> list[OperationRecord]:
         ends = _choice("Outcome", "any", [WORDS[o.state] for o in operations])
         actors = _choice("Who", "anybody", [o.actor for o in operations])
         everywhere = st.toggle("All tables", value=False, key="all_tables")
-    here = session.current_address()
+    here = current.address()
     return [
         o
         for o in operations
@@ -86,9 +86,9 @@ def listing(shown: Sequence[OperationRecord], number: int | None) -> None:
 def _select(key: str, numbers: list[int]) -> None:
     rows = st.session_state[key].selection.rows
     if rows and rows[0] < len(numbers):
-        st.query_params[session.OPERATION_PARAMETER] = str(numbers[rows[0]])
-    elif session.OPERATION_PARAMETER in st.query_params:
-        del st.query_params[session.OPERATION_PARAMETER]
+        st.query_params[keys.OPERATION_PARAMETER] = str(numbers[rows[0]])
+    elif keys.OPERATION_PARAMETER in st.query_params:
+        del st.query_params[keys.OPERATION_PARAMETER]
 
 
 def detail(operation: OperationRecord) -> None:
@@ -110,7 +110,7 @@ def detail(operation: OperationRecord) -> None:
         if operation.server_message:
             rows["Server said"] = plain(f"{operation.sqlstate} {operation.server_message}".strip())
         st.table(rows, border="horizontal")
-        for step in session.steps(operation.id):
+        for step in reads.steps(operation.id):
             took = human_seconds((step.finished_at - step.started_at).total_seconds())
             st.markdown(f":green[:material/check:] {step.step}. {plain(step.title)} · {took}")
             st.code(step.sql, language="sql", wrap_lines=True)
@@ -129,7 +129,7 @@ def act(operation: OperationRecord) -> None:
 
 def main() -> None:
     """The page."""
-    operations = session.operations(limit=SHOWN)
+    operations = reads.operations(limit=SHOWN)
     if not operations:
         layout.header("Activity")
         st.info(
@@ -137,12 +137,12 @@ def main() -> None:
             icon=":material/history:",
         )
         return
-    asked = st.query_params.get(session.OPERATION_PARAMETER, "")
+    asked = st.query_params.get(keys.OPERATION_PARAMETER, "")
     number = int(asked) if asked.isdecimal() and len(asked) < 18 else None
     failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in operations)
     layout.header("Activity", f"The newest {plural(len(operations), 'operation')}, {failed or 'none'} of them failed")
     listing(filtered(operations), number)
-    chosen = session.operation(number) if number is not None else None
+    chosen = reads.operation(number) if number is not None else None
     if chosen is not None:
         detail(chosen)
     else:

@@ -19,7 +19,7 @@ from dashboard.format import by_hand, items, plain
 from dashboard.road import backups, road
 from dashboard.road.backups import Read
 from dashboard.road.road import Leg, Stop
-from dashboard.state import session
+from dashboard.state import clock, current, database, reads
 
 PAGE = 12
 """Lines of one stop that are shown at a time."""
@@ -60,7 +60,7 @@ def counted(found: Sequence[Leg], read: Read, table: PartitionedTable) -> str:
     gone = [leg for leg in found if leg.stop is Stop.DROPPED and not leg.whence]
     freed = {
         o.subject: o.plan.bytes
-        for o in reversed(session.operations(of_table=table.address))
+        for o in reversed(reads.operations(of_table=table.address))
         if (o.kind, o.state) == (Operation.DROP, OperationState.DONE) and o.plan.bytes
     }
     known = [freed[leg.name] for leg in gone if leg.name in freed]
@@ -90,9 +90,9 @@ def stops(table: PartitionedTable, found: Sequence[Leg]) -> None:
             value = human_bytes(place if stop is Stop.DROPPED else server)
             layout.card(label, value if here else "none", note, help=f"{means} {exact}")
     shown = road.drawn(
-        found, items(table, session.today(), session.cutoff(), session.zone(), road.elsewhere(found)), session.zone()
+        found, items(table, clock.today(), clock.cutoff(), clock.zone(), road.elsewhere(found)), clock.zone()
     )
-    chart = partitions.road(shown, session.today())
+    chart = partitions.road(shown, clock.today())
     if chart is not None:
         with st.container(border=True, gap="small"):
             unit = partitions.road_unit(shown)
@@ -128,7 +128,7 @@ def due_list(found: Sequence[Leg], read: Read) -> None:
     """What is due, oldest first."""
     waiting = [leg for leg in found if leg.stop is Stop.DUE]
     with st.container(border=True, gap="small"):
-        layout.heading("Due for archive", f"ended more than {session.desk().settings.archive_after} ago")
+        layout.heading("Due for archive", f"ended more than {database.desk().settings.archive_after} ago")
         if not waiting:
             st.caption("Nothing is due. What is over can be archived earlier below.")
         first = waiting[0].called if waiting else ""
@@ -183,7 +183,7 @@ def still_kept(found: Sequence[Leg], read: Read, table: PartitionedTable) -> Non
     """What is over and not due yet, folded away."""
     if table.key is None:
         return
-    now = key_value(table.key, session.today(), session.zone())
+    now = key_value(table.key, clock.today(), clock.zone())
     over = [leg for leg in found if leg.stop is Stop.ATTACHED and _is_over(leg.one) and leg.bounds]
     over = [leg for leg in over if leg.bounds and leg.bounds.upper is not None and leg.bounds.upper <= now]
     with st.expander(f"Over, and still kept: {len(over):,}", icon=":material/hourglass_bottom:"):
@@ -212,7 +212,7 @@ def hand_work(table: PartitionedTable) -> None:
 
 def main() -> None:
     """The page."""
-    table = session.table()
+    table = current.table()
     if table.not_served is not None or table.key is None:
         layout.header("Archive")
         layout.only_shown(table.not_served)

@@ -14,10 +14,10 @@ from core.tables.model import UNLIMITED, PartitionedTable, covered_until, due, r
 from core.text import human_ago, human_bytes, human_date, human_time, plural
 from dashboard import layout, notices
 from dashboard.charts import partitions, stretches
-from dashboard.dialog import confirm
+from dashboard.dialog import buttons
 from dashboard.format import Item, Shown, items, plain, verdict
 from dashboard.road import backups, road
-from dashboard.state import following, session
+from dashboard.state import clock, current, database, following, reads
 
 SHOWN_FINDINGS = 6
 MIB = 1024**2
@@ -31,7 +31,7 @@ ICONS = {
 def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     """One line of what there is."""
     missing = sum(item.state is Shown.MISSING for item in shown)
-    unit = table.unit(session.zone())
+    unit = table.unit(clock.zone())
     key = f"{f' by {unit.value}' if unit else ''} on *{plain(table.key.column)}*" if table.key else ""
     return (
         f"**{plain(table.label)}**{key} · {plural(len(table.partitions), 'partition')} attached ·"
@@ -41,10 +41,10 @@ def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
 
 def cards(table: PartitionedTable) -> None:
     """Runway, size, due and archived."""
-    zone = session.zone()
-    runway = runway_days(table, session.today(), zone)
-    until = covered_until(table, session.today(), zone)
-    overdue = due(table, session.cutoff(), session.today(), zone)
+    zone = clock.zone()
+    runway = runway_days(table, clock.today(), zone)
+    until = covered_until(table, clock.today(), zone)
+    overdue = due(table, clock.cutoff(), clock.today(), zone)
     exact = f"Exact, read on {human_time(table.as_of)}."
     unread = sum(p.size is None for p in table.partitions)
     with st.grid(4, gap="small", min_column_width=170):
@@ -71,7 +71,7 @@ def cards(table: PartitionedTable) -> None:
             plural(len(overdue), unit.value if (unit := table.unit(zone)) else "partition") if overdue else "none",
             f"would move {human_bytes(sum(p.size.total for p in overdue if p.size))}" if overdue else "nothing to do",
             colour="orange" if overdue else "gray",
-            help=f"Partitions that ended more than {session.desk().settings.archive_after} ago. {exact}",
+            help=f"Partitions that ended more than {database.desk().settings.archive_after} ago. {exact}",
         )
         layout.card(
             "Archived",
@@ -84,10 +84,10 @@ def cards(table: PartitionedTable) -> None:
 
 def so_far() -> list[float]:
     """The same in MiB by day, as sampled; nothing where it was not."""
-    history = session.history()
+    history = reads.history()
     if history is None:
         return []
-    found = sparkline(clean(history.days, history.attached / MIB, today=session.today()))
+    found = sparkline(clean(history.days, history.attached / MIB, today=clock.today()))
     return [round(float(value), 2) for value in found.values]
 
 
@@ -106,8 +106,8 @@ def proof_note(table: PartitionedTable) -> str:
 def attention(found: tuple[Finding, ...], table: PartitionedTable) -> None:
     """What needs attention, each line with its reason and its one button; then how much is right."""
     layout.heading("Needs attention")
-    for operation in following.unsettled(session.operations(of_table=table.address), table)[:2]:
-        ended = human_ago(operation.finished_at or operation.requested_at, session.now())
+    for operation in following.unsettled(reads.operations(of_table=table.address), table)[:2]:
+        ended = human_ago(operation.finished_at or operation.requested_at, clock.now())
         layout.line(
             f":red[:material/error:] **{following.title(operation)}: {operation.state}**",
             f"{ended}. {operation.error}",
@@ -132,18 +132,18 @@ def attention(found: tuple[Finding, ...], table: PartitionedTable) -> None:
 
 def remedy(number: int, finding: Finding) -> None:
     """The button of a finding, or where its remedy is told."""
-    if not confirm.remedy(finding, key=f"fix_{number}", primary=number == 0):
+    if not buttons.remedy(finding, key=f"fix_{number}", primary=number == 0):
         layout.link("doctor", "What to do", ":material/arrow_forward:")
 
 
 def main() -> None:
     """The page."""
-    table = session.table()
-    today, zone = session.today(), session.zone()
+    table = current.table()
+    today, zone = clock.today(), clock.zone()
     legs, _ = backups.read(table)
     dropped = road.elsewhere(legs)
     title = verdict(table, today, zone, dropped)
-    shown = items(table, today, session.cutoff(), zone, dropped)
+    shown = items(table, today, clock.cutoff(), zone, dropped)
     layout.header(plain(title), counted(table, shown))
     if table.not_served is not None or table.key is None:
         layout.only_shown(table.not_served)
@@ -161,7 +161,7 @@ def main() -> None:
             st.caption(f"{plain(table.default.name)} is the DEFAULT partition: it takes what no other one does.")
     with st.grid(2, gap="small", min_column_width=330):
         with st.container(border=True, height="stretch"):
-            attention(session.findings(), table)
+            attention(reads.findings(), table)
         with st.container(border=True, height="stretch", gap="small"):
             how_large(shown)
 
@@ -173,7 +173,7 @@ def how_large(shown: tuple[Item, ...]) -> None:
         st.caption("There is no partition yet.")
         return
     with st.container(height=340 if 12 < len(shown) <= stretches.LISTED else "content", border=False):
-        chart = partitions.sizes(shown, session.today())
+        chart = partitions.sizes(shown, clock.today())
         st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
     layout.link("growth", "How it grows", ":material/trending_up:")
 

@@ -10,7 +10,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.charts import stretches
 from dashboard.format import DROP_PLANNED, HELD, Item, Shown
-from dashboard.state import session
+from dashboard.state import keys
 
 FILTER_FROM = 20
 """More partitions than this get a filter."""
@@ -59,7 +59,7 @@ def draw(shown: Sequence[Item]) -> None:
         st.caption("None is like that.")
         return
     names = [item.name for item in shown]
-    asked = st.query_params.get(session.PARTITION_PARAMETER)
+    asked = st.query_params.get(keys.PARTITION_PARAMETER)
     alike = [number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])]
     row = alike[0] if len(alike) == 1 else None
     # one widget for each list and selection: what the address bar says is what is selected
@@ -82,9 +82,9 @@ def draw(shown: Sequence[Item]) -> None:
 def _select(key: str, names: list[str]) -> None:
     rows = st.session_state[key].selection.rows
     if rows and rows[0] < len(names):
-        st.query_params[session.PARTITION_PARAMETER] = names[rows[0]]
-    elif session.PARTITION_PARAMETER in st.query_params:
-        del st.query_params[session.PARTITION_PARAMETER]
+        st.query_params[keys.PARTITION_PARAMETER] = names[rows[0]]
+    elif keys.PARTITION_PARAMETER in st.query_params:
+        del st.query_params[keys.PARTITION_PARAMETER]
 
 
 def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:

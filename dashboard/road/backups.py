@@ -13,10 +13,10 @@ from core.plans.manifest import Kept
 from core.tables.model import Archived, PartitionedTable
 from core.text import human_ago, human_bytes, human_date, human_rows, human_time, plural
 from dashboard import layout
-from dashboard.dialog import confirm
+from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import plain
 from dashboard.road.road import Leg, Stop, legs
-from dashboard.state import session
+from dashboard.state import access, backups, clock
 
 Read = Backups | None
 """The backups of a table as they were read last; None before the first reading has ended."""
@@ -25,11 +25,11 @@ NOT_READ = "The place of the backups was not read, so that nobody knows what lie
 
 def read(table: PartitionedTable) -> tuple[tuple[Leg, ...], Read]:
     """Every period of the current table on its road, and the backups as they were read last."""
-    found = session.backups().backups
+    found = backups.known().backups
     kept = (found.kept or ()) if found else ()
     others = found.others if found else ()
-    today, zone = session.today(), session.zone()
-    return legs(table, kept, others, today=today, cutoff=session.cutoff(), zone=zone), found
+    today, zone = clock.today(), clock.zone()
+    return legs(table, kept, others, today=today, cutoff=clock.cutoff(), zone=zone), found
 
 
 def unread(found: Read) -> None:
@@ -49,7 +49,7 @@ def badges(leg: Leg) -> str:
     """Its proof, its hold and its planned drop as Markdown badges."""
     said = [_proof_badge(leg)] if leg.best or leg.stop is Stop.DROPPED else []
     hold, drop = leg.hold, leg.drop
-    if hold is not None and hold.binds(session.today()):
+    if hold is not None and hold.binds(clock.today()):
         until = f"until {human_date(date.fromisoformat(hold.until))}" if hold.until else "until lifted"
         said.append(f":violet-badge[:material/front_hand: held {until}]")
     elif hold is not None:
@@ -67,9 +67,9 @@ def _proof_badge(leg: Leg) -> str:
     proven = leg.best.proven_at if leg.best else None
     if proven is None:
         return ":blue-badge[:material/cloud_done: backed up, not proven]"
-    if leg.is_stale(session.verify_before()):
-        return f":orange-badge[:material/schedule: proof is {plural((session.now() - proven).days, 'day')} old]"
-    return f":green-badge[:material/verified_user: proven {human_ago(proven, session.now())}]"
+    if leg.is_stale(clock.verify_before()):
+        return f":orange-badge[:material/schedule: proof is {plural((clock.now() - proven).days, 'day')} old]"
+    return f":green-badge[:material/verified_user: proven {human_ago(proven, clock.now())}]"
 
 
 def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None:
@@ -86,7 +86,7 @@ def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None
         words,
         figures(leg),
         partial(act, leg, known=known, primary=primary, key=key),
-        (lambda: confirm.menu(menu, key=f"{key}more_{leg.called}")) if menu else None,
+        (lambda: buttons.menu(menu, key=f"{key}more_{leg.called}")) if menu else None,
     )
     if len(leg.backups) > 1:
         with st.expander(
@@ -102,22 +102,22 @@ def act(leg: Leg, *, known: bool, primary: bool = False, key: str = "") -> None:
     one, best = leg.one, leg.best
     if not isinstance(one, Archived):
         if one is not None:
-            confirm.archive_button(one, key=key, primary=primary)
+            buttons.archive_button(one, key=key, primary=primary)
         elif best is not None and leg.failed is not None:
-            confirm.verify_button(best.backup.id, key=key)
+            buttons.verify_button(best.backup.id, key=key)
         elif best is not None:
-            confirm.restore_button(best.backup.id, key=key)
+            buttons.restore_button(best.backup.id, key=key)
     elif leg.drop is not None:
-        confirm.keep_button(leg.called, key=key)
+        buttons.keep_button(leg.called, key=key)
     elif _held(leg):
-        confirm.reattach_button(one, key=key)
+        buttons.reattach_button(one, key=key)
     elif best is None or leg.failed is not None:
         label = "Back up again" if best else "Back up"
-        confirm.backup_button(leg.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
-    elif best.proven is None or leg.is_stale(session.verify_before()):
-        confirm.verify_button(best.backup.id, key=key, primary=primary)
+        buttons.backup_button(leg.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
+    elif best.proven is None or leg.is_stale(clock.verify_before()):
+        buttons.verify_button(best.backup.id, key=key, primary=primary)
     else:
-        confirm.drop_button(leg.called, key=key)
+        buttons.drop_button(leg.called, key=key)
 
 
 def others(leg: Leg, *, known: bool) -> dict[str, Callable[[], None]]:
@@ -125,26 +125,26 @@ def others(leg: Leg, *, known: bool) -> dict[str, Callable[[], None]]:
     name, one, best = leg.called, leg.one, leg.best
     found: dict[str, Callable[[], None]] = {}
     if isinstance(one, Archived) and (leg.drop is not None or not _held(leg)):
-        found["Reattach"] = lambda: confirm.ask_reattach(name)
+        found["Reattach"] = lambda: ask.reattach(name)
     if one is not None and known:
-        found["Back up" if best is None else "Back up again"] = lambda: confirm.back_up(name)
+        found["Back up" if best is None else "Back up again"] = lambda: one_click.back_up(name)
     if best is not None:
         backup = best.backup.id
-        found["Verify its backup"] = lambda: confirm.verify(backup)
+        found["Verify its backup"] = lambda: one_click.verify(backup)
         if one is None and leg.failed is not None:
-            found["Restore"] = lambda: confirm.ask_restore(backup)
+            found["Restore"] = lambda: ask.restore(backup)
     droppable = isinstance(one, Archived) and best is not None and best.proven is not None and not _held(leg)
-    if droppable and session.no_drop_reason() is None:
-        found["Drop, now or later" if leg.drop is None else "Drop at another time"] = lambda: confirm.ask_drop(name)
+    if droppable and access.no_drop_reason() is None:
+        found["Drop, now or later" if leg.drop is None else "Drop at another time"] = lambda: ask.drop(name)
     if one is not None:
         if leg.hold is not None:
-            found["Lift the hold"] = lambda: confirm.lift(name)
-        found["Hold" if leg.hold is None else "Hold for longer"] = lambda: confirm.ask_hold(name)
+            found["Lift the hold"] = lambda: one_click.lift(name)
+        found["Hold" if leg.hold is None else "Hold for longer"] = lambda: ask.hold(name)
     return found
 
 
 def _held(leg: Leg) -> bool:
-    return leg.hold is not None and leg.hold.binds(session.today())
+    return leg.hold is not None and leg.hold.binds(clock.today())
 
 
 def figures(leg: Leg) -> str:
@@ -169,7 +169,7 @@ def figures(leg: Leg) -> str:
 def _since(archived: Archived) -> str:
     if archived.tag is not None:
         moment = _moment(archived.tag.archived_at)
-        return f"archived {human_ago(moment, session.now())}, on {human_date(moment.date())}"
+        return f"archived {human_ago(moment, clock.now())}, on {human_date(moment.date())}"
     known = f"its bounds come from its {archived.source}" if archived.source else "its range is unknown"
     return f"archived by hand; {known}"
 
@@ -183,23 +183,23 @@ def listing(leg: Leg, *, key: str = "") -> None:
             f"{human_time(_moment(backup.finished_at))}{rests}  \n{_proof_words(kept)}",
             f"{human_rows(backup.rows)} rows, {human_bytes(backup.bytes)}, by {backup.actor}"
             f"{f': {backup.reason}' if backup.reason else ''} · {backup.id}",
-            partial(confirm.verify_button, backup.id, key=f"{key}verify_{backup.id}"),
-            partial(confirm.menu, _of_backup(leg, backup.id), key=f"{key}menu_{backup.id}")
+            partial(buttons.verify_button, backup.id, key=f"{key}verify_{backup.id}"),
+            partial(buttons.menu, _of_backup(leg, backup.id), key=f"{key}menu_{backup.id}")
             if leg.one is None
             else None,
         )
 
 
 def _of_backup(leg: Leg, backup: str) -> dict[str, Callable[[], None]]:
-    return {f"Restore {leg.name} from it": lambda: confirm.ask_restore(backup)}
+    return {f"Restore {leg.name} from it": lambda: ask.restore(backup)}
 
 
 def _proof_words(kept: Kept) -> str:
     if kept.proven_at is not None:
         words = (
-            f"restored and compared {human_ago(kept.proven_at, session.now())}, on {human_date(kept.proven_at.date())}"
+            f"restored and compared {human_ago(kept.proven_at, clock.now())}, on {human_date(kept.proven_at.date())}"
         )
-        late = kept.proven_at.date() < session.verify_before()
+        late = kept.proven_at.date() < clock.verify_before()
         return f":orange[:material/schedule: {words}: too long ago]" if late else f":green[:material/check: {words}]"
     if kept.proofs:
         last = kept.proofs[-1]

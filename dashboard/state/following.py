@@ -14,9 +14,9 @@ from core.plans.plan import Operation, Plan
 from core.tables.model import Archived, Hold, PartitionedTable
 from core.text import human_seconds
 from dashboard import layout
-from dashboard.dialog import blockers, confirm
+from dashboard.dialog import ask, blockers, buttons, one_click
 from dashboard.format import by_hand, deed, plain
-from dashboard.state import session
+from dashboard.state import acts, backups, clock, current, database, keys, reads
 
 LIVE_S = 1
 IDLE_S = 5
@@ -30,41 +30,41 @@ def title(operation: OperationRecord) -> str:
 
 def draw() -> None:
     """What runs now, followed without a click, and the ends of what was asked for here."""
-    st.session_state.pop(session.ACTED, None)
-    st.session_state.pop(session.AWAITED, None)
-    running = any(operation.state.active for operation in session.operations(limit=RECENT))
+    st.session_state.pop(keys.ACTED, None)
+    st.session_state.pop(keys.AWAITED, None)
+    running = any(operation.state.active for operation in reads.operations(limit=RECENT))
     st.fragment(_draw, run_every=LIVE_S if running else IDLE_S)()
 
 
 def _draw() -> None:
-    if st.session_state.get(session.ACTED):
+    if st.session_state.get(keys.ACTED):
         st.rerun()
     try:
-        with session.told():
-            recent = session.operations(limit=RECENT)
+        with database.told():
+            recent = reads.operations(limit=RECENT)
     except DeskError as error:
         st.error(
             f"**{plain(error.what)}** What is below was read before. It is tried again every few seconds.",
             icon=":material/cloud_off:",
         )
         return
-    if session.have_arrived():
+    if backups.have_arrived():
         st.rerun()  # the backups were read meanwhile
-    if session.is_stale() and session.read_at() and not session.is_stale():
+    if current.is_stale() and current.read_at() and not current.is_stale():
         st.rerun()  # the table can be read again
     active = {operation.id for operation in recent if operation.state.active}
-    session.watched().update(active)
+    acts.watched().update(active)
     states = {(operation.id, operation.state) for operation in recent}
-    if states != st.session_state.setdefault(session.STATES_SEEN, states):
-        st.session_state[session.STATES_SEEN] = states  # also of one that began and ended between two looks
-        session.refresh()
+    if states != st.session_state.setdefault(keys.STATES_SEEN, states):
+        st.session_state[keys.STATES_SEEN] = states  # also of one that began and ended between two looks
+        reads.refresh()
         st.rerun()
     told: set[tuple[str, str]] = set()
     for operation in recent:
         subject = (operation.table, operation.subject)
         if operation.state.active:
             _running(operation)
-        elif operation.id in session.watched() and subject not in told:
+        elif operation.id in acts.watched() and subject not in told:
             _ended(operation)
         told.add(subject)  # what came before it on the same is told in Activity
 
@@ -80,7 +80,7 @@ def _running(operation: OperationRecord) -> None:
         )
         elapsed = ""
         if operation.started_at is not None:
-            elapsed = f" · for {human_seconds((session.now() - operation.started_at).total_seconds())}"
+            elapsed = f" · for {human_seconds((clock.now() - operation.started_at).total_seconds())}"
         tried = f" · {operation.tries} tries for a lock" if operation.tries else ""
         share = operation.share if operation.share is not None else operation.step / max(1, operation.steps)
         done = f"{operation.step} of {operation.steps} steps done"
@@ -103,7 +103,7 @@ def _stop(operation: OperationRecord) -> None:
 
 def stop_button(operation: OperationRecord, *, key: str) -> None:
     """Asks for a running operation to stop."""
-    confirm.button("Stop", lambda: session.cancel(operation.id), key=key, icon=":material/stop_circle:")
+    buttons.button("Stop", lambda: acts.cancel(operation.id), key=key, icon=":material/stop_circle:")
 
 
 def _ended(operation: OperationRecord) -> None:
@@ -121,8 +121,8 @@ def _ended(operation: OperationRecord) -> None:
                 label="What exactly ran",
                 icon=":material/history:",
                 query_params={
-                    session.TABLE_PARAMETER: session.current_address(),
-                    session.OPERATION_PARAMETER: str(operation.id),
+                    keys.TABLE_PARAMETER: current.address(),
+                    keys.OPERATION_PARAMETER: str(operation.id),
                 },
             )
             st.button(
@@ -130,7 +130,7 @@ def _ended(operation: OperationRecord) -> None:
                 key=f"close_{operation.id}",
                 type="tertiary",
                 icon=":material/close:",
-                on_click=session.watched().discard,
+                on_click=acts.watched().discard,
                 args=(operation.id,),
             )
         if done and operation.kind == Operation.ARCHIVE:
@@ -161,29 +161,29 @@ def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     kind, key, backup = operation.kind, f"next_{operation.id}", operation.plan.backup
     if operation.state is not OperationState.DONE:
         return [partial(resume_button, operation, key=f"resume_{operation.id}")]
-    if operation.table != session.current_address():
+    if operation.table != current.address():
         return []
     archived = _archived_of(operation)
     if archived is None:
-        return [partial(confirm.restore_button, backup, key=key)] if kind == Operation.DROP else []
-    name = session.table().called(archived)
+        return [partial(buttons.restore_button, backup, key=key)] if kind == Operation.DROP else []
+    name = current.table().called(archived)
     acts: list[Callable[[], None]] = []
     if kind in (Operation.ARCHIVE, Operation.RESTORE):
-        acts.append(partial(confirm.reattach_button, archived, key=f"back_{operation.id}"))
+        acts.append(partial(buttons.reattach_button, archived, key=f"back_{operation.id}"))
     if kind == Operation.ARCHIVE:
-        acts.append(partial(confirm.backup_button, name, key=key))
+        acts.append(partial(buttons.backup_button, name, key=key))
     elif kind == Operation.BACKUP:
-        acts.append(partial(confirm.verify_button, backup, key=key))
+        acts.append(partial(buttons.verify_button, backup, key=key))
     elif kind == Operation.VERIFY and not _binds(archived.hold):
-        acts.append(partial(confirm.drop_button, name, key=key))
+        acts.append(partial(buttons.drop_button, name, key=key))
     elif kind == Operation.SCHEDULE and archived.drop is not None:
-        acts.append(partial(confirm.keep_button, name, key=key))
+        acts.append(partial(buttons.keep_button, name, key=key))
     return acts
 
 
 def _archived_of(operation: OperationRecord) -> Archived | None:
     """The very table that it was about, where that is archived now; by its name where the plan knows no more."""
-    table, plan = session.table(), operation.plan
+    table, plan = current.table(), operation.plan
     named = table.named(operation.subject)
     one = table.by_oid(plan.oid) if plan.oid is not None else named[0] if len(named) == 1 else None
     return one if isinstance(one, Archived) else None
@@ -191,7 +191,7 @@ def _archived_of(operation: OperationRecord) -> Archived | None:
 
 def _by_hand(operation: OperationRecord) -> None:
     archived = _archived_of(operation)
-    if archived is None or operation.table != session.current_address():
+    if archived is None or operation.table != current.address():
         return
     with st.expander("Or back up, upload and drop by hand", icon=":material/terminal:"):
         st.caption("Read the dump back completely before you drop anything: a listing succeeds on a truncated file.")
@@ -199,38 +199,38 @@ def _by_hand(operation: OperationRecord) -> None:
 
 
 def _binds(hold: Hold | None) -> bool:
-    return hold is not None and hold.binds(session.today())
+    return hold is not None and hold.binds(clock.today())
 
 
 def resume_button(operation: OperationRecord, *, key: str) -> None:
     """Plans the same act again from the state that the table is in now, where it did not end as asked."""
     label = "Resume" if operation.state is OperationState.INTERRUPTED else "Try again"
-    confirm.button(label, lambda: again(operation), key=key, icon=":material/replay:", command=operation.plan.command)
+    buttons.button(label, lambda: again(operation), key=key, icon=":material/replay:", command=operation.plan.command)
 
 
 def again(operation: OperationRecord) -> None:
     """Plans the same act anew: what is harmless runs, anything else opens the dialog. Raises Refused."""
-    if operation.table != session.current_address():
-        session.choose(operation.table)
+    if operation.table != current.address():
+        current.choose(operation.table)
     plan, name = operation.plan, operation.subject
     if plan.operation is Operation.ENSURE:
         ranges = (range_of_label(label.strip()) for label in name.split(","))
-        confirm.ensure(tuple(found for found in ranges if found is not None))
+        one_click.ensure(tuple(found for found in ranges if found is not None))
     elif plan.operation is Operation.HOLD:
-        confirm.ask(plan)
+        ask.about(plan)
     else:
         _AGAIN[plan.operation](plan)
-    session.watched().discard(operation.id)
+    acts.watched().discard(operation.id)
 
 
 _AGAIN: dict[Operation, Callable[[Plan], None]] = {
-    Operation.ARCHIVE: lambda plan: confirm.ask_archive(plan.subject),
-    Operation.REATTACH: lambda plan: confirm.ask_reattach(plan.subject),
-    Operation.BACKUP: lambda plan: confirm.back_up(plan.subject),
-    Operation.VERIFY: lambda plan: confirm.verify(plan.backup),
-    Operation.DROP: lambda plan: confirm.ask_drop(plan.subject),
-    Operation.RESTORE: lambda plan: confirm.ask_restore(plan.backup),
-    Operation.SCHEDULE: lambda plan: (confirm.ask_drop if plan.backup else confirm.keep)(plan.subject),
+    Operation.ARCHIVE: lambda plan: ask.archive(plan.subject),
+    Operation.REATTACH: lambda plan: ask.reattach(plan.subject),
+    Operation.BACKUP: lambda plan: one_click.back_up(plan.subject),
+    Operation.VERIFY: lambda plan: one_click.verify(plan.backup),
+    Operation.DROP: lambda plan: ask.drop(plan.subject),
+    Operation.RESTORE: lambda plan: ask.restore(plan.backup),
+    Operation.SCHEDULE: lambda plan: (ask.drop if plan.backup else one_click.keep)(plan.subject),
 }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
 
 from core.postgres.connection import parse_url
-from dashboard.state import session as desk_session
+from dashboard.state import current, reads
 from tests.app.conftest import PAGES, Open, raw, texts
 from tests.conftest import OpenSession
 from tests.tables import Made, Run
@@ -106,7 +106,7 @@ def test_table_held_exclusively_is_shown_as_it_was(console: Open, absences: Made
         assert console(page).title
     holder = session()
     holder.hold("LOCK TABLE kid_absences IN ACCESS EXCLUSIVE MODE")
-    desk_session.refresh()
+    reads.refresh()
     for page in PAGES:
         app = console(page)
         assert "busy since, read" in texts(app), page
@@ -129,7 +129,7 @@ def test_what_the_driver_says_never_reaches_a_page(
     def full(*_: object, **__: object) -> None:
         raise PoolTimeout("QueuePool limit of size 6 overflow 8 reached")
 
-    monkeypatch.setattr(desk_session.catalog, "read_table", full)
+    monkeypatch.setattr(current.catalog, "read_table", full)
     app = console()
     assert "All connections of the console are busy." in texts(app)
     assert "QueuePool" not in raw(app)

@@ -7,7 +7,8 @@ import streamlit as st
 from core.errors import ConnectionFailed
 from dashboard import notices, sidebar
 from dashboard.dialog import body
-from dashboard.state import following, reads
+from dashboard.operations import live
+from dashboard.state import reads
 
 # A Material icon here would be fetched from its maker's host; nothing is asked of any other host than this one.
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#2f6fed">
@@ -65,7 +66,7 @@ if trouble is not None:
     notices.show(trouble)
 else:
     with notices.told():
-        following.draw()
+        live.draw()
         page.run()
     with notices.told():
         if not notices.refusal():

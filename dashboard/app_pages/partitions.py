@@ -10,10 +10,11 @@ from core.plans.ensure import require_unit
 from core.tables.model import PartitionedTable, next_periods
 from core.text import plural
 from dashboard import layout, notices
-from dashboard.charts import partitions, stretches
+from dashboard.charts import partitions, spans
 from dashboard.dialog import buttons, one_click
-from dashboard.format import Item, items, plain
+from dashboard.format import plain
 from dashboard.partitions import detail, listing
+from dashboard.partitions.items import Item, items
 from dashboard.state import clock, current
 
 VIEWS = ("Sizes", "Rows", "Bounds")
@@ -64,7 +65,7 @@ def pictures(shown: list[Item]) -> None:
         )
         draw = {"Rows": partitions.rows, "Sizes": partitions.sizes, "Bounds": partitions.timeline}[view or VIEWS[0]]
         chart = draw(shown, clock.today())
-        tall = len(shown) > stretches.LISTED and view == "Bounds"
+        tall = len(shown) > spans.LISTED and view == "Bounds"
         with st.container(height=460 if tall else "content", border=False):
             if chart is None:
                 st.caption("No partition has a range of dates.")

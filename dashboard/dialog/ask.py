@@ -79,16 +79,14 @@ def hold(name: str) -> None:
 
 def about(plan: Plan) -> None:
     """Opens the dialog for a plan, such as a doctor's fix."""
-    table = current.table()
-    named = table.named(plan.subject)
-    subject = table.by_oid(plan.oid) if plan.oid is not None else named[0] if len(named) == 1 else None
+    subject = current.subject(plan)
     size = subject.size if subject else None
-    reads = any(not lock.brief for step in plan.steps for lock in step.locks)
+    compared = any(not lock.brief for step in plan.steps for lock in step.locks)
     st.session_state[keys.REASON] = ""
     st.session_state[keys.ASKED] = Asked(
         plan=plan,
         rows=subject.rows if subject else None,
         bytes=size.total if size else None,
-        seconds=(size.heap if size else 0) / READ_BYTES_S if reads else 0.0,
+        seconds=(size.heap if size else 0) / READ_BYTES_S if compared else 0.0,
         kept=backups.find_kept(plan.backup) if plan.backup else None,
     )

@@ -17,11 +17,7 @@ ASKED_HERE = "asked for in the dashboard"
 
 def ensure(ranges: tuple[Range, ...]) -> None:
     """Creates what the ranges lack, with this one click. Raises Refused for what stands in the way."""
-    plan = acts.plan_ensure(ranges)
-    if plan.steps:
-        begin(plan, ASKED_HERE)
-    else:
-        st.session_state[keys.WORD] = "Nothing is missing: every date asked for has a partition."
+    _begin_if_needed(acts.plan_ensure(ranges), "Nothing is missing: every date asked for has a partition.")
 
 
 def back_up(name: str) -> None:

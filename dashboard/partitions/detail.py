@@ -12,8 +12,8 @@ from core.text import human_ago, human_bytes, human_rows, human_time, plural
 from dashboard import layout
 from dashboard.dialog import buttons
 from dashboard.format import describe_bounds, plain
-from dashboard.road import backups as road_backups
-from dashboard.road.road import Leg
+from dashboard.lifecycle import lines
+from dashboard.lifecycle.periods import Lifecycle
 from dashboard.state import backups, clock, current, keys, reads
 
 
@@ -26,48 +26,51 @@ def chosen(table: PartitionedTable) -> Partition | Archived | None:
 
 def draw(table: PartitionedTable, one: Partition | Archived) -> None:
     """The card of one partition."""
-    leg = _leg(table, one)
+    life = _leg(table, one)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False):
             st.subheader(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
             with st.container(width=layout.ACT_WIDTH):
                 _act(table, one)
-            if leg is not None:
-                _more(leg)
-        if leg is not None and (said := road_backups.badges(leg)):
+            if life is not None:
+                _more(life)
+        if life is not None and (said := lines.badges(life)):
             st.markdown(said)
-        if leg is not None and leg.hold is not None:
-            st.caption(f"Held by {plain(leg.hold.by)}: {plain(leg.hold.reason)}")
+        if life is not None and life.hold is not None:
+            st.caption(f"Held by {plain(life.hold.by)}: {plain(life.hold.reason)}")
         left, right = st.columns(2)
         left.table(_state(one), border="horizontal")
         right.table(_activity(one), border="horizontal")
         with st.expander("Bounds, constraints and indexes as PostgreSQL has them", icon=":material/code:"):
             st.code(_definitions(one), language="sql", wrap_lines=True)
-        if leg is not None:
-            _backups(leg)
+        if life is not None:
+            _backups(life)
         _links(table, one)
 
 
-def _leg(table: PartitionedTable, one: Partition | Archived) -> Leg | None:
+def _leg(table: PartitionedTable, one: Partition | Archived) -> Lifecycle | None:
     if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or not one.leaf)):
         return None
-    found, _ = road_backups.read(table)
-    return next((leg for leg in found if leg.one is one), None)
+    found, _ = lines.read(table)
+    return next((life for life in found if life.one is one), None)
 
 
-def _backups(leg: Leg) -> None:
+def _backups(life: Lifecycle) -> None:
     with st.expander(
-        f"Its backups: {len(leg.backups) or 'none'}", icon=":material/cloud_done:", key="backups_one", on_change="rerun"
+        f"Its backups: {len(life.backups) or 'none'}",
+        icon=":material/cloud_done:",
+        key="backups_one",
+        on_change="rerun",
     ) as folded:
         if not folded.open:
             return
         found = backups.known().backups
-        road_backups.unread(found)
-        road_backups.listing(leg, key="one_")
+        lines.unread(found)
+        lines.listing(life, key="one_")
         with st.container(width=layout.ACT_WIDTH):
-            closed = None if found is not None and found.kept is not None else road_backups.NOT_READ
+            closed = None if found is not None and found.kept is not None else lines.NOT_READ
             buttons.backup_button(
-                leg.called, key="backup_one", label="Back up again" if leg.backups else "Back up", closed=closed
+                life.called, key="backup_one", label="Back up again" if life.backups else "Back up", closed=closed
             )
 
 
@@ -81,8 +84,8 @@ def _act(table: PartitionedTable, one: Partition | Archived) -> None:
         buttons.archive_button(one, key="archive_one")
 
 
-def _more(leg: Leg) -> None:
-    acts = {words: act for words, act in road_backups.others(leg, known=True).items() if words != "Reattach"}
+def _more(life: Lifecycle) -> None:
+    acts = {words: act for words, act in lines.others(life, known=True).items() if words != "Reattach"}
     if acts:
         buttons.menu(acts, key="more_one")
 

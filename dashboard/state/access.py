@@ -8,9 +8,7 @@ import streamlit as st
 
 from core.console import cold
 from core.console.actor import Actor, Origin, Role, system_user
-from core.errors import (
-    NotAllowed,
-)
+from core.errors import NotAllowed
 from dashboard.state import database
 
 

@@ -10,9 +10,7 @@ import streamlit as st
 from core.console import cold, journal, prepare
 from core.console.actor import system_user
 from core.console.journal import Ticket
-from core.errors import (
-    DeskError,
-)
+from core.errors import DeskError
 from core.period import Duration, Range
 from core.plans.drop import plan_hold, plan_keep
 from core.plans.plan import Operation, Plan

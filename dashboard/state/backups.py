@@ -5,10 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.console import cold
-from core.errors import (
-    BackupNotFound,
-    PlaceFailed,
-)
+from core.errors import BackupNotFound, PlaceFailed
 from core.plans.manifest import Kept
 from dashboard.state import current, database, keys
 from dashboard.state.backup_reading import BackupReading, KnownBackups

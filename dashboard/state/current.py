@@ -7,14 +7,11 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.errors import (
-    CatalogBusy,
-    DeskError,
-    UsageError,
-)
+from core.errors import CatalogBusy, DeskError, UsageError
 from core.names import split_qualified
+from core.plans.plan import Plan
 from core.tables.catalog import table as catalog
-from core.tables.model import PartitionedTable, TableSummary
+from core.tables.model import Archived, Partition, PartitionedTable, TableSummary
 from dashboard.state import database, keys
 
 TABLE_TTL_S = 10
@@ -91,6 +88,13 @@ def table() -> PartitionedTable:
 def table_now() -> PartitionedTable:
     """The current table to plan on, never an older reading of it. Raises CatalogBusy as well."""
     return read_table(database.url(), address())
+
+
+def subject(plan: Plan) -> Partition | Archived | None:
+    """The very one that a plan is about, as it is now; by its name where the plan knows no more."""
+    found = table()
+    named = found.named(plan.subject)
+    return found.by_oid(plan.oid) if plan.oid is not None else named[0] if len(named) == 1 else None
 
 
 def read_at() -> datetime | None:

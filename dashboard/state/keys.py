@@ -5,6 +5,7 @@ from __future__ import annotations
 TABLE_PARAMETER = "table"
 PARTITION_PARAMETER = "partition"
 OPERATION_PARAMETER = "operation"
+
 TABLE = "table"
 """The address of the table that all pages look at, until another is chosen or named in the address bar."""
 TABLE_CHOICE = "table_choice"

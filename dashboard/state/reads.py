@@ -13,11 +13,7 @@ from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
 from core.doctor.examine import examine
 from core.doctor.findings import Finding
-from core.errors import (
-    CatalogBusy,
-    ConnectionFailed,
-    DeskError,
-)
+from core.errors import CatalogBusy, ConnectionFailed, DeskError
 from core.growth import samples
 from core.growth.outlook import History, Prices, Retention
 from core.growth.reading import Growth, read_growth

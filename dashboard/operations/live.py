@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
-from core.errors import BackupDamaged, DeskError
-from core.period import range_of_label
-from core.plans.plan import Operation, Plan
-from core.tables.model import Archived, Hold, PartitionedTable
+from core.errors import DeskError
+from core.plans.plan import Operation
+from core.tables.model import Hold
 from core.text import human_seconds
 from dashboard import layout
-from dashboard.dialog import ask, blockers, buttons, one_click
-from dashboard.format import by_hand, deed, plain
+from dashboard.dialog import blockers, buttons
+from dashboard.format import by_hand, plain
+from dashboard.operations import outcome
 from dashboard.state import acts, backups, clock, current, database, keys, reads
 
 LIVE_S = 1
 IDLE_S = 5
 RECENT = 30
-
-
-def title(operation: OperationRecord) -> str:
-    """What it does to what: Archive kid_absences_2024. Markdown."""
-    return plain(deed(operation.plan))
 
 
 def draw() -> None:
@@ -74,7 +69,7 @@ def _running(operation: OperationRecord) -> None:
         doing = operation.doing or ("queued" if operation.state is OperationState.QUEUED else "begun")
         waiting = " :orange-badge[:material/hourglass_top: waiting]" if operation.blockers else ""
         layout.line(
-            f":material/progress_activity: **{title(operation)}** — {plain(doing)}{waiting}",
+            f":material/progress_activity: **{outcome.title(operation)}** — {plain(doing)}{waiting}",
             "",
             lambda: _stop(operation),
         )
@@ -98,17 +93,12 @@ def _stop(operation: OperationRecord) -> None:
     if operation.cancel_requested:
         st.caption("Stopping …")
     else:
-        stop_button(operation, key=f"stop_{operation.id}")
-
-
-def stop_button(operation: OperationRecord, *, key: str) -> None:
-    """Asks for a running operation to stop."""
-    buttons.button("Stop", lambda: acts.cancel(operation.id), key=key, icon=":material/stop_circle:")
+        outcome.stop_button(operation, key=f"stop_{operation.id}")
 
 
 def _ended(operation: OperationRecord) -> None:
     with st.container(border=True, gap="small"):
-        outcome(operation)
+        outcome.say(operation)
         done = operation.state is OperationState.DONE
         if done and operation.kind not in (Operation.BACKUP, Operation.VERIFY):
             st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
@@ -137,33 +127,14 @@ def _ended(operation: OperationRecord) -> None:
             _by_hand(operation)
 
 
-def outcome(operation: OperationRecord) -> None:
-    """How it ended, whether data is safe, and what to do next."""
-    name, said = title(operation), plain(operation.error)
-    if operation.state is OperationState.DONE:
-        st.success(f"**{name}** is done, in {human_seconds(operation.seconds)}.", icon=":material/check_circle:")
-    elif operation.state is OperationState.CANCELLED:
-        st.warning(f"**{name}** was stopped. {said}", icon=":material/stop_circle:")
-    elif operation.state is OperationState.INTERRUPTED:
-        st.error(
-            f"**{name}** was interrupted: the process that ran it is gone. {said} No row is lost;"
-            " Resume looks at where it stopped and goes on from there.",
-            icon=":material/power_off:",
-        )
-    elif operation.kind == Operation.VERIFY and operation.error_kind == BackupDamaged.__name__:
-        st.error(f"**{name}**: the backup is not good. {said}", icon=":material/gpp_bad:")
-    else:
-        st.error(f"**{name}** did not happen. {said}", icon=":material/error:")
-
-
 def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     """The buttons of the way back and of the next stop of the road, or of the way on of what is not done."""
     kind, key, backup = operation.kind, f"next_{operation.id}", operation.plan.backup
     if operation.state is not OperationState.DONE:
-        return [partial(resume_button, operation, key=f"resume_{operation.id}")]
+        return [partial(outcome.resume_button, operation, key=f"resume_{operation.id}")]
     if operation.table != current.address():
         return []
-    archived = _archived_of(operation)
+    archived = outcome.archived_of(operation)
     if archived is None:
         return [partial(buttons.restore_button, backup, key=key)] if kind == Operation.DROP else []
     name = current.table().called(archived)
@@ -181,16 +152,8 @@ def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     return acts
 
 
-def _archived_of(operation: OperationRecord) -> Archived | None:
-    """The very table that it was about, where that is archived now; by its name where the plan knows no more."""
-    table, plan = current.table(), operation.plan
-    named = table.named(operation.subject)
-    one = table.by_oid(plan.oid) if plan.oid is not None else named[0] if len(named) == 1 else None
-    return one if isinstance(one, Archived) else None
-
-
 def _by_hand(operation: OperationRecord) -> None:
-    archived = _archived_of(operation)
+    archived = outcome.archived_of(operation)
     if archived is None or operation.table != current.address():
         return
     with st.expander("Or back up, upload and drop by hand", icon=":material/terminal:"):
@@ -200,48 +163,3 @@ def _by_hand(operation: OperationRecord) -> None:
 
 def _binds(hold: Hold | None) -> bool:
     return hold is not None and hold.binds(clock.today())
-
-
-def resume_button(operation: OperationRecord, *, key: str) -> None:
-    """Plans the same act again from the state that the table is in now, where it did not end as asked."""
-    label = "Resume" if operation.state is OperationState.INTERRUPTED else "Try again"
-    buttons.button(label, lambda: again(operation), key=key, icon=":material/replay:", command=operation.plan.command)
-
-
-def again(operation: OperationRecord) -> None:
-    """Plans the same act anew: what is harmless runs, anything else opens the dialog. Raises Refused."""
-    if operation.table != current.address():
-        current.choose(operation.table)
-    plan, name = operation.plan, operation.subject
-    if plan.operation is Operation.ENSURE:
-        ranges = (range_of_label(label.strip()) for label in name.split(","))
-        one_click.ensure(tuple(found for found in ranges if found is not None))
-    elif plan.operation is Operation.HOLD:
-        ask.about(plan)
-    else:
-        _AGAIN[plan.operation](plan)
-    acts.watched().discard(operation.id)
-
-
-_AGAIN: dict[Operation, Callable[[Plan], None]] = {
-    Operation.ARCHIVE: lambda plan: ask.archive(plan.subject),
-    Operation.REATTACH: lambda plan: ask.reattach(plan.subject),
-    Operation.BACKUP: lambda plan: one_click.back_up(plan.subject),
-    Operation.VERIFY: lambda plan: one_click.verify(plan.backup),
-    Operation.DROP: lambda plan: ask.drop(plan.subject),
-    Operation.RESTORE: lambda plan: ask.restore(plan.backup),
-    Operation.SCHEDULE: lambda plan: (ask.drop if plan.backup else one_click.keep)(plan.subject),
-}
-
-
-def unsettled(operations: Iterable[OperationRecord], table: PartitionedTable) -> tuple[OperationRecord, ...]:
-    """The operations of a table that failed or were interrupted, where nobody has done since what they were for."""
-    found: list[OperationRecord] = []
-    seen: set[str] = set()
-    for operation in operations:
-        if operation.table != table.address or operation.subject in seen:
-            continue
-        seen.add(operation.subject)
-        if operation.state in (OperationState.FAILED, OperationState.INTERRUPTED):
-            found.append(operation)
-    return tuple(found)

@@ -15,7 +15,8 @@ from core.text import human_ago, human_bytes, human_date, human_rows, human_time
 from dashboard import layout
 from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import plain
-from dashboard.road.road import Leg, Stop, legs
+from dashboard.lifecycle.periods import Lifecycle, lives
+from dashboard.partitions.items import Status
 from dashboard.state import access, backups, clock
 
 Read = Backups | None
@@ -23,13 +24,13 @@ Read = Backups | None
 NOT_READ = "The place of the backups was not read, so that nobody knows what lies there."
 
 
-def read(table: PartitionedTable) -> tuple[tuple[Leg, ...], Read]:
+def read(table: PartitionedTable) -> tuple[tuple[Lifecycle, ...], Read]:
     """Every period of the current table on its road, and the backups as they were read last."""
     found = backups.known().backups
     kept = (found.kept or ()) if found else ()
     others = found.others if found else ()
     today, zone = clock.today(), clock.zone()
-    return legs(table, kept, others, today=today, cutoff=clock.cutoff(), zone=zone), found
+    return lives(table, kept, others, today=today, cutoff=clock.cutoff(), zone=zone), found
 
 
 def unread(found: Read) -> None:
@@ -45,10 +46,10 @@ def unread(found: Read) -> None:
         )
 
 
-def badges(leg: Leg) -> str:
+def badges(life: Lifecycle) -> str:
     """Its proof, its hold and its planned drop as Markdown badges."""
-    said = [_proof_badge(leg)] if leg.best or leg.stop is Stop.DROPPED else []
-    hold, drop = leg.hold, leg.drop
+    said = [_proof_badge(life)] if life.best or life.status is Status.DROPPED else []
+    hold, drop = life.hold, life.drop
     if hold is not None and hold.binds(clock.today()):
         until = f"until {human_date(date.fromisoformat(hold.until))}" if hold.until else "until lifted"
         said.append(f":violet-badge[:material/front_hand: held {until}]")
@@ -56,113 +57,113 @@ def badges(leg: Leg) -> str:
         said.append(":gray-badge[:material/front_hand: hold has run out]")
     if drop is not None:
         said.append(f":red-badge[:material/event: drop on {human_date(_moment(drop.at).date())}]")
-    if leg.whence:
-        said.append(f":gray[of {plain(leg.whence)}]")
+    if life.whence:
+        said.append(f":gray[of {plain(life.whence)}]")
     return " ".join(said)
 
 
-def _proof_badge(leg: Leg) -> str:
-    if leg.failed is not None:
+def _proof_badge(life: Lifecycle) -> str:
+    if life.failed is not None:
         return ":red-badge[:material/gpp_bad: last proof failed]"
-    proven = leg.best.proven_at if leg.best else None
+    proven = life.best.proven_at if life.best else None
     if proven is None:
         return ":blue-badge[:material/cloud_done: backed up, not proven]"
-    if leg.is_stale(clock.verify_before()):
+    if life.is_stale(clock.verify_before()):
         return f":orange-badge[:material/schedule: proof is {plural((clock.now() - proven).days, 'day')} old]"
     return f":green-badge[:material/verified_user: proven {human_ago(proven, clock.now())}]"
 
 
-def line(leg: Leg, found: Read, *, primary: bool = False, key: str = "") -> None:
+def line(life: Lifecycle, found: Read, *, primary: bool = False, key: str = "") -> None:
     """One period with its figures, its one next act, and what else can be done with it."""
-    label = f"**{plain(leg.label)}**" + (f" · {plain(leg.called)}" if leg.label != leg.called else "")
-    words = f"{label} {badges(leg)}"
-    if leg.failed is not None:
-        words += f"  \n:red[{plain(leg.failed.reason or 'The proof is not of these bytes.')}]"
-    if leg.hold is not None:
-        words += f"  \n:violet[{plain(leg.hold.reason)}] — {plain(leg.hold.by)}"
+    label = f"**{plain(life.label)}**" + (f" · {plain(life.called)}" if life.label != life.called else "")
+    words = f"{label} {badges(life)}"
+    if life.failed is not None:
+        words += f"  \n:red[{plain(life.failed.reason or 'The proof is not of these bytes.')}]"
+    if life.hold is not None:
+        words += f"  \n:violet[{plain(life.hold.reason)}] — {plain(life.hold.by)}"
     known = found is not None and found.kept is not None
-    menu = others(leg, known=known)
+    menu = others(life, known=known)
     layout.line(
         words,
-        figures(leg),
-        partial(act, leg, known=known, primary=primary, key=key),
-        (lambda: buttons.menu(menu, key=f"{key}more_{leg.called}")) if menu else None,
+        figures(life),
+        partial(act, life, known=known, primary=primary, key=key),
+        (lambda: buttons.menu(menu, key=f"{key}more_{life.called}")) if menu else None,
     )
-    if len(leg.backups) > 1:
+    if len(life.backups) > 1:
         with st.expander(
-            f"All {len(leg.backups):,} backups of it", key=f"{key}backups_{leg.called}", on_change="rerun"
+            f"All {len(life.backups):,} backups of it", key=f"{key}backups_{life.called}", on_change="rerun"
         ) as folded:
             if folded.open:
-                listing(leg, key=key)
+                listing(life, key=key)
 
 
-def act(leg: Leg, *, known: bool, primary: bool = False, key: str = "") -> None:
+def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -> None:
     """The button of the one thing that comes next."""
-    key = f"{key}act_{leg.called}"
-    one, best = leg.one, leg.best
+    key = f"{key}act_{life.called}"
+    one, best = life.one, life.best
     if not isinstance(one, Archived):
         if one is not None:
             buttons.archive_button(one, key=key, primary=primary)
-        elif best is not None and leg.failed is not None:
+        elif best is not None and life.failed is not None:
             buttons.verify_button(best.backup.id, key=key)
         elif best is not None:
             buttons.restore_button(best.backup.id, key=key)
-    elif leg.drop is not None:
-        buttons.keep_button(leg.called, key=key)
-    elif _held(leg):
+    elif life.drop is not None:
+        buttons.keep_button(life.called, key=key)
+    elif _held(life):
         buttons.reattach_button(one, key=key)
-    elif best is None or leg.failed is not None:
+    elif best is None or life.failed is not None:
         label = "Back up again" if best else "Back up"
-        buttons.backup_button(leg.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
-    elif best.proven is None or leg.is_stale(clock.verify_before()):
+        buttons.backup_button(life.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
+    elif best.proven is None or life.is_stale(clock.verify_before()):
         buttons.verify_button(best.backup.id, key=key, primary=primary)
     else:
-        buttons.drop_button(leg.called, key=key)
+        buttons.drop_button(life.called, key=key)
 
 
-def others(leg: Leg, *, known: bool) -> dict[str, Callable[[], None]]:
+def others(life: Lifecycle, *, known: bool) -> dict[str, Callable[[], None]]:
     """What else can be done with it, by the words of the menu."""
-    name, one, best = leg.called, leg.one, leg.best
+    name, one, best = life.called, life.one, life.best
     found: dict[str, Callable[[], None]] = {}
-    if isinstance(one, Archived) and (leg.drop is not None or not _held(leg)):
+    if isinstance(one, Archived) and (life.drop is not None or not _held(life)):
         found["Reattach"] = lambda: ask.reattach(name)
     if one is not None and known:
         found["Back up" if best is None else "Back up again"] = lambda: one_click.back_up(name)
     if best is not None:
         backup = best.backup.id
         found["Verify its backup"] = lambda: one_click.verify(backup)
-        if one is None and leg.failed is not None:
+        if one is None and life.failed is not None:
             found["Restore"] = lambda: ask.restore(backup)
-    droppable = isinstance(one, Archived) and best is not None and best.proven is not None and not _held(leg)
+    droppable = isinstance(one, Archived) and best is not None and best.proven is not None and not _held(life)
     if droppable and access.no_drop_reason() is None:
-        found["Drop, now or later" if leg.drop is None else "Drop at another time"] = lambda: ask.drop(name)
+        found["Drop, now or later" if life.drop is None else "Drop at another time"] = lambda: ask.drop(name)
     if one is not None:
-        if leg.hold is not None:
+        if life.hold is not None:
             found["Lift the hold"] = lambda: one_click.lift(name)
-        found["Hold" if leg.hold is None else "Hold for longer"] = lambda: ask.hold(name)
+        found["Hold" if life.hold is None else "Hold for longer"] = lambda: ask.hold(name)
     return found
 
 
-def _held(leg: Leg) -> bool:
-    return leg.hold is not None and leg.hold.binds(clock.today())
+def _held(life: Lifecycle) -> bool:
+    return life.hold is not None and life.hold.binds(clock.today())
 
 
-def figures(leg: Leg) -> str:
+def figures(life: Lifecycle) -> str:
     """Rows, bytes on the server and in the place, and since when it is where it is."""
     said: list[str] = []
-    if leg.one is not None:
-        if leg.one.rows is not None:
-            said.append(f"about {human_rows(leg.one.rows)} rows")
-        said.append(f"{human_bytes(leg.one.size.total)} on the server" if leg.one.size else "busy, not measured")
-    elif leg.best is not None:
-        said.append(f"{human_rows(leg.best.backup.rows)} rows")
-    if leg.backups:
-        said.append(f"{human_bytes(leg.in_place)} in {plural(len(leg.backups), 'backup')}")
+    if life.one is not None:
+        if life.one.rows is not None:
+            said.append(f"about {human_rows(life.one.rows)} rows")
+        said.append(f"{human_bytes(life.one.size.total)} on the server" if life.one.size else "busy, not measured")
+    elif life.best is not None:
+        said.append(f"{human_rows(life.best.backup.rows)} rows")
+    if life.backups:
+        said.append(f"{human_bytes(life.in_place)} in {plural(len(life.backups), 'backup')}")
     words = ", ".join(said)
-    if isinstance(leg.one, Archived):
-        return f"{words} · {_since(leg.one)}"
-    if leg.one is None and leg.best is not None:
-        return f"{words} · backed up on {human_date(_moment(leg.best.backup.finished_at).date())}"
+    if isinstance(life.one, Archived):
+        return f"{words} · {_since(life.one)}"
+    if life.one is None and life.best is not None:
+        return f"{words} · backed up on {human_date(_moment(life.best.backup.finished_at).date())}"
     return words
 
 
@@ -174,24 +175,24 @@ def _since(archived: Archived) -> str:
     return f"archived by hand; {known}"
 
 
-def listing(leg: Leg, *, key: str = "") -> None:
+def listing(life: Lifecycle, *, key: str = "") -> None:
     """Every backup of one period, newest first, each with its last proof and what can be done with it."""
-    for kept in leg.backups:
+    for kept in life.backups:
         backup = kept.backup
-        rests = " :blue-badge[the one to rest on]" if kept is leg.best and len(leg.backups) > 1 else ""
+        rests = " :blue-badge[the one to rest on]" if kept is life.best and len(life.backups) > 1 else ""
         layout.line(
             f"{human_time(_moment(backup.finished_at))}{rests}  \n{_proof_words(kept)}",
             f"{human_rows(backup.rows)} rows, {human_bytes(backup.bytes)}, by {backup.actor}"
             f"{f': {backup.reason}' if backup.reason else ''} · {backup.id}",
             partial(buttons.verify_button, backup.id, key=f"{key}verify_{backup.id}"),
-            partial(buttons.menu, _of_backup(leg, backup.id), key=f"{key}menu_{backup.id}")
-            if leg.one is None
+            partial(buttons.menu, _of_backup(life, backup.id), key=f"{key}menu_{backup.id}")
+            if life.one is None
             else None,
         )
 
 
-def _of_backup(leg: Leg, backup: str) -> dict[str, Callable[[], None]]:
-    return {f"Restore {leg.name} from it": lambda: ask.restore(backup)}
+def _of_backup(life: Lifecycle, backup: str) -> dict[str, Callable[[], None]]:
+    return {f"Restore {life.name} from it": lambda: ask.restore(backup)}
 
 
 def _proof_words(kept: Kept) -> str:

@@ -6,8 +6,9 @@ import streamlit as st
 
 from core.errors import ConnectionFailed
 from dashboard import notices, sidebar
-from dashboard.dialog import confirm
-from dashboard.state import following, session
+from dashboard.dialog import body
+from dashboard.operations import live
+from dashboard.state import reads
 
 # A Material icon here would be fetched from its maker's host; nothing is asked of any other host than this one.
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#2f6fed">
@@ -57,7 +58,7 @@ ACTIVITY = st.Page(
 page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [GROWTH, ACTIVITY]})
 
 notices.word()
-trouble = session.trouble()
+trouble = reads.trouble()
 sidebar.draw(trouble)
 if trouble is not None:
     reached = not isinstance(trouble, ConnectionFailed)
@@ -65,8 +66,8 @@ if trouble is not None:
     notices.show(trouble)
 else:
     with notices.told():
-        following.draw()
+        live.draw()
         page.run()
     with notices.told():
         if not notices.refusal():
-            confirm.open_if_asked()
+            body.open_if_asked()

@@ -1,43 +1,33 @@
-"""How the pages name things: partitions by their period, states by their word, and names kept from Markdown."""
+"""How the pages name things: a plan by what it does, a partition by its period, and names kept from Markdown."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import date
-from enum import StrEnum
-
 from core.cli import printed
+from core.plans.operation import Operation
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.coverage import UNLIMITED, covered_until, runway_days, unexplained_gaps
-from core.tables.key import End, day_of
+from core.tables.key import End
+from core.tables.bounds import day_of
+from core.tables.coverage import UNLIMITED
+from core.tables.coverage import covered_until
+from core.tables.coverage import runway_days
+from core.tables.coverage import unexplained_gaps
+from core.tables.key import End
+from core.tables.key import day_of
+from core.tables.archived import Archived
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from core.text import human_date
-
-HELD, DROP_PLANNED = "Held", "Drop planned"
-
-
-class Shown(StrEnum):
-    """The states that a reader sees; the same words and colours on every page."""
-
-    ATTACHED = "Attached"
-    DUE = "Due for archive"
-    AHEAD = "Ahead"
-    ARCHIVED = "Archived"
-    BACKED_UP = "Backed up"
-    VERIFIED = "Verified"
-    DROPPED = "Dropped"
-    PENDING = "Detach pending"
-    BUSY = "Busy"
-    MISSING = "Missing"
-
+from dataclasses import dataclass
+from dataclasses import replace
+from datetime import date
+from enum import StrEnum
+import re
 
 VERBS: dict[Operation, str] = {
     Operation.ENSURE: "Ensure",
@@ -57,35 +47,6 @@ def deed(plan: Plan) -> str:
     if plan.operation in (Operation.HOLD, Operation.SCHEDULE) and plan.steps:
         return plan.steps[0].title
     return f"{VERBS[plan.operation]} {plan.subject}"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One stretch of time in a table's life: a partition, an archived table, or a gap."""
-
-    label: str
-    name: str
-    """schema.name, or empty for a gap."""
-    state: Shown
-    lower: date | None
-    """None where it is open, or not known; so for `upper`."""
-    upper: date | None
-    bounds: str
-    rows: int | None
-    heap: int
-    index: int
-    toast: int
-    known: bool = True
-    """Whether the sizes could be read."""
-    ranged: bool = True
-    """Whether it stands somewhere in time: a DEFAULT, a LIST partition and an unknown range do not."""
-    also: tuple[str, ...] = ()
-    """What else is to be seen of it at a glance: HELD, DROP_PLANNED."""
-
-    @property
-    def total(self) -> int:
-        """Bytes on disk."""
-        return self.heap + self.index + self.toast
 
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|:$~^&=])")
@@ -130,101 +91,6 @@ def describe_bounds(bounds: Bounds | None, zone: str = "UTC") -> str:
 def _moment(sql: str, end: End) -> str:
     clock = sql.strip("'").partition(" ")[2]
     return human_date(day_of(end)) + (f" {clock}" if clock not in ("", "00:00:00", "00:00:00+00") else "")
-
-
-def items(
-    table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()
-) -> tuple[Item, ...]:
-    """Everything there is of a table, in the order of time; gaps that nothing explains are among them.
-
-    `elsewhere`: the bounds of what was dropped and lies in the place of the backups.
-    """
-    overdue = {p.oid for p in due(table, cutoff, today, zone)}
-    found = [_item(p, _partition_state(p, overdue, today, zone), today, zone) for p in table.partitions]
-    found += [_item(a, Shown.BUSY if a.busy else Shown.ARCHIVED, today, zone) for a in table.archived]
-    for gap in unexplained_gaps(table, elsewhere):
-        bounds = Bounds("", gap.lower, gap.upper)
-        lower, upper = days_of(bounds, zone)
-        words = f"{human_date(lower)} up to, not including, {human_date(upper)}"
-        label = short(bounds, "missing", zone)
-        found.append(Item(label, "", Shown.MISSING, lower, upper, words, None, 0, 0, 0))
-    named = Counter(item.label for item in found)
-    found = [item if named[item.label] == 1 else replace(item, label=item.name or item.label) for item in found]
-    return tuple(sorted(found, key=lambda item: (not item.ranged, item.lower or date.min, item.label)))
-
-
-def _partition_state(partition: Partition, overdue: set[int], today: date, zone: str) -> Shown:
-    if partition.pending:
-        return Shown.PENDING
-    if partition.busy:
-        return Shown.BUSY
-    if partition.oid in overdue:
-        return Shown.DUE
-    lower = days_of(partition.bounds, zone)[0] if partition.bounds else None
-    return Shown.AHEAD if lower is not None and lower > today else Shown.ATTACHED
-
-
-def _item(one: Partition | Archived, state: Shown, today: date, zone: str) -> Item:
-    bounds, size, hold = one.bounds, one.size, one.hold
-    also: tuple[str, ...] = (HELD,) if hold is not None and hold.binds(today) else ()
-    if isinstance(one, Archived) and one.drop is not None:
-        also += (DROP_PLANNED,)
-    lower, upper = days_of(bounds, zone) if bounds else (None, None)
-    return Item(
-        label=short(bounds, one.name, zone),
-        name=f"{one.schema}.{one.name}",
-        state=state,
-        lower=lower,
-        upper=upper,
-        bounds=describe_bounds(bounds, zone),
-        rows=one.rows,
-        heap=size.heap if size else 0,
-        index=size.index if size else 0,
-        toast=size.toast if size else 0,
-        known=size is not None,
-        ranged=bounds is not None and not bounds.is_default,
-        also=also,
-    )
-
-
-def days_of(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
-    """The first date of a range and the first one after it; None where an end is open."""
-    dates = bounds.dates(zone)
-    if dates is not None:
-        return dates
-    return (
-        day_of(bounds.lower) if bounds.lower is not None else None,
-        day_of(bounds.upper) if bounds.upper is not None else None,
-    )
-
-
-def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()) -> str:
-    """The state of a table in one sentence: until when every date has a place, or what fails."""
-    if table.not_served is not None or table.key is None:
-        return f"{table.label} is only shown here"
-    if table.pending is not None:
-        return f"The detach of {table.pending.name} is not finished"
-    if not table.partitions:
-        return f"{table.label} has no partition yet: every insert fails"
-    days = runway_days(table, today, zone)
-    fails = "rows go to the DEFAULT partition" if table.default else "inserts fail"
-    if days == 0:
-        return f"Today, {human_date(today)}, has no partition: {fails}"
-    refused = "its rows go to the DEFAULT" if table.default else "its rows are refused"
-    for gap in unexplained_gaps(table, elsewhere):
-        bounds = Bounds("", gap.lower, gap.upper)
-        lower, upper = days_of(bounds, zone)
-        if lower is not None and lower <= today:
-            whole = f"The time from {human_date(lower)} to {human_date(upper)}"
-            return f"{short(bounds, whole, zone)} has no partition: {refused}"
-    until = covered_until(table, today, zone)
-    if until is None or days >= UNLIMITED:
-        return "Everything has a place, without an end"
-    first = days_of(Bounds("", until, until), zone)[0] or day_of(until)
-    period = table.unit(zone)
-    if period is not None and first <= period.containing(today)[1]:
-        return f"{period.label(first).replace('_', '-')} has no partition: {fails} from {human_date(first)}"
-    return f"Everything has a place until {human_date(first)}"
 
 
 def by_hand(archived: Archived) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.text import human_time
 from dashboard.format import plain
-from dashboard.state import session
+from dashboard.state import current, keys, reads
 
 Colour = Literal["gray", "orange", "red"]
 T = TypeVar("T")
@@ -29,9 +29,9 @@ def header(title: str, counted: str = "") -> None:
 
 def read_at() -> None:
     """When the figures on the page were read."""
-    moment = session.read_at()
+    moment = current.read_at()
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall", wrap=False):
-        if moment is not None and session.is_stale():
+        if moment is not None and current.is_stale():
             st.badge(
                 f"busy since, read {moment:%H:%M:%S} UTC",
                 icon=":material/lock_clock:",
@@ -49,7 +49,7 @@ def read_at() -> None:
             icon=":material/refresh:",
             key="refresh",
             help="Read again now",
-            on_click=session.refresh,
+            on_click=reads.refresh,
             type="tertiary",
         )
 
@@ -130,5 +130,5 @@ def link(page: str, label: str, icon: str, **parameters: str) -> None:
         PAGES[page],
         label=plain(label),
         icon=icon,
-        query_params={session.TABLE_PARAMETER: session.current_address(), **parameters},
+        query_params={keys.TABLE_PARAMETER: current.address(), **parameters},
     )

@@ -18,9 +18,9 @@ from core.errors import (
 )
 from core.tables.table import PartitionedTable
 from dashboard import layout
-from dashboard.dialog import confirm
+from dashboard.dialog import buttons
 from dashboard.format import plain
-from dashboard.state import session
+from dashboard.state import current, database, keys, reads
 
 RETRY_S = 3
 PENDING_MEANS = (
@@ -34,10 +34,10 @@ PENDING_MEANS = (
 def told() -> Iterator[None]:
     """Shows on the page what any part of it could not do, in words of core.errors and in none of the driver's."""
     try:
-        with session.told():
+        with database.told():
             yield
     except TableNotFound as error:
-        if session.tables():
+        if database.tables():
             show(error)
         else:
             _no_table()
@@ -64,30 +64,30 @@ def show(error: DeskError) -> None:
 @st.fragment(run_every=RETRY_S)
 def _retry() -> None:
     """Looks again every few seconds, and brings the page back when the database is."""
-    if st.session_state.get(session.RETRYING):
+    if st.session_state.get(keys.RETRYING):
         try:
-            session.refresh()
-            session.server()
-            session.table()
+            reads.refresh()
+            database.server()
+            current.table()
         except (ConnectionFailed, CatalogBusy):
             pass
         except DeskError:
             _come_back()
         else:
             _come_back()
-    st.session_state[session.RETRYING] = True
+    st.session_state[keys.RETRYING] = True
     st.caption(f":material/autorenew: Tried again every {RETRY_S} s; this page comes back by itself.")
 
 
 def _come_back() -> None:
-    del st.session_state[session.RETRYING]
+    del st.session_state[keys.RETRYING]
     st.rerun()
 
 
 def _no_table() -> None:
     layout.header("There is no partitioned table yet")
     st.info(
-        f"The database {plain(session.server().database)} is reached, and holds no partitioned table."
+        f"The database {plain(database.server().database)} is reached, and holds no partitioned table."
         " This page shows the first one as soon as it is there.",
         icon=":material/table_rows:",
     )
@@ -98,7 +98,7 @@ def _no_table() -> None:
 
 def refusal() -> bool:
     """What stood in the way of the last click, over the page wherever it is scrolled to; whether anything did."""
-    error = st.session_state.get(session.REFUSAL)
+    error = st.session_state.get(keys.REFUSAL)
     if isinstance(error, DeskError):
         st.dialog("This can't be done now", width="medium", icon=":material/block:", on_dismiss=close_refusal)(
             _refusal
@@ -108,18 +108,18 @@ def refusal() -> bool:
 
 def word() -> None:
     """What the last click has to say that is no error."""
-    said = st.session_state.pop(session.WORD, None)
+    said = st.session_state.pop(keys.WORD, None)
     if said is not None:
         st.toast(plain(said), icon=":material/info:")
 
 
 def close_refusal() -> None:
     """Forgets the error of the last click."""
-    st.session_state.pop(session.REFUSAL, None)
+    st.session_state.pop(keys.REFUSAL, None)
 
 
 def _refusal(error: DeskError) -> None:
-    if session.REFUSAL not in st.session_state:
+    if keys.REFUSAL not in st.session_state:
         st.rerun()
     show(error)
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -133,4 +133,4 @@ def pending(table: PartitionedTable) -> None:
     with st.container(border=True):
         st.error(f"**{plain(table.pending.name)} is detach pending.** {PENDING_MEANS}", icon=":material/pending:")
         with st.container(width=layout.ACT_WIDTH):
-            confirm.archive_button(table.pending, key="finish_pending")
+            buttons.archive_button(table.pending, key="finish_pending")

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import DeskError, SettingError
 from core.text import human_bytes
 from dashboard.format import plain
-from dashboard.state import session
+from dashboard.state import access, current, database, keys
 
 
 def draw(trouble: DeskError | None) -> None:
@@ -17,14 +17,14 @@ def draw(trouble: DeskError | None) -> None:
             _choose_table()
         with st.container(gap="xxsmall"):
             _database(trouble)
-        closed = session.read_only_reason()
+        closed = access.read_only_reason()
         if closed is not None:
             st.warning(closed, icon=":material/visibility:")
 
 
 def _database(trouble: DeskError | None) -> None:
     try:
-        desk = session.desk()
+        desk = database.desk()
     except SettingError:
         return  # the page says what is wrong with it
     st.caption("Database")
@@ -35,24 +35,24 @@ def _database(trouble: DeskError | None) -> None:
     if trouble is not None:
         st.badge("Not reached", icon=":material/cloud_off:", color="red")
     else:
-        server = session.server()
+        server = database.server()
         st.caption(f"PostgreSQL {plain(server.version.split(' ', maxsplit=1)[0])} as {plain(server.user)}")
 
 
 def _choose_table() -> None:
-    known = session.tables()
-    current = session.current_address()
+    known = database.tables()
+    chosen = current.address()
     addresses = [table.address for table in known]
     labels = {table.address: f"{table.label}{'' if table.not_served is None else ' (only shown)'}" for table in known}
     details = {t.address: f"{t.partitions:,} partitions, about {human_bytes(t.bytes)}" for t in known}
-    if current not in addresses:
-        addresses.insert(0, current)
-    st.session_state[session.TABLE_CHOICE] = current
+    if chosen not in addresses:
+        addresses.insert(0, chosen)
+    st.session_state[keys.TABLE_CHOICE] = chosen
     st.selectbox(
         "Table",
         addresses,
-        key=session.TABLE_CHOICE,
+        key=keys.TABLE_CHOICE,
         format_func=lambda address: labels.get(address, address),
-        help=details.get(current),
-        on_change=lambda: session.choose(st.session_state[session.TABLE_CHOICE]),
+        help=details.get(chosen),
+        on_change=lambda: current.choose(st.session_state[keys.TABLE_CHOICE]),
     )

@@ -14,9 +14,9 @@ from core.tables.find import Kind, Place
 from core.tables.table import PartitionedTable
 from core.text import human_rows, plural
 from dashboard import layout, notices
-from dashboard.dialog import confirm
+from dashboard.dialog import buttons
 from dashboard.format import plain
-from dashboard.state import session
+from dashboard.state import current, keys, reads
 
 BADGES = {
     Severity.CRITICAL: ("Fails now", ":material/error:", "red"),
@@ -65,7 +65,7 @@ def find_my_data(table: PartitionedTable) -> None:
             st.caption("Choose a date. The answer: attached, archived, in no partition, or out of all bounds.")
             return
         try:
-            found = session.find(day, None if kid is None else int(kid))
+            found = reads.find(day, None if kid is None else int(kid))
         except DeskError as error:
             notices.show(error)
             return
@@ -85,9 +85,9 @@ def remedy(table: PartitionedTable, place: Place) -> None:
         name, named = place.relation, table.named(place.relation)
     archived = named[0] if place.kind is Kind.ARCHIVED and len(named) == 1 else None
     if isinstance(archived, Archived):
-        confirm.reattach_button(archived, key=f"found_{archived.oid}")
+        buttons.reattach_button(archived, key=f"found_{archived.oid}")
     else:
-        layout.link("partitions", "Look at it", ":material/arrow_forward:", **{session.PARTITION_PARAMETER: name})
+        layout.link("partitions", "Look at it", ":material/arrow_forward:", **{keys.PARTITION_PARAMETER: name})
 
 
 def card(number: int, finding: Finding) -> None:
@@ -108,13 +108,13 @@ def card(number: int, finding: Finding) -> None:
                 "partitions",
                 finding.subject,
                 ":material/arrow_forward:",
-                **{session.PARTITION_PARAMETER: finding.subject},
+                **{keys.PARTITION_PARAMETER: finding.subject},
             )
 
 
 def remedy_button(number: int, finding: Finding) -> None:
     """What puts a finding right, or begins to."""
-    confirm.remedy(finding, key=f"doctor_{number}")
+    buttons.remedy(finding, key=f"doctor_{number}")
 
 
 def _language(hint: str) -> str | None:
@@ -124,7 +124,7 @@ def _language(hint: str) -> str | None:
 
 def main() -> None:
     """The page."""
-    table, found = session.table(), session.findings()
+    table, found = current.table(), reads.findings()
     faults = [finding for finding in found if finding.severity is not Severity.OK]
     fine = [finding for finding in found if finding.severity is Severity.OK]
     counts = Counter(finding.severity for finding in found)

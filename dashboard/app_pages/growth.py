@@ -7,15 +7,15 @@ import streamlit as st
 from core.growth.reading import Growth
 from core.text import human_date, plural
 from dashboard import layout
+from dashboard.charts.downloads import report, show
 from dashboard.charts.pen import Pen
-from dashboard.charts.takeaway import report, show
 from dashboard.format import plain
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures
 from dashboard.growth import filters as growth_filters
 from dashboard.growth import words as growth_words
 from dashboard.growth.filters import Chosen
-from dashboard.state import session
+from dashboard.state import database, reads
 
 
 def counted(growth: Growth) -> str:
@@ -42,7 +42,7 @@ def first_visit(growth: Growth) -> None:
     by_cron = " Let cron sample sizes once a day:"
     st.info(
         f"**Nothing was measured yet, so these figures are derived.** {plain(growth.history.how)}"
-        f"{by_itself if session.desk().settings.sample_daily else by_cron}",
+        f"{by_itself if database.desk().settings.sample_daily else by_cron}",
         icon=":material/calculate:",
     )
     st.code("0 4 * * *  partitions sample", language="bash")
@@ -72,7 +72,7 @@ def main() -> None:
     title, filters = st.container(gap=None), st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     with filters:
         chosen = growth_filters.draw()
-    growth = session.growth(chosen.table, horizon=chosen.horizon, limit=chosen.limit, prices=chosen.prices,
+    growth = reads.growth(chosen.table, horizon=chosen.horizon, limit=chosen.limit, prices=chosen.prices,
                             retention=chosen.retention)  # fmt: skip
     with title:
         layout.header(plain(growth_words.stands(growth)))

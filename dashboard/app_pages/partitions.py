@@ -11,11 +11,12 @@ from core.tables.coverage import next_periods
 from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout, notices
-from dashboard.charts import partitions, stretches
-from dashboard.dialog import confirm
-from dashboard.format import Item, items, plain
+from dashboard.charts import partitions, spans
+from dashboard.dialog import buttons, one_click
+from dashboard.format import plain
 from dashboard.partitions import detail, listing
-from dashboard.state import session
+from dashboard.partitions.items import Item, items
+from dashboard.state import clock, current
 
 VIEWS = ("Sizes", "Rows", "Bounds")
 MOST_AHEAD = 60
@@ -24,16 +25,16 @@ MOST_AHEAD = 60
 def ensuring(table: PartitionedTable) -> None:
     """Creates what is missing of this period and the next, or further ahead, with one click."""
     try:
-        require_unit(table, session.zone())
+        require_unit(table, clock.zone())
     except OffCalendar as refusal:
         st.info(f"{plain(refusal.what)} {plain(refusal.next)}", icon=":material/straighten:")
         return
-    period, today = table.period(session.zone()), session.today()
+    period, today = table.period(clock.zone()), clock.today()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width="content"):
-            confirm.button(
+            buttons.button(
                 f"Ensure this {period.value} and the next",
-                lambda: confirm.ensure(next_periods(table, today, 1)),
+                lambda: one_click.ensure(next_periods(table, today, 1)),
                 key="ensure_now",
                 primary=True,
                 icon=":material/add_circle:",
@@ -45,9 +46,9 @@ def ensuring(table: PartitionedTable) -> None:
             label, least, most, value = f"{period.noun.capitalize()} ahead", 1, MOST_AHEAD, 3
         number = int(st.number_input(label, least, most, value, step=1, width=150, key=f"number_{period}"))
         with st.container(width="content"):
-            confirm.button(
+            buttons.button(
                 f"Ensure {number}" if period is Period.YEAR else f"Ensure {plural(number, period.value)} ahead",
-                lambda: confirm.ensure(
+                lambda: one_click.ensure(
                     (period.containing(today.replace(number, 1, 1)),)
                     if period is Period.YEAR
                     else next_periods(table, today, number)
@@ -64,8 +65,8 @@ def pictures(shown: list[Item]) -> None:
             "Chart", VIEWS, default=VIEWS[0], label_visibility="collapsed", key="chart_view", required=True
         )
         draw = {"Rows": partitions.rows, "Sizes": partitions.sizes, "Bounds": partitions.timeline}[view or VIEWS[0]]
-        chart = draw(shown, session.today())
-        tall = len(shown) > stretches.LISTED and view == "Bounds"
+        chart = draw(shown, clock.today())
+        tall = len(shown) > spans.LISTED and view == "Bounds"
         with st.container(height=460 if tall else "content", border=False):
             if chart is None:
                 st.caption("No partition has a range of dates.")
@@ -75,8 +76,8 @@ def pictures(shown: list[Item]) -> None:
 
 def main() -> None:
     """The page."""
-    table = session.table()
-    shown = [item for item in items(table, session.today(), session.cutoff(), session.zone()) if item.name]
+    table = current.table()
+    shown = [item for item in items(table, clock.today(), clock.cutoff(), clock.zone()) if item.name]
     counted = f"{plural(len(table.partitions), 'partition')} attached, {len(table.archived) or 'none'} archived"
     layout.header("Partitions", f"**{plain(table.label)}** · {counted}")
     if table.not_served is not None:

@@ -8,25 +8,25 @@ from dataclasses import dataclass
 import altair as alt
 import streamlit as st
 
-from dashboard.format import Item, Shown
+from dashboard.partitions.items import Item, Status
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
-COLOURS: dict[Shown, str] = {
-    Shown.ATTACHED: "#2f6fed",
-    Shown.DUE: "#d97706",
-    Shown.AHEAD: "#9dc0ff",
-    Shown.ARCHIVED: "#8a94a6",
-    Shown.BACKED_UP: "#7fb3a8",
-    Shown.VERIFIED: "#2b9a66",
-    Shown.DROPPED: "#8a94a6",
-    Shown.PENDING: "#9333ea",
-    Shown.BUSY: "#2f6fed",
-    Shown.MISSING: "#d64545",
+COLOURS: dict[Status, str] = {
+    Status.ATTACHED: "#2f6fed",
+    Status.DUE: "#d97706",
+    Status.AHEAD: "#9dc0ff",
+    Status.ARCHIVED: "#8a94a6",
+    Status.BACKED_UP: "#7fb3a8",
+    Status.VERIFIED: "#2b9a66",
+    Status.DROPPED: "#8a94a6",
+    Status.PENDING: "#9333ea",
+    Status.BUSY: "#2f6fed",
+    Status.MISSING: "#d64545",
 }
-OUTLINED = {Shown.BUSY: [1, 0], Shown.MISSING: [4, 3], Shown.DROPPED: [3, 2]}
+OUTLINED = {Status.BUSY: [1, 0], Status.MISSING: [4, 3], Status.DROPPED: [3, 2]}
 """States that are drawn as an outline, with the dash of its line."""
-DARK_LABEL = (Shown.DUE, Shown.AHEAD, Shown.ARCHIVED, Shown.BACKED_UP, Shown.VERIFIED)
+DARK_LABEL = (Status.DUE, Status.AHEAD, Status.ARCHIVED, Status.BACKED_UP, Status.VERIFIED)
 """Filled states whose colour takes dark text."""
 DARK = "#0d1524"
 
@@ -41,7 +41,7 @@ class Ink:
     ground: str
     today: str
     missing: str
-    tints: dict[Shown, str]
+    tints: dict[Status, str]
     """The fill of what is drawn as an outline."""
 
 
@@ -52,7 +52,7 @@ LIGHT_INK = Ink(
     ground="#ffffff",
     today="#c22f2f",
     missing="#a32222",
-    tints={Shown.BUSY: "#e6efff", Shown.MISSING: "#fdf1f1", Shown.DROPPED: "#eef1f5"},
+    tints={Status.BUSY: "#e6efff", Status.MISSING: "#fdf1f1", Status.DROPPED: "#eef1f5"},
 )
 DARK_INK = Ink(
     axis="#b6c0d1",
@@ -61,7 +61,7 @@ DARK_INK = Ink(
     ground="#0e1420",
     today="#ff9a9a",
     missing="#ff9a9a",
-    tints={Shown.BUSY: "#172b52", Shown.MISSING: "#2b1418", Shown.DROPPED: "#263042"},
+    tints={Status.BUSY: "#172b52", Status.MISSING: "#2b1418", Status.DROPPED: "#263042"},
 )
 
 
@@ -107,10 +107,10 @@ def styled(chart: Chart, height: int | alt.Step, colours: Ink | None = None) -> 
     return made
 
 
-def label_ink(state: Shown, ink: Ink) -> str:
+def label_ink(state: Status, ink: Ink) -> str:
     """The colour of words on a bar of that state."""
     if state in OUTLINED:
-        return ink.missing if state is Shown.MISSING else ink.text
+        return ink.missing if state is Status.MISSING else ink.text
     return DARK if state in DARK_LABEL else "#ffffff"
 
 
@@ -125,7 +125,7 @@ class States:
 
 def states(shown: Sequence[Item]) -> States:
     """The encodings for the states that are among the items."""
-    present = [state for state in Shown if any(item.state is state for item in shown)]
+    present = [state for state in Status if any(item.status is state for item in shown)]
     domain = [str(state) for state in present]
     colours = [COLOURS[state] for state in present]
     fills = [ink().tints.get(state, COLOURS[state]) for state in present]

@@ -10,8 +10,8 @@ import pandas as pd
 
 from core.text import human_bytes, human_date, human_rows
 from dashboard.charts.palette import COLOURS, LIGHT_INK, Chart, Ink, ink, label_ink, states, styled
-from dashboard.charts.stretches import DRAWN, LISTED, bucketed, closed, merged, unit_of
-from dashboard.format import Item, Shown
+from dashboard.charts.spans import DRAWN, LISTED, bucketed, closed, merged, unit_of
+from dashboard.partitions.items import PHASES, Item, Status
 
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
 STRIP_PX = 620
@@ -33,11 +33,11 @@ def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
         {
             "label": item.label,
             "word": item.label if (upper - lower).days / max(1, days) * STRIP_PX > 8 * len(item.label) else "",
-            "state": str(item.state),
+            "state": str(item.status),
             "lower": _utc(lower),
             "upper": _utc(upper),
             "middle": _utc(lower) + (_utc(upper) - _utc(lower)) / 2,
-            "ink": label_ink(item.state, ink),
+            "ink": label_ink(item.status, ink),
             **_told(item),
         }
         for item, lower, upper in known
@@ -165,11 +165,11 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
         return None
     coded = states(shown)
     frame = strip_frame(shown)
-    frame["stop"] = [_stop(item.state) for item in shown]
+    frame["stop"] = [_stop(item.status) for item in shown]
     frame["bytes"] = [item.total for item in shown]
     factor = unit_of(max(item.total for item in items))[1]
     frame["size"] = [_figure(item.total / factor) if item.known else "busy" for item in shown]
-    stops = ["Attached", *(str(state) for state in STOPS)]
+    stops = [str(phase) for phase in PHASES]
     y = alt.Y(
         "stop:N",
         sort=stops,
@@ -201,12 +201,9 @@ def _figure(number: float) -> str:
     return f"{number:.0f}" if number >= 10 or number == 0 else f"{number:.1f}" if number >= 0.1 else "<0.1"
 
 
-STOPS = (Shown.DUE, Shown.ARCHIVED, Shown.BACKED_UP, Shown.VERIFIED, Shown.DROPPED)
-"""The states that are a stop of the road; all others are attached."""
-
-
-def _stop(state: Shown) -> str:
-    return str(state) if state in STOPS else "Attached"
+def _stop(state: Status) -> str:
+    """The phase that it is drawn at: what is ahead, pending or busy is attached."""
+    return str(state if state in PHASES else Status.ATTACHED)
 
 
 # --- how large, how many ------------------------------------------------------------------------------------------
@@ -231,7 +228,7 @@ def sizes(items: Sequence[Item], today: date) -> Chart:
                     "to": (start + size) / factor,
                     "lower": _end(item.lower),
                     "upper": _end(item.upper),
-                    "state": str(item.state),
+                    "state": str(item.status),
                     "Part": f"{human_bytes(size)} of {human_bytes(item.total)}",
                     **_told(item),
                 }
@@ -263,14 +260,14 @@ def rows(items: Sequence[Item], today: date) -> Chart:
             "to": item.rows or 0,
             "lower": _end(item.lower),
             "upper": _end(item.upper),
-            "state": str(item.state),
+            "state": str(item.status),
             **_told(item),
         }
         for number, item in enumerate(known)
     ]
     frame = pd.DataFrame(rows, columns=["label", "order", "from", "to", "lower", "upper", "state", *TOLD])
     axis = alt.Axis(tickCount=5, format="~s")
-    present = [state for state in Shown if any(item.state is state for item in known)]
+    present = [state for state in Status if any(item.status is state for item in known)]
     kinds = ("state", [str(state) for state in present], [COLOURS[state] for state in present])
     return _measured(frame, along, today, ("from", "to"), "rows (estimate)", kinds, TOOLTIP, axis)
 

@@ -16,18 +16,18 @@ from core.period import add_months, period_of
 from core.text import human_bytes, human_date
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled
 from dashboard.charts.pen import Pen, written
-from dashboard.charts.stretches import unit_of
-from dashboard.format import Shown
+from dashboard.charts.spans import unit_of
+from dashboard.partitions.items import Status
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"
 PARTS = {
-    IN_USE: COLOURS[Shown.ATTACHED],
-    ARCHIVED: COLOURS[Shown.ARCHIVED],
+    IN_USE: COLOURS[Status.ATTACHED],
+    ARCHIVED: COLOURS[Status.ARCHIVED],
     FREED: "",  # a tint of the theme
-    COLD: COLOURS[Shown.VERIFIED],
+    COLD: COLOURS[Status.VERIFIED],
 }
 MEASURED, KEPT, PLANNED = "So far", "If everything stays", "If old data is removed"
-CURVES = {MEASURED: "", KEPT: COLOURS[Shown.ATTACHED], PLANNED: "#0f9488"}
+CURVES = {MEASURED: "", KEPT: COLOURS[Status.ATTACHED], PLANNED: "#0f9488"}
 SOLID, RUNNING, GUESSED = "Measured", "In part", "Interpolated"
 OF_ROWS, OF_INDEXES, OF_LONG = "rows", "indexes", "large values"
 POINTS = 360
@@ -192,7 +192,7 @@ def periods(found: Sequence[PeriodBytes], pen: Pen) -> Chart | None:
         .encode(
             x=alt.X("label:N", sort=names, title=None, axis=axis, scale=alt.Scale(paddingInner=0.15)),
             y=alt.Y("to:Q", title=unit, axis=alt.Axis(tickCount=5)),
-            color=coloured(("Over", "Not over yet"), (COLOURS[Shown.ATTACHED], COLOURS[Shown.AHEAD])),
+            color=coloured(("Over", "Not over yet"), (COLOURS[Status.ATTACHED], COLOURS[Status.AHEAD])),
             tooltip=[alt.Tooltip(f"{name}:N") for name in ("Period", "Size")],
         )
     )
@@ -231,8 +231,8 @@ def _bars(
 ) -> Chart:
     """Standing bars along time in the colours of how each figure came about."""
     kinds = [kind for kind in (SOLID, RUNNING, GUESSED) if (frame["part"] == kind).any()]
-    blue = COLOURS[Shown.ATTACHED]
-    fills = {SOLID: blue, RUNNING: COLOURS[Shown.AHEAD], GUESSED: pen.ink.tints[Shown.BUSY]}
+    blue = COLOURS[Status.ATTACHED]
+    fills = {SOLID: blue, RUNNING: COLOURS[Status.AHEAD], GUESSED: pen.ink.tints[Status.BUSY]}
     dashes = {SOLID: [1, 0], RUNNING: [1, 0], GUESSED: [4, 3]}
     words = alt.Legend(labelLimit=320) if legend and kinds != [SOLID] else None
     frame = frame.assign(**{"from": 0.0})
@@ -386,7 +386,7 @@ def growers(found: Sequence[Grower], pen: Pen) -> Chart | None:
         x=alt.X("to:Q", title=unit, axis=alt.Axis(tickCount=5), scale=scale),
         tooltip=[alt.Tooltip(f"{name}:N") for name in ("label", "word", "Since", "Written in all")],
     )
-    bars = base.mark_bar(cornerRadius=2, color=COLOURS[Shown.ATTACHED], size=16)
+    bars = base.mark_bar(cornerRadius=2, color=COLOURS[Status.ATTACHED], size=16)
     words = base.mark_text(align="left", dx=5, color=pen.ink.axis, fontSize=12).encode(text="word:N")
     return styled(alt.layer(bars, words), alt.Step(26), pen.ink)
 
@@ -400,9 +400,9 @@ def saved(found: Sequence[Quarter], pen: Pen) -> Chart | None:
         return None
     shown = found[-16:]
     kinds = {
-        MOVED: (COLOURS[Shown.ARCHIVED], [one.archived for one in shown]),
-        GONE: (COLOURS[Shown.VERIFIED], [one.freed for one in shown]),
-        BACK: (COLOURS[Shown.DUE], [one.returned for one in shown]),
+        MOVED: (COLOURS[Status.ARCHIVED], [one.archived for one in shown]),
+        GONE: (COLOURS[Status.VERIFIED], [one.freed for one in shown]),
+        BACK: (COLOURS[Status.DUE], [one.returned for one in shown]),
     }
     present = [name for name, (_, values) in kinds.items() if any(values)] or [MOVED]
     unit, factor = unit_of(max(max(values) for _, values in kinds.values()))
@@ -472,7 +472,7 @@ def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Cha
         ]
     )
     present = [name for name in (LEAVES_TABLE, LEAVES_SERVER) if (frame["part"] == name).any()]
-    colours = {LEAVES_TABLE: COLOURS[Shown.DUE], LEAVES_SERVER: COLOURS[Shown.VERIFIED]}
+    colours = {LEAVES_TABLE: COLOURS[Status.DUE], LEAVES_SERVER: COLOURS[Status.VERIFIED]}
     chart = (
         alt.Chart(frame)
         .mark_bar(cornerRadius=2)
@@ -493,7 +493,7 @@ def made_of(shares: Shares, pen: Pen) -> Chart | None:
     if not shares.bytes:
         return None
     unit, factor = unit_of(shares.bytes)
-    colours = {OF_ROWS: COLOURS[Shown.ATTACHED], OF_INDEXES: "#7fb3a8", OF_LONG: "#c9a0dc"}
+    colours = {OF_ROWS: COLOURS[Status.ATTACHED], OF_INDEXES: "#7fb3a8", OF_LONG: "#c9a0dc"}
     parts = {OF_ROWS: shares.heap, OF_INDEXES: shares.index, OF_LONG: shares.toast}
     rows, start = [], 0
     for name, size in parts.items():

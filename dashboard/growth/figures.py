@@ -9,9 +9,9 @@ from typing import Any
 from core.growth.outlook import Stage
 from core.growth.reading import Growth
 from dashboard.charts import treemap_chart
+from dashboard.charts.downloads import Figure
 from dashboard.charts.palette import Chart
 from dashboard.charts.pen import Pen
-from dashboard.charts.takeaway import Figure
 from dashboard.charts.treemap import Leaf
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import tables as growth_tables

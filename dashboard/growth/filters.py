@@ -13,7 +13,7 @@ from core.settings import parse_bytes
 from core.text import plural
 from dashboard.charts.pen import written
 from dashboard.format import plain
-from dashboard.state import session
+from dashboard.state import current, database
 
 # Each is a parameter of the address bar, too.
 SCOPE, AHEAD, LIMIT, HOT, COLD, OLD = "scope", "ahead", "limit", "hot", "cold", "old"
@@ -38,8 +38,8 @@ class Chosen:
 
 def draw() -> Chosen:
     """The filters; they stand in a row of the page."""
-    settings = session.desk().settings
-    several = len(session.tables()) > 1
+    settings = database.desk().settings
+    several = len(database.tables()) > 1
     scope = THIS
     if several:
         scope = st.segmented_control(
@@ -68,7 +68,7 @@ def draw() -> Chosen:
     old = _old(settings.archive_after, settings.drop_after if settings.allow_drop else None)
     prices = _prices(settings.price_hot, settings.price_cold, settings.currency)
     return Chosen(
-        table=session.current_address() if scope == THIS else None,
+        table=current.address() if scope == THIS else None,
         horizon=HORIZONS.get(ahead or USUAL, HORIZONS[USUAL]),
         limit=_limit(limit),
         prices=prices,

@@ -12,64 +12,67 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_ago, human_bytes, human_rows, human_time, plural
 from dashboard import layout
-from dashboard.dialog import confirm
+from dashboard.dialog import buttons
 from dashboard.format import describe_bounds, plain
-from dashboard.road import backups
-from dashboard.road.road import Leg
-from dashboard.state import session
+from dashboard.lifecycle import lines
+from dashboard.lifecycle.periods import Lifecycle
+from dashboard.state import backups, clock, current, keys, reads
 
 
 def chosen(table: PartitionedTable) -> Partition | Archived | None:
     """The one partition, or archived table, that the address bar names, with or without its schema."""
-    asked = st.query_params.get(session.PARTITION_PARAMETER)
+    asked = st.query_params.get(keys.PARTITION_PARAMETER)
     found = table.named(asked) if asked else ()
     return found[0] if len(found) == 1 else None
 
 
 def draw(table: PartitionedTable, one: Partition | Archived) -> None:
     """The card of one partition."""
-    leg = _leg(table, one)
+    life = _leg(table, one)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False):
             st.subheader(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
             with st.container(width=layout.ACT_WIDTH):
                 _act(table, one)
-            if leg is not None:
-                _more(leg)
-        if leg is not None and (said := backups.badges(leg)):
+            if life is not None:
+                _more(life)
+        if life is not None and (said := lines.badges(life)):
             st.markdown(said)
-        if leg is not None and leg.hold is not None:
-            st.caption(f"Held by {plain(leg.hold.by)}: {plain(leg.hold.reason)}")
+        if life is not None and life.hold is not None:
+            st.caption(f"Held by {plain(life.hold.by)}: {plain(life.hold.reason)}")
         left, right = st.columns(2)
         left.table(_state(one), border="horizontal")
         right.table(_activity(one), border="horizontal")
         with st.expander("Bounds, constraints and indexes as PostgreSQL has them", icon=":material/code:"):
             st.code(_definitions(one), language="sql", wrap_lines=True)
-        if leg is not None:
-            _backups(leg)
+        if life is not None:
+            _backups(life)
         _links(table, one)
 
 
-def _leg(table: PartitionedTable, one: Partition | Archived) -> Leg | None:
+def _leg(table: PartitionedTable, one: Partition | Archived) -> Lifecycle | None:
     if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or not one.leaf)):
         return None
-    found, _ = backups.read(table)
-    return next((leg for leg in found if leg.one is one), None)
+    found, _ = lines.read(table)
+    return next((life for life in found if life.one is one), None)
 
 
-def _backups(leg: Leg) -> None:
+def _backups(life: Lifecycle) -> None:
     with st.expander(
-        f"Its backups: {len(leg.backups) or 'none'}", icon=":material/cloud_done:", key="backups_one", on_change="rerun"
+        f"Its backups: {len(life.backups) or 'none'}",
+        icon=":material/cloud_done:",
+        key="backups_one",
+        on_change="rerun",
     ) as folded:
         if not folded.open:
             return
-        found = session.backups().backups
-        backups.unread(found)
-        backups.listing(leg, key="one_")
+        found = backups.known().backups
+        lines.unread(found)
+        lines.listing(life, key="one_")
         with st.container(width=layout.ACT_WIDTH):
-            closed = None if found is not None and found.kept is not None else backups.NOT_READ
-            confirm.backup_button(
-                leg.called, key="backup_one", label="Back up again" if leg.backups else "Back up", closed=closed
+            closed = None if found is not None and found.kept is not None else lines.NOT_READ
+            buttons.backup_button(
+                life.called, key="backup_one", label="Back up again" if life.backups else "Back up", closed=closed
             )
 
 
@@ -78,22 +81,22 @@ def _act(table: PartitionedTable, one: Partition | Archived) -> None:
     if table.not_served is not None:
         return
     if isinstance(one, Archived):
-        confirm.reattach_button(one, key="reattach_one")
+        buttons.reattach_button(one, key="reattach_one")
     elif one.leaf and not one.is_default:
-        confirm.archive_button(one, key="archive_one")
+        buttons.archive_button(one, key="archive_one")
 
 
-def _more(leg: Leg) -> None:
-    acts = {words: act for words, act in backups.others(leg, known=True).items() if words != "Reattach"}
+def _more(life: Lifecycle) -> None:
+    acts = {words: act for words, act in lines.others(life, known=True).items() if words != "Reattach"}
     if acts:
-        confirm.menu(acts, key="more_one")
+        buttons.menu(acts, key="more_one")
 
 
 def _state(one: Partition | Archived) -> dict[str, str]:
     size = one.size
     return {
         "State": one.state.replace("_", " "),
-        "Holds": plain(describe_bounds(one.bounds, session.zone())),
+        "Holds": plain(describe_bounds(one.bounds, clock.zone())),
         "Rows": f"about {human_rows(one.rows)}, an estimate" if one.rows is not None else "never analyzed",
         "Size": plain(
             f"{human_bytes(size.total)}: {human_bytes(size.heap)} rows, {human_bytes(size.index)} indexes,"
@@ -120,7 +123,7 @@ def _activity(one: Partition | Archived) -> dict[str, str]:
 
 
 def _when(moment: datetime | None) -> str:
-    return f"{human_ago(moment, session.now())}, {human_time(moment)}" if moment else "never"
+    return f"{human_ago(moment, clock.now())}, {human_time(moment)}" if moment else "never"
 
 
 def _definitions(one: Partition | Archived) -> str:
@@ -136,13 +139,13 @@ def _definitions(one: Partition | Archived) -> str:
 def _links(table: PartitionedTable, one: Partition | Archived) -> None:
     """What the doctor found of it, and what was done to it."""
     called = table.called(one)
-    found = [f for f in session.findings() if f.subject == called and f.severity is not Severity.OK]
+    found = [f for f in reads.findings() if f.subject == called and f.severity is not Severity.OK]
     for finding in found:
         st.markdown(f":orange[:material/stethoscope:] {plain(finding.title)}")
-    done = [o for o in session.operations(of_table=session.current_address()) if o.subject == called]
+    done = [o for o in reads.operations(of_table=current.address()) if o.subject == called]
     with st.container(horizontal=True):
         if found:
             layout.link("doctor", "What the doctor says", ":material/stethoscope:")
         if done:
-            ended = f"Last {done[0].kind}: {done[0].state}, {human_ago(done[0].requested_at, session.now())}"
-            layout.link("activity", ended, ":material/history:", **{session.OPERATION_PARAMETER: str(done[0].id)})
+            ended = f"Last {done[0].kind}: {done[0].state}, {human_ago(done[0].requested_at, clock.now())}"
+            layout.link("activity", ended, ":material/history:", **{keys.OPERATION_PARAMETER: str(done[0].id)})

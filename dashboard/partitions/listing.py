@@ -8,19 +8,20 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard.charts import stretches
-from dashboard.format import DROP_PLANNED, HELD, Item, Shown
-from dashboard.state import session
+from dashboard import selection
+from dashboard.charts import spans
+from dashboard.partitions.items import DROP_PLANNED, HELD, Item, Status
+from dashboard.state import keys
 
 FILTER_FROM = 20
 """More partitions than this get a filter."""
 CHIPS = {
-    Shown.ATTACHED: "blue",
-    Shown.DUE: "orange",
-    Shown.AHEAD: "primary",
-    Shown.ARCHIVED: "gray",
-    Shown.PENDING: "red",
-    Shown.BUSY: "violet",
+    Status.ATTACHED: "blue",
+    Status.DUE: "orange",
+    Status.AHEAD: "primary",
+    Status.ARCHIVED: "gray",
+    Status.PENDING: "red",
+    Status.BUSY: "violet",
     HELD: "violet",
     DROP_PLANNED: "red",
 }
@@ -34,7 +35,7 @@ def filtered(shown: list[Item]) -> list[Item]:
         text = st.text_input(
             "Find", key="partition_text", placeholder="a part of the period or the name", width=300, live=True
         )
-        present = [state for state in Shown if any(item.state is state for item in shown)]
+        present = [state for state in Status if any(item.status is state for item in shown)]
         states = st.pills(
             "State",
             present,
@@ -47,7 +48,7 @@ def filtered(shown: list[Item]) -> list[Item]:
     found = [
         item
         for item in shown
-        if (not states or item.state in states) and (wanted in item.label.casefold() or wanted in item.name.casefold())
+        if (not states or item.status in states) and (wanted in item.label.casefold() or wanted in item.name.casefold())
     ]
     st.caption(f"{len(found):,} of {len(shown):,} are shown")
     return found
@@ -59,32 +60,19 @@ def draw(shown: Sequence[Item]) -> None:
         st.caption("None is like that.")
         return
     names = [item.name for item in shown]
-    asked = st.query_params.get(session.PARTITION_PARAMETER)
+    asked = st.query_params.get(keys.PARTITION_PARAMETER)
     alike = [number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])]
     row = alike[0] if len(alike) == 1 else None
-    # one widget for each list and selection: what the address bar says is what is selected
-    key = f"partitions_{hash((tuple(names), row))}"
     largest = max(item.total for item in shown)
-    unit, factor = stretches.unit_of(largest)
-    st.dataframe(
+    unit, factor = spans.unit_of(largest)
+    selection.table(
         _frame(shown, factor),
-        hide_index=True,
-        height=min(420, 38 + 35 * len(shown)),
-        on_select=lambda: _select(key, names),
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
-        key=key,
+        names,
+        row,
+        parameter=keys.PARTITION_PARAMETER,
         alt="Every partition with its state, bounds, rows and sizes",
-        column_config=_columns(unit, largest / factor, marked=any(item.also for item in shown)),
+        columns=_columns(unit, largest / factor, marked=any(item.also for item in shown)),
     )
-
-
-def _select(key: str, names: list[str]) -> None:
-    rows = st.session_state[key].selection.rows
-    if rows and rows[0] < len(names):
-        st.query_params[session.PARTITION_PARAMETER] = names[rows[0]]
-    elif session.PARTITION_PARAMETER in st.query_params:
-        del st.query_params[session.PARTITION_PARAMETER]
 
 
 def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
@@ -94,7 +82,7 @@ def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Period": [item.label for item in shown],
-            "State": [[str(item.state), *item.also] for item in shown],
+            "State": [[str(item.status), *item.also] for item in shown],
             "From": [item.lower for item in shown],
             "Until": [item.upper for item in shown],
             "Rows": [item.rows for item in shown],

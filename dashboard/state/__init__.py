@@ -1,1 +1,1 @@
-"""What pages read and remember."""
+"""What the pages read, remember and may do: the only rooms of the dashboard that touch a database."""

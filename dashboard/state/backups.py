@@ -1,79 +1,75 @@
-"""The backups of a table as they were last read, and the reading that goes on behind the page's back."""
+"""The backups of the current table as they were read last, and whether a newer reading has ended."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from core.backups.listing import Backups
+from core.console import cold
+from core.errors import BackupNotFound
+from core.errors import PlaceFailed
+from core.plans.manifest import Kept
+from dashboard.state import current
+from dashboard.state import database
+from dashboard.state import keys
+from dashboard.state.backup_reading import BackupReading
+from dashboard.state.backup_reading import KnownBackups
+from dataclasses import dataclass
+import streamlit as st
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from core.backups.listing import Backups
-
-FRESH_S = 15
-"""How old a reading may be before the next one is begun; longer where a reading takes long."""
-SLOW = 10
-"""A reading is as long good as this many times what it took."""
+BACKUPS_WAIT_S = 1.5
+"""How long a page waits for the place of the backups; what comes later comes to the next look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """What a page knows of the backups of its table."""
-
-    backups: Backups | None
-    """As they were read last; None before the first reading has ended."""
-    reading: bool
-    """Whether a reading goes on."""
-    number: int
-    """Of the reading, to tell one from another."""
+def known() -> KnownBackups:
+    """The backups of the current table, some seconds old; never waits for their place for longer than a moment."""
+    found = reading().look(BACKUPS_WAIT_S)
+    failed = found.backups is not None and found.backups.kept is None
+    st.session_state[keys.AWAITED] = (found.number, failed) if found.reading or failed else None
+    return found
 
 
-class Reading:
-    """Reads the backups of one table in a thread of its own, one reading at a time, so that no page waits for long."""
+def have_arrived() -> bool:
+    """Whether a reading of the backups has ended that tells more than the one that the page was drawn on."""
+    awaited = st.session_state.get(keys.AWAITED)
+    if awaited is None:
+        return False
+    number, failed = awaited
+    found = reading().look(0)
+    fails = found.backups is None or found.backups.kept is None
+    return found.number != number and not (failed and fails)
 
-    def __init__(self, read: Callable[[], Backups]) -> None:
-        self._read = read
-        self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._backups: Backups | None = None
-        self._number = 0
-        self._took = 0.0
-        self._good_until = 0.0
-        self._running = False
-        self._again = False
 
-    def look(self, wait_s: float) -> Shelf:
-        """What is known; waits up to `wait_s` for a reading that is due, unless the last one took longer than that."""
-        with self._lock:
-            if not self._running and time.monotonic() >= self._good_until:
-                self._begin()
-            wait = self._running and (self._backups is None or self._took < wait_s)
-        if wait:
-            self._ended.wait(wait_s)
-        with self._lock:
-            return Shelf(self._backups, self._running, self._number)
+def reading() -> BackupReading:
+    """The reading of the backups of the current table, begun where there was none."""
+    opened, here = database.desk(), database.server()
+    key = (here.database, here.cluster, current.address())
+    found = opened.readings.get(key)
+    if found is None:
+        found = opened.readings.setdefault(key, BackupReading(lambda: cold.read_backups(opened.cold, key[2], here)))
+    return found
 
-    def forget(self) -> None:
-        """Reads again at the next look; what is known stays until then."""
-        with self._lock:
-            self._good_until = 0.0
-            self._again = self._running
 
-    def _begin(self) -> None:
-        self._running = True
-        self._ended.clear()
-        threading.Thread(target=self._go, daemon=True, name="partition-desk-backups").start()
+def find_kept(backup: str) -> Kept | None:
+    """A backup of the current table by its id, as it was read last."""
+    found = reading().look(0).backups
+    return next((k for k in (*(found.kept or ()), *found.others) if k.backup.id == backup), None) if found else None
 
-    def _go(self) -> None:
-        begun = time.monotonic()
-        found: Backups | None = None
-        try:
-            found = self._read()
-        finally:
-            now = time.monotonic()
-            with self._lock:
-                self._took = now - begun
-                self._good_until = 0.0 if self._again else now + max(FRESH_S, SLOW * self._took)
-                self._again = self._running = False
-                self._backups = self._backups if found is None else found
-                self._number += 1
-                self._ended.set()
+
+def require_kept(backup: str) -> Kept:
+    """A backup of the current table by its id, to plan on. Raises BackupNotFound, and what their place says."""
+    found = find_kept(backup) or next((kept for kept in every_kept() if kept.backup.id == backup), None)
+    if found is None:
+        raise BackupNotFound(f"There is no backup {backup} in the place any more.", next="Read the page again.")
+    return found
+
+
+def every_kept() -> tuple[Kept, ...]:
+    """The backups of the current table, to plan on. Raises what their place says."""
+    found = known().backups
+    if found is None:
+        raise PlaceFailed("The place of the backups has not answered yet.", next="Try again in a moment.")
+    if found.kept is None:
+        raise found.unread or PlaceFailed("The place of the backups can't be read.")
+    return (*found.kept, *found.others)

@@ -22,7 +22,7 @@ from streamlit.testing.v1 import AppTest
 from core.console.worker import Worker
 from core.period import Period
 from dashboard.format import JOINER
-from dashboard.state import session as desk_session
+from dashboard.state import database
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -90,9 +90,9 @@ def _opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         app.run()
         return app if page == "overview" else go(app, page, **parameters)
 
-    monkeypatch.setattr(desk_session, "Worker", keeping(desk_session.Worker, workers))
+    monkeypatch.setattr(database, "Worker", keeping(database.Worker, workers))
     for name in ("reading_engine", "working_engine"):
-        monkeypatch.setattr(desk_session, name, keeping(getattr(desk_session, name), engines))
+        monkeypatch.setattr(database, name, keeping(getattr(database, name), engines))
     st.cache_resource.clear()
     address = config.get_option("server.address")
     config.set_option("server.address", "127.0.0.1")

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any
-
-import pytest
-from sqlalchemy import Engine
-from streamlit import config
-from streamlit.testing.v1 import AppTest
-
 from core.backups import listing
-from core.backups.backup import read_all_kept, read_kept
-from core.backups.storage import ColdStorage, Folder
+from core.backups.backup import read_all_kept
+from core.backups.backup import read_kept
+from core.backups.storage import ColdStorage
+from core.backups.storage import Folder
+from core.console import cold
+from core.console import prepare
 from core.console.execute import Budget
-from core.console.journal import enqueue, read_operation
+from core.console.journal import enqueue
+from core.console.journal import read_operation
+from core.console.run import run_now
 from core.plans.archive import plan_archive
 from core.plans.hold import plan_hold
-from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
+from core.plans.hold import plan_hold
+from core.plans.manifest import Backup
+from core.plans.manifest import Kept
+from core.plans.manifest import Proof
+from core.plans.manifest import proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from core.tables.marks import Hold
+from core.tables.marks import Hold
+from dashboard.dialog import ask
 from dashboard.dialog import confirm
+from dashboard.state import backups
+from dashboard.state import keys
+from dashboard.state import reads
 from dashboard.state import session as desk_session
+from dataclasses import replace
+from datetime import UTC
+from datetime import date
+from datetime import datetime
+from datetime import timedelta
+from pathlib import Path
+from sqlalchemy import Engine
+from streamlit import config
+from streamlit.testing.v1 import AppTest
 from tests import desks
-from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
-from tests.conftest import ADMIN, OpenSession, until
-from tests.tables import Made, Run
+from tests.app.conftest import Open
+from tests.app.conftest import THIS_YEAR
+from tests.app.conftest import chart_rows
+from tests.app.conftest import raw
+from tests.app.conftest import settle
+from tests.app.conftest import texts
+from tests.conftest import ADMIN
+from tests.conftest import OpenSession
+from tests.conftest import until
+from tests.tables import Made
+from tests.tables import Run
+from typing import Any
+import os
+import pytest
+import threading
 
 ROAD = 2
 """The layer of the road's picture that has the circles; the line of today lies below it."""
@@ -124,10 +148,10 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     assert "Rows leaving the server 200" in said
     assert f"archive.{name} stays as it is until" in said
     assert app.button(key="confirm_plan").disabled
-    app.text_input(key=desk_session.TYPED).set_value(name[:-1]).run()
+    app.text_input(key=keys.TYPED).set_value(name[:-1]).run()
     assert app.button(key="confirm_plan").disabled
-    app.text_input(key=desk_session.TYPED).set_value(name).run()
-    app.number_input(key=desk_session.DAYS).set_value(30).run()
+    app.text_input(key=keys.TYPED).set_value(name).run()
+    app.number_input(key=keys.DAYS).set_value(30).run()
     day = date.today() + timedelta(days=30)
     assert f"{day:%Y-%m-%d}T" in texts(app)  # the plan that is shown is that of the choice
     app.button(key="confirm_plan").click().run()
@@ -142,12 +166,12 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     assert "Planned drops" not in texts(app)
 
     app.button(key=f"act_{name}").click().run()
-    app.segmented_control(key=desk_session.WHEN).set_value(confirm.When.NOW).run()
+    app.segmented_control(key=keys.WHEN).set_value(ask.When.NOW).run()
     said = texts(app)
     assert f"archive.{name} leaves the server for good: 200 rows" in said
     assert f'DROP TABLE "archive"."{name}"' in said
     assert "reads go on; writes wait (share), while its rows are compared" in said.replace("*", "")
-    app.text_input(key=desk_session.TYPED).set_value(name).run()
+    app.text_input(key=keys.TYPED).set_value(name).run()
     app.button(key="confirm_plan").click().run()
     done(app, f"Drop {name}")
     assert run(f"SELECT to_regclass('archive.{name}')") == [(None,)]
@@ -189,7 +213,7 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     assert {metric.label: metric.delta for metric in app.metric}["Archived"] == "1 of 2 verified"
     # a new backup, proven: the road goes on, and the old one is folded away
     road.prove(road.back_up(first))
-    desk_session.refresh()
+    reads.refresh()
     app = console("archive")
     assert app.button(key=f"act_{first}").label == "Review drop"
     assert older.id not in texts(app)
@@ -208,8 +232,8 @@ def test_holds_are_set_with_a_reason_and_lifted(console: Open, absences: Made, r
     app.menu_button(key=f"more_{name}").click("Hold").run()
     assert app.button(key="confirm_plan").disabled
     assert "A hold needs its reason" in str(app.button(key="confirm_plan").help)
-    app.text_input(key=desk_session.REASON).set_value("the audit of 2027").run()
-    app.date_input(key=desk_session.UNTIL).set_value(date(THIS_YEAR + 2, 1, 31)).run()
+    app.text_input(key=keys.REASON).set_value("the audit of 2027").run()
+    app.date_input(key=keys.UNTIL).set_value(date(THIS_YEAR + 2, 1, 31)).run()
     assert f"through 31 January {THIS_YEAR + 2}: the audit of 2027" in texts(app)
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"Hold {name} through" in texts(page) and "is done" in texts(page))
@@ -248,13 +272,13 @@ def test_drop_is_refused_with_its_reason(
     app = console("archive")
     app.button(key=f"act_{name}").click().run()
     assert "view public.looks" in texts(app)
-    assert desk_session.ASKED not in app.session_state
+    assert keys.ASKED not in app.session_state
     # changed since it was backed up: the drop itself finds out, under its lock
     run("DROP VIEW public.looks")
     app.button(key="close_refusal").click().run()
     app.button(key=f"act_{name}").click().run()
-    app.segmented_control(key=desk_session.WHEN).set_value(confirm.When.NOW).run()
-    app.text_input(key=desk_session.TYPED).set_value(name).run()
+    app.segmented_control(key=keys.WHEN).set_value(ask.When.NOW).run()
+    app.text_input(key=keys.TYPED).set_value(name).run()
     run(f"UPDATE archive.{name} SET reason = 'changed' WHERE kid_id = (SELECT min(kid_id) FROM archive.{name})")
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"Drop {name}** did not happen" in texts(page), 30)
@@ -274,13 +298,13 @@ def test_dialog_shows_the_backup_that_its_plan_rests_on_and_wants_the_very_name(
     assert older.id in texts(app)
     newer = road.back_up(name)
     road.prove(newer)
-    app.number_input(key=desk_session.DAYS).set_value(30).run()
+    app.number_input(key=keys.DAYS).set_value(30).run()
     said = texts(app)
-    assert app.session_state[desk_session.ASKED].plan.backup == newer.id
+    assert app.session_state[keys.ASKED].plan.backup == newer.id
     assert newer.id in said
     assert older.id not in said
     for typed, closed in ((f"{name} ", True), (f" {name}", True), (name, False)):
-        app.text_input(key=desk_session.TYPED).set_value(typed).run()
+        app.text_input(key=keys.TYPED).set_value(typed).run()
         assert app.button(key="confirm_plan").disabled is closed, typed
 
 
@@ -371,7 +395,7 @@ def test_place_that_does_not_answer_holds_no_page_up(
 
     read = listing.read_backups
     monkeypatch.setattr(listing, "read_backups", slow)
-    monkeypatch.setattr(desk_session, "BACKUPS_WAIT_S", 0.05)
+    monkeypatch.setattr(backups, "BACKUPS_WAIT_S", 0.05)
     app = console("archive")
     assert "The backups are still being read" in texts(app)
     assert app.button(key=f"act_{absences.first}").disabled

@@ -21,8 +21,8 @@ from core.period import Duration, Period
 from core.postgres.connection import session as opened
 from core.tables.size import Size
 from core.text import human_bytes
+from dashboard.charts.downloads import as_png, as_svg
 from dashboard.charts.palette import DARK_INK, LIGHT_INK
-from dashboard.charts.takeaway import as_png, as_svg
 from dashboard.charts.treemap import MOST, Leaf, gathered, tiles
 from dashboard.format import plain
 from dashboard.growth.figures import figures

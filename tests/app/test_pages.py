@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.period import Period
 from dashboard.format import plain
-from dashboard.state import session as desk_session
+from dashboard.state import keys
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, go, settle, spec, texts
 from tests.conftest import OpenSession
 from tests.tables import Made, Run
@@ -24,7 +24,7 @@ def click(app: AppTest, label: str) -> AppTest:
 def archived(app: AppTest, made: Made) -> AppTest:
     """Archives the oldest partition from the page Archive and waits for its end."""
     click(app, "Review archive")
-    app.text_input(key=desk_session.REASON).set_value("too old").run()
+    app.text_input(key=keys.REASON).set_value("too old").run()
     app.button(key="confirm_plan").click().run()
     return settle(app, lambda page: f"Archive {made.first}** is done" in texts(page))
 
@@ -109,10 +109,10 @@ def test_road_dialog_archive_and_back(console: Open, absences: Made, run: Run) -
 def test_second_confirm_of_a_dialog_does_nothing(console: Open, absences: Made, run: Run) -> None:
     app = console("archive")
     click(app, "Review archive")
-    asked = app.session_state[desk_session.ASKED]
+    asked = app.session_state[keys.ASKED]
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
-    app.session_state[desk_session.ASKED] = asked
+    app.session_state[keys.ASKED] = asked
     app.run()
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: "did not happen" in texts(page))  # the same plan once more is refused as outdated

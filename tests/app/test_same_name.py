@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.state import session as desk_session
+from dashboard.state import keys
 from tests.app.conftest import Open, settle, texts
 from tests.tables import Run
 
@@ -53,4 +53,4 @@ def test_the_page_archive_has_a_line_for_each_and_acts_on_its_own(console: Open)
     assert not app.exception
     assert 'DETACH PARTITION "y2022"."readings"' in said
     assert '"y2021"."readings"' not in said
-    assert desk_session.ASKED in app.session_state
+    assert keys.ASKED in app.session_state

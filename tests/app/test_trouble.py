@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import pytest
+from core.postgres.connection import parse_url
+from dashboard.state import current
+from dashboard.state import reads
+from dashboard.state import session as desk_session
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
-
-from core.postgres.connection import parse_url
-from dashboard.state import session as desk_session
-from tests.app.conftest import PAGES, Open, raw, texts
+from tests.app.conftest import Open
+from tests.app.conftest import PAGES
+from tests.app.conftest import raw
+from tests.app.conftest import texts
 from tests.conftest import OpenSession
-from tests.tables import Made, Run
+from tests.tables import Made
+from tests.tables import Run
+import pytest
 
 OnUrl = Callable[[str], Open]
 
@@ -106,7 +110,7 @@ def test_table_held_exclusively_is_shown_as_it_was(console: Open, absences: Made
         assert console(page).title
     holder = session()
     holder.hold("LOCK TABLE kid_absences IN ACCESS EXCLUSIVE MODE")
-    desk_session.refresh()
+    reads.refresh()
     for page in PAGES:
         app = console(page)
         assert "busy since, read" in texts(app), page
@@ -129,7 +133,7 @@ def test_what_the_driver_says_never_reaches_a_page(
     def full(*_: object, **__: object) -> None:
         raise PoolTimeout("QueuePool limit of size 6 overflow 8 reached")
 
-    monkeypatch.setattr(desk_session, "read_table", full)
+    monkeypatch.setattr(current, "read_table", full)
     app = console()
     assert "All connections of the console are busy." in texts(app)
     assert "QueuePool" not in raw(app)

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from dashboard.state import session
+from dashboard.state import current, database, keys, reads
 from tests.bench.catalog import PARTITIONS, add_tables, name_of
 from tests.bench.report import Table, Target, ms
 from tests.bench.server import Desk, desk, timed
@@ -46,8 +46,8 @@ def measure_page(server: str, tables: int, runs: int) -> tuple[Table, ...]:
             tuple(rows),
             notes=(
                 f"Medians of {runs}, the page's whole script in this process (AppTest), without a browser's drawing."
-                f" What a page reads is remembered for {session.TABLE_TTL_S} s, the list of tables for"
-                f" {session.LIST_TTL_S} s.",
+                f" What a page reads is remembered for {current.TABLE_TTL_S} s, the list of tables for"
+                f" {database.LIST_TTL_S} s.",
             ),
             targets=tuple(targets),
         ),
@@ -61,12 +61,12 @@ def _opened(at: Desk) -> Iterator[AppTest]:
     os.environ["DATABASE_URL"] = at.url
     config.set_option("server.address", "127.0.0.1")
     app = AppTest.from_file(str(_APP), default_timeout=60)
-    app.query_params[session.TABLE_PARAMETER] = f"public.{name_of(1)}"
+    app.query_params[keys.TABLE_PARAMETER] = f"public.{name_of(1)}"
     _run(app)
     try:
         yield app
     finally:
-        opened = session.desk()
+        opened = database.desk()
         opened.worker.stop()
         opened.reader.dispose()
         opened.work.dispose()
@@ -79,7 +79,7 @@ def _opened(at: Desk) -> Iterator[AppTest]:
 
 
 def _timed_cold(app: AppTest) -> float:
-    session.refresh()
+    reads.refresh()
     return timed(lambda: _run(app))
 
 

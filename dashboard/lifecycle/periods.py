@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
-from enum import StrEnum
-
+from collections.abc import Iterable
+from collections.abc import Sequence
 from core.plans.drop import choose
-from core.plans.manifest import Kept, Proof
+from core.plans.manifest import Kept
+from core.plans.manifest import Proof
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.marks import Hold, PlannedDrop
+from core.tables.marks import Hold
+from core.tables.marks import PlannedDrop
+from core.tables.archived import Archived
+from core.tables.marks import Hold
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
+from core.tables.marks import PlannedDrop
+from core.tables.retention import due
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
-from dashboard.format import Item, Shown, days_of, describe_bounds, short
-
-
-class Stop(StrEnum):
-    """Where a period stands."""
-
-    ATTACHED = "Attached"
-    DUE = "Due for archive"
-    ARCHIVED = "Archived"
-    BACKED_UP = "Backed up"
-    VERIFIED = "Verified"
-    DROPPED = "Dropped"
-    """On the server no more; a backup brings it back."""
-
-
-SHOWN = {
-    Stop.DUE: Shown.DUE,
-    Stop.ARCHIVED: Shown.ARCHIVED,
-    Stop.BACKED_UP: Shown.BACKED_UP,
-    Stop.VERIFIED: Shown.VERIFIED,
-    Stop.DROPPED: Shown.DROPPED,
-}
-
+from dashboard.partitions.items import Item
+from dashboard.format import Shown
+from dashboard.partitions.items import days_of
+from dashboard.format import describe_bounds
+from dashboard.format import short
+from dashboard.partitions.items import Item
+from dashboard.partitions.items import Status
+from dashboard.partitions.items import days_of
+from dataclasses import dataclass
+from dataclasses import replace
+from datetime import date
+from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """One period on its road."""
+class Lifecycle:
+    """One period between attached and dropped, with the backups of it."""
 
     label: str
     name: str
     called: str
     """What tells it from every other one: its name, with its schema where others have that name; of what was dropped
     beside one of its name, the id of its backup."""
-    stop: Stop
+    status: Status
+    """One of PHASES."""
     bounds: Bounds | None
     one: Partition | Archived | None
     """What there is of it on the server."""
@@ -91,7 +86,7 @@ class Leg:
         return proven is not None and proven.date() < verify_before
 
 
-def legs(
+def lives(
     table: PartitionedTable,
     kept: Iterable[Kept],
     others: Iterable[Kept],
@@ -99,7 +94,7 @@ def legs(
     today: date,
     cutoff: date,
     zone: str,
-) -> tuple[Leg, ...]:
+) -> tuple[Lifecycle, ...]:
     """Every period in the order of time. `others` are backups of a table of the same address in another database or
     on another server."""
     by_name: dict[str, list[Kept]] = {}
@@ -129,16 +124,16 @@ def legs(
             own = [one for one in backups if one.backup.is_from(table.server.database, table.server.cluster)]
             whence = "" if own else backups[0].backup.whence(table.server.database)
             found.append(_dropped(own or backups, whence, zone, alone=alone))
-    return tuple(sorted(found, key=lambda leg: (_days(leg, zone)[0] or date.min, leg.name)))
+    return tuple(sorted(found, key=lambda life: (_days(life, zone)[0] or date.min, life.name)))
 
 
-def _attached(partition: Partition, called: str, backups: Sequence[Kept], overdue: bool, zone: str) -> Leg:
+def _attached(partition: Partition, called: str, backups: Sequence[Kept], overdue: bool, zone: str) -> Lifecycle:
     fitting = [one for one in backups if partition.bounds and one.backup.bounds == partition.bounds.text]
-    return Leg(
+    return Lifecycle(
         label=short(partition.bounds, partition.name, zone),
         name=partition.name,
         called=called,
-        stop=Stop.DUE if overdue else Stop.ATTACHED,
+        status=Status.DUE if overdue else Status.ATTACHED,
         bounds=partition.bounds,
         one=partition,
         backups=tuple(backups),
@@ -146,14 +141,16 @@ def _attached(partition: Partition, called: str, backups: Sequence[Kept], overdu
     )
 
 
-def _archived(table: PartitionedTable, archived: Archived, called: str, backups: Sequence[Kept], zone: str) -> Leg:
+def _archived(
+    table: PartitionedTable, archived: Archived, called: str, backups: Sequence[Kept], zone: str
+) -> Lifecycle:
     best = choose(backups, table, archived)
-    stop = Stop.ARCHIVED if best is None else Stop.VERIFIED if best.proven else Stop.BACKED_UP
-    return Leg(
+    status = Status.ARCHIVED if best is None else Status.VERIFIED if best.proven else Status.BACKED_UP
+    return Lifecycle(
         label=short(archived.bounds, archived.name, zone),
         name=archived.name,
         called=called,
-        stop=stop,
+        status=status,
         bounds=archived.bounds,
         one=archived,
         backups=tuple(backups),
@@ -161,15 +158,15 @@ def _archived(table: PartitionedTable, archived: Archived, called: str, backups:
     )
 
 
-def _dropped(backups: Sequence[Kept], whence: str, zone: str, *, alone: bool) -> Leg:
+def _dropped(backups: Sequence[Kept], whence: str, zone: str, *, alone: bool) -> Lifecycle:
     best = _best(backups)
     backup = backups[0].backup
     bounds = Bounds.parse(best.backup.bounds if best else backup.bounds)
-    return Leg(
+    return Lifecycle(
         label=short(bounds, backup.name, zone),
         name=backup.name,
         called=backup.name if alone else backup.id,
-        stop=Stop.DROPPED,
+        status=Status.DROPPED,
         bounds=bounds,
         one=None,
         backups=tuple(backups),
@@ -182,39 +179,43 @@ def _best(backups: Iterable[Kept]) -> Kept | None:
     return max(backups, key=lambda kept: (kept.proven is not None, kept.backup.finished_at), default=None)
 
 
-def _days(leg: Leg, zone: str) -> tuple[date | None, date | None]:
-    return days_of(leg.bounds, zone) if leg.bounds and not leg.bounds.is_default else (None, None)
+def _days(life: Lifecycle, zone: str) -> tuple[date | None, date | None]:
+    return days_of(life.bounds, zone) if life.bounds and not life.bounds.is_default else (None, None)
 
 
-def drawn(found: Sequence[Leg], shown: Sequence[Item], zone: str) -> tuple[Item, ...]:
+def drawn(found: Sequence[Lifecycle], shown: Sequence[Item], zone: str) -> tuple[Item, ...]:
     """What the picture of the road shows: what `items` tells of the table, at its stop, and what the place holds."""
-    stops = {f"{leg.one.schema}.{leg.name}": leg.stop for leg in found if leg.one is not None}
-    there = [replace(item, state=SHOWN.get(stops.get(item.name, Stop.ATTACHED), item.state)) for item in shown]
+    moved = {
+        f"{life.one.schema}.{life.name}": life.status
+        for life in found
+        if life.one is not None and life.status is not Status.ATTACHED
+    }
+    there = [replace(item, status=moved.get(item.name, item.status)) for item in shown]
     return tuple(sorted((*there, *gone(found, zone)), key=lambda item: (item.lower or date.min, item.label)))
 
 
-def gone(found: Iterable[Leg], zone: str) -> tuple[Item, ...]:
+def gone(found: Iterable[Lifecycle], zone: str) -> tuple[Item, ...]:
     """What lies in the place of the backups alone."""
-    return tuple(_gone(leg, zone) for leg in found if leg.one is None)
+    return tuple(_gone(life, zone) for life in found if life.one is None)
 
 
-def elsewhere(found: Iterable[Leg]) -> tuple[Bounds, ...]:
+def elsewhere(found: Iterable[Lifecycle]) -> tuple[Bounds, ...]:
     """The ranges of what lies in the place of the backups alone."""
-    return tuple(leg.bounds for leg in found if leg.one is None and leg.bounds is not None)
+    return tuple(life.bounds for life in found if life.one is None and life.bounds is not None)
 
 
-def _gone(leg: Leg, zone: str) -> Item:
-    lower, upper = _days(leg, zone)
+def _gone(life: Lifecycle, zone: str) -> Item:
+    lower, upper = _days(life, zone)
     return Item(
-        label=leg.label,
-        name=f"{leg.name}, in the place of the backups",
-        state=Shown.DROPPED,
+        label=life.label,
+        name=f"{life.name}, in the place of the backups",
+        status=Status.DROPPED,
         lower=lower,
         upper=upper,
-        bounds=describe_bounds(leg.bounds, zone),
-        rows=leg.best.backup.rows if leg.best else None,
-        heap=leg.in_place,
+        bounds=describe_bounds(life.bounds, zone),
+        rows=life.best.backup.rows if life.best else None,
+        heap=life.in_place,
         index=0,
         toast=0,
-        ranged=leg.bounds is not None and not leg.bounds.is_default,
+        ranged=life.bounds is not None and not life.bounds.is_default,
     )

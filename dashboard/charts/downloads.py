@@ -13,7 +13,7 @@ from dashboard.charts import palette
 from dashboard.charts.palette import LIGHT_INK, Chart, Ink
 from dashboard.format import plain
 from dashboard.growth.tables import Table, as_csv
-from dashboard.state import session
+from dashboard.state import clock, database
 
 WIDTH = 1000
 """Pixels of a picture that is taken away, at half the density that a PNG has."""
@@ -73,7 +73,7 @@ def take(figure: Figure, source: str) -> None:
 
 def report(growth: Growth) -> None:
     """The button that takes the one-page report away."""
-    where, moment = session.desk().place, session.now()
+    where, moment = database.desk().place, clock.now()
 
     def make() -> str:
         from core.growth.report import report_html  # needed by few

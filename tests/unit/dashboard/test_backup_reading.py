@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from core.backups.listing import Backups
+from core.backups.listing import Backups
+from dashboard.state.backup_reading import BackupReading
+from dashboard.state.backups import Reading
 import threading
 import time
-
-from core.backups.listing import Backups
-from dashboard.state.backups import Reading
-
 
 class Place:
     """Answers when it is let."""
@@ -22,7 +22,7 @@ class Place:
         return Backups(f"reading {self.asked}", ())
 
 
-def arrived(reading: Reading, number: int) -> None:
+def arrived(reading: BackupReading, number: int) -> None:
     give_up = time.monotonic() + 20
     while reading.look(0).number < number:
         assert time.monotonic() < give_up
@@ -31,7 +31,7 @@ def arrived(reading: Reading, number: int) -> None:
 
 def test_a_place_that_does_not_answer_is_asked_once() -> None:
     place = Place()
-    reading = Reading(place.read)
+    reading = BackupReading(place.read)
     for _ in range(3):
         shelf = reading.look(0.01)
         assert (shelf.backups, shelf.reading, shelf.number) == (None, True, 0)
@@ -47,7 +47,7 @@ def test_a_place_that_does_not_answer_is_asked_once() -> None:
 def test_what_is_known_stays_until_it_was_read_again() -> None:
     place = Place()
     place.answer.set()
-    reading = Reading(place.read)
+    reading = BackupReading(place.read)
     assert reading.look(20).number == 1
     place.answer.clear()
     reading.forget()

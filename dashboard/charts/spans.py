@@ -9,7 +9,7 @@ from itertools import groupby
 
 from core.period import Period
 from core.text import human_date
-from dashboard.format import Item
+from dashboard.partitions.items import Item
 
 UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("bytes", 1))
 LISTED = 40
@@ -40,7 +40,7 @@ def merged(items: Sequence[Item], most: int) -> list[Item]:
         return list(items)
     runs: list[list[Item]] = []
     for item in items:
-        if runs and runs[-1][-1].state is item.state and runs[-1][-1].upper == item.lower:
+        if runs and runs[-1][-1].status is item.status and runs[-1][-1].upper == item.lower:
             runs[-1].append(item)
         else:
             runs.append([item])
@@ -56,7 +56,7 @@ def _sum(run: Sequence[Item], label: str) -> Item:
     return Item(
         label=label,
         name=f"{len(run):,} partitions, {first.name} to {last.name}",
-        state=first.state,
+        status=first.status,
         lower=first.lower,
         upper=last.upper,
         bounds=bounds,
@@ -74,7 +74,7 @@ def bucketed(items: Sequence[Item], most: int) -> list[Item]:
         if len(grouped) <= most:
             break
         starts = [period.containing(item.lower or date.min)[0] for item in items]
-        keyed = groupby(zip(starts, items, strict=True), key=lambda pair: (pair[0], pair[1].state))
+        keyed = groupby(zip(starts, items, strict=True), key=lambda pair: (pair[0], pair[1].status))
         grouped = [_sum([item for _, item in run], period.label(key[0]).replace("_", "-")) for key, run in keyed]
     return grouped
 

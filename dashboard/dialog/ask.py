@@ -1,0 +1,93 @@
+"""Opens the dialog for a plan that has to be confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import streamlit as st
+
+from core.errors import DeskError
+from core.plans.manifest import Kept
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from dashboard.state import acts, backups, clock, current, database, keys, reads
+
+READ_BYTES_S = 400 * 1024 * 1024
+"""Bytes a second that proving bounds or building an index goes through; a careful guess (MEASURED: over 1 GB/s)."""
+MOST_DAYS = 3650
+
+
+class When(StrEnum):
+    """When a table is to be dropped."""
+
+    LATER = "Later"
+    NOW = "Now"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A plan on its way to be confirmed, with the figures of what it moves."""
+
+    plan: Plan
+    rows: int | None
+    bytes: int | None
+    seconds: float
+    kept: Kept | None = None
+    """The backup that it rests on, or brings back."""
+    trouble: DeskError | None = None
+    """Why what was chosen in the dialog can't be; the plan is that of the choice before."""
+
+
+def is_drop(plan: Plan) -> bool:
+    """Whether it drops, now or later."""
+    return plan.operation is Operation.DROP or (plan.operation is Operation.SCHEDULE and bool(plan.backup))
+
+
+def archive(name: str) -> None:
+    """Opens the dialog for archiving a partition. Raises Refused for what stands in the way."""
+    about(acts.plan_archive(name))
+
+
+def reattach(name: str) -> None:
+    """Opens the dialog for bringing an archived table back. Raises Refused for what stands in the way."""
+    about(acts.plan_reattach(name))
+
+
+def drop(name: str) -> None:
+    """Opens the dialog for dropping an archived table, after the wait that is set. Raises Refused."""
+    after = database.desk().settings.drop_after
+    plan = acts.plan_drop(name, after)
+    days = max(1, min(MOST_DAYS, (after.after(clock.today()) - clock.today()).days))
+    st.session_state[keys.TYPED] = ""
+    st.session_state[keys.WHEN] = When.LATER
+    st.session_state[keys.DAYS] = days
+    about(plan)
+
+
+def restore(backup: str) -> None:
+    """Opens the dialog for bringing a backup back. Raises Refused for what stands in the way."""
+    about(acts.plan_restore(backup))
+
+
+def hold(name: str) -> None:
+    """Opens the dialog for a hold, which asks for its end and its reason. Raises Refused."""
+    until = database.desk().settings.hold.after(clock.today())
+    st.session_state[keys.UNTIL] = until
+    reads.refresh()
+    about(acts.plan_to_hold(name, until, ""))
+
+
+def about(plan: Plan) -> None:
+    """Opens the dialog for a plan, such as a doctor's fix."""
+    subject = current.subject(plan)
+    size = subject.size if subject else None
+    compared = any(not lock.brief for step in plan.steps for lock in step.locks)
+    st.session_state[keys.REASON] = ""
+    st.session_state[keys.ASKED] = Asked(
+        plan=plan,
+        rows=subject.rows if subject else None,
+        bytes=size.total if size else None,
+        seconds=(size.heap if size else 0) / READ_BYTES_S if compared else 0.0,
+        kept=backups.find_kept(plan.backup) if plan.backup else None,
+    )

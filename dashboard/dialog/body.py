@@ -1,0 +1,142 @@
+"""The one dialog: what a plan does, who is in its way, the way back and its exact SQL; confirmed, it is enqueued."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import DeskError, Refused
+from core.plans.plan import Mode, Plan
+from core.plans.operation import Operation
+from dashboard import layout
+from dashboard.dialog import ask, buttons, figures, inputs, one_click
+from dashboard.dialog.blockers import listed
+from dashboard.format import deed, plain
+from dashboard.state import acts, keys, reads
+
+LOOK_S = 2
+"""How often the dialog looks who is in the way."""
+
+
+def open_if_asked() -> None:
+    """Draws the dialog while a plan waits to be confirmed."""
+    asked = st.session_state.get(keys.ASKED)
+    if isinstance(asked, ask.Asked):
+        st.dialog(plain(_title(asked.plan)), width="large", on_dismiss=_dismiss)(_body)()
+
+
+def _title(plan: Plan) -> str:
+    if ask.is_drop(plan):
+        return f"Drop {plan.subject}"
+    return f"Hold {plan.subject}" if plan.operation is Operation.HOLD else deed(plan)
+
+
+def _dismiss() -> None:
+    st.session_state.pop(keys.ASKED, None)
+
+
+def _body() -> None:
+    asked = st.session_state.get(keys.ASKED)
+    if not isinstance(asked, ask.Asked):
+        st.rerun()
+    plan = asked.plan
+    figures.draw(asked)
+    if asked.kept is not None:
+        figures.proof(asked.kept, asked.plan)
+    if ask.is_drop(plan):
+        inputs.when()
+    elif plan.operation is Operation.HOLD:
+        inputs.until()
+    with st.container(gap="xxsmall"):
+        layout.heading("What happens")
+        st.markdown("\n".join(f"{number}. {plain(effect)}" for number, effect in enumerate(plan.effects, 1)))
+        for warning in plan.warnings:
+            st.caption(f":material/info: {plain(warning)}")
+    if plan.locks:
+        _who_is_in_the_way(plan)
+        _locked(plan)
+    st.markdown(f"**The way back** — {plain(plan.way_back)}")
+    with st.expander("Exactly what will run", icon=":material/code:"):
+        st.code(plan.sql, language="sql", wrap_lines=True)
+        st.caption("The same from the command line")
+        st.code(plan.command, language="bash", wrap_lines=True)
+    if plan.operation is not Operation.HOLD:
+        st.text_input("Reason", key=keys.REASON, placeholder="Kept in the journal beside your name; may be left empty")
+    if ask.is_drop(plan):
+        st.text_input(
+            "Type the table's name, so that nothing is dropped by a slip of the hand",
+            key=keys.TYPED,
+            placeholder=plan.subject,
+            live=True,
+        )
+    if asked.trouble is not None:
+        st.error(f"{plain(asked.trouble.what)} {plain(asked.trouble.next)}", icon=":material/block:")
+    lacking = _lacking(asked)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Cancel", key="cancel_plan", on_click=_dismiss)
+        st.button(
+            _confirm_label(plan),
+            key="confirm_plan",
+            type="primary",
+            icon=buttons.ICON[plan.operation],
+            disabled=lacking is not None,
+            help=lacking,
+            on_click=acts.attempt(lambda: _confirm(asked)),
+        )
+
+
+def _confirm_label(plan: Plan) -> str:
+    if plan.operation is Operation.SCHEDULE:
+        return f"Plan the drop of {plain(plan.subject)}"
+    return plain(_title(plan))
+
+
+def _lacking(asked: ask.Asked) -> str | None:
+    """What has to be filled in before it can be confirmed."""
+    if asked.trouble is not None:
+        return plain(asked.trouble.what)
+    if ask.is_drop(asked.plan) and st.session_state.get(keys.TYPED, "") != asked.plan.subject:
+        return "Type the table's name first."
+    if asked.plan.operation is Operation.HOLD and not inputs.reason():
+        return "A hold needs its reason, for whoever meets it in a year."
+    return None
+
+
+def _confirm(asked: ask.Asked) -> None:
+    """Enqueues the plan that is shown; a second click finds nothing to confirm any more."""
+    if st.session_state.get(keys.ASKED) != asked:
+        return
+    lacking = _lacking(asked)
+    if lacking is not None:
+        raise Refused(lacking)
+    _dismiss()
+    one_click.begin(asked.plan, inputs.reason())
+
+
+@st.fragment(run_every=LOOK_S)
+def _who_is_in_the_way(plan: Plan) -> None:
+    try:
+        blockers = reads.in_the_way(plan)
+    except DeskError as error:
+        st.caption(f"Who is in the way can't be read just now. {plain(error.what)}")
+        return
+    with st.container(gap="xxsmall"):
+        if blockers:
+            layout.heading("Who is in the way right now", "it would wait for them, and hold up nobody meanwhile")
+            listed(blockers)
+        else:
+            st.markdown("**Who is in the way right now** :green-badge[nobody]")
+
+
+def _locked(plan: Plan) -> None:
+    locks = dict.fromkeys(lock for step in plan.steps for lock in step.locks)
+    long = [lock for lock in locks if not lock.brief and lock.mode is Mode.SHARE]
+    said = dict.fromkeys((*long, *plan.locks))
+    with st.container(gap="xxsmall"):
+        layout.heading("What is locked", "" if long else "for moments, never longer than the lock budget")
+        st.markdown(
+            "\n".join(
+                f"- {plain(lock.relation.replace(chr(34), ''))}: {lock.mode.meaning} (*{lock.mode.lower()}*)"
+                + ((", while its rows are compared" if lock in long else ", for moments") if long else "")
+                for lock in said
+            )
+        )

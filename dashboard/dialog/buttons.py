@@ -1,0 +1,205 @@
+"""The buttons: each acts at once or asks first, or says why it can't, with its twin on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import streamlit as st
+
+from core.doctor.findings import Finding
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from core.tables.commands import partition_option, table_option
+from core.tables.archived import Archived
+from core.tables.partition import Partition
+from dashboard.dialog import ask, one_click
+from dashboard.format import plain, short
+from dashboard.state import access, acts, clock, current
+
+ICON = {
+    Operation.ENSURE: ":material/add_circle:",
+    Operation.ARCHIVE: ":material/archive:",
+    Operation.REATTACH: ":material/unarchive:",
+    Operation.BACKUP: ":material/cloud_upload:",
+    Operation.VERIFY: ":material/verified_user:",
+    Operation.DROP: ":material/delete_forever:",
+    Operation.RESTORE: ":material/settings_backup_restore:",
+    Operation.HOLD: ":material/front_hand:",
+    Operation.SCHEDULE: ":material/event:",
+}
+KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"
+
+
+def button(
+    label: str,
+    act: Callable[[], None],
+    *,
+    key: str,
+    primary: bool = False,
+    icon: str | None = None,
+    command: str = "",
+    closed: str | None = None,
+) -> None:
+    """A button that acts, or says why nothing can be done from here; `command` is its twin on the command line.
+
+    `closed` is why this one can't be used.
+    """
+    closed = access.closed_reason() or closed
+    st.button(
+        label,
+        key=key,
+        icon=icon,
+        type="primary" if primary else "secondary",
+        width="stretch",
+        disabled=closed is not None,
+        help=closed or (f"On the command line: {plain(command)}" if command else None),
+        on_click=acts.attempt(act),
+    )
+
+
+def menu(choices: Mapping[str, Callable[[], None]], *, key: str) -> None:
+    """What else can be done with one thing, behind one small button."""
+    closed = access.closed_reason()
+
+    def act() -> None:
+        chosen = choices.get(str(st.session_state.get(key)))
+        if chosen is not None:
+            acts.attempt(chosen)()
+
+    st.menu_button(
+        "",
+        list(choices),
+        key=key,
+        icon=":material/more_vert:",
+        type="tertiary",
+        disabled=closed is not None,
+        help=closed or "More",
+        on_click=act,
+    )
+
+
+def review(plan: Plan, *, key: str, primary: bool = False) -> None:
+    """The button of a plan that is ready: what it will do comes first, unless it can do no harm."""
+    label = f"Create {plain(plan.subject)}" if len(plan.subject) < 12 else "Create them"
+    if plan.operation is not Operation.ENSURE:
+        label = f"Review {plan.operation}"
+    button(
+        label, lambda: one_click.run(plan), key=key, primary=primary, icon=ICON[plan.operation], command=plan.command
+    )
+
+
+def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
+    """The button of a finding that has one; whether it has."""
+    if finding.fix is not None:
+        review(finding.fix, key=key, primary=primary)
+        return True
+    name, backup = finding.subject, finding.backup
+    if finding.wants is Operation.BACKUP:
+        table = current.table()
+        named = table.named(name)
+        label = short(named[0].bounds, name, clock.zone()) if len(named) == 1 else name
+        backup_button(name, key=key, primary=primary, label=f"Back up {label}" if len(label) < 11 else "Back up")
+    elif finding.wants is Operation.VERIFY:
+        verify_button(backup, key=key, primary=primary)
+    elif finding.wants is Operation.SCHEDULE:
+        keep_button(name, key=key)
+    elif finding.wants is Operation.HOLD:
+        lift_button(name, key=key)
+    else:
+        return False
+    return True
+
+
+def archive_button(partition: Partition, *, key: str, primary: bool = False) -> None:
+    """Asks to archive a partition, or to finish the detach that was begun."""
+    name = current.table().called(partition)
+    button(
+        "Finish the detach" if partition.pending else "Review archive",
+        lambda: ask.archive(name),
+        key=key,
+        primary=primary or partition.pending,
+        icon=ICON[Operation.ARCHIVE],
+        command=f"partitions archive{_of(name)}",
+    )
+
+
+def reattach_button(archived: Archived, *, key: str) -> None:
+    """Asks to bring an archived table back."""
+    name = current.table().called(archived)
+    button(
+        "Review reattach",
+        lambda: ask.reattach(name),
+        key=key,
+        icon=ICON[Operation.REATTACH],
+        command=f"partitions reattach{_of(name)}",
+    )
+
+
+def backup_button(
+    name: str, *, key: str, primary: bool = False, label: str = "Back up", closed: str | None = None
+) -> None:
+    """Backs a partition up with one click."""
+    button(
+        label,
+        lambda: one_click.back_up(name),
+        key=key,
+        primary=primary,
+        icon=ICON[Operation.BACKUP],
+        command=f"partitions backup{_of(name)}",
+        closed=closed,
+    )
+
+
+def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
+    """Proves a backup with one click."""
+    button(
+        "Verify",
+        lambda: one_click.verify(backup),
+        key=key,
+        primary=primary,
+        icon=ICON[Operation.VERIFY],
+        command=f"partitions verify {backup}",
+    )
+
+
+def drop_button(name: str, *, key: str) -> None:
+    """Asks to drop an archived table, now or later."""
+    button(
+        "Review drop",
+        lambda: ask.drop(name),
+        key=key,
+        icon=ICON[Operation.DROP],
+        command=f"partitions drop{_of(name)} --confirm NAME",
+        closed=access.no_drop_reason(),
+    )
+
+
+def restore_button(backup: str, *, key: str) -> None:
+    """Asks to bring a backup back."""
+    button(
+        "Review restore",
+        lambda: ask.restore(backup),
+        key=key,
+        icon=ICON[Operation.RESTORE],
+        command=f"partitions restore {backup}",
+    )
+
+
+def keep_button(name: str, *, key: str) -> None:
+    """Calls a planned drop off with one click."""
+    button("Keep it", lambda: one_click.keep(name), key=key, icon=KEEP_ICON, command=f"partitions keep{_of(name)}")
+
+
+def lift_button(name: str, *, key: str) -> None:
+    """Ends a hold with one click."""
+    button(
+        "Lift the hold",
+        lambda: one_click.lift(name),
+        key=key,
+        icon=LIFT_ICON,
+        command=f"partitions hold{_of(name)} --lift",
+    )
+
+
+def _of(name: str) -> str:
+    return f"{partition_option(name)}{table_option(current.table())}"

@@ -1,0 +1,103 @@
+"""The figures of what a plan moves, and the proof of the backup that it rests on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import streamlit as st
+
+from core.plans.manifest import Kept
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from core.tables.fingerprint import ROWS_A_SECOND
+from core.text import human_ago, human_bytes, human_date, human_rows, human_seconds, human_time
+from dashboard import layout
+from dashboard.dialog import ask
+from dashboard.format import plain
+from dashboard.state import clock, current, database
+
+
+def proof(kept: Kept, plan: Plan) -> None:
+    """Which backup it is, and how it is known to be whole."""
+    backup, proven = kept.backup, kept.proven
+    said = {
+        "Made": f"{human_time(datetime.fromisoformat(backup.finished_at))} by {plain(backup.actor)}",
+        "Last proof": f"{human_time(kept.proven_at)}, {human_ago(kept.proven_at, clock.now())},"
+        f" by {plain(proven.actor)}"
+        if proven
+        else ":orange[never restored and compared, or failed when it was]",
+        "Rows": human_rows(backup.rows),
+        "Fingerprint": plain(backup.fingerprint),
+    }
+    with st.container(gap="xxsmall"):
+        words = "what the table has to equal, row by row" if plan.operation is not Operation.RESTORE else ""
+        layout.heading("The proof" if proven else "The backup", words)
+        st.caption(plain(backup.id))
+        st.table(said, border="horizontal")
+
+
+def draw(asked: ask.Asked) -> None:
+    plan = asked.plan
+    if plan.operation is Operation.HOLD:
+        return
+    if ask.is_drop(plan) and asked.kept is not None:
+        _dropped(asked, asked.kept)
+    elif plan.operation is Operation.RESTORE and asked.kept is not None:
+        _restored(asked.kept)
+    else:
+        _moved(asked)
+
+
+def _dropped(asked: ask.Asked, kept: Kept) -> None:
+    with st.grid(3, gap="small", min_column_width=190):
+        layout.card(
+            "Rows leaving the server",
+            human_rows(kept.backup.rows),
+            f"read once more, {human_seconds(kept.backup.rows / ROWS_A_SECOND)}",
+            help="Counted when it was backed up. They are read and compared once more right before the drop.",
+        )
+        layout.card("Freed on the server", human_bytes(asked.bytes), "on disk", help="Rows, indexes and large values.")
+        layout.card(
+            "Kept in the place",
+            human_bytes(kept.backup.bytes),
+            f"proven {human_ago(kept.proven_at, clock.now())}",
+            help="The compressed backup, from which the table is made again.",
+        )
+
+
+def _restored(kept: Kept) -> None:
+    until = database.desk().settings.hold.after(clock.today())
+    with st.grid(3, gap="small", min_column_width=190):
+        layout.card("Rows coming back", human_rows(kept.backup.rows), "counted", help="As its manifest says.")
+        layout.card(
+            "Fetched from the place",
+            human_bytes(kept.backup.bytes),
+            f"{human_bytes(kept.backup.raw_bytes)} of text",
+            help="The compressed backup. On the server its rows and indexes take about what they took before.",
+        )
+        layout.card(
+            "Held until",
+            human_date(until),
+            str(database.desk().settings.hold),
+            help="A restored table is kept from every rule for that long; the hold can be lifted.",
+        )
+
+
+def _moved(asked: ask.Asked) -> None:
+    leaves = asked.plan.operation is Operation.ARCHIVE
+    read = current.read_at()
+    exact = f"Exact, read at {read:%H:%M:%S} UTC: rows, indexes and large values" if read else ""
+    with st.grid(3, gap="small", min_column_width=190):
+        layout.card(
+            "Rows leaving its queries" if leaves else "Rows coming back",
+            human_rows(asked.rows) if asked.rows is not None else "not known",
+            "estimate of the last analyze" if asked.rows is not None else "never analyzed",
+            help="The planner's estimate; the exact count takes a read of the whole table.",
+        )
+        layout.card("Leaving the table" if leaves else "Coming back", human_bytes(asked.bytes), "on disk", help=exact)
+        layout.card(
+            "Expected to take",
+            human_seconds(asked.seconds),
+            "and the wait for others",
+            help="Once nobody is in the way. It waits for others without making anybody wait for it.",
+        )

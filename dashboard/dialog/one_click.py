@@ -1,0 +1,70 @@
+"""What one click does without a dialog, because it can do no harm; and how a confirmed plan begins."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.console.run import is_same_wish
+from core.errors import Refused
+from core.period import Range
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from dashboard.dialog import ask
+from dashboard.format import deed
+from dashboard.state import acts, keys, reads
+
+ASKED_HERE = "asked for in the dashboard"
+
+
+def ensure(ranges: tuple[Range, ...]) -> None:
+    """Creates what the ranges lack, with this one click. Raises Refused for what stands in the way."""
+    _begin_if_needed(acts.plan_ensure(ranges), "Nothing is missing: every date asked for has a partition.")
+
+
+def back_up(name: str) -> None:
+    """Backs a partition up, with this one click. Raises what stands in the way."""
+    begin(acts.plan_backup(name), ASKED_HERE)
+
+
+def verify(backup: str) -> None:
+    """Proves a backup, with this one click. Raises what stands in the way."""
+    begin(acts.plan_verify(backup), ASKED_HERE)
+
+
+def keep(name: str) -> None:
+    """Calls a planned drop off, with this one click. Raises Refused."""
+    _begin_if_needed(acts.plan_not_to_drop(name), f"No drop of {name} is planned any more.")
+
+
+def lift(name: str) -> None:
+    """Ends a hold, with this one click. Raises Refused."""
+    _begin_if_needed(acts.plan_lift(name), f"{name} is not held any more.")
+
+
+def _begin_if_needed(plan: Plan, otherwise: str) -> None:
+    if plan.steps:
+        begin(plan, ASKED_HERE)
+    else:
+        st.session_state[keys.WORD] = otherwise
+
+
+def run(plan: Plan) -> None:
+    """Runs a harmless plan at once; any other opens the dialog."""
+    if plan.operation in (Operation.ENSURE, Operation.BACKUP, Operation.VERIFY):
+        begin(plan, ASKED_HERE)
+    else:
+        ask.about(plan)
+
+
+def begin(plan: Plan, reason: str) -> None:
+    """Enqueues a plan. Raises Refused where another operation on the same is still running."""
+    ticket = acts.enqueue(plan, reason)
+    if not ticket.new:
+        met = reads.operation(ticket.id)
+        if met is not None and not is_same_wish(plan, met.plan):
+            raise Refused(
+                f"Another operation on {plan.subject} is still running: {deed(met.plan)}.",
+                safe="Nothing was asked for, and nothing was changed by this click.",
+                next="Ask again once it has ended.",
+            )
+        st.session_state[keys.WORD] = f"{deed(plan)} runs already."

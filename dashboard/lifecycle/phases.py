@@ -1,0 +1,53 @@
+"""Where the periods stand: a card and a row of circles for each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.tables.table import PartitionedTable
+from core.text import human_bytes, plural
+from dashboard import layout
+from dashboard.charts import partitions
+from dashboard.lifecycle import periods
+from dashboard.lifecycle.periods import Lifecycle
+from dashboard.partitions.items import Status, items
+from dashboard.state import clock
+
+CARDS = {
+    Status.ATTACHED: ("1 · Attached, kept", "In the table, and not due for archive."),
+    Status.DUE: ("2 · Due for archive", "In the table, and over for longer than it is kept there."),
+    Status.ARCHIVED: ("3 · Archived", "Detached, on the server. No backup holds it as it is now."),
+    Status.BACKED_UP: ("4 · Backed up", "On the server and in the place; no proof says that the backup is good."),
+    Status.VERIFIED: (
+        "5 · Verified",
+        "On the server and in the place; its backup was restored elsewhere and compared.",
+    ),
+    Status.DROPPED: ("6 · Dropped", "In the place of the backups alone. One click brings it back."),
+}
+
+
+def draw(table: PartitionedTable, found: Sequence[Lifecycle]) -> None:
+    """Bytes at each phase, on the server and in the place, and each period where it stands."""
+    exact = f"Exact, read at {table.as_of:%H:%M:%S} UTC; busy ones are left out."
+    with st.grid(3, gap="small", min_column_width=190):
+        for phase, (label, means) in CARDS.items():
+            here = [life for life in found if life.status is phase]
+            server, place = sum(life.on_server for life in here), sum(life.in_place for life in here)
+            note = plural(len(here), "period") if here else "no period here"
+            if phase is not Status.DROPPED and place:
+                note += f", {human_bytes(place)} in the place"
+            if phase is Status.DROPPED:
+                note += ", in the place alone" if here else ""
+            value = human_bytes(place if phase is Status.DROPPED else server)
+            layout.card(label, value if here else "none", note, help=f"{means} {exact}")
+    shown = periods.drawn(
+        found, items(table, clock.today(), clock.cutoff(), clock.zone(), periods.elsewhere(found)), clock.zone()
+    )
+    chart = partitions.road(shown, clock.today())
+    if chart is not None:
+        with st.container(border=True, gap="small"):
+            unit = partitions.road_unit(shown)
+            layout.heading("The road", f"where each period stands, and what it weighs there in {unit}")
+            st.altair_chart(chart, theme=None, alt="Each period at its stop, from attached to dropped")

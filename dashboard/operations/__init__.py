@@ -1,0 +1,1 @@
+"""Operations on every page: those under way, how they ended, the journal."""

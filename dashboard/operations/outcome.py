@@ -1,0 +1,99 @@
+"""How an operation ended, and how it is stopped, resumed or tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import streamlit as st
+
+from core.console.journal import OperationRecord, OperationState
+from core.errors import BackupDamaged
+from core.period import range_of_label
+from core.plans.operation import Operation
+from core.plans.plan import Plan
+from core.tables.archived import Archived
+from core.tables.table import PartitionedTable
+from core.text import human_seconds
+from dashboard.dialog import ask, buttons, one_click
+from dashboard.format import deed, plain
+from dashboard.state import acts, current
+
+
+def title(operation: OperationRecord) -> str:
+    """What it does to what: Archive kid_absences_2024. Markdown."""
+    return plain(deed(operation.plan))
+
+
+def stop_button(operation: OperationRecord, *, key: str) -> None:
+    """Asks for a running operation to stop."""
+    buttons.button("Stop", lambda: acts.cancel(operation.id), key=key, icon=":material/stop_circle:")
+
+
+def say(operation: OperationRecord) -> None:
+    """How it ended, whether data is safe, and what to do next."""
+    name, said = title(operation), plain(operation.error)
+    if operation.state is OperationState.DONE:
+        st.success(f"**{name}** is done, in {human_seconds(operation.seconds)}.", icon=":material/check_circle:")
+    elif operation.state is OperationState.CANCELLED:
+        st.warning(f"**{name}** was stopped. {said}", icon=":material/stop_circle:")
+    elif operation.state is OperationState.INTERRUPTED:
+        st.error(
+            f"**{name}** was interrupted: the process that ran it is gone. {said} No row is lost;"
+            " Resume looks at where it stopped and goes on from there.",
+            icon=":material/power_off:",
+        )
+    elif operation.kind == Operation.VERIFY and operation.error_kind == BackupDamaged.__name__:
+        st.error(f"**{name}**: the backup is not good. {said}", icon=":material/gpp_bad:")
+    else:
+        st.error(f"**{name}** did not happen. {said}", icon=":material/error:")
+
+
+def archived_of(operation: OperationRecord) -> Archived | None:
+    """The very table that it was about, where that is archived now."""
+    one = current.subject(operation.plan)
+    return one if isinstance(one, Archived) else None
+
+
+def resume_button(operation: OperationRecord, *, key: str) -> None:
+    """Plans the same act again from the state that the table is in now, where it did not end as asked."""
+    label = "Resume" if operation.state is OperationState.INTERRUPTED else "Try again"
+    buttons.button(label, lambda: again(operation), key=key, icon=":material/replay:", command=operation.plan.command)
+
+
+def again(operation: OperationRecord) -> None:
+    """Plans the same act anew: what is harmless runs, anything else opens the dialog. Raises Refused."""
+    if operation.table != current.address():
+        current.choose(operation.table)
+    plan, name = operation.plan, operation.subject
+    if plan.operation is Operation.ENSURE:
+        ranges = (range_of_label(label.strip()) for label in name.split(","))
+        one_click.ensure(tuple(found for found in ranges if found is not None))
+    elif plan.operation is Operation.HOLD:
+        ask.about(plan)
+    else:
+        _AGAIN[plan.operation](plan)
+    acts.watched().discard(operation.id)
+
+
+_AGAIN: dict[Operation, Callable[[Plan], None]] = {
+    Operation.ARCHIVE: lambda plan: ask.archive(plan.subject),
+    Operation.REATTACH: lambda plan: ask.reattach(plan.subject),
+    Operation.BACKUP: lambda plan: one_click.back_up(plan.subject),
+    Operation.VERIFY: lambda plan: one_click.verify(plan.backup),
+    Operation.DROP: lambda plan: ask.drop(plan.subject),
+    Operation.RESTORE: lambda plan: ask.restore(plan.backup),
+    Operation.SCHEDULE: lambda plan: (ask.drop if plan.backup else one_click.keep)(plan.subject),
+}
+
+
+def unsettled(operations: Iterable[OperationRecord], table: PartitionedTable) -> tuple[OperationRecord, ...]:
+    """The operations of a table that failed or were interrupted, where nobody has done since what they were for."""
+    found: list[OperationRecord] = []
+    seen: set[str] = set()
+    for operation in operations:
+        if operation.table != table.address or operation.subject in seen:
+            continue
+        seen.add(operation.subject)
+        if operation.state in (OperationState.FAILED, OperationState.INTERRUPTED):
+            found.append(operation)
+    return tuple(found)

@@ -1,0 +1,54 @@
+"""What needs attention now, each with its reason and its one button."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from core.doctor.findings import Finding, Severity
+from core.tables.table import PartitionedTable
+from core.text import human_ago, plural
+from dashboard import layout
+from dashboard.dialog import buttons
+from dashboard.format import plain
+from dashboard.operations import outcome
+from dashboard.state import clock, reads
+
+SHOWN_FINDINGS = 6
+ICONS = {
+    Severity.CRITICAL: (":material/error:", "red"),
+    Severity.WARNING: (":material/warning:", "orange"),
+    Severity.NOTE: (":material/info:", "blue"),
+}
+
+
+def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
+    """What needs attention, each line with its reason and its one button; then how much is right."""
+    layout.heading("Needs attention")
+    for operation in outcome.unsettled(reads.operations(of_table=table.address), table)[:2]:
+        ended = human_ago(operation.finished_at or operation.requested_at, clock.now())
+        layout.line(
+            f":red[:material/error:] **{outcome.title(operation)}: {operation.state}**",
+            f"{ended}. {operation.error}",
+            partial(outcome.resume_button, operation, key=f"again_{operation.id}"),
+        )
+    wanting = [finding for finding in found if finding.severity is not Severity.OK]
+    for number, finding in enumerate(wanting[:SHOWN_FINDINGS]):
+        icon, colour = ICONS[finding.severity]
+        layout.line(
+            f":{colour}[{icon}] **{plain(finding.title)}**",
+            finding.reason,
+            partial(_remedy, number, finding),
+        )
+    more = len(wanting) - SHOWN_FINDINGS
+    right = len(found) - len(wanting)
+    layout.line(
+        f":green[:material/check_circle:] {plural(right, 'check')} passed" if right else "",
+        "",
+        lambda: layout.link("doctor", f"{more} more" if more > 0 else "See all checks", ":material/stethoscope:"),
+    )
+
+
+def _remedy(number: int, finding: Finding) -> None:
+    """The button of a finding, or where its remedy is told."""
+    if not buttons.remedy(finding, key=f"fix_{number}", primary=number == 0):
+        layout.link("doctor", "What to do", ":material/arrow_forward:")

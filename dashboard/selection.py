@@ -1,0 +1,42 @@
+"""A table of which one row can be selected: the address bar says which, so that it can be linked to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+
+def table(
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    row: int | None,
+    *,
+    parameter: str,
+    alt: str,
+    columns: Mapping[str, ColumnConfig],
+) -> None:
+    """A row for each of `names`; selecting one puts its name into `parameter` of the address bar. `row` is selected."""
+    # one widget for each list and selection: what the address bar says is what is selected
+    key = f"{parameter}_{hash((tuple(names), row))}"
+
+    def select() -> None:
+        rows = st.session_state[key].selection.rows
+        if rows and rows[0] < len(names):
+            st.query_params[parameter] = names[rows[0]]
+        elif parameter in st.query_params:
+            del st.query_params[parameter]
+
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=min(420, 38 + 35 * max(1, len(names))),
+        on_select=select,
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
+        key=key,
+        alt=alt,
+        column_config=columns,
+    )

@@ -1,0 +1,192 @@
+"""What the pages read of the current table and of the journal, cached for some seconds, and how that is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import streamlit as st
+from sqlalchemy.exc import DBAPIError
+
+from core.console import journal, locks
+from core.console.journal import OperationRecord, StepRecord
+from core.console.locks import Blocker
+from core.doctor.examine import examine
+from core.doctor.findings import Finding
+from core.errors import CatalogBusy, ConnectionFailed, DeskError
+from core.growth import samples
+from core.growth.outlook import History, Prices, Retention
+from core.growth.reading import Growth, read_growth
+from core.plans.manifest import Kept
+from core.plans.plan import Mode, Plan
+from core.postgres.connection import session, translate
+from core.tables.catalog import table as catalog
+from core.tables.find import Found, find_rows
+from core.tables.table import PartitionedTable
+from dashboard.state import backups, clock, current, database, keys
+from dashboard.state.backup_reading import KnownBackups
+
+GROWTH_TTL_S = 60
+OF_THE_PLACE = ("backed_up", "proven", "unusable_backups")
+"""The doctor's checks that have nothing to say before the place of the backups was read."""
+
+
+@st.cache_resource(ttl=current.TABLE_TTL_S, show_spinner=False, max_entries=50)
+def _findings(
+    url: str, name: str, _table: PartitionedTable, day: date, _known: KnownBackups, reading: int
+) -> tuple[Finding, ...]:
+    opened = database.open_url(url)
+    backups = _known.backups
+    default_rows = None
+    if _table.default is not None:
+        default_rows = catalog.count_all_default_rows(opened.reader, _table)
+    found = examine(
+        _table,
+        today=day,
+        now=clock.now(),
+        zone=opened.settings.time_zone,
+        cutoff=opened.settings.archive_after.before(day),
+        automatic_creation=opened.settings.enable_absence_partitions,
+        default_rows=default_rows,
+        kept=backups.kept if backups else None,
+        unusable=backups.unusable if backups else (),
+        backups_unread=str(backups.unread or "") if backups else "",
+        verify_before=opened.settings.verify_every.before(day),
+    )
+    return found if backups else tuple(finding for finding in found if finding.check not in OF_THE_PLACE)
+
+
+@st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=20)
+def _growth(
+    url: str,
+    name: str | None,
+    day: date,
+    horizon: int,
+    _prices: Prices | None,
+    price: tuple[float, float] | None,
+    _retention: Retention,
+    retention: tuple[str, str],
+    _kept: tuple[Kept, ...] | None,
+    reading: int,
+) -> Growth:
+    settings = database.open_url(url).settings
+    return read_growth(
+        database.open_url(url).reader,
+        table=name,
+        archive_schema=settings.archive_schema,
+        today=day,
+        zone=settings.time_zone,
+        retention=_retention,
+        prices=_prices,
+        currency=settings.currency,
+        horizon=horizon,
+        kept=_kept,
+    )
+
+
+@st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
+def _history(url: str, name: str) -> History | None:
+    return next(iter(samples.read_histories(database.open_url(url).reader, table=name)), None)
+
+
+def trouble() -> DeskError | None:
+    """Why the database can't be read just now, if it can't: asked of the server itself, not of what was read before."""
+    try:
+        with database.told():
+            journal.read_operations(database.desk().reader, limit=1)
+            current.settle()
+            database.server()
+    except DeskError as error:
+        if isinstance(error, ConnectionFailed):
+            refresh()
+        return error
+    return None
+
+
+def findings() -> tuple[Finding, ...]:
+    """What the doctor says of the current table."""
+    known = backups.known()
+    return _findings(database.url(), current.address(), current.table(), clock.today(), known, known.number)
+
+
+def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices | None, retention: Retention) -> Growth:
+    """How storage grows, of one table or of all; at most GROWTH_TTL_S old. Raises TableNotFound, NotServed."""
+    known = backups.reading().look(backups.BACKUPS_WAIT_S) if name is not None else None
+    st.session_state[keys.AWAITED] = None  # one card is not worth that the page is drawn again under a download
+    kept = known.backups.kept if known is not None and known.backups is not None else None
+    asked = (clock.today(), horizon, prices, retention)
+    try:
+        found = _growth(
+            database.url(),
+            name,
+            clock.today(),
+            horizon,
+            prices,
+            (prices.hot, prices.cold) if prices else None,
+            retention,
+            (str(retention.archive_after), str(retention.drop_after)),
+            kept,
+            known.number if known is not None else 0,
+        )
+    except CatalogBusy:
+        before = database.desk().grown.get(name)
+        if before is None or before[0] != asked:
+            raise
+        return before[1].with_limit(limit)
+    database.desk().grown[name] = (asked, found)
+    return found.with_limit(limit)
+
+
+def history() -> History | None:
+    """The sizes of the current table by day, as sampled; None where nothing was."""
+    return _history(database.url(), current.address())
+
+
+def refresh() -> None:
+    """Forgets what was read, so that the next read is of now."""
+    for reading in list(database.desk().readings.values()):
+        reading.forget()
+    current.read_table.clear()
+    database.read_tables.clear()
+    _findings.clear()
+    _growth.clear()
+    _history.clear()
+    database.read_server.clear()
+
+
+def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
+    """The journal, newest first."""
+    return journal.read_operations(database.desk().reader, table=of_table, limit=limit)
+
+
+def operation(number: int) -> OperationRecord | None:
+    """One operation of the journal."""
+    return journal.read_operation(database.desk().reader, number)
+
+
+def steps(number: int) -> tuple[StepRecord, ...]:
+    """The committed steps of an operation."""
+    return journal.read_steps(database.desk().reader, number)
+
+
+def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
+    """Who holds, just now, what the plan has to wait for, and has held it for longer than the budget of a try."""
+    longest = database.desk().settings.lock_budget_ms / 1000
+    # a concurrent detach waits for everybody who holds anything on its tables; its finish for every statement
+    wanted = [
+        replace(lock, mode=Mode.ACCESS_EXCLUSIVE) if step.finish else lock for step in plan.steps for lock in step.locks
+    ]
+    with session(database.desk().reader) as connection:
+        try:
+            found = locks.read_holders(connection, wanted, 0)
+            if any(step.waits_for_all for step in plan.steps):
+                found = (*found, *locks.read_running(connection, 0))
+        except DBAPIError as error:
+            raise translate(error) from error
+    unique = {blocker.pid: blocker for blocker in reversed(found)}
+    return tuple(b for b in unique.values() if b.seconds > longest or b.is_autovacuum or b.pid is None)
+
+
+def find(day: date, kid_id: int | None) -> Found:
+    """Where the rows of a date are."""
+    return find_rows(database.desk().reader, current.table(), day, kid_id, zone=clock.zone())

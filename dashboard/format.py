@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import re
+
 from core.cli import printed
-from core.plans.operation import Operation
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.key import End
-from core.tables.bounds import day_of
-from core.tables.coverage import UNLIMITED
-from core.tables.coverage import covered_until
-from core.tables.coverage import runway_days
-from core.tables.coverage import unexplained_gaps
-from core.tables.key import End
-from core.tables.key import day_of
-from core.tables.archived import Archived
-from core.tables.partition import Partition
-from core.tables.retention import due
-from core.tables.table import PartitionedTable
+from core.tables.key import End, day_of
 from core.text import human_date
-from dataclasses import dataclass
-from dataclasses import replace
-from datetime import date
-from enum import StrEnum
-import re
 
 VERBS: dict[Operation, str] = {
     Operation.ENSURE: "Ensure",

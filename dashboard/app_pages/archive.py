@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from core.console.journal import OperationState
-from core.plans.operation import Operation
-from core.tables.archived import Archived
-from core.tables.key import key_value
-from core.tables.partition import Partition
-from core.tables.table import PartitionedTable
-from core.text import human_bytes
-from core.text import human_date
-from core.text import plural
-from dashboard import layout
-from dashboard import notices
-from dashboard.charts import partitions
-from dashboard.format import by_hand
-from dashboard.partitions.items import items
+from dashboard import layout, notices
 from dashboard.format import plain
-from dashboard.lifecycle import lines
-from dashboard.lifecycle import lists
-from dashboard.lifecycle import phases
-from dashboard.lifecycle import summary
-from dashboard.road import backups
-from dashboard.charts.partitions import road
-from dashboard.lifecycle.lines import Read
-from dashboard.road.road import Leg
-from dashboard.road.road import Stop
+from dashboard.lifecycle import lines, lists, phases, summary
 from dashboard.state import current
-from dashboard.state import session
-from datetime import datetime
-import streamlit as st
+
 
 def main() -> None:
     """The page."""

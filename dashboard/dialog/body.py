@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import DeskError, Refused
-from core.plans.plan import Mode, Plan
 from core.plans.operation import Operation
+from core.plans.plan import Mode, Plan
 from dashboard import layout
 from dashboard.dialog import ask, buttons, figures, inputs, one_click
 from dashboard.dialog.blockers import listed

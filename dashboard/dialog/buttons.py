@@ -9,8 +9,8 @@ import streamlit as st
 from core.doctor.findings import Finding
 from core.plans.operation import Operation
 from core.plans.plan import Plan
-from core.tables.commands import partition_option, table_option
 from core.tables.archived import Archived
+from core.tables.commands import partition_option, table_option
 from core.tables.partition import Partition
 from dashboard.dialog import ask, one_click
 from dashboard.format import plain, short

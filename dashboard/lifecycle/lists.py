@@ -8,8 +8,8 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.tables.key import key_value
 from core.tables.archived import Archived
+from core.tables.key import key_value
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_date

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
 from core.plans.drop import choose
-from core.plans.manifest import Kept
-from core.plans.manifest import Proof
+from core.plans.manifest import Kept, Proof
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.marks import Hold
-from core.tables.marks import PlannedDrop
-from core.tables.archived import Archived
-from core.tables.marks import Hold
-from core.tables.partition import Partition
-from core.tables.table import PartitionedTable
-from core.tables.marks import PlannedDrop
-from core.tables.retention import due
+from core.tables.marks import Hold, PlannedDrop
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
-from dashboard.partitions.items import Item
-from dashboard.format import Shown
-from dashboard.partitions.items import days_of
-from dashboard.format import describe_bounds
-from dashboard.format import short
-from dashboard.partitions.items import Item
-from dashboard.partitions.items import Status
-from dashboard.partitions.items import days_of
-from dataclasses import dataclass
-from dataclasses import replace
-from datetime import date
-from enum import StrEnum
+from dashboard.format import describe_bounds, short
+from dashboard.partitions.items import Item, Status, days_of
+
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:

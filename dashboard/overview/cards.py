@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.growth.forecast import clean
 from core.growth.outlook import sparkline
-from core.tables.bounds import day_of
 from core.tables.coverage import UNLIMITED, covered_until, runway_days
-from core.tables.table import PartitionedTable
+from core.tables.key import day_of
 from core.tables.retention import due
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_time, plural
 from dashboard import layout
 from dashboard.lifecycle import lines

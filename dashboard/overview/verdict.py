@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from core.tables.bounds import Bounds, day_of
+from core.tables.bounds import Bounds
 from core.tables.coverage import UNLIMITED, covered_until, runway_days, unexplained_gaps
+from core.tables.key import day_of
 from core.tables.table import PartitionedTable
 from core.text import human_date
 from dashboard.format import short

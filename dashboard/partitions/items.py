@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from core.tables.bounds import Bounds, day_of
 from core.tables.archived import Archived
-from core.tables.partition import Partition
-from core.tables.table import PartitionedTable
-from core.tables.retention import due
+from core.tables.bounds import Bounds
 from core.tables.coverage import unexplained_gaps
+from core.tables.key import day_of
+from core.tables.partition import Partition
+from core.tables.retention import due
+from core.tables.table import PartitionedTable
 from core.text import human_date
 from dashboard.format import describe_bounds, short
 

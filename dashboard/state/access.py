@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.console import cold
 from core.console.actor import Actor, Origin, system_user
-from core.plans.operation import Role
 from core.errors import NotAllowed
+from core.plans.operation import Role
 from dashboard.state import database
 
 

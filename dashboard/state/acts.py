@@ -12,8 +12,8 @@ from core.console.actor import system_user
 from core.console.journal import Ticket
 from core.errors import DeskError
 from core.period import Duration, Range
-from core.plans.hold import plan_hold
 from core.plans.drop import plan_keep
+from core.plans.hold import plan_hold
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.tables.marks import Hold

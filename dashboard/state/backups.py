@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from core.backups.listing import Backups
-from core.console import cold
-from core.errors import BackupNotFound
-from core.errors import PlaceFailed
-from core.plans.manifest import Kept
-from dashboard.state import current
-from dashboard.state import database
-from dashboard.state import keys
-from dashboard.state.backup_reading import BackupReading
-from dashboard.state.backup_reading import KnownBackups
-from dataclasses import dataclass
 import streamlit as st
-import threading
-import time
+
+from core.console import cold
+from core.errors import BackupNotFound, PlaceFailed
+from core.plans.manifest import Kept
+from dashboard.state import current, database, keys
+from dashboard.state.backup_reading import BackupReading, KnownBackups
 
 BACKUPS_WAIT_S = 1.5
 """How long a page waits for the place of the backups; what comes later comes to the next look."""

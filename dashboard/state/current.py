@@ -10,11 +10,11 @@ import streamlit as st
 from core.errors import CatalogBusy, DeskError, UsageError
 from core.names import split_qualified
 from core.plans.plan import Plan
-from core.tables.catalog import table as catalog
 from core.tables.archived import Archived
+from core.tables.catalog import table as catalog
 from core.tables.partition import Partition
-from core.tables.table import PartitionedTable
 from core.tables.summaries import TableSummary
+from core.tables.table import PartitionedTable
 from dashboard.state import database, keys
 
 TABLE_TTL_S = 10

@@ -18,11 +18,11 @@ from core.console.worker import Samples, Worker
 from core.errors import ConnectionFailed, SettingError
 from core.growth.reading import Growth
 from core.postgres.connection import parse_url, place, reading_engine, translate, working_engine
+from core.postgres.server import Server
 from core.settings import Settings, read_settings
 from core.tables.catalog import table as catalog
-from core.tables.table import PartitionedTable
-from core.postgres.server import Server
 from core.tables.summaries import TableSummary
+from core.tables.table import PartitionedTable
 from dashboard.state.backup_reading import BackupReading
 
 LIST_TTL_S = 30

@@ -2,60 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
-from core.backups import listing
-from core.backups.backup import read_all_kept
-from core.backups.backup import read_kept
-from core.backups.storage import ColdStorage
-from core.backups.storage import Folder
-from core.console import cold
-from core.console import prepare
-from core.console.execute import Budget
-from core.console.journal import enqueue
-from core.console.journal import read_operation
-from core.console.run import run_now
-from core.plans.archive import plan_archive
-from core.plans.hold import plan_hold
-from core.plans.hold import plan_hold
-from core.plans.manifest import Backup
-from core.plans.manifest import Kept
-from core.plans.manifest import Proof
-from core.plans.manifest import proofs_to_json
-from core.plans.plan import Plan
-from core.tables.catalog.table import read_table
-from core.tables.marks import Hold
-from core.tables.marks import Hold
-from dashboard.dialog import ask
-from dashboard.dialog import confirm
-from dashboard.state import backups
-from dashboard.state import keys
-from dashboard.state import reads
-from dashboard.state import session as desk_session
 from dataclasses import replace
-from datetime import UTC
-from datetime import date
-from datetime import datetime
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
+
+from core.backups import listing
+from core.backups.backup import read_all_kept, read_kept
+from core.backups.storage import ColdStorage, Folder
+from core.console.execute import Budget
+from core.console.journal import enqueue, read_operation
+from core.plans.archive import plan_archive
+from core.plans.hold import plan_hold
+from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
+from core.plans.plan import Plan
+from core.tables.catalog.table import read_table
+from core.tables.marks import Hold
+from dashboard.dialog import ask
+from dashboard.state import backups, keys, reads
 from tests import desks
-from tests.app.conftest import Open
-from tests.app.conftest import THIS_YEAR
-from tests.app.conftest import chart_rows
-from tests.app.conftest import raw
-from tests.app.conftest import settle
-from tests.app.conftest import texts
-from tests.conftest import ADMIN
-from tests.conftest import OpenSession
-from tests.conftest import until
-from tests.tables import Made
-from tests.tables import Run
-from typing import Any
-import os
-import pytest
-import threading
+from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
+from tests.conftest import ADMIN, OpenSession, until
+from tests.tables import Made, Run
 
 ROAD = 2
 """The layer of the road's picture that has the circles; the line of today lies below it."""

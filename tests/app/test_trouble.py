@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from core.postgres.connection import parse_url
-from dashboard.state import current
-from dashboard.state import reads
-from dashboard.state import session as desk_session
+
+import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
-from tests.app.conftest import Open
-from tests.app.conftest import PAGES
-from tests.app.conftest import raw
-from tests.app.conftest import texts
+
+from core.postgres.connection import parse_url
+from dashboard.state import current, reads
+from tests.app.conftest import PAGES, Open, raw, texts
 from tests.conftest import OpenSession
-from tests.tables import Made
-from tests.tables import Run
-import pytest
+from tests.tables import Made, Run
 
 OnUrl = Callable[[str], Open]
 

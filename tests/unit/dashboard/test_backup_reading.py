@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from core.backups.listing import Backups
-from core.backups.listing import Backups
-from dashboard.state.backup_reading import BackupReading
-from dashboard.state.backups import Reading
 import threading
 import time
+
+from core.backups.listing import Backups
+from dashboard.state.backup_reading import BackupReading
+
 
 class Place:
     """Answers when it is let."""

@@ -29,8 +29,9 @@ from core.console import prepare, worker
 from core.console.actor import Actor, Origin, Role
 from core.console.execute import Budget
 from core.errors import AlreadyArchived, DeskError, Refused
-from core.growth.outlook import Stage
-from core.growth.samples import Past, write_generated
+from core.growth.holdings import Stage
+from core.growth.samples.values import Past
+from core.growth.samples.write import write_generated
 from core.migrations import stamp_head
 from core.names import ident, literal, qualified
 from core.period import Range

@@ -18,7 +18,7 @@ from core.settings import parse_bytes
 from core.tables.catalog.table import read_server
 
 if TYPE_CHECKING:
-    from core.growth.reading import Growth
+    from core.growth.read import Growth
 
 # What reckons (numpy) is loaded by the commands that do: every other one, and cron, starts without it.
 
@@ -74,7 +74,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _sample(desk: Desk, args: argparse.Namespace) -> int:
-    from core.growth.daily import sample_today
+    from core.growth.samples.daily import sample_today
     from core.growth.words import sampled_json, sampled_text
 
     sampled = sample_today(
@@ -115,9 +115,9 @@ def _report(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _read(desk: Desk, args: argparse.Namespace) -> Growth:
-    from core.growth.daily import read_database_backups
     from core.growth.outlook import Retention
-    from core.growth.reading import prices_of, read_growth
+    from core.growth.read import prices_of, read_growth
+    from core.growth.samples.daily import read_database_backups
 
     settings = desk.settings
     kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
@@ -139,7 +139,7 @@ def _read(desk: Desk, args: argparse.Namespace) -> Growth:
 
 def _metrics(desk: Desk, args: argparse.Namespace) -> int:
     from core.console.metrics import metrics_text, read_metrics
-    from core.growth.daily import read_database_backups
+    from core.growth.samples.daily import read_database_backups
 
     try:
         kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))

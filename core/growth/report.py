@@ -10,9 +10,9 @@ from html import escape
 
 import numpy as np
 
-from core.growth.forecast import Days, Floats, day_of
-from core.growth.outlook import Money
-from core.growth.reading import Growth
+from core.growth.read import Growth
+from core.growth.savings import Money
+from core.growth.series import Days, Floats, day_of
 from core.growth.words import (
     due_words,
     ends,

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from core.growth.daily import Sampled
-from core.growth.forecast import Band, Passing, Trust, day_of
-from core.growth.outlook import Change, Leaving, Money, Stage
-from core.growth.outlook import per_month as by_month
-from core.growth.reading import Growth
+from core.growth.forecast import Band, Passing, Trust
+from core.growth.history import Change
+from core.growth.holdings import Stage
+from core.growth.outlook import Leaving
+from core.growth.read import Growth
+from core.growth.samples.daily import Sampled
+from core.growth.savings import Money
+from core.growth.savings import per_month as by_month
+from core.growth.series import day_of
 from core.text import NBSP, Json, aligned, human_bytes, human_date, human_rows, human_seconds, human_time, plural, shown
 
 POINTS = (30, 90, 180, 365)

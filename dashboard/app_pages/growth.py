@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.growth.reading import Growth
+from core.growth.read import Growth
 from core.text import human_date, plural
 from dashboard import layout
 from dashboard.charts.pen import Pen

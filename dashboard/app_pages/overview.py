@@ -7,8 +7,8 @@ from functools import partial
 import streamlit as st
 
 from core.doctor.findings import Finding, Severity
-from core.growth.forecast import clean
-from core.growth.outlook import sparkline
+from core.growth.history import sparkline
+from core.growth.series import clean
 from core.tables.bounds import day_of
 from core.tables.model import UNLIMITED, PartitionedTable, covered_until, due, runway_days
 from core.text import human_ago, human_bytes, human_date, human_time, plural

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.growth.outlook import Money, Prices
+from core.growth.savings import Money, Prices
 from core.text import NBSP, human_bytes
 from dashboard.charts.palette import LIGHT_INK, Ink
 

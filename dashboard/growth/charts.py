@@ -10,8 +10,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from core.growth.forecast import Band, Days, Passing, day_of
-from core.growth.outlook import Grower, History, Leaving, Month, MonthRows, Outlook, PeriodBytes, Quarter, Shares
+from core.growth.forecast import Band, Passing
+from core.growth.history import Grower, History, Month
+from core.growth.holdings import PeriodBytes, Shares
+from core.growth.outlook import Leaving, Outlook
+from core.growth.rows import MonthRows
+from core.growth.savings import Quarter
+from core.growth.series import Days, day_of
 from core.period import add_months, period_of
 from core.text import human_bytes, human_date
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled

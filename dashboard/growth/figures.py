@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from core.growth.outlook import Stage
-from core.growth.reading import Growth
+from core.growth.holdings import Stage
+from core.growth.read import Growth
 from dashboard.charts import treemap_chart
 from dashboard.charts.palette import Chart
 from dashboard.charts.pen import Pen

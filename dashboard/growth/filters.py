@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.errors import UsageError
-from core.growth.outlook import Prices, Retention
+from core.growth.outlook import Retention
+from core.growth.savings import Prices
 from core.period import Duration
 from core.settings import parse_bytes
 from core.text import plural

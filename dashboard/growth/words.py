@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from core.growth.forecast import Passing, PastError, Trust
-from core.growth.outlook import Change
-from core.growth.reading import Growth
+from core.growth.backtest import PastError
+from core.growth.forecast import Passing, Trust
+from core.growth.history import Change
+from core.growth.read import Growth
 from core.text import human_bytes, human_date, plural
 from dashboard.charts.pen import Pen, written
 from dashboard.growth.charts import differs

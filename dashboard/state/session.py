@@ -35,9 +35,11 @@ from core.errors import (
     SettingError,
     UsageError,
 )
-from core.growth import samples
-from core.growth.outlook import History, Prices, Retention
-from core.growth.reading import Growth, read_growth
+from core.growth.history import History
+from core.growth.outlook import Retention
+from core.growth.read import Growth, read_growth
+from core.growth.samples.read import read_histories
+from core.growth.savings import Prices
 from core.names import split_qualified
 from core.period import Duration, Range
 from core.plans.drop import plan_hold, plan_keep
@@ -241,7 +243,7 @@ def _growth(
 
 @st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
 def _history(url: str, name: str) -> History | None:
-    return next(iter(samples.read_histories(_desk(url).reader, table=name)), None)
+    return next(iter(read_histories(_desk(url).reader, table=name)), None)
 
 
 @st.cache_resource(ttl=LIST_TTL_S, show_spinner=False)

@@ -14,9 +14,12 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from core.growth.outlook import Prices, Retention, Stage
-from core.growth.reading import Growth, read_growth
-from core.growth.samples import Past, write_generated
+from core.growth.holdings import Stage
+from core.growth.outlook import Retention
+from core.growth.read import Growth, read_growth
+from core.growth.samples.values import Past
+from core.growth.samples.write import write_generated
+from core.growth.savings import Prices
 from core.period import Duration, Period
 from core.postgres.connection import session as opened
 from core.tables.model import Size

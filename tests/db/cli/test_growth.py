@@ -18,8 +18,8 @@ from tests.unit.test_metrics import parsed
 from core.backups.storage import ColdStorage
 from core.console.execute import Budget
 from core.console.worker import Samples, Worker
-from core.growth.samples import read_histories, read_runs
-from core.growth.sampling import sample
+from core.growth.samples.measure import sample
+from core.growth.samples.read import read_histories, read_runs
 from core.postgres.connection import session as connect
 from tests.conftest import until
 from tests.road import Road

@@ -14,22 +14,18 @@ from sqlalchemy import Engine
 
 from core import demo
 from core.errors import NotAllowed, ReadOnlyServer
-from core.growth import sampling
 from core.growth.forecast import forecast
-from core.growth.outlook import Stage, holdings, rows_by_month, savings, together, written, year_to_date
-from core.growth.samples import (
-    SAMPLE_LOCKS,
-    Past,
-    prune,
-    read_histories,
-    read_holdings,
-    read_key_statistics,
-    read_moves,
-    read_partition,
-    read_runs,
-    write_generated,
-)
-from core.growth.sampling import SampleRun
+from core.growth.history import together, written
+from core.growth.holdings import Stage, holdings
+from core.growth.key_statistics import read_key_statistics
+from core.growth.rows import rows_by_month, year_to_date
+from core.growth.samples import measure
+from core.growth.samples.prune import prune
+from core.growth.samples.read import read_histories, read_holdings, read_moves, read_partition, read_runs
+from core.growth.samples.tables import SAMPLE_LOCKS
+from core.growth.samples.values import Past, SampleRun
+from core.growth.samples.write import write_generated
+from core.growth.savings import savings
 from core.names import literal
 from core.plans.archive import plan_archive, plan_reattach
 from core.postgres.connection import parse_url, working_engine
@@ -46,7 +42,7 @@ Make = Callable[..., Made]
 
 def sample(engine: Engine, day: int = 0, **options: Any) -> SampleRun:
     """A sample so many days after DAY."""
-    return sampling.sample(engine, archive_schema="archive", today=DAY + timedelta(days=day), **options)
+    return measure.sample(engine, archive_schema="archive", today=DAY + timedelta(days=day), **options)
 
 
 _KIDS = itertools.count(1_000_000, 100_000)
@@ -125,7 +121,7 @@ def test_of_too_many_partitions_sizes_are_those_of_the_last_analyze(
 ) -> None:
     made = make_table(rows=3000)
     run(f"VACUUM (ANALYZE) {made.sql}")
-    monkeypatch.setattr(sampling, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(measure, "EXACT_UP_TO", 2)
     assert not sample(worker).exact
     estimated = {item.name: item for item in read_holdings(reader, on=DAY)}
     for item in holdings(read_table(reader, made.address, exact=False)):

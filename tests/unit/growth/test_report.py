@@ -16,10 +16,13 @@ import pytest
 from core.cli.growth import write_file
 from core.cli.main import main
 from core.errors import Failed, SettingError, UsageError
-from core.growth.forecast import days_of, passing
-from core.growth.outlook import History, Prices, Retention
-from core.growth.reading import Growth
+from core.growth.forecast import passing
+from core.growth.history import History
+from core.growth.outlook import Retention
+from core.growth.read import Growth
 from core.growth.report import report_html
+from core.growth.savings import Prices
+from core.growth.series import days_of
 from core.growth.words import growth_json, growth_text, limit_words, signed
 from core.period import Duration
 from core.settings import parse_bytes, read_settings

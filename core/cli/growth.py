@@ -116,15 +116,15 @@ def _report(desk: Desk, args: argparse.Namespace) -> int:
 
 def _read(desk: Desk, args: argparse.Namespace) -> Growth:
     from core.growth.outlook import Retention
-    from core.growth.read import prices_of, read_growth
+    from core.growth.question import Question, prices_of
+    from core.growth.read import read_growth
     from core.growth.samples.daily import read_database_backups
 
     settings = desk.settings
     kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
     if unread is not None:
         say(f"Cold storage was not read: {unread}")
-    return read_growth(
-        desk.reading,
+    asked = Question(
         table=None if args.all else desk.table,
         archive_schema=settings.archive_schema,
         today=desk.today,
@@ -135,6 +135,7 @@ def _read(desk: Desk, args: argparse.Namespace) -> Growth:
         currency=settings.currency,
         kept=kept,
     )
+    return read_growth(desk.reading, asked)
 
 
 def _metrics(desk: Desk, args: argparse.Namespace) -> int:

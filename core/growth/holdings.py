@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from core.period import Period, period_of
 from core.tables.bounds import Bounds, End, day_of
-from core.tables.model import Archived, Partition, PartitionedTable, Size
+from core.tables.model import Archived, Hold, Partition, PartitionedTable, Size
 
 
 class Stage(StrEnum):
@@ -63,13 +63,23 @@ def _day(end: End | None, zone: str) -> date | None:
     return None if end is None else day_of(end)
 
 
+def local_day(moment: str, zone: str) -> date:
+    """The day of a moment that a mark tells."""
+    return datetime.fromisoformat(moment).astimezone(ZoneInfo(zone)).date()
+
+
+def held_until(hold: Hold | None) -> date | None:
+    """The last day of a hold; date.max for one without an end."""
+    return None if hold is None else date.fromisoformat(hold.until or date.max.isoformat())
+
+
 def holdings(table: PartitionedTable, *, zone: str = "UTC") -> tuple[Holding, ...]:
     """The partitions and archived tables of one table as the catalog shows them, in its order."""
     attached = [_holding(table.address, Stage.ATTACHED, item, zone) for item in table.partitions]
     archived = [
         replace(
             _holding(table.address, Stage.ARCHIVED, item, zone),
-            drop_on=None if item.drop is None else _day(datetime.fromisoformat(item.drop.at), zone),
+            drop_on=None if item.drop is None else local_day(item.drop.at, zone),
         )
         for item in table.archived
     ]
@@ -86,7 +96,7 @@ def _holding(table: str, stage: Stage, item: Partition | Archived, zone: str) ->
         size=item.size,
         rows=item.rows,
         dead_rows=item.activity.dead_rows if item.activity else None,
-        held_until=None if item.hold is None else date.fromisoformat(item.hold.until or date.max.isoformat()),
+        held_until=held_until(item.hold),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -26,11 +26,12 @@ from core.growth.history import (
 )
 from core.growth.holdings import Holding, PeriodBytes, Shares, Stage, as_bars, shares, usual_period
 from core.growth.outlook import Leaving, Outlook, Retention, Schedule, next_leaving, outlook
-from core.growth.present import by_table, see_all, see_one
+from core.growth.present import Seen, see_all, see_one
+from core.growth.question import Question
 from core.growth.rows import MonthRows, YearToDate, month_rows, year_to_date
 from core.growth.samples.read import read_histories, read_moves, read_runs
 from core.growth.samples.values import SampleRun
-from core.growth.savings import Money, Prices, Quarter, merge_moves, savings
+from core.growth.savings import Money, Move, Prices, Quarter, merge_moves, savings
 from core.period import Period
 from core.plans.manifest import Kept
 from core.text import human_bytes, human_date, plural
@@ -137,60 +138,38 @@ class Growth:
         return self.prices.of(hot, cold) if self.prices else None
 
 
-def read_growth(
-    engine: Engine,
-    *,
-    table: str | None,
-    archive_schema: str,
-    today: date,
-    zone: str,
-    retention: Retention,
-    limit: int | None = None,
-    prices: Prices | None = None,
-    currency: str = "EUR",
-    horizon: int = 365,
-    kept: Sequence[Kept] | None = None,
-) -> Growth:
-    """Everything that page, command line and report show of one table, or with `table` None of all together.
+def read_growth(engine: Engine, asked: Question) -> Growth:
+    """Everything that page, command line and report show.
 
-    `kept` are the backups; None leaves cold storage to what was sampled of it. Works without a single sample: then
-    what can be derived from the partitions is, and says so. Reads no row of any table and waits behind no lock. Raises
-    TableNotFound, NotServed for a table that is not partitioned, UsageError, CatalogBusy, ConnectionFailed.
+    Works without a single sample: then what can be derived from the partitions is, and says so. Reads no row of any
+    table and waits behind no lock. Raises TableNotFound, NotServed for a table that is not partitioned, UsageError,
+    CatalogBusy, ConnectionFailed.
     """
     last = next(iter(read_runs(engine, limit=1)), None)
     measured = read_histories(engine)
-    if table is None:
-        seen = see_all(engine, last, archive_schema=archive_schema, today=today, zone=zone)
-        chosen = measured
-    else:
-        seen = see_one(engine, table, archive_schema=archive_schema, today=today, zone=zone)
-        chosen = tuple(history for history in measured if history.table == seen.address)
-    grouped = by_table(seen.items)
-    histories = tuple(chosen) or tuple(derived_history(items, today=today) for items in grouped.values())
-    history = histories[0] if table is not None and histories else together(histories)
-    if table is None and not chosen:
-        history = replace(history, how=derived_from(len(seen.items)))
-    series, server = written(history, today=today), on_server(history, today=today)
-    attached = sum(item.bytes for item in seen.items if item.stage is Stage.ATTACHED)
-    archived = sum(item.bytes for item in seen.items if item.stage is Stage.ARCHIVED)
-    changes = (change(server, today=today, days=days) for days in (30, 365))
-    change_30, change_365 = (replace(one, now=float(attached + archived)) if one else None for one in changes)
-    found = forecast(series, today=today, horizon=horizon, derived=history.derived)
-    parts = shares_of_growth(histories, today=today)
-    schedules = tuple(
-        Schedule(items, retention, seen.period or usual_period(items), parts.get(name, 0.0) if table is None else 1.0)
-        for name, items in grouped.items()
-    )
-    ahead = outlook(found, schedules, today=today)
+    seen = see_all(engine, asked, last) if asked.table is None else see_one(engine, asked, asked.table)
+    return _reckon(asked, seen, last, measured, read_moves(engine))
+
+
+def _reckon(
+    asked: Question, seen: Seen, last: SampleRun | None, measured: Sequence[History], moves: Sequence[Move]
+) -> Growth:
+    """The same from what was read."""
+    today = asked.today
+    histories = _histories(asked, seen, measured)
+    history = _history(asked, seen, histories)
+    series = written(history, today=today)
+    schedules = _schedules(asked, seen, histories)
+    found = forecast(series, today=today, horizon=asked.horizon, derived=history.derived)
     narrowest = min((schedule.period for schedule in schedules), key=list(Period).index, default=Period.YEAR)
-    bars = as_bars(seen.items, narrowest, today)
-    own = None if table is None else seen.address
-    moves = [move for move in merge_moves(read_moves(engine), seen.moves) if own in (None, move.table)]
-    until = today + timedelta(days=AHEAD_DAYS)
-    leaving = [one for schedule in schedules for one in next_leaving(schedule, today=today, until=until)]
+    period, bars = as_bars(seen.items, narrowest, today)
+    attached, archived = (
+        sum(item.bytes for item in seen.items if item.stage is stage) for stage in (Stage.ATTACHED, Stage.ARCHIVED)
+    )
+    change_30, change_365 = (_change(history, attached + archived, today, days) for days in (30, 365))
     growers_days = 30 if measured else 365
     growth = Growth(
-        table=own or "",
+        table=seen.address,
         database=seen.database,
         today=today,
         as_of=seen.as_of,
@@ -199,44 +178,79 @@ def read_growth(
         last_sample=last,
         attached=attached,
         archived=archived,
-        cold=_cold(history, kept, own),
+        cold=_cold(history, asked.kept, seen.address),
         change_30=change_30,
         change_365=change_365,
         months=tuple(month for month in monthly(series) if month.measured or not history.derived),
         month_rows=month_rows(seen.items, seen.statistics, today),
         year_to_date=year_to_date(seen.items, seen.statistics, today=today),
-        period=bars[0],
-        by_period=bars[1],
+        period=period,
+        by_period=bars,
         forecast=found,
-        outlook=ahead,
+        outlook=outlook(found, schedules, today=today),
         limit=None,
         passing_kept=None,
         passing_planned=None,
         growers=top_growers(measured or histories, today=today, days=growers_days, limit=GROWERS),
         growers_days=growers_days,
-        leaving=tuple(sorted(leaving, key=lambda one: (one.day, one.table, one.name))),
-        savings=savings(moves),
+        leaving=_leaving(schedules, today),
+        savings=savings(move for move in merge_moves(moves, seen.moves) if seen.address in ("", move.table)),
         shares=shares(seen.items),
-        retention=retention,
-        prices=prices,
-        currency=currency,
+        retention=asked.retention,
+        prices=asked.prices,
+        currency=asked.currency,
         notes=(),
     )
-    return replace(growth, notes=_notes(growth)).with_limit(limit)
+    return replace(growth, notes=_notes(growth)).with_limit(asked.limit)
 
 
-def prices_of(hot: float | None, cold: float | None) -> Prices | None:
-    """The prices of two settings; None where neither is set."""
-    return None if hot is None and cold is None else Prices(hot or 0.0, cold or 0.0)
+def _histories(asked: Question, seen: Seen, measured: Sequence[History]) -> tuple[History, ...]:
+    """The measured ones of what is asked for; where nothing was measured of it, those that the partitions tell."""
+    chosen = tuple(history for history in measured if asked.table is None or history.table == seen.address)
+    return chosen or tuple(derived_history(items, today=asked.today) for items in seen.by_table().values())
+
+
+def _history(asked: Question, seen: Seen, histories: Sequence[History]) -> History:
+    """The one of the table, or of all tables together."""
+    if asked.table is not None:
+        return histories[0] if histories else together(())
+    whole = together(histories)
+    measured = any(not history.derived for history in histories)
+    return whole if measured else replace(whole, how=derived_from(len(seen.items)))
+
+
+def _schedules(asked: Question, seen: Seen, histories: Sequence[History]) -> tuple[Schedule, ...]:
+    parts = shares_of_growth(histories, today=asked.today) if asked.table is None else {}
+    return tuple(
+        Schedule(
+            items,
+            asked.retention,
+            seen.period or usual_period(items),
+            parts.get(name, 0.0) if asked.table is None else 1.0,
+        )
+        for name, items in seen.by_table().items()
+    )
+
+
+def _change(history: History, now: float, today: date, days: int) -> Change | None:
+    """The change of what is on the server, to what is there now."""
+    found = change(on_server(history, today=today), today=today, days=days)
+    return replace(found, now=float(now)) if found else None
+
+
+def _leaving(schedules: Iterable[Schedule], today: date) -> tuple[Leaving, ...]:
+    until = today + timedelta(days=AHEAD_DAYS)
+    found = [one for schedule in schedules for one in next_leaving(schedule, today=today, until=until)]
+    return tuple(sorted(found, key=lambda one: (one.day, one.table, one.name)))
 
 
 # --- what a reader has to know --------------------------------------------------------------------------------------
 
 
-def _cold(history: History, kept: Sequence[Kept] | None, table: str | None) -> int | None:
+def _cold(history: History, kept: Sequence[Kept] | None, table: str) -> int | None:
     """The bytes of the backups: as listed just now, else as sampled; None where nobody ever looked."""
     if kept is not None:
-        return sum(one.backup.bytes for one in kept if table in (None, one.backup.parent))
+        return sum(one.backup.bytes for one in kept if table in ("", one.backup.parent))
     return int(history.cold[-1]) if len(history) and history.cold[-1] > 0 else None
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
-from core.growth.holdings import Stage
+from core.growth.holdings import Stage, local_day
 from core.growth.trend import YEAR
 from core.period import Period
-from core.tables.model import PartitionedTable
+from core.tables.model import PartitionedTable, Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,16 @@ class Move:
 
 def tagged_moves(table: PartitionedTable, *, zone: str = "UTC") -> tuple[Move, ...]:
     """When the console archived what it did, as the archived tables themselves tell."""
-    found = []
-    for item in table.archived:
-        if item.tag is not None:
-            day = datetime.fromisoformat(item.tag.archived_at).astimezone(ZoneInfo(zone)).date()
-            size = item.size.total if item.size else 0
-            found.append(Move(day, table.address, item.name, Stage.ATTACHED, Stage.ARCHIVED, size, derived=True))
-    return tuple(found)
+    return tuple(
+        archived_by(item.tag, table.address, item.name, item.size.total if item.size else 0, zone)
+        for item in table.archived
+        if item.tag is not None
+    )
+
+
+def archived_by(tag: Tag, table: str, name: str, size: int, zone: str) -> Move:
+    """The move to the archive that a tag tells of."""
+    return Move(local_day(tag.archived_at, zone), table, name, Stage.ATTACHED, Stage.ARCHIVED, size, derived=True)
 
 
 def merge_moves(*sources: Iterable[Move]) -> tuple[Move, ...]:

@@ -37,6 +37,7 @@ from core.errors import (
 )
 from core.growth.history import History
 from core.growth.outlook import Retention
+from core.growth.question import Question
 from core.growth.read import Growth, read_growth
 from core.growth.samples.read import read_histories
 from core.growth.savings import Prices
@@ -227,8 +228,7 @@ def _growth(
     reading: int,
 ) -> Growth:
     settings = _desk(url).settings
-    return read_growth(
-        _desk(url).reader,
+    asked = Question(
         table=name,
         archive_schema=settings.archive_schema,
         today=day,
@@ -239,6 +239,7 @@ def _growth(
         horizon=horizon,
         kept=_kept,
     )
+    return read_growth(_desk(url).reader, asked)
 
 
 @st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)

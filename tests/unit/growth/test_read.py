@@ -10,7 +10,8 @@ import pytest
 from core.growth import read
 from core.growth.holdings import MOST_PERIODS, Holding, Stage, as_bars, usual_period
 from core.growth.present import MarksByName
-from core.growth.read import Growth, prices_of
+from core.growth.question import prices_of
+from core.growth.read import Growth
 from core.growth.savings import Prices
 from core.period import Period
 from core.tables.catalog.table import Marked

@@ -17,6 +17,7 @@ from core.errors import NotServed, TableNotFound
 from core.growth.forecast import Trust
 from core.growth.holdings import Stage
 from core.growth.outlook import Retention
+from core.growth.question import Question
 from core.growth.read import Growth, read_growth
 from core.growth.samples.measure import read_present, sample
 from core.growth.samples.values import Past
@@ -42,7 +43,7 @@ Said = Callable[[str, object], None]
 
 def grown(reader: Engine, table: str | None, day: int = 0, **options: Any) -> Growth:
     given: dict[str, Any] = {"archive_schema": "archive", "zone": "UTC", "retention": YEARS} | options
-    return read_growth(reader, table=table, today=DAY + timedelta(days=day), **given)
+    return read_growth(reader, Question(table=table, today=DAY + timedelta(days=day), **given))
 
 
 def take(worker: Engine, day: int, **options: Any) -> None:

@@ -74,8 +74,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _sample(desk: Desk, args: argparse.Namespace) -> int:
+    from core.cli.growth_output import sampled_json, sampled_text
     from core.growth.samples.daily import sample_today
-    from core.growth.words import sampled_json, sampled_text
 
     sampled = sample_today(
         desk.working,
@@ -95,7 +95,7 @@ def _sample(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _growth(desk: Desk, args: argparse.Namespace) -> int:
-    from core.growth.words import growth_json, growth_text
+    from core.cli.growth_output import growth_json, growth_text
 
     growth = _read(desk, args)
     if args.json:

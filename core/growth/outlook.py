@@ -108,6 +108,11 @@ class Outlook:
     in_table: Band
     """What is left in the tables themselves with the planned retention."""
 
+    @property
+    def frees(self) -> bool:
+        """Whether the planned retention frees anything on the server."""
+        return not np.array_equal(self.kept.expected, self.planned.expected)
+
 
 def outlook(forecast: Forecast, schedules: Sequence[Schedule], *, today: date) -> Outlook:
     """What the forecast of all that is written means for the server, with the retention and without.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from core.growth.holdings import Stage, local_day
-from core.growth.trend import YEAR
 from core.period import Period
 from core.tables.model import PartitionedTable, Tag
 
@@ -125,8 +124,3 @@ class Prices:
     def of(self, hot: float, cold: float = 0.0) -> Money:
         """What so many bytes cost; negative bytes of one kind take off what they saved."""
         return Money((hot * self.hot + cold * self.cold) / GB)
-
-
-def per_month(per_day: float) -> float:
-    """A rate by day as one by month."""
-    return per_day * YEAR / 12

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.growth import words as growth_words
 from core.growth.read import Growth
 from core.text import human_date, plural
 from dashboard import layout
-from dashboard.charts.pen import Pen
 from dashboard.charts.takeaway import report, show
 from dashboard.format import plain
+from dashboard.growth import cards as growth_cards
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures
 from dashboard.growth import filters as growth_filters
-from dashboard.growth import words as growth_words
 from dashboard.growth.filters import Chosen
 from dashboard.state import session
 
@@ -50,8 +50,7 @@ def first_visit(growth: Growth) -> None:
 
 def cards(growth: Growth, chosen: Chosen) -> None:
     """The six figures, and where prices are set what they cost."""
-    pen = Pen(prices=growth.prices, currency=growth.currency)
-    for row, width in ((growth_words.cards(growth, chosen.horizon), 3), (growth_words.costs(growth, pen), 4)):
+    for row, width in ((growth_cards.cards(growth, chosen.horizon), 3), (growth_cards.costs(growth), 4)):
         if not row:
             continue
         with st.grid(width, gap="small", min_column_width=190):

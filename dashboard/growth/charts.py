@@ -17,10 +17,11 @@ from core.growth.outlook import Leaving, Outlook
 from core.growth.rows import MonthRows
 from core.growth.savings import Quarter
 from core.growth.series import Days, day_of
+from core.growth.words import month_of, percent, written
 from core.period import add_months, period_of
-from core.text import human_bytes, human_date
+from core.text import human_bytes, human_date, human_rows
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled
-from dashboard.charts.pen import Pen, written
+from dashboard.charts.pen import Pen
 from dashboard.charts.stretches import unit_of
 from dashboard.format import Shown
 
@@ -145,7 +146,7 @@ def months(found: Sequence[Month], pen: Pen) -> Chart | None:
             "upper": [_utc(add_months(month.first, 1) - timedelta(days=4)) for month in shown],
             "to": [month.added / factor for month in shown],
             "part": [_kind(month) for month in shown],
-            "Month": [f"{month.first:%B %Y}" for month in shown],
+            "Month": [month_of(month.first) for month in shown],
             "Added": pen.says(month.added for month in shown),
         }
     )
@@ -167,8 +168,8 @@ def month_rows(found: Sequence[MonthRows], pen: Pen) -> Chart | None:
             "upper": [_utc(add_months(month.first, 1) - timedelta(days=4)) for month in shown],
             "to": [month.rows for month in shown],
             "part": [SOLID if month.complete else RUNNING for month in shown],
-            "Month": [f"{month.first:%B %Y}" for month in shown],
-            "Rows": [f"about {month.rows:,.0f}" for month in shown],
+            "Month": [month_of(month.first) for month in shown],
+            "Rows": [f"about {human_rows(round(month.rows))}" for month in shown],
         }
     )
     return _bars(frame, "rows (estimate)", pen, ("Month", "Rows"), axis="~s", legend=False)
@@ -272,7 +273,7 @@ def ahead(
     if not len(outlook.days) or not len(history):
         return None
     curves = {KEPT: outlook.kept}
-    if differs(outlook):
+    if outlook.frees:
         curves[PLANNED] = outlook.planned
     limit = next((passing.limit for passing in passings if passing), None)
     top = max(float(history.server.max()), *(float(band.high.max()) for band in curves.values()))
@@ -316,11 +317,6 @@ def ahead(
         layers += [_passed(passing, name, factor, pen) for passing, name in reached]
     wide = pd.DataFrame({"day": days, "Day": [human_date(day.date()) for day in days], **told})
     return styled(alt.layer(*layers, _hover(wide, x, list(curves), pen)), 330, pen.ink)
-
-
-def differs(outlook: Outlook) -> bool:
-    """Whether the planned retention frees anything on the server."""
-    return not np.array_equal(outlook.kept.expected, outlook.planned.expected)
 
 
 def _range(band: Band, place: int) -> str:
@@ -378,7 +374,7 @@ def growers(found: Sequence[Grower], pen: Pen) -> Chart | None:
             "label": [one.table for one in found],
             "order": range(len(found)),
             "to": [one.added / factor for one in found],
-            "word": [f"{human_bytes(round(one.added))} · {one.share:.0%}" for one in found],
+            "word": [f"{human_bytes(round(one.added))} · {percent(one.share)}" for one in found],
             "Since": [human_date(one.since) for one in found],
             "Written in all": pen.says(one.now for one in found),
         }
@@ -470,7 +466,7 @@ def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Cha
                 "part": name,
                 "from": 0.0,
                 "to": value / factor,
-                "Month": f"{first:%B %Y}",
+                "Month": month_of(first),
                 "Size": pen.say(value),
             }
             for (first, name), value in sorted(rows.items())
@@ -503,9 +499,15 @@ def made_of(shares: Shares, pen: Pen) -> Chart | None:
     rows, start = [], 0
     for name, size in parts.items():
         share = shares.of(size)
-        word = f"{name} {share:.0%}" if share * PART_PX > 8 * len(name) + 40 else f"{share:.0%}" if share > 0.1 else ""
+        word = (
+            f"{name} {percent(share)}"
+            if share * PART_PX > 8 * len(name) + 40
+            else percent(share)
+            if share > 0.1
+            else ""
+        )
         rows.append({"part": name, "from": start / factor, "to": (start + size) / factor, "word": word,
-                     "middle": (start + size / 2) / factor, "Size": f"{pen.say(size)} ({share:.0%})",
+                     "middle": (start + size / 2) / factor, "Size": f"{pen.say(size)} ({percent(share)})",
                      "ink": "#ffffff" if name == OF_ROWS else DARK})  # fmt: skip
         start += size
     base = alt.Chart(pd.DataFrame(rows))

@@ -28,8 +28,9 @@ from core.absences import definition
 from core.console.actor import Actor, Origin
 from core.console.desk import Desk
 from core.errors import AlreadyArchived, DeskError, Refused
-from core.growth.outlook import Stage
-from core.growth.samples import Past, write_generated
+from core.growth.holdings import Stage
+from core.growth.samples.values import Past
+from core.growth.samples.write import write_generated
 from core.migrations import stamp_head
 from core.names import ident, literal, qualified
 from core.period import Range

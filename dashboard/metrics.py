@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.backups.storage import ColdStorage
 from core.console.metrics import Figures, metrics_text, read_metrics
 from core.errors import DeskError
-from core.growth.daily import read_database_backups
+from core.growth.samples.daily import read_database_backups
 from core.plans.manifest import Kept
 from core.postgres.connection import parse_url, reading_engine
 from core.postgres.server import Server, read_server

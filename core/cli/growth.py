@@ -18,7 +18,7 @@ from core.postgres.server import read_server
 from core.settings import parse_bytes
 
 if TYPE_CHECKING:
-    from core.growth.reading import Growth
+    from core.growth.read import Growth
 
 # What reckons (numpy) is loaded by the commands that do: every other one, and cron, starts without it.
 
@@ -74,8 +74,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _sample(desk: Desk, args: argparse.Namespace) -> int:
-    from core.growth.daily import sample_today
-    from core.growth.words import sampled_json, sampled_text
+    from core.cli.growth_output import sampled_json, sampled_text
+    from core.growth.samples.daily import sample_today
 
     sampled = sample_today(
         desk.working,
@@ -95,7 +95,7 @@ def _sample(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _growth(desk: Desk, args: argparse.Namespace) -> int:
-    from core.growth.words import growth_json, growth_text
+    from core.cli.growth_output import growth_json, growth_text
 
     growth = _read(desk, args)
     if args.json:
@@ -115,16 +115,16 @@ def _report(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _read(desk: Desk, args: argparse.Namespace) -> Growth:
-    from core.growth.daily import read_database_backups
     from core.growth.outlook import Retention
-    from core.growth.reading import prices_of, read_growth
+    from core.growth.question import Question, prices_of
+    from core.growth.read import read_growth
+    from core.growth.samples.daily import read_database_backups
 
     settings = desk.settings
     kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
     if unread is not None:
         say(f"Cold storage was not read: {unread}")
-    return read_growth(
-        desk.reading,
+    asked = Question(
         table=None if args.all else desk.table,
         archive_schema=settings.archive_schema,
         today=desk.today,
@@ -135,11 +135,12 @@ def _read(desk: Desk, args: argparse.Namespace) -> Growth:
         currency=settings.currency,
         kept=kept,
     )
+    return read_growth(desk.reading, asked)
 
 
 def _metrics(desk: Desk, args: argparse.Namespace) -> int:
     from core.console.metrics import metrics_text, read_metrics
-    from core.growth.daily import read_database_backups
+    from core.growth.samples.daily import read_database_backups
 
     try:
         kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))

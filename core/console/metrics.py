@@ -10,9 +10,9 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 
 from core.console.journal import read_failures
-from core.growth.outlook import Holding, Stage
-from core.growth.samples import read_runs
-from core.growth.sampling import read_present
+from core.growth.holdings import Holding, Stage
+from core.growth.samples.measure import read_present
+from core.growth.samples.read import read_runs
 from core.plans.manifest import Kept
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.rows import count_covered_by_default

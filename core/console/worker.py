@@ -154,8 +154,8 @@ class Worker:
 
     def _sample(self) -> None:
         """Samples unless somebody did today; one worker of a database looks at a time, so that none samples twice."""
-        from core.growth.daily import sample_today  # what reckons (numpy) is loaded where it is needed only
-        from core.growth.samples import read_runs
+        from core.growth.samples.daily import sample_today  # what reckons (numpy) is loaded where it is needed only
+        from core.growth.samples.read import read_runs
 
         desk, today = self._desk, self._desk.today
         try:

@@ -10,9 +10,9 @@ from html import escape
 
 import numpy as np
 
-from core.growth.forecast import Days, Floats, day_of
-from core.growth.outlook import Money
-from core.growth.reading import Growth
+from core.growth.read import Growth
+from core.growth.savings import Money
+from core.growth.series import Days, Floats, day_of
 from core.growth.words import (
     due_words,
     ends,
@@ -23,10 +23,11 @@ from core.growth.words import (
     limit_words,
     money_words,
     month_of,
-    percent,
     saved_words,
+    sentence,
     share_words,
     signed,
+    signed_percent,
     spread_words,
     subject,
     trust,
@@ -94,7 +95,7 @@ def report_html(growth: Growth, *, place: str, made_at: datetime) -> str:
         year_words(growth),
         share_words(growth),
     ]
-    how = (*how_words(growth), trust(growth), *_notes(growth))
+    how = (*how_words(growth), sentence(trust(growth)), *_notes(growth))
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -142,12 +143,12 @@ def _cut(words: str) -> str:
 def _cards(growth: Growth) -> str:
     month, year = growth.change_30, growth.change_365
     grown = (
-        _card("In 30 days", signed(month.added), percent(month.share).strip(" ()"), f"since {human_date(month.since)}")
+        _card("In 30 days", signed(month.added), signed_percent(month.share), f"since {human_date(month.since)}")
         if month
         else _card("In 30 days", "unknown", "", "nothing was measured 30 days ago")
     )
     longer = (
-        _card("In 365 days", signed(year.added), percent(year.share).strip(" ()"), f"since {human_date(year.since)}")
+        _card("In 365 days", signed(year.added), signed_percent(year.share), f"since {human_date(year.since)}")
         if year
         else _ahead(growth)
     )

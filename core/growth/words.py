@@ -1,54 +1,170 @@
-"""What growth says: sentences for people, which command line and report share, and its text and JSON."""
+"""What growth says, in pages, command line and report alike: how a figure is said, and the sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 
-from core.growth.daily import Sampled
-from core.growth.forecast import Band, Passing, Trust, day_of
-from core.growth.outlook import Change, Leaving, Money, Stage
-from core.growth.outlook import per_month as by_month
-from core.growth.reading import Growth
-from core.text import NBSP, Json, aligned, human_bytes, human_date, human_rows, human_seconds, human_time, plural, shown
+from core.growth.forecast import Band, Passing, Trust
+from core.growth.history import Change
+from core.growth.holdings import Stage
+from core.growth.read import Growth
+from core.growth.savings import Money
+from core.growth.series import day_of
+from core.text import NBSP, human_bytes, human_date, human_rows, human_time, plural
 
-POINTS = (30, 90, 180, 365)
-"""Days ahead for which the text and the JSON say figures."""
-LATEST_MONTHS = 13
-"""So many months the text and the report show."""
+MINUS = "\N{MINUS SIGN}"
+NEAR_DAYS = 120
+"""A day so far ahead is known by its month only."""
+FLAT = 0.005
+"""A change of less than half a percent is none."""
 
 
-# Words --------------------------------------------------------------------------------------------
+# The vocabulary: how a figure is said, everywhere ------------------------------------------------------------------
 
 
 def signed(size: float) -> str:
-    """+40 MiB, -1.2 GiB; no sign on nothing."""
-    return ("+" if size > 0 else "-" if size < 0 else "") + human_bytes(round(abs(size)))
+    """With its sign, none on nothing: +40 MiB."""
+    return ("+" if size > 0 else MINUS if size < 0 else "") + human_bytes(round(abs(size)))
 
 
-def percent(share: float | None) -> str:
-    """ " (+3.1%)"; nothing where there is none to tell."""
-    return "" if share is None else f" ({share:+.1%})"
+def percent(share: float) -> str:
+    """60%, 3.1%: a digit after the point for what is small."""
+    digits = 1 if 0 < round(abs(share), 3) < 0.1 else 0
+    return f"{abs(share):.{digits}%}"
 
 
-def month_of(first: date) -> str:
+def signed_percent(share: float | None) -> str:
+    """+3.1%; nothing where there is none to tell."""
+    return "" if share is None else ("+" if share >= 0 else MINUS) + percent(share)
+
+
+def bracketed(words: str) -> str:
+    """ " (+3.1%)"; nothing for nothing."""
+    return f" ({words})" if words else ""
+
+
+def month_of(day: date) -> str:
     """November 2026."""
-    return f"{first:%B} {first.year}"
+    return f"{day:%B} {day.year}"
+
+
+def is_near(day: date, today: date) -> bool:
+    """Whether a day to come is known closer than its month."""
+    return (day - today).days < NEAR_DAYS
+
+
+def about(day: date, today: date) -> str:
+    """A day to come as closely as it is known: 3 November 2026, or August 2028."""
+    return human_date(day) if is_near(day, today) else month_of(day)
+
+
+def amount(money: Money, currency: str) -> str:
+    """An amount in its currency: 0.42 EUR, 1,250 EUR."""
+    if 0 < abs(money.month) < 0.01:
+        return f"under 0.01{NBSP}{currency}"
+    digits = 0 if abs(money.month) >= 1000 else 2
+    return f"{MINUS if money.month < 0 else ''}{abs(money.month):,.{digits}f}{NBSP}{currency}"
+
+
+UNITS = tuple((f"{letter}{kind}", base**power) for power, letter in ((5, "P"), (4, "T"), (3, "G"), (2, "M"), (1, "K"))
+              for kind, base in (("B", 1000), ("iB", 1024)))  # fmt: skip
+
+
+def written(size: int) -> str:
+    """A size as somebody would have set it: 500 GB, 2 TiB; never rounded."""
+    whole = next((unit for unit in UNITS if size % unit[1] == 0), ("bytes", 1))
+    return f"{size // whole[1]} {whole[0]}"
+
+
+def limit_size(limit: int) -> str:
+    """A limit as it was set, and in units of 1,024 where it was set in others: 500 GB (466 GiB), 2 TiB."""
+    said = written(limit)
+    beside = "" if said.endswith("iB") else bracketed(human_bytes(limit))
+    return f"{said.replace(' ', NBSP)}{beside}"
+
+
+def years(days: int) -> str:
+    """How far ahead is looked: 90 days, a year, 3 years."""
+    number, rest = divmod(days, 365)
+    if rest:
+        return plural(days, "day")
+    return "a year" if number == 1 else f"{number} years"
+
+
+def sentence(words: str) -> str:
+    """The same as a sentence."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+# What is said of a growth ------------------------------------------------------------------------------------------
 
 
 def money_words(growth: Growth, money: Money | None) -> str:
     """ "12.30 EUR a month"; nothing without prices."""
-    return "" if money is None else f"{amount(money.month)} {growth.currency} a month"
-
-
-def amount(value: float) -> str:
-    """Two digits after the point; more for what would be nothing then."""
-    return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+    return "" if money is None else f"{amount(money, growth.currency)} a month"
 
 
 def subject(growth: Growth) -> str:
     """What it is about."""
     return growth.table or "All tables together"
+
+
+def verdict(growth: Growth, horizon: int) -> str:
+    """How much is on the server, how that changed, and when the limit is passed: one sentence."""
+    said = reached(growth, horizon)
+    return f"{stands(growth)}; {said}" if said else stands(growth)
+
+
+def stands(growth: Growth) -> str:
+    """How much is on the server, and how that changed."""
+    whole = f"{human_bytes(growth.server)} on the server"
+    changed = growth.change_365 or growth.change_30
+    if growth.derived or changed is None:
+        per_month = growth.forecast.per_month
+        if growth.forecast.possible and per_month > 0:
+            whole += f", growing by about {human_bytes(round(per_month))} a month"
+    else:
+        whole += f", {compared(changed, 'a year ago' if growth.change_365 else '30 days ago')}"
+    return whole
+
+
+def compared(changed: Change, then: str) -> str:
+    """9 % more than a year ago."""
+    share = changed.share
+    if share is None:
+        return f"nothing {then}"
+    if abs(share) < FLAT:
+        return f"as much as {then}"
+    if share < -0.98:
+        return f"a small part of what it was {then}"
+    if share > 1:
+        return f"{1 + share:.1f} times as much as {then}"
+    return f"{percent(share)} {'more' if share > 0 else 'less'} than {then}"
+
+
+def reached(growth: Growth, horizon: int) -> str:
+    """When the limit is passed, with the retention and without; empty where nobody set one or nobody can tell."""
+    kept, planned = growth.passing_kept, growth.passing_planned
+    if growth.limit is None or kept is None or planned is None:
+        return ""
+    limit = f"the limit of {limit_size(growth.limit)}"
+    if kept.already:
+        return f"{limit} is passed"
+    within = f"within {years(horizon)}"
+    if kept.expected is None:
+        return f"at this pace {limit} is not reached {within}"
+    said = f"at this pace {limit} is reached {_when(kept.expected, growth.today)}"
+    if not growth.outlook.frees:
+        return said
+    if planned.expected is None:
+        return f"{said}, or not {within} if old data is removed"
+    if planned.expected > kept.expected:
+        return f"{said}, or {_when(planned.expected, growth.today)} if old data is removed"
+    return f"{said}, even if old data is removed"
+
+
+def _when(day: date, today: date) -> str:
+    return f"{'on' if is_near(day, today) else 'in'} {about(day, today)}"
 
 
 def stored(growth: Growth) -> str:
@@ -78,7 +194,7 @@ def changed(change: Change | None, days: int) -> str:
     """What a year or a month added."""
     if change is None:
         return f"Nothing was measured {days} days ago to compare with."
-    return f"{signed(change.added)}{percent(change.share)} since {human_date(change.since)}."
+    return f"{signed(change.added)}{bracketed(signed_percent(change.share))} since {human_date(change.since)}."
 
 
 def leads(growth: Growth) -> str:
@@ -107,23 +223,13 @@ def ends(band: Band, place: int = -1) -> tuple[int, int, int]:
 
 
 def trust(growth: Growth) -> str:
-    """How much the forecast is worth, in one sentence."""
-    return {
-        Trust.NONE: "Too little is known for a forecast.",
-        Trust.ROUGH: "The forecast is rough.",
-        Trust.FAIR: "The forecast is fair.",
-        Trust.GOOD: "The forecast is good, as far as the past tells.",
-    }[growth.forecast.verdict.trust]
-
-
-def limit_size(limit: int) -> str:
-    """A limit in units of 1,024, and as it was typed where that was in units of 1,000."""
-    size = float(limit)
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 1000 and limit >= 10**6 and round(size, 1) == size:
-            return f"{size:,g}{NBSP}{unit} ({human_bytes(limit)})"
-    return human_bytes(limit)
+    """How good the forecast is, and how much longer has to be measured for a better one; no whole sentence."""
+    judged = growth.forecast.verdict
+    known = judged.trust is not Trust.NONE
+    said = f"the forecast is {judged.trust}" if known else "too little is known for a forecast"
+    if not judged.needs_days or judged.trust is Trust.GOOD:
+        return said
+    return f"{said}; {plural(judged.needs_days, 'more day', 'more days')} of measuring make it better"
 
 
 def limit_words(growth: Growth) -> str:
@@ -146,12 +252,11 @@ def _passed(growth: Growth, passing: Passing) -> str:
     if passing.already:
         return "passed already"
     if passing.expected is None:
-        early = f", but may be from {human_date(passing.earliest)} on" if passing.earliest else ""
+        early = f", but may be from {about(passing.earliest, growth.today)} on" if passing.earliest else ""
         return f"not passed by {last}{early}"
-    if passing.earliest == passing.latest:
-        return f"passed about {human_date(passing.expected)}"
-    latest = f"and {human_date(passing.latest)}" if passing.latest else f"and some day after {last}"
-    return f"passed about {human_date(passing.expected)}, between {human_date(passing.earliest)} {latest}"
+    first, middle = (about(day, growth.today) for day in (passing.earliest or passing.expected, passing.expected))
+    latest = about(passing.latest, growth.today) if passing.latest else f"some day after {last}"
+    return f"passed about {middle}" + ("" if first == latest else f", between {first} and {latest}")
 
 
 def year_words(growth: Growth) -> str:
@@ -161,7 +266,7 @@ def year_words(growth: Growth) -> str:
         return ""
     return (
         f"This year up to {human_date(found.until)}: {human_rows(round(found.rows))} rows, last year up to the same day"
-        f" {human_rows(round(found.rows_before))}{percent(found.share)}."
+        f" {human_rows(round(found.rows_before))}{bracketed(signed_percent(found.share))}."
     )
 
 
@@ -192,10 +297,10 @@ def due_words(growth: Growth) -> str:
 def share_words(growth: Growth) -> str:
     """What the bytes on the server are."""
     parts = growth.shares
+    rows, indexes, long, dead = (percent(parts.of(part)) for part in (parts.heap, parts.index, parts.toast, parts.dead))
     return (
-        f"Of the bytes on the server {parts.of(parts.heap):.0%} are rows, {parts.of(parts.index):.0%} indexes (what"
-        f" makes searching fast) and {parts.of(parts.toast):.0%} long values; dead rows (left by changes, until they"
-        f" are cleaned up) take an estimated {parts.of(parts.dead):.1%}."
+        f"Of the bytes on the server {rows} are rows, {indexes} indexes (what makes searching fast) and {long} long"
+        f" values; dead rows (left by changes, until they are cleaned up) take an estimated {dead}."
     )
 
 
@@ -222,282 +327,3 @@ def how_words(growth: Growth) -> tuple[str, ...]:
         + (f" and leave the server {drop} later." if drop else "; of those only planned drops leave the server.")
     )
     return tuple(found)
-
-
-# Text ---------------------------------------------------------------------------------------------
-
-
-def growth_text(growth: Growth, place: str) -> str:
-    """What `growth` prints."""
-    lines = [
-        f"{subject(growth)} in {place}, {human_time(growth.as_of)}.",
-        stored(growth),
-        f"30 days: {changed(growth.change_30, 30)}",
-        f"365 days: {changed(growth.change_365, 365)}",
-        leads(growth),
-        limit_words(growth),
-        year_words(growth),
-        saved_words(growth),
-        due_words(growth),
-        share_words(growth),
-    ]
-    lines = [shown(line) for line in lines if line]
-    for table in (_months(growth), _ahead(growth), _savings(growth), _growers(growth)):
-        lines += ["", *table] if table else []
-    notes = (*growth.notes, trust(growth), *growth.forecast.verdict.notes)
-    return "\n".join([*lines, "", *(shown(note) for note in notes)])
-
-
-def _months(growth: Growth) -> list[str]:
-    rows = [
-        (month_of(month.first), signed(month.added), _doubt(month.complete, month.measured))
-        for month in growth.months[-LATEST_MONTHS:]
-    ]
-    return [line.rstrip() for line in _right(("month", "written", ""), rows)] if rows else []
-
-
-def _doubt(complete: bool, measured: bool) -> str:
-    return "" if complete and measured else "not whole" if measured else "not measured, from its neighbours"
-
-
-def _right(head: tuple[str, str, str], rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """Two columns, the second to the right, and a word after them."""
-    lines = aligned(head[:2], [row[:2] for row in rows], numbers=1)
-    return (f"{line}  {last}" for line, last in zip(lines, (head[2], *(row[2] for row in rows)), strict=True))
-
-
-def _ahead(growth: Growth) -> list[str]:
-    if not growth.forecast.possible:
-        return []
-    rows = []
-    for place in _places(growth):
-        kept, planned = ends(growth.outlook.kept, place), ends(growth.outlook.planned, place)
-        rows.append(
-            (human_date(day_of(growth.outlook.days[place])), *(human_bytes(size) for size in (*planned, kept[1])))
-        )
-    return aligned(("on the server", "at least", "expected", "at most", "if all stays"), rows, numbers=4)
-
-
-def _places(growth: Growth) -> list[int]:
-    """Which days of the forecast are told."""
-    last = len(growth.outlook.days) - 1
-    return [days for days in POINTS if days <= last]
-
-
-def _savings(growth: Growth) -> list[str]:
-    rows = [
-        (quarter.label, human_bytes(quarter.archived), human_bytes(quarter.freed), human_bytes(quarter.returned))
-        for quarter in growth.savings
-    ]
-    return aligned(("quarter", "archived", "left the server", "came back"), rows, numbers=3) if rows else []
-
-
-def _growers(growth: Growth) -> list[str]:
-    if len(growth.growers) < 2:
-        return []
-    rows = [
-        (shown(grower.table), human_bytes(round(grower.now)), signed(grower.added), f"{grower.share:.0%}")
-        for grower in growth.growers
-    ]
-    return aligned(("grew most", "written", f"in {growth.growers_days} days", "share"), rows, numbers=3)
-
-
-def sampled_text(sampled: Sampled) -> str:
-    """What `sample` prints."""
-    run = sampled.run
-    measured = "" if run.exact else " Sizes are those of the last vacuum: there are too many to measure each."
-    lines = [
-        f"Sampled {plural(run.partitions, 'partition')} for {human_date(run.day)} in {human_seconds(run.seconds)};"
-        f" {plural(run.changed, 'has', 'have')} changed.{measured}",
-        f"Held exclusively by somebody, so that the last figures stay: {', '.join(run.skipped)}."
-        if run.skipped
-        else "",
-        f"Forgot {plural(sampled.forgotten, 'row')} of old samples." if sampled.forgotten else "",
-        f"Cold storage was not read: {sampled.unread}" if sampled.unread else "",
-    ]
-    return "\n".join(shown(line) for line in lines if line)
-
-
-# JSON ---------------------------------------------------------------------------------------------
-
-
-def sampled_json(sampled: Sampled) -> Json:
-    """What `sample --json` prints."""
-    run = sampled.run
-    return {
-        "day": run.day.isoformat(),
-        "taken_at": run.taken_at.isoformat(timespec="seconds"),
-        "seconds": run.seconds,
-        "partitions": run.partitions,
-        "changed": run.changed,
-        "skipped": list(run.skipped),
-        "exact": run.exact,
-        "cold_bytes": sampled.cold,
-        "forgotten_rows": sampled.forgotten,
-    }
-
-
-def growth_json(growth: Growth) -> Json:
-    """What `growth --json` prints; sizes are bytes."""
-    forecast, parts = growth.forecast, growth.shares
-    return {
-        "database": growth.database,
-        "table": growth.table or None,
-        "as_of": growth.as_of.isoformat(timespec="seconds"),
-        "today": growth.today.isoformat(),
-        "derived": growth.derived,
-        "last_sample": growth.last_sample.day.isoformat() if growth.last_sample else None,
-        "server_bytes": growth.server,
-        "attached_bytes": growth.attached,
-        "archived_bytes": growth.archived,
-        "cold_bytes": growth.cold,
-        "change_30_days": _change_json(growth.change_30),
-        "change_365_days": _change_json(growth.change_365),
-        "months": [
-            {
-                "first": month.first.isoformat(),
-                "added_bytes": round(month.added),
-                "complete": month.complete,
-                "measured": month.measured,
-            }
-            for month in growth.months
-        ],
-        "rows_by_month": [
-            {"first": month.first.isoformat(), "rows": round(month.rows), "complete": month.complete}
-            for month in growth.month_rows
-        ],
-        "year_to_date": _year_json(growth),
-        "period": growth.period.value,
-        "by_period": [
-            {
-                "lower": bar.lower.isoformat(),
-                "upper": bar.upper.isoformat(),
-                "bytes": bar.bytes,
-                "rows_estimate": bar.rows,
-                "complete": bar.complete,
-            }
-            for bar in growth.by_period
-        ],
-        "forecast": {
-            "trust": forecast.verdict.trust.value,
-            "needs_days": forecast.verdict.needs_days,
-            "per_month_bytes": round(by_month(forecast.trend.per_day)) if forecast.possible else None,
-            "seasonal": forecast.seasonal,
-            "points": [_point_json(growth, place) for place in _places(growth)],
-            "past_errors": [
-                {"days": one.days, "tries": one.tries, "of_size": one.of_size, "of_growth": one.of_growth}
-                for one in forecast.past
-            ],
-            "notes": list(forecast.verdict.notes),
-        },
-        "limit_bytes": growth.limit,
-        "limit_passed_if_kept": _passing_json(growth.passing_kept),
-        "limit_passed_as_planned": _passing_json(growth.passing_planned),
-        "growers_days": growth.growers_days,
-        "growers": [
-            {"table": one.table, "bytes": round(one.now), "added_bytes": round(one.added), "share": one.share}
-            for one in growth.growers
-        ],
-        "leaving": [_leaving_json(one) for one in growth.leaving],
-        "savings": [
-            {
-                "quarter": one.label,
-                "archived_bytes": one.archived,
-                "archived_partitions": one.archived_partitions,
-                "freed_bytes": one.freed,
-                "freed_partitions": one.freed_partitions,
-                "returned_bytes": one.returned,
-            }
-            for one in growth.savings
-        ],
-        "shares": {
-            "heap_bytes": parts.heap,
-            "index_bytes": parts.index,
-            "toast_bytes": parts.toast,
-            "dead_bytes_estimate": parts.dead,
-        },
-        "money": _money_json(growth),
-        "history": _history_json(growth),
-        "notes": list(growth.notes),
-    }
-
-
-def _change_json(change: Change | None) -> Json | None:
-    if change is None:
-        return None
-    return {
-        "since": change.since.isoformat(),
-        "before_bytes": round(change.before),
-        "added_bytes": round(change.added),
-        "share": change.share,
-    }
-
-
-def _year_json(growth: Growth) -> Json | None:
-    found = growth.year_to_date
-    if found is None:
-        return None
-    return {
-        "until": found.until.isoformat(),
-        "rows": round(found.rows),
-        "rows_before": round(found.rows_before),
-        "bytes": round(found.bytes),
-        "bytes_before": round(found.bytes_before),
-        "how": found.how,
-    }
-
-
-def _point_json(growth: Growth, place: int) -> Json:
-    names = ("low", "expected", "high")
-    return {
-        "date": (growth.today + timedelta(days=place)).isoformat(),
-        "if_kept_bytes": dict(zip(names, ends(growth.outlook.kept, place), strict=True)),
-        "as_planned_bytes": dict(zip(names, ends(growth.outlook.planned, place), strict=True)),
-    }
-
-
-def _passing_json(passing: Passing | None) -> Json | None:
-    if passing is None:
-        return None
-    days = {"earliest": passing.earliest, "expected": passing.expected, "latest": passing.latest}
-    return {"already": passing.already} | {name: day.isoformat() if day else None for name, day in days.items()}
-
-
-def _leaving_json(one: Leaving) -> Json:
-    return {
-        "table": one.table,
-        "name": one.name,
-        "state": one.stage.value,
-        "date": one.day.isoformat(),
-        "due": one.due,
-        "bytes": one.bytes,
-        "leaves_server": one.freed_on.isoformat() if one.freed_on else None,
-    }
-
-
-def _money_json(growth: Growth) -> Json | None:
-    if growth.prices is None:
-        return None
-    prices = growth.prices
-    return {
-        "currency": growth.currency,
-        "price_hot": prices.hot,
-        "price_cold": prices.cold,
-        "server_month": prices.of(growth.server).month,
-        "cold_month": prices.of(0, growth.cold or 0).month,
-        "freed_month": prices.of(growth.freed_total).month,
-        "due_month": prices.of(growth.due).month,
-    }
-
-
-def _history_json(growth: Growth) -> Json:
-    history = growth.history
-    columns = {
-        "attached_bytes": history.attached,
-        "archived_bytes": history.archived,
-        "freed_bytes": history.freed,
-        "cold_bytes": history.cold,
-        "rows_estimate": history.rows,
-    }
-    days: list[str] = [day_of(day).isoformat() for day in history.days]
-    return {"date": days} | {name: [round(value) for value in column.tolist()] for name, column in columns.items()}

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
-from core.growth.reading import Growth
-from core.text import human_date, plural
+from core.growth import words as growth_words
+from core.growth.read import Growth
+from core.growth.read import Growth
+from core.text import human_date
+from core.text import plural
 from dashboard import layout
-from dashboard.charts.downloads import report, show
+from dashboard.charts.downloads import report
+from dashboard.charts.downloads import show
 from dashboard.charts.pen import Pen
+from dashboard.charts.downloads import report
+from dashboard.charts.downloads import show
 from dashboard.format import plain
+from dashboard.growth import cards as growth_cards
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures
 from dashboard.growth import filters as growth_filters
 from dashboard.growth import words as growth_words
 from dashboard.growth.filters import Chosen
-from dashboard.state import database, reads
-
+from dashboard.state import database
+from dashboard.state import reads
+from dashboard.state import session
+import streamlit as st
 
 def counted(growth: Growth) -> str:
     """One line of what the figures stand on."""
@@ -50,8 +57,7 @@ def first_visit(growth: Growth) -> None:
 
 def cards(growth: Growth, chosen: Chosen) -> None:
     """The six figures, and where prices are set what they cost."""
-    pen = Pen(prices=growth.prices, currency=growth.currency)
-    for row, width in ((growth_words.cards(growth, chosen.horizon), 3), (growth_words.costs(growth, pen), 4)):
+    for row, width in ((growth_cards.cards(growth, chosen.horizon), 3), (growth_cards.costs(growth), 4)):
         if not row:
             continue
         with st.grid(width, gap="small", min_column_width=190):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.growth.reading import Growth
+from core.growth.read import Growth
 from dashboard import layout
 from dashboard.charts import palette
 from dashboard.charts.palette import LIGHT_INK, Chart, Ink

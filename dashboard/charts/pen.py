@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.growth.outlook import Money, Prices
-from core.text import NBSP, human_bytes
+from core.growth.savings import Prices
+from core.growth.words import amount
+from core.text import human_bytes
 from dashboard.charts.palette import LIGHT_INK, Ink
 
 
@@ -31,21 +32,5 @@ class Pen:
         """What so many bytes cost a month; empty without prices."""
         if self.prices is None:
             return ""
-        return self.amount(self.prices.of(0, size) if cold else self.prices.of(size))
-
-    def amount(self, money: Money) -> str:
-        """An amount a month in its currency: 0.42 EUR, 1,250 EUR."""
-        if 0 < abs(money.month) < 0.01:
-            return f"under 0.01{NBSP}{self.currency}"
-        digits = 0 if abs(money.month) >= 1000 else 2
-        return f"{money.month:,.{digits}f}{NBSP}{self.currency}"
-
-
-UNITS = tuple((f"{letter}{kind}", base**power) for power, letter in ((5, "P"), (4, "T"), (3, "G"), (2, "M"), (1, "K"))
-              for kind, base in (("B", 1000), ("iB", 1024)))  # fmt: skip
-
-
-def written(size: int) -> str:
-    """A size as somebody would have set it: 500 GB, 2 TiB; never rounded."""
-    whole = next((unit for unit in UNITS if size % unit[1] == 0), ("bytes", 1))
-    return f"{size // whole[1]} {whole[0]}"
+        money = self.prices.of(0, size) if cold else self.prices.of(size)
+        return amount(money, self.currency)

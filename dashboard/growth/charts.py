@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from core.growth.forecast import Band
+from core.growth.series import Days
+from core.growth.forecast import Passing
+from core.growth.series import day_of
+from core.growth.history import Grower
+from core.growth.history import History
+from core.growth.history import Month
+from core.growth.holdings import PeriodBytes
+from core.growth.holdings import Shares
+from core.growth.history import Grower
+from core.growth.history import History
+from core.growth.outlook import Leaving
+from core.growth.history import Month
+from core.growth.rows import MonthRows
+from core.growth.outlook import Outlook
+from core.growth.holdings import PeriodBytes
+from core.growth.savings import Quarter
+from core.growth.holdings import Shares
+from core.growth.rows import MonthRows
+from core.growth.savings import Quarter
+from core.growth.series import Days
+from core.growth.series import day_of
+from core.growth.words import month_of
+from core.growth.words import percent
+from core.growth.words import written
+from core.period import add_months
+from core.period import period_of
+from core.text import human_bytes
+from core.text import human_date
+from core.text import human_rows
+from dashboard.charts.palette import COLOURS
+from dashboard.charts.palette import Chart
+from dashboard.charts.palette import DARK
+from dashboard.charts.palette import styled
+from dashboard.charts.pen import Pen
+from dashboard.charts.pen import written
+from dashboard.charts.spans import unit_of
+from dashboard.charts.spans import unit_of
+from dashboard.format import Shown
+from dashboard.partitions.items import Status
+from datetime import date
+from datetime import timedelta
 from typing import Any
-
 import altair as alt
 import numpy as np
 import pandas as pd
-
-from core.growth.forecast import Band, Days, Passing, day_of
-from core.growth.outlook import Grower, History, Leaving, Month, MonthRows, Outlook, PeriodBytes, Quarter, Shares
-from core.period import add_months, period_of
-from core.text import human_bytes, human_date
-from dashboard.charts.palette import COLOURS, DARK, Chart, styled
-from dashboard.charts.pen import Pen, written
-from dashboard.charts.spans import unit_of
-from dashboard.partitions.items import Status
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"
 PARTS = {
@@ -140,7 +171,7 @@ def months(found: Sequence[Month], pen: Pen) -> Chart | None:
             "upper": [_utc(add_months(month.first, 1) - timedelta(days=4)) for month in shown],
             "to": [month.added / factor for month in shown],
             "part": [_kind(month) for month in shown],
-            "Month": [f"{month.first:%B %Y}" for month in shown],
+            "Month": [month_of(month.first) for month in shown],
             "Added": pen.says(month.added for month in shown),
         }
     )
@@ -162,8 +193,8 @@ def month_rows(found: Sequence[MonthRows], pen: Pen) -> Chart | None:
             "upper": [_utc(add_months(month.first, 1) - timedelta(days=4)) for month in shown],
             "to": [month.rows for month in shown],
             "part": [SOLID if month.complete else RUNNING for month in shown],
-            "Month": [f"{month.first:%B %Y}" for month in shown],
-            "Rows": [f"about {month.rows:,.0f}" for month in shown],
+            "Month": [month_of(month.first) for month in shown],
+            "Rows": [f"about {human_rows(round(month.rows))}" for month in shown],
         }
     )
     return _bars(frame, "rows (estimate)", pen, ("Month", "Rows"), axis="~s", legend=False)
@@ -267,7 +298,7 @@ def ahead(
     if not len(outlook.days) or not len(history):
         return None
     curves = {KEPT: outlook.kept}
-    if differs(outlook):
+    if outlook.frees:
         curves[PLANNED] = outlook.planned
     limit = next((passing.limit for passing in passings if passing), None)
     top = max(float(history.server.max()), *(float(band.high.max()) for band in curves.values()))
@@ -311,11 +342,6 @@ def ahead(
         layers += [_passed(passing, name, factor, pen) for passing, name in reached]
     wide = pd.DataFrame({"day": days, "Day": [human_date(day.date()) for day in days], **told})
     return styled(alt.layer(*layers, _hover(wide, x, list(curves), pen)), 330, pen.ink)
-
-
-def differs(outlook: Outlook) -> bool:
-    """Whether the planned retention frees anything on the server."""
-    return not np.array_equal(outlook.kept.expected, outlook.planned.expected)
 
 
 def _range(band: Band, place: int) -> str:
@@ -373,7 +399,7 @@ def growers(found: Sequence[Grower], pen: Pen) -> Chart | None:
             "label": [one.table for one in found],
             "order": range(len(found)),
             "to": [one.added / factor for one in found],
-            "word": [f"{human_bytes(round(one.added))} · {one.share:.0%}" for one in found],
+            "word": [f"{human_bytes(round(one.added))} · {percent(one.share)}" for one in found],
             "Since": [human_date(one.since) for one in found],
             "Written in all": pen.says(one.now for one in found),
         }
@@ -465,7 +491,7 @@ def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Cha
                 "part": name,
                 "from": 0.0,
                 "to": value / factor,
-                "Month": f"{first:%B %Y}",
+                "Month": month_of(first),
                 "Size": pen.say(value),
             }
             for (first, name), value in sorted(rows.items())
@@ -498,9 +524,15 @@ def made_of(shares: Shares, pen: Pen) -> Chart | None:
     rows, start = [], 0
     for name, size in parts.items():
         share = shares.of(size)
-        word = f"{name} {share:.0%}" if share * PART_PX > 8 * len(name) + 40 else f"{share:.0%}" if share > 0.1 else ""
+        word = (
+            f"{name} {percent(share)}"
+            if share * PART_PX > 8 * len(name) + 40
+            else percent(share)
+            if share > 0.1
+            else ""
+        )
         rows.append({"part": name, "from": start / factor, "to": (start + size) / factor, "word": word,
-                     "middle": (start + size / 2) / factor, "Size": f"{pen.say(size)} ({share:.0%})",
+                     "middle": (start + size / 2) / factor, "Size": f"{pen.say(size)} ({percent(share)})",
                      "ink": "#ffffff" if name == OF_ROWS else DARK})  # fmt: skip
         start += size
     base = alt.Chart(pd.DataFrame(rows))

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from core.growth.outlook import Stage
-from core.growth.reading import Growth
+from core.growth import words
+from core.growth.holdings import Stage
+from core.growth.read import Growth
 from dashboard.charts import treemap_chart
 from dashboard.charts.downloads import Figure
 from dashboard.charts.palette import Chart
 from dashboard.charts.pen import Pen
 from dashboard.charts.treemap import Leaf
 from dashboard.growth import charts as growth_charts
+from dashboard.growth import notes
 from dashboard.growth import tables as growth_tables
-from dashboard.growth import words as growth_words
 
 
 def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
@@ -35,7 +36,7 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
             empty,
         )
 
-    words, today = growth_words, growth.today
+    today = growth.today
     black = Pen(prices=growth.prices, currency=growth.currency)
     leaves = [
         Leaf(
@@ -55,30 +56,30 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
              empty="The partitions themselves tell too little for a history."),
         made("ahead", growth_charts.ahead, growth.history, growth.outlook, passings, today, title="Where it leads",
              words="bytes on the server, with the range of four times of five",
-             alt=words.reached(growth, horizon) or words.tested(growth), note=words.ahead_note(growth),
+             alt=words.reached(growth, horizon) or notes.tested(growth), note=notes.ahead_note(growth),
              empty=" ".join(growth.forecast.verdict.notes)),
         made("months", growth_charts.months, growth.months, title="Growth a month", words="what was written",
              alt="bytes added in each month",
-             note=words.months_note(growth),
+             note=notes.months_note(growth),
              empty="No month was measured yet; by period shows what the data tell."),
         made("month_rows", growth_charts.month_rows, growth.month_rows, title="Rows a month",
              words="by their date, as the server estimates", alt="rows dated in each month",
-             note=words.rows_note(growth), empty="The server has no statistics of the dates yet."),
+             note=notes.rows_note(growth), empty="The server has no statistics of the dates yet."),
         made("periods", growth_charts.periods, growth.by_period, title=f"By {growth.period.value}",
              words="what is stored for each, now", alt=f"bytes of each {growth.period.value}",
              note="Derived from the present size of the partitions.", empty="No partition has a range of dates."),
         made("growers", growth_charts.growers, growth.growers, title="Top growers",
-             words=f"tables by what they added in {growth.growers_days} days", alt=words.top(growth),
+             words=f"tables by what they added in {growth.growers_days} days", alt=notes.top(growth),
              empty="Nothing was measured of any table yet."),
         made("made_of", growth_charts.made_of, growth.shares, title="What it is made of",
-             words="rows, indexes, large values", alt=words.shares_note(growth), note=words.shares_note(growth)),
+             words="rows, indexes, large values", alt=notes.shares_note(growth), note=notes.shares_note(growth)),
         made("savings", growth_charts.saved, growth.savings, title="What archiving saved", words="by quarter",
-             alt=words.saved_note(growth, black), note=words.saved_note(growth, black),
+             alt=words.saved_words(growth), note=words.saved_words(growth),
              empty="Nothing was archived or removed yet."),
-        made("leaving", growth_charts.leaving, growth.leaving, today, words.until(growth), title="What is due next",
-             words="and what it would free", alt=words.due_sentence(growth, black),
-             note=words.due_sentence(growth, black), empty="Nothing leaves within a year."),
+        made("leaving", growth_charts.leaving, growth.leaving, today, notes.until(growth), title="What is due next",
+             words="and what it would free", alt=notes.due_note(growth, black),
+             note=notes.due_note(growth, black), empty="Nothing leaves within a year."),
         made("partitions", treemap_chart.treemap, leaves, title="All partitions",
-             words="each as large as its bytes, small ones together", alt=words.largest(growth)),
+             words="each as large as its bytes, small ones together", alt=notes.largest(growth)),
     )  # fmt: skip
     return {figure.key: figure for figure in found}

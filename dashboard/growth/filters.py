@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.errors import UsageError
-from core.growth.outlook import Prices, Retention
+from core.growth.outlook import Retention
+from core.growth.savings import Prices
+from core.growth.words import written
 from core.period import Duration
 from core.settings import parse_bytes
 from core.text import plural
-from dashboard.charts.pen import written
 from dashboard.format import plain
 from dashboard.state import current, database
 

@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from core.growth.forecast import day_of
-from core.growth.outlook import Money
-from core.growth.reading import Growth
+from core.growth.read import Growth
+from core.growth.savings import Money
+from core.growth.series import day_of
 
 Row = Sequence[object]
 Table = tuple[Sequence[str], Iterable[Row]]

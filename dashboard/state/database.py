@@ -16,7 +16,7 @@ from core.backups.storage import ColdStorage
 from core.console.execute import Budget
 from core.console.worker import Samples, Worker
 from core.errors import ConnectionFailed, SettingError
-from core.growth.reading import Growth
+from core.growth.read import Growth
 from core.postgres.connection import parse_url, place, reading_engine, translate, working_engine
 from core.postgres.server import Server
 from core.settings import Settings, read_settings

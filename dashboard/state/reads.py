@@ -15,8 +15,10 @@ from core.doctor.examine import examine
 from core.doctor.findings import Finding
 from core.errors import CatalogBusy, ConnectionFailed, DeskError
 from core.growth import samples
-from core.growth.outlook import History, Prices, Retention
-from core.growth.reading import Growth, read_growth
+from core.growth.history import History
+from core.growth.savings import Prices
+from core.growth.outlook import Retention
+from core.growth.read import Growth, read_growth
 from core.plans.manifest import Kept
 from core.plans.plan import Mode, Plan
 from core.postgres.connection import session, translate

@@ -14,9 +14,13 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from core.growth.outlook import Prices, Retention, Stage
-from core.growth.reading import Growth, read_growth
-from core.growth.samples import Past, write_generated
+from core.growth.holdings import Stage
+from core.growth.outlook import Retention
+from core.growth.question import Question
+from core.growth.read import Growth, read_growth
+from core.growth.samples.values import Past
+from core.growth.samples.write import write_generated
+from core.growth.savings import Prices
 from core.period import Duration, Period
 from core.postgres.connection import session as opened
 from core.tables.size import Size
@@ -66,10 +70,11 @@ def growing(table: str, name: str, count: int, *, to: int, step: int) -> Past:
 
 
 def measured(engine: Engine, table: str | None, **options: Any) -> Growth:
+    retention = Retention(Duration(3, "year"), Duration(7, "day"))
     return read_growth(
-        engine, table=table, archive_schema="archive", today=TODAY, zone="UTC",
-        retention=Retention(Duration(3, "year"), Duration(7, "day")), **options,
-    )  # fmt: skip
+        engine,
+        Question(table=table, archive_schema="archive", today=TODAY, zone="UTC", retention=retention, **options),
+    )
 
 
 STEP = 400

@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, urlparse
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
-from core.growth.outlook import Stage
-from core.growth.samples import Past, write_generated
+from core.growth.holdings import Stage
+from core.growth.samples.values import Past
+from core.growth.samples.write import write_generated
 from core.postgres.connection import session as opened
 from core.tables.size import Size
 from tests.browser.conftest import Console, button

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from core.growth.outlook import Prices
-from core.growth.reading import Growth
+from core.growth.read import Growth
 from core.growth.report import report_html
+from core.growth.savings import Prices
 from tests.browser.conftest import PICTURES
 from tests.unit.growth_factories import MB, growth
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from tests.db.test_cli import Partitions, make_absences, partitions
 
-from core.growth.sampling import read_present
+from core.growth.samples.measure import read_present
 from core.names import ident, literal
 from core.tables.archived import Source
 from core.tables.catalog.marks import read_marks, read_planned_drops

@@ -8,28 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from core.growth.forecast import days_of, forecast, passing
-from core.growth.outlook import (
-    History,
-    Holding,
-    Move,
-    Retention,
-    Schedule,
-    Stage,
-    by_period,
-    change,
-    monthly,
-    next_leaving,
-    on_server,
-    outlook,
-    savings,
-    shares,
-    top_growers,
-    written,
-    year_to_date,
-)
-from core.growth.reading import Growth
-from core.growth.samples import SampleRun
+from core.growth.forecast import forecast, passing
+from core.growth.history import History, change, monthly, on_server, top_growers, written
+from core.growth.holdings import Holding, Stage, by_period, shares
+from core.growth.outlook import Retention, Schedule, next_leaving, outlook
+from core.growth.read import Growth
+from core.growth.rows import year_to_date
+from core.growth.samples.values import SampleRun
+from core.growth.savings import Move, savings
+from core.growth.series import days_of
 from core.period import Duration, Period
 from core.tables.size import Size
 

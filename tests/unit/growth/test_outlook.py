@@ -13,51 +13,26 @@ import numpy as np
 import pytest
 
 from core.demo import _starts, enrolled, school_days, sizes_until
-from core.growth.forecast import (
-    Forecast,
-    Series,
-    Trust,
-    clean,
-    days_of,
-    forecast,
-    holes,
-    jumps,
-    passing,
-    repeats_yearly,
-    theil_sen,
-)
-from core.growth.outlook import (
-    GB,
+from core.growth.forecast import Forecast, Trust, forecast, passing
+from core.growth.history import (
     History,
-    Holding,
-    KeyStatistics,
-    Move,
-    Prices,
-    Retention,
-    Schedule,
-    Stage,
-    by_period,
     change,
-    counted_by_month,
     derived_history,
-    holdings,
-    leaves_on,
-    merge_moves,
     monthly,
-    next_leaving,
     on_server,
-    outlook,
-    rows_by_month,
-    savings,
-    shares,
     shares_of_growth,
     sparkline,
-    tagged_moves,
     together,
     top_growers,
     written,
-    year_to_date,
 )
+from core.growth.holdings import Holding, Stage, by_period, holdings, shares
+from core.growth.key_statistics import KeyStatistics
+from core.growth.outlook import Retention, Schedule, leaves_on, next_leaving, outlook
+from core.growth.rows import counted_by_month, rows_by_month, year_to_date
+from core.growth.savings import GB, Move, Prices, merge_moves, savings, tagged_moves
+from core.growth.series import Series, clean, days_of, holes, jumps
+from core.growth.trend import repeats_yearly, theil_sen
 from core.period import Duration, Period
 from core.tables.bounds import Bounds
 from core.tables.marks import Hold, PlannedDrop

@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 
 from core.cli.growth import write_file
+from core.cli.growth_output import growth_json, growth_text
 from core.cli.main import main
 from core.errors import Failed, SettingError, UsageError
-from core.growth.forecast import days_of, passing
-from core.growth.outlook import History, Prices, Retention
-from core.growth.reading import Growth
+from core.growth.forecast import passing
+from core.growth.history import History
+from core.growth.outlook import Retention
+from core.growth.read import Growth
 from core.growth.report import report_html
-from core.growth.words import growth_json, growth_text, limit_words, signed
+from core.growth.savings import Prices
+from core.growth.series import days_of
+from core.growth.words import limit_words
 from core.period import Duration
 from core.settings import parse_bytes, read_settings
 from tests.unit.growth_factories import MB, TABLE, TODAY, growth, holding
@@ -159,7 +163,7 @@ def test_when_a_limit_is_passed_in_words() -> None:
     rough = growth(limit=650 * MB)
     assert rough.passing_kept is not None
     early, late = (replace(rough.passing_kept, earliest=TODAY, latest=day) for day in (TODAY + timedelta(300), None))
-    assert "between 20 October 2026 and 16 August 2027" in limit_words(
+    assert "between 20 October 2026 and August 2027" in limit_words(
         replace(rough, passing_kept=early, passing_planned=early)
     )
     assert "between 20 October 2026 and some day after 20 October 2027." in limit_words(
@@ -168,7 +172,7 @@ def test_when_a_limit_is_passed_in_words() -> None:
     assert plain[10**12] == "The limit of 1 TB (931 GiB) is not passed by 20 October 2027."
     unknown = growth(count=3, limit=10**12)
     assert limit_words(unknown).endswith("is not passed yet; when it will be is unknown.")
-    assert limit_words(growth(limit=2**30)).startswith("The limit of 1.0\xa0GiB is")
+    assert limit_words(growth(limit=2**30)).startswith("The limit of 1\xa0GiB is")
 
 
 def test_a_plan_that_frees_is_told_beside_what_comes_without_it() -> None:
@@ -219,10 +223,6 @@ def test_growth_as_json_has_every_figure_and_nothing_that_json_lacks() -> None:
     }
     bare = json.loads(json.dumps(growth_json(growth(count=3, table="")), allow_nan=False))
     assert (bare["table"], bare["forecast"]["trust"], bare["forecast"]["points"]) == (None, "none", [])
-
-
-def test_signs() -> None:
-    assert (signed(0), signed(2048), signed(-2048)) == ("0\xa0bytes", "+2.0\xa0KiB", "-2.0\xa0KiB")
 
 
 # --- settings and files ---------------------------------------------------------------------------------------------

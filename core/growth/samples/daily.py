@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from core.backups.backup import read_all_kept
 from core.backups.storage import Place
 from core.errors import DeskError
-from core.growth.samples import SampleRun, prune
-from core.growth.sampling import sample
+from core.growth.samples.measure import sample
+from core.growth.samples.prune import prune
+from core.growth.samples.values import SampleRun
 from core.period import Duration
 from core.plans.manifest import Kept
 from core.postgres.server import Server, read_server

@@ -15,10 +15,14 @@ from core import demo
 from core.console.metrics import read_metrics
 from core.errors import NotServed, TableNotFound
 from core.growth.forecast import Trust
-from core.growth.outlook import Prices, Retention, Stage
-from core.growth.reading import Growth, read_growth
-from core.growth.samples import Past, write_generated
-from core.growth.sampling import read_present, sample
+from core.growth.holdings import Stage
+from core.growth.outlook import Retention
+from core.growth.question import Question
+from core.growth.read import Growth, read_growth
+from core.growth.samples.measure import read_present, sample
+from core.growth.samples.values import Past
+from core.growth.samples.write import write_generated
+from core.growth.savings import Prices
 from core.period import Duration, Period
 from core.plans.archive import plan_archive
 from core.plans.hold import plan_hold
@@ -43,7 +47,7 @@ Said = Callable[[str, object], None]
 
 def grown(reader: Engine, table: str | None, day: int = 0, **options: Any) -> Growth:
     given: dict[str, Any] = {"archive_schema": "archive", "zone": "UTC", "retention": YEARS} | options
-    return read_growth(reader, table=table, today=DAY + timedelta(days=day), **given)
+    return read_growth(reader, Question(table=table, today=DAY + timedelta(days=day), **given))
 
 
 def take(worker: Engine, day: int, **options: Any) -> None:

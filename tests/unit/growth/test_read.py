@@ -7,9 +7,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from core.growth import reading
-from core.growth.outlook import Holding, Prices, Stage
-from core.growth.reading import MOST_PERIODS, Growth, prices_of
+from core.growth import read
+from core.growth.holdings import MOST_PERIODS, Holding, Stage, as_bars, usual_period
+from core.growth.present import MarksByName
+from core.growth.question import prices_of
+from core.growth.read import Growth
+from core.growth.savings import Prices
 from core.period import Period
 from core.tables.catalog.marks import Marked
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
@@ -31,9 +34,9 @@ def cut(period: Period, first: date, count: int) -> list[Holding]:
 @pytest.mark.parametrize("period", list(Period))
 def test_the_width_is_that_of_the_newest(period: Period) -> None:
     old = cut(Period.YEAR, date(1990, 1, 1), 5)
-    assert reading._period([*old, *cut(period, date(2025, 1, 1), 20)]) is period
-    assert reading._period([]) is Period.YEAR
-    assert reading._period([Holding("a.b", "default", Stage.ATTACHED, None, None, None)]) is Period.YEAR
+    assert usual_period([*old, *cut(period, date(2025, 1, 1), 20)]) is period
+    assert usual_period([]) is Period.YEAR
+    assert usual_period([Holding("a.b", "default", Stage.ATTACHED, None, None, None)]) is Period.YEAR
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def test_the_width_is_that_of_the_newest(period: Period) -> None:
 )
 def test_bars_are_as_narrow_as_there_is_room_for(period: Period, count: int, width: Period) -> None:
     items = cut(period, TODAY - timedelta(days=count * {Period.DAY: 1, Period.MONTH: 30}.get(period, 365)), count)
-    found, bars = reading._bars(items, period, TODAY)
+    found, bars = as_bars(items, period, TODAY)
     assert found is width
     assert len(bars) <= MOST_PERIODS
     began = [item for item in items if item.lower and item.lower <= TODAY]
@@ -58,7 +61,7 @@ def test_bars_are_as_narrow_as_there_is_room_for(period: Period, count: int, wid
 
 
 def test_of_more_years_than_have_room_the_newest_are_shown() -> None:
-    found, bars = reading._bars(cut(Period.YEAR, date(1900, 1, 1), 120), Period.YEAR, TODAY)
+    found, bars = as_bars(cut(Period.YEAR, date(1900, 1, 1), 120), Period.YEAR, TODAY)
     assert (found, len(bars), bars[-1].lower.year) == (Period.YEAR, MOST_PERIODS, 2019)
 
 
@@ -68,7 +71,7 @@ def test_marks_are_found_by_name_and_table() -> None:
     hold = Hold("2027-01-31", "audit", "Ada")
     drop = PlannedDrop(TABLE, "2026-12-01T23:30:00+00:00", "a/b/c", "text-1:1:1", "Ada")
     own = frozenset({7})
-    found = reading._Marked(
+    found = MarksByName(
         [
             Marked(
                 "archive", "kid_absences_2021", Marks(tag=replace(tag, parent='"other"."kid_absences"')), own, False
@@ -103,7 +106,7 @@ def test_prices() -> None:
 
 
 def notes(made: Growth) -> str:
-    return " ".join(reading._notes(made))
+    return " ".join(read._notes(made))
 
 
 def test_what_a_reader_has_to_know() -> None:

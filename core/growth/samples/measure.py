@@ -1,4 +1,4 @@
-"""Looks at the size of every partition, attached or archived, and has core.growth.samples keep what changed."""
+"""Looks at the size of every partition, attached or archived, and has core.growth.samples.write keep what changed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy
-from core.growth.outlook import Holding, Stage
-from core.growth.samples import (
-    SAMPLE_LOCKS,
-    STAGES,
-    TIMEOUT_MS,
-    Entry,
-    Figures,
-    Known,
-    SampleRun,
-    holding,
-    make,
-    parsed_bounds,
-    read_known,
-    rollback,
-    write_day,
-)
+from core.growth.holdings import Holding, Stage, holding, parsed_bounds
+from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make, rollback
+from core.growth.samples.values import STAGES, Entry, Figures, Known, SampleRun
+from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, qualified, split_qualified
 from core.period import range_of_label
 from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate

@@ -1,0 +1,175 @@
+"""Reads the samples: histories, partitions as they were on a day, moves from one place to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.growth.history import History
+from core.growth.holdings import Holding, Stage, holding
+from core.growth.samples.tables import exists
+from core.growth.samples.values import STAGES, SampleRun
+from core.growth.savings import Move
+from core.names import literal
+from core.postgres.connection import session, sqlstate, translate
+from core.tables.size import Size
+
+Row = Any
+"""A row of a result, its columns as attributes."""
+
+
+def _read(engine: Engine, sql: str) -> Sequence[Row]:
+    """The rows; none where there are no samples yet, or where the role may not see them."""
+    with session(engine) as connection:
+        try:
+            return connection.exec_driver_sql(sql).all() if exists(connection) else ()
+        except DBAPIError as error:
+            if sqlstate(error) == "42501":
+                return ()
+            raise translate(error) from error
+
+
+def read_runs(engine: Engine, *, limit: int = 400) -> tuple[SampleRun, ...]:
+    """The newest samples first; none where nothing was sampled yet."""
+    rows = _read(engine, f"SELECT * FROM partition_desk.sample_run ORDER BY day DESC LIMIT {int(limit)}")
+    return tuple(
+        SampleRun(
+            row.day,
+            row.taken_at.astimezone(UTC),
+            row.seconds,
+            row.partitions,
+            row.changed,
+            tuple(row.skipped),
+            row.exact,
+            row.generated,
+        )
+        for row in rows
+    )
+
+
+# One text of numbers a column: a row a day and place would take ten times as long to reach Python.
+_HISTORIES = """
+SELECT t.address, s.state, {columns},
+    (SELECT max(day) FROM partition_desk.sample_run WHERE generated) AS generated_until
+FROM (
+    SELECT table_id, state, {lists} FROM partition_desk.size_total GROUP BY table_id, state) s
+JOIN partition_desk.sampled_table t ON t.id = s.table_id {where}
+ORDER BY t.address, s.state
+"""
+
+_COLUMNS = ("day", "partitions", "heap", "index_bytes", "toast", "cold", "live", "dead")
+
+
+def read_histories(engine: Engine, *, table: str | None = None) -> tuple[History, ...]:
+    """The sizes by day of every table that was ever sampled, or of one by its address, in the order of addresses.
+
+    None where nothing was sampled yet. Samples that bear a day to come are among them; `growth.written` with `today`
+    leaves them out.
+    """
+    texts = {name: name for name in _COLUMNS} | {"day": "(day - date '1970-01-01')"}
+    lists = ", ".join(f"string_agg({text}::text, ',' ORDER BY day) AS {name}" for name, text in texts.items())
+    sql = _HISTORIES.format(
+        columns=", ".join(f"s.{name}" for name in _COLUMNS),
+        lists=lists,
+        where=f"WHERE t.address = {literal(table)}" if table else "",
+    )
+    found: dict[str, list[Row]] = {}
+    for row in _read(engine, sql):
+        found.setdefault(row.address, []).append(row)
+    return tuple(_history(name, rows) for name, rows in found.items())
+
+
+def _history(table: str, rows: Sequence[Row]) -> History:
+    arrays = {
+        row.state: {name: np.array(getattr(row, name).split(","), dtype=np.int64) for name in _COLUMNS} for row in rows
+    }
+    numbers = np.unique(np.concatenate([one["day"] for one in arrays.values()]))
+
+    def spread(name: str, *places: Stage) -> Any:
+        whole = np.zeros(len(numbers))
+        for place in places or STAGES:
+            one = arrays.get(STAGES.index(place))
+            if one is not None:
+                whole[np.searchsorted(numbers, one["day"])] += one[name]
+        return whole
+
+    server = (Stage.ATTACHED, Stage.ARCHIVED)
+
+    def total(place: Stage) -> Any:
+        return spread("heap", place) + spread("index_bytes", place) + spread("toast", place)
+
+    return History(
+        table=table,
+        days=numbers.astype("datetime64[D]"),
+        attached=total(Stage.ATTACHED),
+        archived=total(Stage.ARCHIVED),
+        freed=total(Stage.DROPPED),
+        cold=spread("cold"),
+        heap=spread("heap", *server),
+        index=spread("index_bytes", *server),
+        toast=spread("toast", *server),
+        rows=spread("live"),
+        dead=spread("dead", *server),
+        partitions=spread("partitions", *server),
+        generated_until=rows[0].generated_until,
+    )
+
+
+_HOLDINGS = """
+SELECT t.address, p.name, p.bounds, s.state, s.heap, s.index_bytes, s.toast, s.cold, s.live, s.dead, s.exact
+FROM partition_desk.sampled_partition p JOIN partition_desk.sampled_table t ON t.id = p.table_id {where}
+CROSS JOIN LATERAL (
+    SELECT * FROM partition_desk.size_sample s WHERE s.partition_id = p.id AND s.day <= {day}
+    ORDER BY s.day DESC LIMIT 1) s
+ORDER BY t.address, p.bounds, p.name
+"""
+
+
+def read_holdings(engine: Engine, *, on: date, table: str | None = None, zone: str = "UTC") -> tuple[Holding, ...]:
+    """Every partition as the samples had it on a day, dropped ones as well; of all tables, or of one by its address."""
+    where = f"AND t.address = {literal(table)}" if table else ""
+    rows = _read(engine, _HOLDINGS.format(day=literal(on.isoformat()), where=where))
+    return tuple(_holding(row, zone) for row in rows)
+
+
+def _holding(row: Row, zone: str) -> Holding:
+    size = Size(row.heap, row.index_bytes, row.toast, row.exact)
+    return holding(
+        row.address, row.name, STAGES[row.state], row.bounds, size,
+        zone=zone, rows=row.live, dead_rows=row.dead, cold=row.cold,
+    )  # fmt: skip
+
+
+_MOVES = """
+SELECT s.day, t.address, p.name, s.moved_from, s.state, s.heap + s.index_bytes + s.toast AS bytes
+FROM partition_desk.size_sample s JOIN partition_desk.sampled_partition p ON p.id = s.partition_id
+JOIN partition_desk.sampled_table t ON t.id = p.table_id
+WHERE s.moved_from IS NOT NULL ORDER BY s.day, t.address, p.name
+"""
+
+
+def read_moves(engine: Engine) -> tuple[Move, ...]:
+    """Every partition that was seen to be archived, dropped or brought back, on the day that first showed it."""
+    return tuple(
+        Move(row.day, row.address, row.name, STAGES[row.moved_from], STAGES[row.state], row.bytes)
+        for row in _read(engine, _MOVES)
+    )
+
+
+_PARTITION = """
+SELECT s.day, s.heap + s.index_bytes + s.toast AS bytes, s.state
+FROM partition_desk.size_sample s JOIN partition_desk.sampled_partition p ON p.id = s.partition_id
+JOIN partition_desk.sampled_table t ON t.id = p.table_id
+WHERE t.address = {table} AND p.name = {name} ORDER BY s.day
+"""
+
+
+def read_partition(engine: Engine, table: str, name: str) -> tuple[tuple[date, Stage, int], ...]:
+    """(day, place, bytes) of each change of one partition, oldest first."""
+    rows = _read(engine, _PARTITION.format(table=literal(table), name=literal(name)))
+    return tuple((row.day, STAGES[row.state], row.bytes) for row in rows)

@@ -29,8 +29,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import BackupDamaged, BackupUnusable, Cancelled, DeskError, Failed
 from core.names import ident
-from core.plans.backup import after_rows, before_rows
 from core.plans.manifest import Backup
+from core.plans.restore import after_rows, before_rows
 from core.postgres.connection import translate
 
 LEVEL = 3

@@ -1,7 +1,7 @@
 """Runs operations to their end outside of any page: the worker that takes them from the queue, and the run in place.
 
 Every operation is written down first. What is SQL alone is applied as it was shown; what moves rows between the
-server and the place of the backups is done by core.backups.backup, under the same record, cancel and progress.
+server and the place of the backups is done by core.backups.verify, under the same record, cancel and progress.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.storage import ColdStorage
+from core.backups.storage.folder import ColdStorage
 from core.console.actor import Actor, Origin, Role
 from core.console.execute import Budget, Cancellation, Progress, apply
 from core.console.journal import (
@@ -59,8 +59,8 @@ from core.tables.model import PartitionedTable, PlannedDrop
 from core.text import human_bytes, human_date, human_seconds
 
 if TYPE_CHECKING:
-    from core.backups.backup import Work
-    from core.backups.storage import Place
+    from core.backups.storage.folder import Place
+    from core.backups.verify import Work
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +253,7 @@ def _run(
 
 @dataclass(slots=True)
 class _Following:
-    """Between core.backups.backup and the journal: tells how far it is, and whether a person asked for it to stop.
+    """Between core.backups.verify and the journal: tells how far it is, and whether a person asked for it to stop.
 
     The journal is met on a session of its own each time: the server may be away for a moment, and the work goes on.
     """
@@ -307,7 +307,7 @@ def _share(at: Work) -> float | None:
 
 def _move(work: Connection, engine: Engine, plan: Plan, record: Record, terms: _Terms, following: _Following) -> None:
     """Backs up, verifies or restores, telling the journal how far it is, and stopping when a person asks for it."""
-    from core.backups.backup import back_up, read_kept, restore, verify
+    from core.backups.verify import back_up, read_kept, restore, verify
     from core.postgres.programs import find_pg_dump
 
     cold = terms.cold
@@ -402,7 +402,7 @@ def _open_place(cold: ColdStorage, plan: Plan) -> Place:
 
 def _require_backup(cold: ColdStorage | None, plan: Plan) -> None:
     """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
-    from core.backups.backup import read_kept
+    from core.backups.verify import read_kept
 
     if cold is None:
         raise NotVerified("This process knows no place for backups, so that nothing proves what would be dropped.")
@@ -528,7 +528,7 @@ def plan_due_drops(
 def _plan_due(
     engine: Engine, cold: ColdStorage, name: str, drop: PlannedDrop, archive_schema: str, now: datetime, zone: str
 ) -> Plan:
-    from core.backups.backup import read_kept
+    from core.backups.verify import read_kept
 
     table = read_table(engine, drop.parent, archive_schema=archive_schema)
     place = cold.open()

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import URL, Engine
 from tests.db.test_cli import catalog
 
-from core.backups.storage import PLACES
+from core.backups.storage.folder import PLACES
 from core.console import worker
 from core.console.cold import read_backups
 from core.console.execute import Budget, Cancellation

@@ -28,8 +28,9 @@ import pytest
 import zstandard
 from sqlalchemy import URL, Engine, create_engine
 
-from core.backups import backup as backup_module
-from core.backups.backup import (
+from core.backups import verify as backup_module
+from core.backups.storage.folder import Folder
+from core.backups.verify import (
     LEFTOVER,
     Work,
     back_up,
@@ -39,7 +40,6 @@ from core.backups.backup import (
     restore,
     verify,
 )
-from core.backups.storage import Folder
 from core.console import prepare
 from core.errors import (
     BackupDamaged,
@@ -55,9 +55,9 @@ from core.errors import (
     PlanOutdated,
 )
 from core.names import ident, literal, qualified
-from core.plans.backup import after_rows, before_rows, plan_restore
 from core.plans.manifest import Backup, Kept, Needed, Proof, backup_id
 from core.plans.plan import Plan
+from core.plans.restore import after_rows, before_rows, plan_restore
 from core.postgres.connection import parse_url, session, working_engine
 from core.postgres.programs import Tool, find_pg_dump
 from core.tables.catalog.table import read_table
@@ -1143,10 +1143,10 @@ def test_two_at_once_are_two(cold: Cold, make_table: Make, shared: None) -> None
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from core.backups.backup import back_up
+from core.backups.verify import back_up
 from core.tables.catalog.table import read_table
 from core.postgres.connection import parse_url, working_engine
-from core.backups.storage import Folder
+from core.backups.storage.folder import Folder
 from core.postgres.programs import find_pg_dump
 
 url, folder, when = sys.argv[1:]

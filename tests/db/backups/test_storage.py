@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from core.backups import storage as place_module
-from core.backups.storage import Place, open_place
+from core.backups.storage import folder as place_module
+from core.backups.storage.folder import Place, open_place
 from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, UsageError
 from tests.objects import S3, SECRET, Answering, CuttingProxy, free_port
 
@@ -68,7 +68,7 @@ def test_what_is_written_is_read(bucket: Place, s3: S3, size: int) -> None:
 
 MEASURE = """
 import os, pathlib, re, sys
-from core.backups.storage import open_place
+from core.backups.storage.folder import open_place
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
-from core.plans.backup import (
+from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
+from core.plans.plan import Lock, Mode, Operation, Plan
+from core.plans.restore import (
     after_rows,
     before_rows,
     make_if_missing,
@@ -17,8 +19,6 @@ from core.plans.backup import (
     plan_verify,
     require_backed_up,
 )
-from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
-from core.plans.plan import Lock, Mode, Operation, Plan
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.model import Hold
 from tests.unit import factories

@@ -857,6 +857,6 @@ class ColdStorage:
 
     def open(self) -> Place:
         """The place. Raises SettingError."""
-        from core.backups.storage import open_place  # object storage is loaded where it is needed only
+        from core.backups.storage.folder import open_place  # object storage is loaded where it is needed only
 
         return open_place(self.url, home=self.home, environ=self.environ)

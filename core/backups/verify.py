@@ -1,6 +1,6 @@
 """Writes backups to their place, restores them into a server that is thrown away to prove them, and brings them back.
 
-A backup is one zstd stream of plain SQL (see core.plans.backup) and a manifest, which is written last: an object
+A backup is one zstd stream of plain SQL (see core.plans.restore) and a manifest, which is written last: an object
 without one is a leftover and never a backup. Nothing here holds more than a few megabytes of rows at once.
 """
 
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.backups import streams
 from core.backups.standalone import EVERYWHERE, Lone, read_columns, write_lone
-from core.backups.storage import Place
+from core.backups.storage.folder import Place
 from core.backups.streams import (
     CHUNK,
     LOCK_MS,
@@ -56,16 +56,6 @@ from core.errors import (
     UsageError,
 )
 from core.names import comment_sql, fit, ident, literal, qualified
-from core.plans.backup import (
-    Surroundings,
-    after_rows,
-    before_rows,
-    copy_line,
-    general_statements,
-    marks_of,
-    require_backed_up,
-    require_its_own,
-)
 from core.plans.manifest import (
     MANIFEST,
     OBJECT,
@@ -80,6 +70,16 @@ from core.plans.manifest import (
     proofs_to_json,
 )
 from core.plans.plan import Plan
+from core.plans.restore import (
+    Surroundings,
+    after_rows,
+    before_rows,
+    copy_line,
+    general_statements,
+    marks_of,
+    require_backed_up,
+    require_its_own,
+)
 from core.postgres.connection import (
     MISMATCH,
     is_lost,

@@ -1,0 +1,1 @@
+"""The kinds of place that backups are kept in."""

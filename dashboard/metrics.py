@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from core.backups.storage.folder import ColdStorage
+from core.backups.storage import ColdStorage
 from core.console.metrics import Figures, metrics_text, read_metrics
 from core.errors import DeskError
 from core.growth.daily import read_database_backups

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.storage.folder import ColdStorage
-from core.backups.verify import read_all_kept
+from core.backups.kept import read_all_kept
+from core.backups.storage import ColdStorage
 from core.cli.main import main
 from core.console.cold import prepare_backup
 from core.console.execute import Budget

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, Engine
 
-from core.backups.storage.folder import ColdStorage
+from core.backups.storage import ColdStorage
 from core.cli.printed import operation_json, outcome, script
 from core.console import worker
 from core.console.actor import Actor, Origin, Role, system_user

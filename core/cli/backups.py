@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from core.backups.verify import read_all_kept, read_kept
+from core.backups.kept import read_all_kept, read_kept
 from core.cli.acting import (
     PLANNED_AGAIN,
     Desk,

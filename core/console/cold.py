@@ -9,13 +9,16 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from core.backups.storage.folder import ColdStorage
-from core.backups.verify import read_all_kept, read_surroundings
+from core.backups.kept import read_all_kept
+from core.backups.restore import read_surroundings
+from core.backups.storage import ColdStorage
 from core.errors import DeskError, Refused, TableNotFound
 from core.period import Duration
+from core.plans.backup import plan_backup, require_backed_up
 from core.plans.manifest import Kept, Unreadable, backup_id
 from core.plans.plan import Plan
-from core.plans.restore import plan_backup, plan_restore, plan_verify, require_backed_up
+from core.plans.restore import plan_restore
+from core.plans.verify import plan_verify
 from core.postgres.programs import find_pg_dump
 from core.tables.catalog.table import read_table
 from core.tables.model import Hold, PartitionedTable, Server

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.storage.folder import ColdStorage
+from core.backups.storage import ColdStorage
 from core.console.actor import Actor, Origin, Role
 from core.console.execute import Budget, Cancellation, Progress, apply
 from core.console.journal import (
@@ -59,8 +59,8 @@ from core.tables.model import PartitionedTable, PlannedDrop
 from core.text import human_bytes, human_date, human_seconds
 
 if TYPE_CHECKING:
-    from core.backups.storage.folder import Place
-    from core.backups.verify import Work
+    from core.backups.progress import Work
+    from core.backups.storage import Place
 
 log = logging.getLogger(__name__)
 
@@ -307,7 +307,10 @@ def _share(at: Work) -> float | None:
 
 def _move(work: Connection, engine: Engine, plan: Plan, record: Record, terms: _Terms, following: _Following) -> None:
     """Backs up, verifies or restores, telling the journal how far it is, and stopping when a person asks for it."""
-    from core.backups.verify import back_up, read_kept, restore, verify
+    from core.backups.kept import read_kept
+    from core.backups.restore import restore
+    from core.backups.verify import verify
+    from core.backups.write import back_up
     from core.postgres.programs import find_pg_dump
 
     cold = terms.cold
@@ -402,7 +405,7 @@ def _open_place(cold: ColdStorage, plan: Plan) -> Place:
 
 def _require_backup(cold: ColdStorage | None, plan: Plan) -> None:
     """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
-    from core.backups.verify import read_kept
+    from core.backups.kept import read_kept
 
     if cold is None:
         raise NotVerified("This process knows no place for backups, so that nothing proves what would be dropped.")
@@ -528,7 +531,7 @@ def plan_due_drops(
 def _plan_due(
     engine: Engine, cold: ColdStorage, name: str, drop: PlannedDrop, archive_schema: str, now: datetime, zone: str
 ) -> Plan:
-    from core.backups.verify import read_kept
+    from core.backups.kept import read_kept
 
     table = read_table(engine, drop.parent, archive_schema=archive_schema)
     place = cold.open()

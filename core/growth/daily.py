@@ -8,8 +8,8 @@ from datetime import date
 
 from sqlalchemy import Engine
 
-from core.backups.storage.folder import Place
-from core.backups.verify import read_all_kept
+from core.backups.kept import read_all_kept
+from core.backups.storage import Place
 from core.errors import DeskError
 from core.growth.samples import SampleRun, prune
 from core.growth.sampling import sample

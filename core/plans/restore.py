@@ -1,85 +1,22 @@
-"""Back up, verify and restore: the text of a backup, and the plans that make one, prove one and bring one back."""
+"""Restore: the plan that makes a backed up table anew in the archive schema."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
-from core.names import comment_sql, ident, literal, qualified, split_qualified
-from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed
-from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
+from core.errors import BackupUnusable, NameTaken, NotAllowed
+from core.names import comment_sql, ident, literal, qualified
+from core.plans.guard import OwnStatements
+from core.plans.manifest import Backup, Kept, LeftOut, Needed
+from core.plans.plan import Operation, Plan, Step, basis
+from core.plans.script import SESSION, copy_statement, marks_of
 from core.tables.bounds import Bounds
-from core.tables.commands import partition_option, table_option
-from core.tables.fingerprint import dollar_quoted, require_fingerprint_sql
-from core.tables.model import Archived, ArchiveSchema, Hold, Marks, Partition, PartitionedTable, Server, Tag
+from core.tables.fingerprint import require_fingerprint_sql
+from core.tables.model import ArchiveSchema, Hold, Partition, PartitionedTable, Server
 from core.text import human_bytes, human_rows
-
-# --- the text of an object ----------------------------------------------------------------------------------------
-
-_SESSION = {
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "standard_conforming_strings": "on",
-    "check_function_bodies": "off",
-    "client_min_messages": "warning",
-    "xmloption": "content",
-    "row_security": "off",
-    "search_path": "pg_catalog",
-    "DateStyle": "ISO",
-    "IntervalStyle": "postgres",
-    "lc_monetary": "C",
-    "default_tablespace": "",
-}
-"""What the rows and the definitions are read under, on whatever server."""
-
-
-def session_statements(encoding: str) -> tuple[str, ...]:
-    """The statements that every object begins with."""
-    wanted = {"client_encoding": encoding, **_SESSION}
-    return tuple(f"SET {name} = {literal(value)}" for name, value in wanted.items())
-
-
-def make_if_missing(need: Needed) -> tuple[str, ...]:
-    """The statements that make a type, and its schema, where there is none."""
-    schema = () if need.schema in ("pg_catalog", "public") else (f"CREATE SCHEMA IF NOT EXISTS {ident(need.schema)}",)
-    if need.kind == "extension":
-        return (*schema, need.sql)
-    name = literal(qualified(need.schema, need.name)).strip()
-    body = f"\nBEGIN\n  IF pg_catalog.to_regtype({name}) IS NULL THEN\n    {need.sql};\n  END IF;\nEND\n"
-    return (*schema, f"DO {dollar_quoted(body)}")
-
-
-def general_statements(encoding: str, archive: str, needs: Iterable[Needed]) -> tuple[str, ...]:
-    """What every object begins with: the session, the schema, and the types that the table needs."""
-    return (
-        *session_statements(encoding),
-        f"CREATE SCHEMA IF NOT EXISTS {ident(archive)}",
-        *(statement for need in needs for statement in make_if_missing(need)),
-    )
-
-
-def before_rows(backup: Backup) -> str:
-    """The text of the object up to its first row; `FORMAT` says that it is this."""
-    head = (
-        f"-- Partition Desk backup, format {FORMAT}: {backup.id}\n"
-        "-- It restores alone: zstd -dc FILE | psql -v ON_ERROR_STOP=1 DATABASE\n"
-    )
-    return f"{head}{_script(backup.create)}{copy_line(backup)}"
-
-
-def copy_line(backup: Backup) -> str:
-    """The last of the text before the first row."""
-    columns = ", ".join(map(ident, backup.stored))
-    return f"COPY {qualified(backup.archive, backup.name)} ({columns}) FROM stdin;\n"
-
-
-def after_rows(backup: Backup) -> str:
-    r"""The text of the object after its last row, from the line \. on."""
-    return "\\.\n" + _script(backup.afterwards)
 
 
 def _holding(table: PartitionedTable, backup: Backup) -> tuple[Partition, ...]:
@@ -88,116 +25,6 @@ def _holding(table: PartitionedTable, backup: Backup) -> tuple[Partition, ...]:
     if table.key is None or not bounds.is_of(table.key.type):
         return ()
     return tuple(p for p in table.ranges if p.bounds is not None and p.bounds.overlaps(bounds))
-
-
-def _script(statements: Iterable[str]) -> str:
-    return "".join(f"{statement};\n" for statement in statements)
-
-
-def marks_of(backup: Backup, hold: Hold | None = None) -> Marks:
-    """What the comment of the table says that is made from a backup."""
-    schema, name = split_qualified(backup.parent)
-    return Marks(
-        Tag(
-            parent=qualified(schema or backup.schema, name),
-            schema=backup.schema,
-            bounds=backup.bounds,
-            archived_at=backup.archived_at or backup.started_at,
-            made_check=backup.made_check,
-        ),
-        hold,
-    )
-
-
-# --- back up ------------------------------------------------------------------------------------------------------
-
-
-def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archived:
-    """The attached or archived partition `name`, where it can be backed up. Raises Refused."""
-    if table.not_served is not None or table.key is None:
-        raise NotServed(f"{table.label} is only shown here: {table.not_served}.")
-    found = table.find(name) or table.find_archived(name)
-    if found is None:
-        known = ", ".join(table.calls().values()) or "none"
-        raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"There are: {known}.")
-    if isinstance(found, Partition) and not found.leaf:
-        raise Refused(f"{name} is partitioned itself or a foreign table; the console only shows it.")
-    if found.bounds is None:
-        raise Refused(
-            f"The bounds of {name} are not known just now, and a backup without them could not be brought back.",
-            next="Try again in a moment; a table archived by hand needs a CHECK of its range, or its year in its name.",
-        )
-    if found.bounds.is_default:
-        raise Refused(f"{name} is the DEFAULT partition: it has no bounds that it could come back to.")
-    return found
-
-
-def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str, tool: str) -> Plan:
-    """A plan that writes the rows and the definition of a partition to the place, under the path `id`.
-
-    `tool` is the pg_dump that reads the rows, as "pg_dump 18.4". Raises Refused for what can't be backed up.
-    """
-    found = require_backed_up(table, name)
-    name = table.called(found)
-    target = f"{place_label.rstrip('/')}/{id}.sql.zst"
-    dump = f"pg_dump --dbname={shlex.quote(table.server.database)} --table={shlex.quote(found.sql)}"
-    rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
-    return Plan(
-        operation=Operation.BACKUP,
-        table=table.address,
-        subject=name,
-        basis=basis(table, found.oid),
-        steps=(
-            Step(
-                f"Write {name} to {place_label}",
-                (f"{dump} | zstd -3 > {shlex.quote(target)}",),
-                (Lock(found.sql, Mode.ACCESS_SHARE, brief=False),),
-                transactional=False,
-            ),
-        ),
-        effects=(
-            f"{tool} reads{rows} of {found.schema}.{name} as of one moment; others read and write it meanwhile.",
-            f"It is compressed on its way to {place_label}; what it takes to make the table anywhere is in it.",
-            "Its manifest, with the number of rows and their fingerprint, is written last: until then it is no backup.",
-        ),
-        way_back="Nothing on the server is changed.",
-        command=f"partitions backup{partition_option(name)}{table_option(table)}",
-        backup=id,
-        oid=found.oid,
-    )
-
-
-def plan_verify(backup: Backup, place_label: str) -> Plan:
-    """A plan that fetches a backup and restores it into a PostgreSQL of its own, which is thrown away afterwards."""
-    source = shlex.quote(f"{place_label.rstrip('/')}/{backup.object}")
-    return Plan(
-        operation=Operation.VERIFY,
-        table=backup.parent,
-        subject=backup.name,
-        basis=(),
-        steps=(
-            Step(
-                f"Restore the backup of {backup.name} elsewhere and compare it",
-                (
-                    f"sha256sum {source}  # {backup.sha256}",
-                    f"zstd -dc {source} | psql -v ON_ERROR_STOP=1 throwaway",
-                ),
-                transactional=False,
-            ),
-        ),
-        effects=(
-            f"{human_bytes(backup.bytes)} are fetched from {place_label} and their checksum is compared.",
-            "They are restored into a PostgreSQL of its own, which is removed afterwards; the server is not touched.",
-            f"Its {human_rows(backup.rows)} rows, their fingerprint, the columns and the bounds have to be those of the"
-            " manifest. What was found is written beside the backup.",
-        ),
-        way_back="Nothing on the server is changed.",
-        command=f"partitions verify {shlex.quote(backup.id)}",
-        backup=backup.id,
-    )
-
-
-# --- restore ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +62,7 @@ def plan_restore(
     and NotAllowed where the role may not make what is missing.
     """
     backup = kept.backup
-    parts = _Parts(backup, there.archive.name)
+    parts = OwnStatements(backup, there.archive.name)
     _require_usable(backup, there)
     _require_rights(backup, there)
     clash = sorted({backup.name, *parts.names} & there.archive.taken)
@@ -272,19 +99,12 @@ def plan_restore(
     )
 
 
-def copy_statement(backup: Backup, archive_schema: str) -> str:
-    """The statement of a restore that the rows follow."""
-    columns = ", ".join(map(ident, backup.stored))
-    encoding = literal(backup.encoding).strip()
-    return f"COPY {qualified(archive_schema, backup.name)} ({columns}) FROM STDIN WITH (ENCODING {encoding})"
-
-
 def _restore_statements(
-    backup: Backup, parts: _Parts, there: Surroundings, back: tuple[LeftOut, ...], hold: Hold | None
+    backup: Backup, parts: OwnStatements, there: Surroundings, back: tuple[LeftOut, ...], hold: Hold | None
 ) -> Iterator[str]:
     relation = qualified(there.archive.name, backup.name)
     archive = ident(there.archive.name)
-    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in _SESSION.items())
+    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in SESSION.items())
     if not there.archive.exists:
         yield f"CREATE SCHEMA {archive}"
         yield f"REVOKE ALL ON SCHEMA {archive} FROM PUBLIC"
@@ -364,7 +184,7 @@ def _require_rights(backup: Backup, there: Surroundings) -> None:
 
 
 def _put_back(
-    backup: Backup, parts: _Parts, there: Surroundings
+    backup: Backup, parts: OwnStatements, there: Surroundings
 ) -> tuple[tuple[LeftOut, ...], tuple[tuple[LeftOut, str], ...]]:
     """What was left out and can be put back here, and what can't, with the reason."""
     back: list[LeftOut] = []
@@ -436,166 +256,3 @@ def _reattach_needs(table: PartitionedTable, backup: Backup) -> list[str]:
         elif column.not_null and not own.not_null:
             needs.append(f"{alter} ALTER COLUMN {ident(column.name)} SET NOT NULL;")
     return needs + [f"{alter} DROP COLUMN {ident(name)};" for name in theirs]
-
-
-_IDENT = r'"(?:[^"]|"")+"'
-_TOKEN = re.compile(
-    r"""(?P<text>[eE]'(?:[^'\\]|\\.|'')*+'|'(?:[^']|'')*+')
-    |(?P<name>"(?:[^"]|"")++")
-    |(?P<word>(?![eE]')[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)
-    |(?P<other>.)""",
-    re.DOTALL | re.VERBOSE,
-)
-"""As PostgreSQL's scanner cuts: every letter beyond ASCII is one of a word, and E'...' ends elsewhere than '...'."""
-_OTHER = frozenset("0123456789 \n\t()[]{},.:=<>+-*/%^|&~!@#?`")
-_STRANGE = re.compile(r";|--|/\*|\x04\s*\x01")
-"""Also two texts side by side: PostgreSQL reads them as one, and the second by the rules of the first."""
-_TEXT = re.compile(r"\x01\x03*\x04|NULL")
-_OPTION = (
-    r"(?:toast\.)?(?:fillfactor|toast_tuple_target|parallel_workers|user_catalog_table|(?:auto)?vacuum_\w+"
-    r"|log_auto\w+)='[\w.-]*'"
-)
-_TAIL = re.compile(rf"(?: WITH \({_OPTION}(?:, {_OPTION})*\))?", re.ASCII)
-_ELSEWHERE = re.compile(r"\b(?:REFERENCES|AS\s+IDENTITY)\b", re.IGNORECASE)
-
-
-def _masked(statement: str) -> str:
-    """The statement, as long as it was, without what stands in quotes; a ; for whatever no statement of ours has."""
-
-    def mask(match: re.Match[str]) -> str:
-        found = match.group()
-        if match.lastgroup == "text":
-            return "\x01" + "\x03" * (len(found) - 2) + "\x04"
-        if match.lastgroup == "name":
-            return "\x02" * len(found)
-        return found if match.lastgroup == "word" or found in _OTHER else ";"
-
-    return _TOKEN.sub(mask, statement)
-
-
-def _split(masked: str) -> tuple[list[str], str] | None:
-    """(what the commas outside of brackets part, what follows a bracket that was not opened); None where unbalanced."""
-    depth, begin = 0, 0
-    parts: list[str] = []
-    for place, letter in enumerate(masked):
-        if letter in "([":
-            depth += 1
-        elif letter in ")]" and depth:
-            depth -= 1
-        elif letter in ",)]" and not depth:
-            parts.append(masked[begin:place])
-            begin = place + 1
-            if letter != ",":
-                return parts, masked[begin:]
-    return None if depth else ([*parts, masked[begin:]], "")
-
-
-def require_its_own(backup: Backup) -> None:
-    """Checks everything that a verification runs of a backup, as a restore does. Raises BackupUnusable."""
-    parts = _Parts(backup, backup.archive)
-    general = general_statements(backup.encoding, backup.archive, backup.needs)
-    for place, expected in enumerate(general):
-        found = backup.create[place] if place < len(backup.create) else ""
-        if found != expected:
-            raise parts.refused(found)
-    for statement in (*backup.create[len(general) :], *backup.afterwards):
-        parts.checked(statement)
-
-
-class _Parts:
-    """The statements of a backup for another archive schema; each is of a shape that only makes its own table.
-
-    A manifest can be written by whoever may write to the place, and its statements are run with the rights of who
-    restores: any other statement is refused, and so is one that ties the table to another. Expressions (defaults,
-    generated columns, CHECKs, indexes) are not looked into: they can call every function that who restores may call.
-    """
-
-    def __init__(self, backup: Backup, archive_schema: str) -> None:
-        self.relation = qualified(backup.archive, backup.name)
-        self._to = qualified(archive_schema, backup.name)
-        self._schemas = ident(backup.archive), ident(archive_schema)
-        relation = f"(?P<relation>{re.escape(self.relation)})"
-        schema = f"(?P<schema>{re.escape(self._schemas[0])})"
-        shapes = (
-            rf"CREATE TABLE {relation} \(",
-            rf"ALTER TABLE {relation} (?:ALTER COLUMN {_IDENT} SET |REPLICA IDENTITY |CLUSTER ON |OWNER TO )",
-            rf"ALTER TABLE {relation} ADD CONSTRAINT (?P<name>{_IDENT}) (?:PRIMARY KEY|UNIQUE|EXCLUDE)\b",
-            rf"ALTER TABLE {relation} ADD CONSTRAINT {_IDENT} (?:CHECK|NOT NULL)\b",
-            rf"CREATE (?:UNIQUE )?INDEX (?P<name>{_IDENT}) ON {relation} USING ",
-            rf"CREATE STATISTICS {schema}\.{_IDENT}.* FROM {relation}$",
-            rf"COMMENT ON TABLE {relation} IS ",
-            rf"COMMENT ON COLUMN {relation}\.{_IDENT} IS ",
-            rf"COMMENT ON CONSTRAINT {_IDENT} ON {relation} IS ",
-            rf"COMMENT ON (?:INDEX|STATISTICS) {schema}\.{_IDENT} IS ",
-            rf"GRANT [A-Z, ]+(?: \({_IDENT}\)[A-Z, ]*)* ON TABLE {relation} TO ",
-            rf"REVOKE ALL ON TABLE {relation} FROM ",
-        )
-        self._shapes = [re.compile(shape, re.DOTALL) for shape in shapes]
-        self.names: list[str] = []
-        """Of the indexes that are made."""
-        tag = f"COMMENT ON TABLE {self.relation} IS "
-        self.create = tuple(self.checked(one) for one in backup.create if not _is_general(one))
-        self.afterwards = tuple(self.checked(one) for one in backup.afterwards if not one.startswith(tag))
-        for need in backup.needs:
-            if not _makes(need):
-                raise self.refused(need.sql)
-
-    def checked(self, statement: str) -> str:
-        """The statement with the schema that the table is made in. Raises BackupUnusable for any other."""
-        masked = _masked(statement)
-        if _STRANGE.search(masked):
-            raise self.refused(statement)
-        for shape in self._shapes:
-            match = shape.match(statement)
-            if match is not None and _is_alone(statement, masked, match.end()):
-                found = match.groupdict()
-                if found.get("name"):
-                    self.names.append(found["name"][1:-1].replace('""', '"'))
-                return self._moved(statement, match)
-        raise self.refused(statement)
-
-    def _moved(self, statement: str, match: re.Match[str]) -> str:
-        """Puts the new names in place of the old, the later one first."""
-        new = {"relation": self._to, "schema": self._schemas[1]}
-        spans = [(match.span(group), text) for group, text in new.items() if match.groupdict().get(group)]
-        for (begin, end), text in sorted(spans, reverse=True):
-            statement = statement[:begin] + text + statement[end:]
-        return statement
-
-    def refused(self, statement: str) -> BackupUnusable:
-        """The error that tells of the statement."""
-        return BackupUnusable(
-            "The manifest holds a statement that making this one table does not need, and that is not run:",
-            (" ".join(statement.split())[:200],),
-            next="Look at who can write to the place of the backups.",
-        )
-
-
-def _is_general(statement: str) -> bool:
-    """Whether it concerns the session, a schema or a type, for which a restore has statements of its own."""
-    return statement.startswith(("SET ", "CREATE SCHEMA IF NOT EXISTS ", "CREATE EXTENSION IF NOT EXISTS ", "DO "))
-
-
-def _makes(need: Needed) -> bool:
-    """Whether its statement makes this type or extension and nothing else."""
-    if need.kind == "extension":
-        made = f"CREATE EXTENSION IF NOT EXISTS {ident(need.name)}"
-        return need.sql in (made, f"{made} WITH SCHEMA {ident(need.schema)}")
-    name = re.escape(qualified(need.schema, need.name))
-    made = rf"CREATE (?:TYPE {name} AS (?:ENUM |RANGE )?\(|DOMAIN {name} AS )"
-    return need.kind == "type" and bool(re.match(made, need.sql)) and not _STRANGE.search(_masked(need.sql))
-
-
-def _is_alone(statement: str, masked: str, begun: int) -> bool:
-    """Whether what follows the beginning of a statement concerns no other table."""
-    if statement.startswith("COMMENT "):
-        return _TEXT.fullmatch(masked, begun) is not None
-    split = _split(masked[begun:])
-    if split is None:
-        return False
-    parts, tail = split
-    if statement.startswith("CREATE TABLE "):
-        columns = all(part.strip().startswith("\x02") and not _ELSEWHERE.search(part) for part in parts)
-        closed = len(",".join(parts)) + 1 + len(tail) == len(masked) - begun  # it has its closing parenthesis
-        return columns and closed and _TAIL.fullmatch(statement[len(statement) - len(tail) :]) is not None
-    return not tail and (len(parts) == 1 or not statement.startswith("ALTER TABLE "))

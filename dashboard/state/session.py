@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.backups.storage.folder import ColdStorage
+from core.backups.storage import ColdStorage
 from core.console import cold, journal, locks, prepare
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget

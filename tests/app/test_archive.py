@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core.backups.storage.folder import ColdStorage, Folder
-from core.backups.verify import read_all_kept, read_kept
+from core.backups.kept import read_all_kept, read_kept
+from core.backups.storage import ColdStorage, Folder
 from core.console import cold, prepare
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation

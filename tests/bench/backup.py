@@ -20,8 +20,11 @@ from statistics import median
 
 import psutil
 
-from core.backups.storage.folder import Folder
-from core.backups.verify import back_up, read_kept, read_surroundings, restore, verify
+from core.backups.kept import read_kept
+from core.backups.restore import read_surroundings, restore
+from core.backups.storage import Folder
+from core.backups.verify import verify
+from core.backups.write import back_up
 from core.console import prepare
 from core.plans.restore import plan_restore
 from core.postgres.connection import parse_url, session, working_engine

@@ -19,7 +19,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.storage.folder import PLACES, Folder, Place
+from core.backups.storage import Folder, Place
+from core.backups.storage.folder import PLACES
 from core.console import worker
 from core.console.cold import prepare_backup, prepare_restore, prepare_verify
 from core.console.execute import Budget, Cancellation

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 from tests.unit.test_metrics import parsed
 
-from core.backups.storage.folder import ColdStorage
+from core.backups.storage import ColdStorage
 from core.console.execute import Budget
 from core.console.worker import Samples, Worker
 from core.growth.samples import read_histories, read_runs

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from core.backups.storage.folder import MARKER, PLACES, Bucket, Folder, Place, open_place
+from core.backups.storage import Folder, Place, open_place
+from core.backups.storage.bucket import Bucket
+from core.backups.storage.folder import MARKER, PLACES
 from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, SettingError, UsageError
 
 HOME = Path("/dev/null/desk")
@@ -546,7 +548,7 @@ def test_the_system_refuses(folder: Folder, number: int, reason: str) -> None:
 WRITE = """
 import os, pathlib, resource, signal, sys
 from core.errors import PlaceFailed
-from core.backups.storage.folder import open_place
+from core.backups.storage import open_place
 
 place = open_place(sys.argv[1], home=pathlib.Path("/dev/null/desk"), environ={})
 place.write("old", [b"1"])

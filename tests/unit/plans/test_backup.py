@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 
 from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
+from core.plans.backup import plan_backup, require_backed_up
 from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
 from core.plans.plan import Lock, Mode, Operation, Plan
-from core.plans.restore import (
-    after_rows,
-    before_rows,
-    make_if_missing,
-    plan_backup,
-    plan_restore,
-    plan_verify,
-    require_backed_up,
-)
+from core.plans.restore import plan_restore
+from core.plans.script import after_rows, before_rows, make_if_missing
+from core.plans.verify import plan_verify
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.model import Hold
 from tests.unit import factories

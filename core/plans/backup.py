@@ -1,0 +1,66 @@
+"""Back up: which partitions can be, and the plan that shows how."""
+
+from __future__ import annotations
+
+import shlex
+
+from core.errors import NotServed, PartitionNotFound, Refused
+from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
+from core.tables.commands import partition_option, table_option
+from core.tables.model import Archived, Partition, PartitionedTable
+from core.text import human_rows
+
+
+def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str, tool: str) -> Plan:
+    """A plan that writes the rows and the definition of a partition to the place, under the path `id`.
+
+    `tool` is the pg_dump that reads the rows, as "pg_dump 18.4". Raises Refused for what can't be backed up.
+    """
+    found = require_backed_up(table, name)
+    name = table.called(found)
+    target = f"{place_label.rstrip('/')}/{id}.sql.zst"
+    dump = f"pg_dump --dbname={shlex.quote(table.server.database)} --table={shlex.quote(found.sql)}"
+    rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
+    return Plan(
+        operation=Operation.BACKUP,
+        table=table.address,
+        subject=name,
+        basis=basis(table, found.oid),
+        steps=(
+            Step(
+                f"Write {name} to {place_label}",
+                (f"{dump} | zstd -3 > {shlex.quote(target)}",),
+                (Lock(found.sql, Mode.ACCESS_SHARE, brief=False),),
+                transactional=False,
+            ),
+        ),
+        effects=(
+            f"{tool} reads{rows} of {found.schema}.{name} as of one moment; others read and write it meanwhile.",
+            f"It is compressed on its way to {place_label}; what it takes to make the table anywhere is in it.",
+            "Its manifest, with the number of rows and their fingerprint, is written last: until then it is no backup.",
+        ),
+        way_back="Nothing on the server is changed.",
+        command=f"partitions backup{partition_option(name)}{table_option(table)}",
+        backup=id,
+        oid=found.oid,
+    )
+
+
+def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archived:
+    """The attached or archived partition `name`, where it can be backed up. Raises Refused."""
+    if table.not_served is not None or table.key is None:
+        raise NotServed(f"{table.label} is only shown here: {table.not_served}.")
+    found = table.find(name) or table.find_archived(name)
+    if found is None:
+        known = ", ".join(table.calls().values()) or "none"
+        raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"There are: {known}.")
+    if isinstance(found, Partition) and not found.leaf:
+        raise Refused(f"{name} is partitioned itself or a foreign table; the console only shows it.")
+    if found.bounds is None:
+        raise Refused(
+            f"The bounds of {name} are not known just now, and a backup without them could not be brought back.",
+            next="Try again in a moment; a table archived by hand needs a CHECK of its range, or its year in its name.",
+        )
+    if found.bounds.is_default:
+        raise Refused(f"{name} is the DEFAULT partition: it has no bounds that it could come back to.")
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.backup import read_all_kept
+from core.backups.kept import read_all_kept
 from core.backups.storage import ColdStorage
 from core.cli.main import main
 from core.console.execute import Budget

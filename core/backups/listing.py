@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.backups.backup import read_all_kept
+from core.backups.kept import read_all_kept
 from core.backups.storage import ColdStorage
 from core.errors import DeskError
 from core.plans.manifest import Kept, Unreadable

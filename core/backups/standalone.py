@@ -17,6 +17,7 @@ from core.names import ident, literal, qualified
 from core.plans.manifest import BackupColumn, LeftOut, Needed
 from core.tables.definition import Constraint, Definition, Rights
 from core.tables.rebuild import belongings, indexing, with_options
+from core.tables.structure import Check
 
 Row = Any
 """A row of a result, its columns as attributes."""
@@ -98,6 +99,18 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
 def read_columns(connection: Connection, oid: int) -> tuple[BackupColumn, ...]:
     """The columns of a table as a manifest keeps them."""
     return _backup_columns(_rows(connection, _COLUMNS.format(oid=oid)))
+
+
+_CHECKS = """
+SELECT k.conname, pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.convalidated
+FROM pg_catalog.pg_constraint k WHERE k.conrelid = {oid} AND k.contype = 'c'
+"""
+
+
+def read_checks(connection: Connection, oid: int) -> tuple[Check, ...]:
+    """The CHECK constraints of a table."""
+    rows = _rows(connection, _CHECKS.format(oid=oid))
+    return tuple(Check(row.conname, row.definition, row.convalidated) for row in rows)
 
 
 def _backup_columns(rows: Sequence[Row]) -> tuple[BackupColumn, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from core.backups.backup import read_all_kept, read_kept
+from core.backups.kept import read_all_kept, read_kept
 from core.cli.acting import (
     PLANNED_AGAIN,
     Desk,
@@ -27,11 +27,11 @@ from core.console.prepare import archived_in, partition_in, prepare_drop, prepar
 from core.errors import AmbiguousName, BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
 from core.names import address, split_qualified
 from core.period import Duration
-from core.plans.backup import hold_of_restored
 from core.plans.drop import later, plan_keep, require_drops
 from core.plans.hold import plan_hold
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
+from core.plans.restore import hold_of_restored
 from core.plans.target import year_range
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable

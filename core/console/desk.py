@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from core.console.execute import Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
     from core.doctor.findings import Finding
-    from core.plans.backup import Surroundings
     from core.plans.drop import Hanging
     from core.plans.manifest import Backup
     from core.plans.plan import Plan
+    from core.plans.restore import Surroundings
     from core.postgres.server import Server
     from core.tables.archived import Archived
     from core.tables.bounds import Bounds
@@ -208,7 +208,7 @@ class Desk:
 
     def surroundings(self, backup: Backup) -> Surroundings:
         """What there is of what a backup needs to be brought back."""
-        from core.backups.backup import read_surroundings  # what restores is loaded where it is needed only
+        from core.backups.restore import read_surroundings
 
         return read_surroundings(self.reading, backup, archive_schema=self.archive_schema)
 

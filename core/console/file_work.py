@@ -19,8 +19,9 @@ from core.postgres.programs import find_pg_dump
 from core.text import human_bytes, human_seconds
 
 if TYPE_CHECKING:
-    from core.backups.backup import Work
-    from core.backups.storage import ColdStorage, Place
+    from core.backups.progress import Work
+    from core.backups.storage import ColdStorage
+    from core.backups.storage.base import Place
     from core.console.desk import Desk
     from core.console.execute import Cancellation, Progress
     from core.console.journal import Record
@@ -32,8 +33,8 @@ TOLD_S = 0.5
 
 
 @dataclass(slots=True)
-class Following:
-    """Between core.backups.backup and the journal: tells how far it is, and whether a person asked for it to stop.
+class JournalProgress:
+    """Between core.backups and the journal: tells how far it is, and whether a person asked for it to stop.
 
     The journal is met on a session of its own each time: the server may be away for a moment, and the work goes on.
     """
@@ -74,12 +75,12 @@ class Job:
     plan: Plan
     actor: str
     reason: str
-    following: Following
+    following: JournalProgress
 
 
 def back_up(job: Job) -> int | None:
     """Writes the backup that the plan names, and gives its number of rows."""
-    from core.backups.backup import back_up as write
+    from core.backups.write import back_up as write
 
     desk, plan = job.desk, job.plan
     place = open_place(desk.storage, plan)
@@ -102,7 +103,7 @@ def back_up(job: Job) -> int | None:
 
 def verify(job: Job) -> int | None:
     """Restores the backup elsewhere and compares it. Raises BackupDamaged where it proves nothing."""
-    from core.backups.backup import verify as prove
+    from core.backups.verify import verify as prove
 
     place = open_place(job.desk.storage, job.plan)
     proof = prove(
@@ -124,8 +125,8 @@ def verify(job: Job) -> int | None:
 
 def restore(job: Job) -> int | None:
     """Brings the backup back, and gives its number of rows."""
-    from core.backups.backup import read_kept
-    from core.backups.backup import restore as bring_back
+    from core.backups.kept import read_kept
+    from core.backups.restore import restore as bring_back
 
     place = open_place(job.desk.storage, job.plan)
     kept = read_kept(place, job.plan.backup)
@@ -146,7 +147,7 @@ def open_place(storage: ColdStorage, plan: Plan) -> Place:
 
 def require_backup(storage: ColdStorage, plan: Plan) -> None:
     """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
-    from core.backups.backup import read_kept
+    from core.backups.kept import read_kept
 
     place = open_place(storage, plan)
     gone = NotVerified(

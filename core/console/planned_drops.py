@@ -74,7 +74,7 @@ def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Du
 
 
 def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
-    from core.backups.backup import read_kept  # object storage is loaded where it is needed only
+    from core.backups.kept import read_kept
 
     table = desk.read(drop.parent)
     kept = read_kept(desk.storage.open(), drop.backup)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.console import file_work
 from core.console.file_work import Job
-from core.plans import archive, backup, drop, ensure, hold
+from core.plans import archive, backup, drop, ensure, hold, restore, verify
 from core.plans.operation import Operation, Wish
 
 
@@ -30,9 +30,9 @@ ROOMS: tuple[Room, ...] = (
     Room(archive.ARCHIVE, (archive.Archive,)),
     Room(archive.REATTACH, (archive.Reattach,)),
     Room(backup.BACKUP, (backup.BackUp,), file_work.back_up),
-    Room(backup.VERIFY, (backup.Verify,), file_work.verify),
+    Room(verify.VERIFY, (verify.Verify,), file_work.verify),
     Room(drop.DROP, (drop.Drop,)),
-    Room(backup.RESTORE, (backup.Restore,), file_work.restore),
+    Room(restore.RESTORE, (restore.Restore,), file_work.restore),
     Room(hold.HOLD, (hold.PutHold,)),
     Room(drop.SCHEDULE, (drop.DropLater, drop.Keep)),
 )

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console.actor import Actor
 from core.console.execute import Cancellation, Progress, apply
-from core.console.file_work import Following, Job, require_backup
+from core.console.file_work import Job, JournalProgress, require_backup
 from core.console.journal import (
     OperationRecord,
     OperationState,
@@ -178,7 +178,7 @@ def _do(
     begun = datetime.now(UTC)
     operation = read_operation(desk.working, record.id)
     actor, reason = (operation.actor, operation.reason) if operation else ("", "")
-    following = Following(desk.working, record, cancellation or Cancellation(), progress)
+    following = JournalProgress(desk.working, record, cancellation or Cancellation(), progress)
     rows = part(Job(desk, work, plan, actor, reason, following))
     _write_done(desk.working, plan, record, begun, rows)
 

@@ -10,13 +10,13 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from core.period import Period, period_of
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.key import End, day_of
-from core.tables.archived import Archived
 from core.tables.marks import Hold
 from core.tables.partition import Partition
-from core.tables.table import PartitionedTable
 from core.tables.size import Size
+from core.tables.table import PartitionedTable
 
 
 class Stage(StrEnum):

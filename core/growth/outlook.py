@@ -5,42 +5,18 @@ Bytes are bytes; a day is a date of the application's time zone.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable
-from collections.abc import Mapping
 from collections.abc import Sequence
-from core.growth.forecast import Band
-from core.growth.series import Days
-from core.growth.series import Floats
-from core.growth.forecast import Forecast
-from core.growth.series import Series
-from core.growth.trend import YEAR
-from core.growth.series import clean
-from core.growth.series import day_of as day_of_element
-from core.growth.series import days_of
-from core.growth.holdings import Holding
-from core.growth.holdings import Stage
-from core.growth.series import Days
-from core.growth.series import Floats
-from core.period import Duration
-from core.period import Period
-from core.period import add_months
-from core.tables.archived import Archived
-from core.tables.key import End
-from core.tables.key import day_of
-from core.tables.partition import Partition
-from core.tables.size import Size
-from core.tables.table import PartitionedTable
-from core.text import plural
 from dataclasses import dataclass
-from dataclasses import replace
-from datetime import date
-from datetime import datetime
-from datetime import timedelta
-from enum import StrEnum
+from datetime import date, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+
 import numpy as np
+
+from core.growth.forecast import Band, Forecast
+from core.growth.holdings import Holding, Stage
+from core.growth.series import Days, Floats
+from core.period import Duration, Period
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:

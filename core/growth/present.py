@@ -18,8 +18,8 @@ from core.growth.samples.values import SampleRun
 from core.growth.savings import Move, archived_by, tagged_moves
 from core.names import qualified, split_qualified
 from core.period import Period
-from core.tables.catalog.marks import Marked, read_marks
 from core.postgres.server import read_server
+from core.tables.catalog.marks import Marked, read_marks
 from core.tables.catalog.table import read_table
 from core.tables.marks import Marks
 from core.tables.table import PartitionedTable

@@ -8,8 +8,8 @@ from datetime import date
 
 from core.growth.holdings import Stage, local_day
 from core.period import Period
-from core.tables.table import PartitionedTable
 from core.tables.marks import Tag
+from core.tables.table import PartitionedTable
 
 
 @dataclass(frozen=True, slots=True)

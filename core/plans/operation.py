@@ -18,10 +18,10 @@ from core.tables.key import KeyRange
 from core.tables.table import PartitionedTable
 
 if TYPE_CHECKING:
-    from core.plans.backup import Surroundings
     from core.plans.drop import Hanging
     from core.plans.manifest import Backup
     from core.plans.plan import Plan
+    from core.plans.restore import Surroundings
 
 
 class Role(StrEnum):

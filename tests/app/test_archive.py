@@ -16,8 +16,9 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core.backups import listing
-from core.backups.backup import read_all_kept, read_kept
-from core.backups.storage import ColdStorage, Folder
+from core.backups.kept import read_all_kept, read_kept
+from core.backups.storage import ColdStorage
+from core.backups.storage.folder import Folder
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
 from core.plans.archive import plan_archive

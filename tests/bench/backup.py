@@ -20,10 +20,13 @@ from statistics import median
 
 import psutil
 
-from core.backups.backup import back_up, read_kept, read_surroundings, restore, verify
-from core.backups.storage import Folder
+from core.backups.kept import read_kept
+from core.backups.restore import read_surroundings, restore
+from core.backups.storage.folder import Folder
+from core.backups.verify import verify
+from core.backups.write import back_up
 from core.plans.archive import plan_archive
-from core.plans.backup import plan_restore
+from core.plans.restore import plan_restore
 from core.postgres.connection import parse_url, session, working_engine
 from core.postgres.embedded import server_binaries
 from core.postgres.programs import find_pg_dump

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Engine
 from tests.db.test_cli import catalog
 
 from core.backups.listing import read_backups
-from core.backups.storage import PLACES
+from core.backups.storage.folder import PLACES
 from core.console import worker
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationState, enqueue, read_operation, read_operations

@@ -19,7 +19,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.storage import PLACES, Folder, Place
+from core.backups.storage.base import Place
+from core.backups.storage.folder import PLACES, Folder
 from core.console import worker
 from core.console.execute import Budget, Cancellation
 from core.console.journal import (
@@ -33,11 +34,13 @@ from core.console.journal import (
 from core.console.register import named
 from core.console.worker import Worker
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed
-from core.plans.backup import BACKUP, RESTORE, VERIFY
+from core.plans.backup import BACKUP
 from core.plans.drop import DROP
 from core.plans.manifest import Kept
 from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.plans.restore import RESTORE
+from core.plans.verify import VERIFY
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from tests import desks

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from core.names import comment_sql
-from core.plans.backup import Surroundings, marks_of, session_statements
 from core.plans.manifest import Backup, BackupColumn, LeftOut, Proof
+from core.plans.restore import Surroundings
+from core.plans.script import marks_of, session_statements
 from tests.unit import factories
 
 RELATION = '"archive"."kid_absences_2024"'

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from core.doctor.findings import Case, Finding, Severity, archive_fine, listed
-from core.plans.backup import BACKUP, VERIFY
+from core.plans.backup import BACKUP
 from core.plans.drop import SCHEDULE, choose
 from core.plans.hold import HOLD
 from core.plans.manifest import Kept
+from core.plans.verify import VERIFY
 from core.tables.commands import partition_option, table_option
 from core.tables.marks import PlannedDrop
 from core.text import human_bytes, human_date, plural

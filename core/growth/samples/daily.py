@@ -8,8 +8,8 @@ from datetime import date
 
 from sqlalchemy import Engine
 
-from core.backups.backup import read_all_kept
-from core.backups.storage import Place
+from core.backups.kept import read_all_kept
+from core.backups.storage.base import Place
 from core.errors import DeskError
 from core.growth.samples.measure import sample
 from core.growth.samples.prune import prune

@@ -28,18 +28,14 @@ import pytest
 import zstandard
 from sqlalchemy import URL, Engine, create_engine
 
-from core.backups import backup as backup_module
-from core.backups.backup import (
-    LEFTOVER,
-    Work,
-    back_up,
-    read_all_kept,
-    read_kept,
-    read_surroundings,
-    restore,
-    verify,
-)
-from core.backups.storage import Folder
+from core.backups import verify as verify_module
+from core.backups import write as write_module
+from core.backups.kept import LEFTOVER, read_all_kept, read_kept
+from core.backups.progress import Work
+from core.backups.restore import read_surroundings, restore
+from core.backups.storage.folder import Folder
+from core.backups.verify import verify
+from core.backups.write import back_up
 from core.console import prepare
 from core.errors import (
     BackupDamaged,
@@ -55,9 +51,10 @@ from core.errors import (
     PlanOutdated,
 )
 from core.names import ident, literal, qualified
-from core.plans.backup import after_rows, before_rows, plan_restore
 from core.plans.manifest import Backup, Kept, Needed, Proof, backup_id
 from core.plans.plan import Plan
+from core.plans.restore import plan_restore
+from core.plans.script import after_rows, before_rows
 from core.postgres.connection import parse_url, session, working_engine
 from core.postgres.programs import Tool, find_pg_dump
 from core.tables.archived import Archived
@@ -235,7 +232,7 @@ def shared(server_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
             run(f"DROP ROLE {name}")
             admin.close()
 
-    monkeypatch.setattr(backup_module, "_throwaway_database", database)
+    monkeypatch.setattr(verify_module, "throwaway_database", database)
 
 
 def described(run: Run, relation: str) -> list[tuple[Any, ...]]:
@@ -620,7 +617,7 @@ def test_in_a_new_database_from_manifests_alone(cold: Cold, make_table: Make, al
     assert new.fingerprint(archived.sql) == backup.fingerprint
 
     again = tables.make_table(alone.run, rows=0)
-    found = new.read(again).find_archived(made.first)
+    found = new.read(again).find_archived(f"archive.{made.first}")
     assert found is not None
     assert (found.tag, found.bounds) == (archived.tag, archived.bounds)
     assert found.hold == Hold("2027-01-18", "just restored", "Ada")
@@ -1012,7 +1009,7 @@ def test_a_cancel_of_a_verification_leaves_nothing(cold: Cold, make_table: Make)
 def test_a_table_that_somebody_holds(
     cold: Cold, make_table: Make, session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup_module, "LOCK_MS", 200)
+    monkeypatch.setattr(write_module, "LOCK_MS", 200)
     made = make_table()
     table = cold.read(made)
     session().hold(f"LOCK TABLE {made.first} IN ACCESS EXCLUSIVE MODE")
@@ -1145,7 +1142,7 @@ def test_two_at_once_are_two(cold: Cold, make_table: Make, shared: None) -> None
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from core.backups.backup import back_up
+from core.backups.write import back_up
 from core.tables.catalog.table import read_table
 from core.postgres.connection import parse_url, working_engine
 from core.backups.storage import Folder

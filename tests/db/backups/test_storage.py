@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from core.backups import storage as place_module
-from core.backups.storage import Place, open_place
+from core.backups.storage import base as base_module
+from core.backups.storage import bucket as bucket_module
+from core.backups.storage import open_place
+from core.backups.storage.base import Place
 from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, UsageError
 from tests.objects import S3, SECRET, Answering, CuttingProxy, free_port
 
@@ -29,8 +31,8 @@ def bucket(s3: S3) -> Place:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer retries, so that what stays broken is told of at once."""
-    monkeypatch.setattr(place_module, "_RETRIES", 0)
-    monkeypatch.setattr(place_module, "_PART_RETRIES", 1)
+    monkeypatch.setattr(bucket_module, "_RETRIES", 0)
+    monkeypatch.setattr(bucket_module, "_PART_RETRIES", 1)
 
 
 def chunks(total: int, size: int = MEGABYTE) -> Iterator[bytes]:
@@ -137,7 +139,8 @@ def test_texts(bucket: Place, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.write("a/c.json", [b"\xff\xfe"])
     with pytest.raises(BackupDamaged, match=r"a/c\.json in s3://.* is no text"):
         bucket.read_text("a/c.json")
-    monkeypatch.setattr(place_module, "TEXT_MOST", 1)
+    for module in (base_module, bucket_module):
+        monkeypatch.setattr(module, "TEXT_MOST", 1)
     with pytest.raises(BackupDamaged, match="2 bytes"):
         bucket.read_text("a/c.json")
 
@@ -275,7 +278,7 @@ def test_an_endpoint_that_does_not_speak_tls(s3: S3) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_an_endpoint_that_never_answers(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place_module, "_ANSWER", timedelta(seconds=0.2))
+    monkeypatch.setattr(bucket_module, "_ANSWER", timedelta(seconds=0.2))
     with CuttingProxy(s3.endpoint, after=0, up=True, silent=True) as network:
         assert told(open_place(s3.url, home=HOME, environ=s3.through(network.endpoint))) == {
             "it did not answer in time."
@@ -294,7 +297,7 @@ def test_a_connection_cut_midway_through_an_upload(s3: S3) -> None:
 
 
 def test_an_upload_whose_last_part_fails_is_aborted(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place_module, "_PART_RETRIES", 0)
+    monkeypatch.setattr(bucket_module, "_PART_RETRIES", 0)
     left = s3.client().create_multipart_upload(Bucket=s3.bucket, Key="somebody's")
     with CuttingProxy(s3.endpoint, after=20 * MEGABYTE, up=True, cuts=1) as network:
         place = open_place(s3.url, home=HOME, environ=s3.through(network.endpoint))

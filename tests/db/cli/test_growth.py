@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from core.backups.storage import ColdStorage
-from core.console.execute import Budget
-from core.console.worker import Samples
-from core.console.worker import Worker
-from core.growth.samples.read import read_histories
-from core.growth.samples.read import read_runs
-from core.growth.samples.measure import sample
-from core.growth.samples.read import read_histories
-from core.growth.samples.read import read_runs
-from core.growth.samples.measure import sample
-from core.postgres.connection import session as connect
-from datetime import UTC
-from datetime import date
-from datetime import datetime
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+
+import pytest
 from sqlalchemy import Engine
+from tests.unit.test_metrics import parsed
+
+from core.backups.storage import ColdStorage
+from core.console.worker import Worker
+from core.growth.samples.measure import sample
+from core.growth.samples.read import read_histories, read_runs
+from core.postgres.connection import session as connect
 from tests import desks
 from tests.conftest import until
 from tests.road import Road
-from tests.tables import Made
-from tests.tables import Run
-from tests.unit.test_metrics import parsed
-import json
-import os
-import pytest
-import threading
-import time
+from tests.tables import Made, Run
 
 TODAY = datetime.now(UTC).date()
 SECRET = "hush-hush"

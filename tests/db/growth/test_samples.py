@@ -2,73 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
 from core import demo
-from core.errors import NotAllowed
-from core.errors import ReadOnlyServer
-from core.growth import sampling
+from core.errors import NotAllowed, ReadOnlyServer
 from core.growth.forecast import forecast
-from core.growth.history import together
-from core.growth.history import written
-from core.growth.holdings import Stage
-from core.growth.holdings import holdings
+from core.growth.history import together, written
+from core.growth.holdings import Stage, holdings
 from core.growth.key_statistics import read_key_statistics
-from core.growth.holdings import Stage
-from core.growth.holdings import holdings
-from core.growth.rows import rows_by_month
-from core.growth.savings import savings
-from core.growth.history import together
-from core.growth.outlook import written
-from core.growth.rows import year_to_date
-from core.growth.rows import rows_by_month
-from core.growth.rows import year_to_date
-from core.growth.samples.values import Past
-from core.growth.samples.tables import SAMPLE_LOCKS
-from core.growth.samples.values import SampleRun
+from core.growth.rows import rows_by_month, year_to_date
 from core.growth.samples import measure
-from core.growth.samples import prune
-from core.growth.samples.read import read_histories
-from core.growth.samples.read import read_holdings
-from core.growth.key_statistics import read_key_statistics
-from core.growth.samples.read import read_moves
-from core.growth.samples.read import read_partition
-from core.growth.samples.read import read_runs
-from core.growth.samples.write import write_generated
 from core.growth.samples.prune import prune
-from core.growth.samples.read import read_histories
-from core.growth.samples.read import read_holdings
-from core.growth.samples.read import read_moves
-from core.growth.samples.read import read_partition
-from core.growth.samples.read import read_runs
+from core.growth.samples.read import read_histories, read_holdings, read_moves, read_partition, read_runs
 from core.growth.samples.tables import SAMPLE_LOCKS
-from core.growth.samples.values import Past
-from core.growth.samples.values import SampleRun
+from core.growth.samples.values import Past, SampleRun
 from core.growth.samples.write import write_generated
 from core.growth.savings import savings
 from core.names import literal
-from core.plans.archive import plan_archive
-from core.plans.archive import plan_reattach
-from core.postgres.connection import parse_url
+from core.plans.archive import plan_archive, plan_reattach
+from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
-from core.postgres.connection import working_engine
 from core.tables.catalog.table import read_table
 from core.tables.size import Size
-from core.tables.size import Size
-from datetime import UTC
-from datetime import date
-from datetime import datetime
-from datetime import timedelta
-from sqlalchemy import Engine
-from tests.conftest import Act
-from tests.conftest import OpenSession
-from tests.conftest import until
-from tests.tables import Made
-from tests.tables import Run
-from typing import Any
-import itertools
-import numpy as np
-import pytest
-import threading
+from tests.conftest import Act, OpenSession, until
+from tests.tables import Made, Run
 
 DAY = date(2026, 10, 20)
 NOW = datetime(2026, 10, 20, 9, tzinfo=UTC)

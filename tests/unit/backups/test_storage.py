@@ -18,7 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from core.backups.storage import MARKER, PLACES, Bucket, Folder, Place, open_place
+from core.backups.storage import open_place
+from core.backups.storage.base import Place
+from core.backups.storage.bucket import Bucket
+from core.backups.storage.folder import MARKER, PLACES, Folder
 from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, SettingError, UsageError
 
 HOME = Path("/dev/null/desk")

@@ -12,11 +12,12 @@ from core.doctor.checks.server import rights
 from core.doctor.examine import CHECKS, examine
 from core.doctor.findings import Case, Finding, Severity, spoken_period
 from core.plans.archive import ARCHIVE
-from core.plans.backup import BACKUP, VERIFY
+from core.plans.backup import BACKUP
 from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
 from core.plans.manifest import Unreadable
 from core.plans.steps import EXCLUSION
+from core.plans.verify import VERIFY
 from core.tables.archived import Source
 from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyType

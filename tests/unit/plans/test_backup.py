@@ -9,20 +9,12 @@ import pytest
 
 from core.console.register import named
 from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
-from core.plans.backup import (
-    BACKUP,
-    RESTORE,
-    VERIFY,
-    after_rows,
-    before_rows,
-    make_if_missing,
-    plan_backup,
-    plan_restore,
-    plan_verify,
-    require_backed_up,
-)
+from core.plans.backup import BACKUP, plan_backup, require_backed_up
 from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
 from core.plans.plan import Lock, Mode, Plan
+from core.plans.restore import RESTORE, plan_restore
+from core.plans.script import after_rows, before_rows, make_if_missing
+from core.plans.verify import VERIFY, plan_verify
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold
 from tests.unit import factories

@@ -1,0 +1,126 @@
+"""A PostgreSQL of its own in a folder of its own, thrown away at the end: what a backup is proven in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import DeskError, Failed
+from core.names import literal
+from core.postgres.connection import parse_url, server_message, session, sqlstate, working_engine
+from core.postgres.embedded import running_server
+
+_STALE_S = 120
+"""How long a folder without a lock may be one that is being made."""
+_THROWAWAY = "throwaway-"
+_LOCK = "in-use.lock"
+_POOR = "partition_desk_replay"
+"""The role that replays a backup in a throwaway server: it owns the database and may neither run programs nor read
+files."""
+_LONGEST_HOME = 58
+"""Bytes of a home in which a server's socket has room a folder further down."""
+
+
+@contextmanager
+def temporary_folder(home: Path) -> Iterator[Path]:
+    """A fresh folder for a server, in `home` where the path leaves room for its socket; those of the dead go, too."""
+    try:
+        parent = home if len(os.fsencode(home.absolute())) <= _LONGEST_HOME else Path(tempfile.gettempdir())
+        if not parent.exists():
+            parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True)
+        _sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=_THROWAWAY, dir=parent))
+        lock = _locked(folder, create=True)
+        if os.geteuid() == 0:
+            folder.chmod(0o711)  # the server's user passes through; what lies below is its owner's alone
+    except OSError as error:
+        raise Failed(
+            f"There is no room for a throwaway server in {home}: {error.strerror}.",
+            safe="The backup was not changed; this says nothing about it.",
+            next="Set PARTITION_DESK_HOME to a folder with room for the restored table.",
+        ) from error
+    with lock:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Removes the throwaway servers of processes that were killed: those whose locks nobody holds."""
+    for folder in parent.glob(f"{_THROWAWAY}*"):
+        with suppress(OSError):
+            if folder.stat().st_uid != os.geteuid() or time.time() - folder.stat().st_mtime < _STALE_S:
+                continue
+            home = folder / "server"
+            with _locked(folder) if (folder / _LOCK).exists() else nullcontext():
+                if (home / "users.lock").exists():
+                    with (home / "users.lock").open("a") as users:
+                        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if (home / "data" / "postmaster.pid").exists():
+                        with suppress(DeskError), running_server(home):  # the last to leave stops it
+                            pass
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(folder: Path, *, create: bool = False) -> IO[bytes]:
+    """The folder's lock, held until it is closed; nobody else can open it. Raises OSError where somebody holds it."""
+    opened = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+    file = os.fdopen(opened, "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+_FAST = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "ALTER SYSTEM SET synchronous_commit = off",
+    "ALTER SYSTEM SET autovacuum = off",
+    "ALTER SYSTEM SET max_wal_size = '4GB'",
+    "SELECT pg_catalog.pg_reload_conf()",
+)
+
+
+@contextmanager
+def throwaway_database(folder: Path, encoding: str) -> Iterator[tuple[Engine, Engine]]:
+    """An empty database in a server of its own that need not survive anything, in the newest version there is.
+
+    Two engines lead there: the superuser's, and that of a role which owns the database and may do nothing else. The
+    second logs in as itself, so that no SQL makes it another.
+    """
+    home = folder / "server"
+    with running_server(home) as url:
+        main = working_engine(parse_url(url))
+        try:
+            with session(main) as connection:
+                for statement in (*_FAST, f"CREATE ROLE {_POOR} LOGIN"):
+                    connection.exec_driver_sql(statement)
+                locale = "" if encoding == "UTF8" else " LOCALE_PROVIDER libc LOCALE 'C'"
+                connection.exec_driver_sql(
+                    f"CREATE DATABASE backup OWNER {_POOR} TEMPLATE template0 ENCODING {literal(encoding)}{locale}"
+                )
+        except DBAPIError as error:
+            raise Failed(f"The throwaway server failed: {server_message(error)}.", sqlstate=sqlstate(error)) from error
+        finally:
+            main.dispose()
+        there = parse_url(url).set(database="backup")
+        main, poor = working_engine(there), working_engine(there.set(username=_POOR))
+        try:
+            yield main, poor
+        finally:
+            main.dispose()
+            poor.dispose()

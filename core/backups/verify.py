@@ -1,0 +1,228 @@
+"""Verifies a backup: restores it into a server that is thrown away and compares it with its manifest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import psycopg2
+import zstandard
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from core.backups.driver import driver_of, wrapped
+from core.backups.kept import read_kept, read_proofs
+from core.backups.progress import Following, Report
+from core.backups.restore import why_not_its_own
+from core.backups.standalone import EVERYWHERE, read_checks, read_columns
+from core.backups.storage.base import Place
+from core.backups.streams import CHUNK, Fetched, Rows, codec, copy_rows
+from core.backups.throwaway import temporary_folder, throwaway_database
+from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, Failed
+from core.names import ident, literal, qualified
+from core.plans.manifest import PROOFS, Backup, BackupColumn, Proof, proofs_to_json
+from core.plans.script import copy_line, marks_of
+from core.postgres.connection import is_lost, server_message, session, sqlstate
+from core.tables.bounds import Bounds
+from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
+from core.tables.key import Key, KeyType
+from core.tables.marks import Marks
+
+PROOFS_KEPT = 50
+"""How many earlier proofs the side file of a backup keeps."""
+
+
+def verify(place: Place, id: str, *, home: Path, actor: str, cancelled: Callable[[], bool], report: Report) -> Proof:
+    """Restores a backup into a server that is thrown away, compares it with its manifest, and writes down the proof.
+
+    A backup that is not what its manifest says gives a proof that is not good, with the reason. `home` is where the
+    throwaway server may lie; it is removed in any case. Raises BackupNotFound, BackupUnusable for a later format and
+    for types that only another PostgreSQL has, PlaceFailed, Cancelled, and ConnectionFailed or Failed where the
+    throwaway server can't do its work: none of them says anything of the backup, and no proof is written.
+    """
+    begun = time.monotonic()
+    with Following(cancelled, report) as follow:
+        found = _Found()
+        try:
+            reason = _prove(place, id, home, follow, found)
+        except BackupDamaged as error:
+            reason = error.what
+        except zstandard.ZstdError:
+            reason = "It can't be decompressed."
+        follow.check()
+        proof = Proof(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            actor=actor,
+            good=not reason,
+            reason=reason,
+            rows=found.rows,
+            fingerprint=found.fingerprint,
+            sha256=found.sha256,
+            server_version=found.server_version,
+            seconds=round(time.monotonic() - begun, 3),
+        )
+        place.write_text(id + PROOFS, proofs_to_json((*read_proofs(place, id)[-PROOFS_KEPT:], proof)))
+    return proof
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a verification has found so far."""
+
+    sha256: str = ""
+    rows: int | None = None
+    fingerprint: str = ""
+    server_version: str = ""
+
+
+def _prove(place: Place, id: str, home: Path, follow: Following, found: _Found) -> str:
+    """Why the backup is not what its manifest says; empty where it is."""
+    backup = read_kept(place, id).backup
+    reason = why_not_its_own(backup)
+    if reason:
+        return reason
+    with temporary_folder(home) as folder:
+        follow.tell(f"Fetching it from {place.label}", bytes_total=backup.bytes, rows_total=backup.rows)
+        fetched = folder / "object"
+        reason = _fetch(place, backup, fetched, follow, found)
+        if reason:
+            return reason
+        follow.tell("Starting a PostgreSQL to restore it into", bytes_done=0)
+        with throwaway_database(folder, backup.encoding) as (main, poor):
+            try:
+                _make_extensions(main, poor.url.username or "", backup)
+                with session(poor) as connection, follow.stopping(driver_of(connection).cancel):
+                    found.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one())
+                    with fetched.open("rb") as file:
+                        return _replay(connection, file, backup, follow, found)
+            except (psycopg2.Error, DBAPIError) as error:
+                return _reason_of(error if isinstance(error, DBAPIError) else wrapped(error), follow)
+
+
+def _make_extensions(main: Engine, owner: str, backup: Backup) -> None:
+    """Makes the extensions that the backup needs, which its own statements may not; their schemas are `owner`'s."""
+    with session(main) as connection:
+        for need in backup.needs:
+            if need.kind != "extension":
+                continue
+            if need.schema not in ("pg_catalog", "public"):
+                connection.exec_driver_sql(
+                    f"CREATE SCHEMA IF NOT EXISTS {ident(need.schema)} AUTHORIZATION {ident(owner)}"
+                )
+            connection.exec_driver_sql(need.sql)
+
+
+def _reason_of(error: DBAPIError, follow: Following) -> str:
+    """What the throwaway server says of the backup. Raises where it says something of itself or of a cancel."""
+    follow.check()
+    said, state = server_message(error), sqlstate(error)
+    if state == "0A000":  # such as xml where PostgreSQL was built without it
+        raise BackupUnusable(
+            f"The PostgreSQL that comes with this console lacks what the backup holds: {said}.",
+            next="It can be proven by hand only: restore it into a server that has it, and compare.",
+        ) from error
+    if is_lost(error) or state[:2] in ("53", "57", "58", "XX"):
+        raise Failed(
+            f"The server that the backup was restored into failed: {said}.",
+            sqlstate=state,
+            safe="The backup was not changed; this says nothing about it.",
+            next="Make room for the restored table in PARTITION_DESK_HOME and try again.",
+        ) from error
+    return f"It can't be restored: {said}."
+
+
+def _fetch(place: Place, backup: Backup, target: Path, follow: Following, found: _Found) -> str:
+    """Brings the object here and returns what is wrong with its bytes; nothing of it is read as SQL before."""
+    try:
+        chunks = place.read(backup.object)
+    except BackupNotFound:
+        return "Its object is missing."
+    source = Fetched(chunks, follow)
+    try:
+        target.touch(mode=0o600)
+        with target.open("wb") as file:
+            while piece := source.read(CHUNK):
+                file.write(piece)
+    except OSError as error:
+        raise Failed(
+            f"The backup can't be fetched to {target.parent}: {error.strerror}.",
+            safe="The backup was not changed; this says nothing about it.",
+            next="Make room there and try again.",
+        ) from error
+    found.sha256 = source.digest.hexdigest()
+    if source.bytes != backup.bytes:
+        return f"It has {source.bytes:,} bytes, and its manifest says {backup.bytes:,}."
+    if found.sha256 != backup.sha256:
+        return "Its bytes were changed: the checksum is not the manifest's."
+    return ""
+
+
+def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Following, found: _Found) -> str:
+    """Runs the object's own text as a driver does, and returns what is not as the manifest says."""
+    driver = driver_of(connection)
+    driver.set_client_encoding(backup.encoding)
+    source = Fetched(iter(lambda: file.read(CHUNK), b""), follow)
+    rows = Rows(source, backup, follow)
+    rows.require_before()
+    copy = copy_line(backup)
+    follow.tell("Restoring its rows")
+    with driver.cursor() as cursor:
+        cursor.execute(rows.before.decode(codec(backup.encoding)).removesuffix(copy))
+    copy_rows(driver, copy, rows)
+    rows.require_after()
+    follow.tell("Building its indexes and constraints")
+    with driver.cursor() as cursor:
+        cursor.execute(rows.after.decode(codec(backup.encoding)).removeprefix("\\.\n"))
+    driver.set_client_encoding("UTF8")
+    follow.tell("Comparing every row")
+    return _compare(connection, backup, found)
+
+
+def _compare(connection: Connection, backup: Backup, found: _Found) -> str:
+    relation = qualified(backup.archive, backup.name)
+    connection.exec_driver_sql("BEGIN READ ONLY")
+    for statement in SETTINGS:
+        connection.exec_driver_sql(statement)
+    sql = f"SELECT {literal(relation)}::regclass::oid"
+    oid = int(connection.exec_driver_sql(sql).scalar_one())
+    columns = read_columns(connection, oid)
+    reason = _columns_differ(backup.columns, columns) or _bounds_differ(connection, backup, oid)
+    if reason:
+        return reason
+    names = [column.name for column in columns]
+    rows, total = connection.exec_driver_sql(fingerprint_sql(relation, names)).one()
+    found.rows, found.fingerprint = int(rows), fingerprint(int(rows), str(total))
+    if found.rows != backup.rows:
+        return f"It holds {found.rows:,} rows, and its manifest says {backup.rows:,}."
+    if found.fingerprint != backup.fingerprint:
+        return "Its rows are not those of the manifest: the fingerprint differs."
+    return ""
+
+
+def _columns_differ(expected: tuple[BackupColumn, ...], found: tuple[BackupColumn, ...]) -> str:
+    if [column.name for column in found] != [column.name for column in expected]:
+        return f"Its columns are {', '.join(column.name for column in found)}, which is not what the manifest says."
+    for want, have in zip(expected, found, strict=True):
+        # a collation that not every server has was left out
+        ours = replace(have, collation=have.collation if want.collation in EVERYWHERE else want.collation)
+        if ours != want:
+            return f"Its column {want.name} is {have.type}, which is not as the manifest says: {want.type}."
+    return ""
+
+
+def _bounds_differ(connection: Connection, backup: Backup, oid: int) -> str:
+    comment = connection.exec_driver_sql(f"SELECT pg_catalog.obj_description({oid}, 'pg_class')").scalar_one()
+    tag = Marks.split(comment)[1].tag
+    if tag is None or tag != marks_of(backup).tag:
+        return f"Its comment does not say that it was {backup.parent} {backup.bounds}."
+    if not backup.bounded:
+        return ""
+    key = Key(backup.key_column, KeyType(backup.key_type))
+    bounds = Bounds.parse(backup.bounds)
+    if not any(check.range_on(key) == bounds for check in read_checks(connection, oid)):
+        return f"It has no CHECK of its bounds: {backup.bounds}."
+    return ""

@@ -1,0 +1,293 @@
+"""Restore: the plan that makes a backed up table anew in the archive schema."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import ClassVar
+
+from core.errors import BackupUnusable, NameTaken, NotAllowed, TableNotFound
+from core.names import comment_sql, ident, literal, qualified
+from core.period import Duration
+from core.plans.guard import OwnStatements
+from core.plans.manifest import Backup, Kept, LeftOut, Needed
+from core.plans.operation import Danger, Operation, Role, Sources
+from core.plans.plan import Plan, Step, basis
+from core.plans.script import SESSION, copy_statement, marks_of
+from core.postgres.server import Server
+from core.tables.bounds import Bounds
+from core.tables.fingerprint import require_fingerprint_sql
+from core.tables.marks import Hold
+from core.tables.partition import Partition
+from core.tables.table import ArchiveSchema, PartitionedTable
+from core.text import human_bytes, human_rows
+
+RESTORE = Operation(
+    "restore", "Restore", Role.ADMIN, Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """That a backup is brought back, also into a database that never had its table."""
+
+    operation: ClassVar = RESTORE
+    kept: Kept
+    hold: Hold | None = None
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads what there is of what it needs. Raises Refused for what stands in the way."""
+        try:
+            table = desk.read(self.kept.backup.parent)
+        except TableNotFound:
+            table = None
+        there = desk.surroundings(self.kept.backup)
+        plan = plan_restore(table, self.kept, there=there, hold=self.hold, place_label=desk.place)
+        return replace(plan, place=desk.place)
+
+
+def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:
+    """The hold under which a table comes back, so that no rule takes it again at once."""
+    return Hold(lasts.after(today).isoformat(), "Restored from a backup", by)
+
+
+def _holding(table: PartitionedTable, backup: Backup) -> tuple[Partition, ...]:
+    """The partitions that hold a part of a backup's range."""
+    bounds = Bounds.parse(backup.bounds)
+    if table.key is None or not bounds.is_of(table.key.type):
+        return ()
+    return tuple(p for p in table.ranges if p.bounds is not None and p.bounds.overlaps(bounds))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What there is on the server that a backup is to be restored on, of all that it asks for."""
+
+    server: Server
+    archive: ArchiveSchema
+    """Its `taken` holds every name of a relation or type in the schema."""
+    encoding: str
+    schemas: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+    """Of the `needs` of what was left out, those that exist."""
+    types: frozenset[str] = frozenset()
+    """Of the needed types those that exist, quoted and qualified; of the extensions, their names quoted."""
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The labels of the enums among them."""
+    available: frozenset[str] = frozenset()
+    """Of the needed extensions, those that could be made."""
+    may_own: frozenset[str] = frozenset()
+    """Roles that the connected one may give a table to."""
+
+
+def plan_restore(
+    table: PartitionedTable | None,
+    kept: Kept,
+    *,
+    there: Surroundings,
+    hold: Hold | None = None,
+    place_label: str = "",
+) -> Plan:
+    """A plan that makes the backed up table anew in the archive schema, in one transaction, under `hold`.
+
+    `table` is its parent, None where there is none here. Raises BackupUnusable with every reason at once, NameTaken,
+    and NotAllowed where the role may not make what is missing.
+    """
+    backup = kept.backup
+    parts = OwnStatements(backup, there.archive.name)
+    _require_usable(backup, there)
+    _require_rights(backup, there)
+    clash = sorted({backup.name, *parts.names} & there.archive.taken)
+    if clash:
+        raise NameTaken(
+            f"{there.archive.name} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
+            next=f"Rename what stands there: ALTER TABLE (or INDEX) {qualified(there.archive.name, clash[0])}"
+            " RENAME TO ...",
+        )
+    back, stays = _put_back(backup, parts, there)
+    warnings = _restore_warnings(table, kept, there, stays)
+    return Plan(
+        operation=RESTORE,
+        table=table.address if table else backup.parent,
+        subject=backup.name,
+        basis=basis(table) if table else (),
+        steps=(
+            Step(
+                f"Make {there.archive.name}.{backup.name} from its backup and compare every row",
+                tuple(_restore_statements(backup, parts, there, back, hold)),
+            ),
+        ),
+        effects=(
+            f"{human_bytes(backup.bytes)} are fetched{f' from {place_label}' if place_label else ''}, and"
+            f" {human_rows(backup.rows)} rows become the table {there.archive.name}.{backup.name}.",
+            "Its rows are compared with the backup's fingerprint before anything is committed.",
+            f"Afterwards it is an archived partition of {backup.parent}, which can be reattached.",
+            *([f"It is held{f' until {hold.until}' if hold.until else ''}: {hold.reason}"] if hold else []),
+        ),
+        way_back="Drop it again; its backup stays.",
+        command=f"partitions restore {shlex.quote(backup.id)}",
+        warnings=warnings,
+        backup=backup.id,
+    )
+
+
+def _restore_statements(
+    backup: Backup, parts: OwnStatements, there: Surroundings, back: tuple[LeftOut, ...], hold: Hold | None
+) -> Iterator[str]:
+    relation = qualified(there.archive.name, backup.name)
+    archive = ident(there.archive.name)
+    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in SESSION.items())
+    if not there.archive.exists:
+        yield f"CREATE SCHEMA {archive}"
+        yield f"REVOKE ALL ON SCHEMA {archive} FROM PUBLIC"
+    for schema in _missing_schemas(backup, there):
+        yield f"CREATE SCHEMA {ident(schema)}"
+    yield from (need.sql for need in _missing(backup, there))
+    yield from parts.create
+    yield from (parts.checked(one.sql) for one in back if one.back == "columns")
+    yield copy_statement(backup, there.archive.name)
+    yield from parts.afterwards
+    late = [one for one in back if one.back == "restore"]
+    yield from (parts.checked(one.sql) for one in late if not _of_rights(one))
+    changed = f"The rows of {relation} are not those of the backup {backup.id}."
+    yield require_fingerprint_sql(relation, [column.name for column in backup.columns], backup.fingerprint, changed)
+    yield comment_sql(relation, marks_of(backup, hold).beside(backup.comment))
+    yield from (parts.checked(one.sql) for one in late if _of_rights(one))
+
+
+def _of_rights(one: LeftOut) -> bool:
+    return any(need.startswith("role ") for need in one.needs) or one.what == "rights"
+
+
+def _missing(backup: Backup, there: Surroundings) -> tuple[Needed, ...]:
+    return tuple(need for need in backup.needs if _type_name(need) not in there.types)
+
+
+def _missing_schemas(backup: Backup, there: Surroundings) -> tuple[str, ...]:
+    wanted = dict.fromkeys(need.schema for need in _missing(backup, there))
+    have = {*there.schemas, there.archive.name, "pg_catalog"}
+    return tuple(schema for schema in wanted if schema not in have)
+
+
+def _type_name(need: Needed) -> str:
+    return ident(need.name) if need.kind == "extension" else qualified(need.schema, need.name)
+
+
+def _require_usable(backup: Backup, there: Surroundings) -> None:
+    reasons: list[str] = []
+    if there.encoding != backup.encoding:
+        reasons.append(f"Its texts are in {backup.encoding}, the database's in {there.encoding}.")
+    if there.server.in_recovery or there.server.read_only:
+        reasons.append("This server takes no changes.")
+    for need in backup.needs:
+        name = _type_name(need)
+        known = there.labels.get(name)
+        lacking = [label for label in need.labels if known is not None and label not in known]
+        if lacking:
+            reasons.append(f"The type {name} here lacks {', '.join(lacking)}: ALTER TYPE {name} ADD VALUE ...")
+        if need.kind == "extension" and name not in there.types and name not in there.available:
+            reasons.append(f"It needs the extension {need.name}, which is not installed on this server.")
+    if there.server.version_num < 180000 and any(column.generated == "v" for column in backup.columns):
+        reasons.append("It has a virtual generated column, which came with PostgreSQL 18.")
+    if there.server.version_num < 180000 and any(_is_not_null(statement) for statement in backup.afterwards):
+        reasons.append("It has a NOT NULL that was not validated, which came with PostgreSQL 18.")
+    if reasons:
+        raise BackupUnusable(f"The backup of {backup.name} can't be restored here.", tuple(reasons))
+
+
+def _is_not_null(statement: str) -> bool:
+    return re.search(r' ADD CONSTRAINT "(?:[^"]|"")+" NOT NULL ', statement) is not None
+
+
+def _require_rights(backup: Backup, there: Surroundings) -> None:
+    archive = there.archive
+    user = there.server.user
+    missing = [*([] if archive.exists else [archive.name]), *_missing_schemas(backup, there)]
+    if missing and not there.server.may_create_schema:
+        raise NotAllowed(
+            f"The schema {missing[0]} does not exist and the role {user} may not create it.",
+            next=f"Run once as an administrator: CREATE SCHEMA {ident(missing[0])} AUTHORIZATION {ident(user)}.",
+        )
+    if archive.exists and not archive.may_create:
+        raise NotAllowed(
+            f"The role {user} may not create tables in the schema {archive.name}.",
+            next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)} TO {ident(user)}.",
+        )
+
+
+def _put_back(
+    backup: Backup, parts: OwnStatements, there: Surroundings
+) -> tuple[tuple[LeftOut, ...], tuple[tuple[LeftOut, str], ...]]:
+    """What was left out and can be put back here, and what can't, with the reason."""
+    back: list[LeftOut] = []
+    stays: list[tuple[LeftOut, str]] = []
+    for one in backup.left_out:
+        lacking = [need for need in one.needs if need not in there.present]
+        if one.back not in ("columns", "restore"):
+            continue
+        if one.sql.startswith(f"ALTER TABLE {parts.relation} OWNER TO "):
+            if backup.owner == there.server.user:
+                continue
+            if not lacking and backup.owner not in there.may_own:
+                stays.append((one, f"the role {there.server.user} may not give tables to it"))
+                continue
+        if lacking:
+            stays.append((one, f"there is no {', '.join(_said(need) for need in lacking)} here"))
+        else:
+            back.append(one)
+    return tuple(back), tuple(stays)
+
+
+_KINDS = {"regclass": "relation", "regprocedure": "function", "regtype": "type", "regoperator": "operator"}
+
+
+def _said(need: str) -> str:
+    kind, _, name = need.partition(" ")
+    return f"{_KINDS.get(kind, kind)} {name}".strip()
+
+
+def _restore_warnings(
+    table: PartitionedTable | None, kept: Kept, there: Surroundings, stays: tuple[tuple[LeftOut, str], ...]
+) -> tuple[str, ...]:
+    backup = kept.backup
+    found: list[str] = []
+    if kept.proven is None:
+        found.append("This backup has no good proof: it was not verified, or its last verification failed.")
+    if table is None:
+        found.append(f"The table {backup.parent} is not in this database; there is nothing to reattach to.")
+    else:
+        needs = _reattach_needs(table, backup)
+        if needs:
+            found.append(f"Before it can be reattached: {' '.join(needs)}")
+        holding = [p.name for p in _holding(table, backup)]
+        if holding:
+            found.append(f"{', '.join(holding)} holds a part of its range; it can't be reattached beside it.")
+    created = [_type_name(need) for need in _missing(backup, there)]
+    if created:
+        found.append(f"It is made along with what it needs: {', '.join(created)}.")
+    found += [f"Not put back, because {why}: {one.what}." for one, why in stays]
+    own = [one.what for one in backup.left_out if not one.back and one.sql]
+    if own:
+        found.append(f"Not put back by itself, its SQL is in the manifest: {', '.join(own)}.")
+    if there.archive.exists and there.archive.open_to_public:
+        found.append(f"The schema {there.archive.name} is open to every role of the database.")
+    return tuple(found)
+
+
+def _reattach_needs(table: PartitionedTable, backup: Backup) -> list[str]:
+    """What of the columns keeps the table from its parent as it is now, with what puts it right."""
+    alter = f"ALTER TABLE {qualified(table.archive.name, backup.name)}"
+    theirs = {column.name: column for column in backup.columns}
+    needs: list[str] = []
+    for column in table.columns:
+        own = theirs.pop(column.name, None)
+        if own is None:
+            needs.append(f"{alter} ADD COLUMN {ident(column.name)} {column.type};")
+        elif own.type != column.type:
+            needs.append(f"{alter} ALTER COLUMN {ident(column.name)} TYPE {column.type};")
+        elif column.not_null and not own.not_null:
+            needs.append(f"{alter} ALTER COLUMN {ident(column.name)} SET NOT NULL;")
+    return needs + [f"{alter} DROP COLUMN {ident(name)};" for name in theirs]

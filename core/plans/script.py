@@ -1,0 +1,98 @@
+"""The text of a backup: the SQL before and after its rows, which makes its table on any server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.names import ident, literal, qualified, split_qualified
+from core.plans.manifest import FORMAT, Backup, Needed
+from core.tables.fingerprint import dollar_quoted
+from core.tables.marks import Hold, Marks, Tag
+
+SESSION = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "standard_conforming_strings": "on",
+    "check_function_bodies": "off",
+    "client_min_messages": "warning",
+    "xmloption": "content",
+    "row_security": "off",
+    "search_path": "pg_catalog",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "lc_monetary": "C",
+    "default_tablespace": "",
+}
+"""What the rows and the definitions are read under, on whatever server."""
+
+
+def session_statements(encoding: str) -> tuple[str, ...]:
+    """The statements that every object begins with."""
+    wanted = {"client_encoding": encoding, **SESSION}
+    return tuple(f"SET {name} = {literal(value)}" for name, value in wanted.items())
+
+
+def make_if_missing(need: Needed) -> tuple[str, ...]:
+    """The statements that make a type, and its schema, where there is none."""
+    schema = () if need.schema in ("pg_catalog", "public") else (f"CREATE SCHEMA IF NOT EXISTS {ident(need.schema)}",)
+    if need.kind == "extension":
+        return (*schema, need.sql)
+    name = literal(qualified(need.schema, need.name)).strip()
+    body = f"\nBEGIN\n  IF pg_catalog.to_regtype({name}) IS NULL THEN\n    {need.sql};\n  END IF;\nEND\n"
+    return (*schema, f"DO {dollar_quoted(body)}")
+
+
+def general_statements(encoding: str, archive: str, needs: Iterable[Needed]) -> tuple[str, ...]:
+    """What every object begins with: the session, the schema, and the types that the table needs."""
+    return (
+        *session_statements(encoding),
+        f"CREATE SCHEMA IF NOT EXISTS {ident(archive)}",
+        *(statement for need in needs for statement in make_if_missing(need)),
+    )
+
+
+def before_rows(backup: Backup) -> str:
+    """The text of the object up to its first row; `FORMAT` says that it is this."""
+    head = (
+        f"-- Partition Desk backup, format {FORMAT}: {backup.id}\n"
+        "-- It restores alone: zstd -dc FILE | psql -v ON_ERROR_STOP=1 DATABASE\n"
+    )
+    return f"{head}{_script(backup.create)}{copy_line(backup)}"
+
+
+def copy_line(backup: Backup) -> str:
+    """The last of the text before the first row."""
+    columns = ", ".join(map(ident, backup.stored))
+    return f"COPY {qualified(backup.archive, backup.name)} ({columns}) FROM stdin;\n"
+
+
+def after_rows(backup: Backup) -> str:
+    r"""The text of the object after its last row, from the line \. on."""
+    return "\\.\n" + _script(backup.afterwards)
+
+
+def copy_statement(backup: Backup, archive_schema: str) -> str:
+    """The statement of a restore that the rows follow."""
+    columns = ", ".join(map(ident, backup.stored))
+    encoding = literal(backup.encoding).strip()
+    return f"COPY {qualified(archive_schema, backup.name)} ({columns}) FROM STDIN WITH (ENCODING {encoding})"
+
+
+def marks_of(backup: Backup, hold: Hold | None = None) -> Marks:
+    """What the comment of the table says that is made from a backup."""
+    schema, name = split_qualified(backup.parent)
+    return Marks(
+        Tag(
+            parent=qualified(schema or backup.schema, name),
+            schema=backup.schema,
+            bounds=backup.bounds,
+            archived_at=backup.archived_at or backup.started_at,
+            made_check=backup.made_check,
+        ),
+        hold,
+    )
+
+
+def _script(statements: Iterable[str]) -> str:
+    return "".join(f"{statement};\n" for statement in statements)

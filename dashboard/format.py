@@ -5,31 +5,18 @@ from __future__ import annotations
 import re
 
 from core.cli import printed
-from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.key import End, day_of
 from core.text import human_date
 
-VERBS: dict[Operation, str] = {
-    Operation.ENSURE: "Ensure",
-    Operation.ARCHIVE: "Archive",
-    Operation.REATTACH: "Reattach",
-    Operation.BACKUP: "Back up",
-    Operation.VERIFY: "Verify",
-    Operation.DROP: "Drop",
-    Operation.RESTORE: "Restore",
-    Operation.HOLD: "Hold",
-    Operation.SCHEDULE: "Plan the drop of",
-}
-
 
 def deed(plan: Plan) -> str:
     """What a plan does, for a button or a heading: Archive kid_absences_2024; Lift the hold of kid_absences_2024."""
-    if plan.operation in (Operation.HOLD, Operation.SCHEDULE) and plan.steps:
+    if plan.operation.marks_only and plan.steps:
         return plan.steps[0].title
-    return f"{VERBS[plan.operation]} {plan.subject}"
+    return f"{plan.operation.verb} {plan.subject}"
 
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|:$~^&=])")

@@ -167,11 +167,11 @@ class Desk:
         """The server and the session that looks at it."""
         return read_server(self.reading)
 
-    def backups(self, table: PartitionedTable) -> Backups:
-        """The backups of a table, by their manifests alone; never raises a DeskError."""
+    def backups(self, table: str, server: Server) -> Backups:
+        """The backups of the table of that address, by their manifests alone; never raises a DeskError."""
         from core.backups.listing import read_backups  # so is what reads backups
 
-        return read_backups(self.storage, table.address, table.server)
+        return read_backups(self.storage, table, server)
 
     def examine(self, table: PartitionedTable, backups: Backups | None) -> tuple[Finding, ...]:
         """What the Doctor says of a table; without its backups, what can be said before they are read."""

@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from core.doctor.findings import Finding
-from core.doctor.findings import Severity
-from core.growth.history import sparkline
-from core.growth.series import clean
-from core.tables.key import day_of
-from core.tables.table import PartitionedTable
-from core.tables.coverage import UNLIMITED
-from core.tables.coverage import covered_until
-from core.tables.retention import due
-from core.tables.coverage import runway_days
-from core.tables.table import PartitionedTable
-from core.text import human_ago
-from core.text import human_bytes
-from core.text import human_date
-from core.text import human_time
-from core.text import plural
-from dashboard import layout
-from dashboard import notices
-from dashboard.charts import partitions
-from dashboard.charts import spans
-from dashboard.charts import stretches
-from dashboard.dialog import confirm
-from dashboard.partitions.items import Item
-from dashboard.format import Shown
-from dashboard.partitions.items import items
-from dashboard.format import plain
-from dashboard.format import verdict
-from dashboard.lifecycle import lines
-from dashboard.lifecycle import periods
-from dashboard.overview import attention
-from dashboard.overview import cards
-from dashboard.overview.verdict import verdict
-from dashboard.partitions.items import Item
-from dashboard.partitions.items import Status
-from dashboard.partitions.items import items
-from dashboard.road import backups
-from dashboard.charts.partitions import road
-from dashboard.state import clock
-from dashboard.state import current
-from dashboard.state import following
-from dashboard.state import reads
-from dashboard.state import session
-from functools import partial
 import streamlit as st
+
+from core.tables.table import PartitionedTable
+from core.text import plural
+from dashboard import layout, notices
+from dashboard.charts import partitions, spans
+from dashboard.format import plain
+from dashboard.lifecycle import lines, periods
+from dashboard.overview import attention, cards
+from dashboard.overview.verdict import verdict
+from dashboard.partitions.items import Item, Status, items
+from dashboard.state import clock, current, reads
+
 
 def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     """One line of what there is."""

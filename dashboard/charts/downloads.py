@@ -73,7 +73,7 @@ def take(figure: Figure, source: str) -> None:
 
 def report(growth: Growth) -> None:
     """The button that takes the one-page report away."""
-    where, moment = database.desk().place, clock.now()
+    where, moment = database.desk().address, clock.now()
 
     def make() -> str:
         from core.growth.report import report_html  # needed by few

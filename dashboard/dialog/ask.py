@@ -8,8 +8,8 @@ from enum import StrEnum
 import streamlit as st
 
 from core.errors import DeskError
+from core.plans.drop import DROP, SCHEDULE
 from core.plans.manifest import Kept
-from core.plans.operation import Operation
 from core.plans.plan import Plan
 from dashboard.state import acts, backups, clock, current, database, keys, reads
 
@@ -41,7 +41,7 @@ class Asked:
 
 def is_drop(plan: Plan) -> bool:
     """Whether it drops, now or later."""
-    return plan.operation is Operation.DROP or (plan.operation is Operation.SCHEDULE and bool(plan.backup))
+    return plan.operation is DROP or (plan.operation is SCHEDULE and bool(plan.backup))
 
 
 def archive(name: str) -> None:

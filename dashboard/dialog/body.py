@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import DeskError, Refused
-from core.plans.operation import Operation
+from core.plans.drop import SCHEDULE
+from core.plans.hold import HOLD
 from core.plans.plan import Mode, Plan
 from dashboard import layout
 from dashboard.dialog import ask, buttons, figures, inputs, one_click
@@ -27,7 +28,7 @@ def open_if_asked() -> None:
 def _title(plan: Plan) -> str:
     if ask.is_drop(plan):
         return f"Drop {plan.subject}"
-    return f"Hold {plan.subject}" if plan.operation is Operation.HOLD else deed(plan)
+    return f"Hold {plan.subject}" if plan.operation is HOLD else deed(plan)
 
 
 def _dismiss() -> None:
@@ -44,7 +45,7 @@ def _body() -> None:
         figures.proof(asked.kept, asked.plan)
     if ask.is_drop(plan):
         inputs.when()
-    elif plan.operation is Operation.HOLD:
+    elif plan.operation is HOLD:
         inputs.until()
     with st.container(gap="xxsmall"):
         layout.heading("What happens")
@@ -59,7 +60,7 @@ def _body() -> None:
         st.code(plan.sql, language="sql", wrap_lines=True)
         st.caption("The same from the command line")
         st.code(plan.command, language="bash", wrap_lines=True)
-    if plan.operation is not Operation.HOLD:
+    if plan.operation is not HOLD:
         st.text_input("Reason", key=keys.REASON, placeholder="Kept in the journal beside your name; may be left empty")
     if ask.is_drop(plan):
         st.text_input(
@@ -85,7 +86,7 @@ def _body() -> None:
 
 
 def _confirm_label(plan: Plan) -> str:
-    if plan.operation is Operation.SCHEDULE:
+    if plan.operation is SCHEDULE:
         return f"Plan the drop of {plain(plan.subject)}"
     return plain(_title(plan))
 
@@ -96,7 +97,7 @@ def _lacking(asked: ask.Asked) -> str | None:
         return plain(asked.trouble.what)
     if ask.is_drop(asked.plan) and st.session_state.get(keys.TYPED, "") != asked.plan.subject:
         return "Type the table's name first."
-    if asked.plan.operation is Operation.HOLD and not inputs.reason():
+    if asked.plan.operation is HOLD and not inputs.reason():
         return "A hold needs its reason, for whoever meets it in a year."
     return None
 

@@ -7,8 +7,14 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from core.doctor.findings import Finding
-from core.plans.operation import Operation
+from core.plans.archive import ARCHIVE, REATTACH
+from core.plans.backup import BACKUP
+from core.plans.drop import DROP, SCHEDULE
+from core.plans.ensure import ENSURE
+from core.plans.hold import HOLD
 from core.plans.plan import Plan
+from core.plans.restore import RESTORE
+from core.plans.verify import VERIFY
 from core.tables.archived import Archived
 from core.tables.commands import partition_option, table_option
 from core.tables.partition import Partition
@@ -17,15 +23,15 @@ from dashboard.format import plain, short
 from dashboard.state import access, acts, clock, current
 
 ICON = {
-    Operation.ENSURE: ":material/add_circle:",
-    Operation.ARCHIVE: ":material/archive:",
-    Operation.REATTACH: ":material/unarchive:",
-    Operation.BACKUP: ":material/cloud_upload:",
-    Operation.VERIFY: ":material/verified_user:",
-    Operation.DROP: ":material/delete_forever:",
-    Operation.RESTORE: ":material/settings_backup_restore:",
-    Operation.HOLD: ":material/front_hand:",
-    Operation.SCHEDULE: ":material/event:",
+    ENSURE: ":material/add_circle:",
+    ARCHIVE: ":material/archive:",
+    REATTACH: ":material/unarchive:",
+    BACKUP: ":material/cloud_upload:",
+    VERIFY: ":material/verified_user:",
+    DROP: ":material/delete_forever:",
+    RESTORE: ":material/settings_backup_restore:",
+    HOLD: ":material/front_hand:",
+    SCHEDULE: ":material/event:",
 }
 KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"
 
@@ -81,7 +87,7 @@ def menu(choices: Mapping[str, Callable[[], None]], *, key: str) -> None:
 def review(plan: Plan, *, key: str, primary: bool = False) -> None:
     """The button of a plan that is ready: what it will do comes first, unless it can do no harm."""
     label = f"Create {plain(plan.subject)}" if len(plan.subject) < 12 else "Create them"
-    if plan.operation is not Operation.ENSURE:
+    if plan.operation is not ENSURE:
         label = f"Review {plan.operation}"
     button(
         label, lambda: one_click.run(plan), key=key, primary=primary, icon=ICON[plan.operation], command=plan.command
@@ -94,16 +100,16 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
         review(finding.fix, key=key, primary=primary)
         return True
     name, backup = finding.subject, finding.backup
-    if finding.wants is Operation.BACKUP:
+    if finding.wants is BACKUP:
         table = current.table()
         named = table.named(name)
         label = short(named[0].bounds, name, clock.zone()) if len(named) == 1 else name
         backup_button(name, key=key, primary=primary, label=f"Back up {label}" if len(label) < 11 else "Back up")
-    elif finding.wants is Operation.VERIFY:
+    elif finding.wants is VERIFY:
         verify_button(backup, key=key, primary=primary)
-    elif finding.wants is Operation.SCHEDULE:
+    elif finding.wants is SCHEDULE:
         keep_button(name, key=key)
-    elif finding.wants is Operation.HOLD:
+    elif finding.wants is HOLD:
         lift_button(name, key=key)
     else:
         return False
@@ -118,7 +124,7 @@ def archive_button(partition: Partition, *, key: str, primary: bool = False) -> 
         lambda: ask.archive(name),
         key=key,
         primary=primary or partition.pending,
-        icon=ICON[Operation.ARCHIVE],
+        icon=ICON[ARCHIVE],
         command=f"partitions archive{_of(name)}",
     )
 
@@ -130,7 +136,7 @@ def reattach_button(archived: Archived, *, key: str) -> None:
         "Review reattach",
         lambda: ask.reattach(name),
         key=key,
-        icon=ICON[Operation.REATTACH],
+        icon=ICON[REATTACH],
         command=f"partitions reattach{_of(name)}",
     )
 
@@ -144,7 +150,7 @@ def backup_button(
         lambda: one_click.back_up(name),
         key=key,
         primary=primary,
-        icon=ICON[Operation.BACKUP],
+        icon=ICON[BACKUP],
         command=f"partitions backup{_of(name)}",
         closed=closed,
     )
@@ -157,7 +163,7 @@ def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
         lambda: one_click.verify(backup),
         key=key,
         primary=primary,
-        icon=ICON[Operation.VERIFY],
+        icon=ICON[VERIFY],
         command=f"partitions verify {backup}",
     )
 
@@ -168,7 +174,7 @@ def drop_button(name: str, *, key: str) -> None:
         "Review drop",
         lambda: ask.drop(name),
         key=key,
-        icon=ICON[Operation.DROP],
+        icon=ICON[DROP],
         command=f"partitions drop{_of(name)} --confirm NAME",
         closed=access.no_drop_reason(),
     )
@@ -180,7 +186,7 @@ def restore_button(backup: str, *, key: str) -> None:
         "Review restore",
         lambda: ask.restore(backup),
         key=key,
-        icon=ICON[Operation.RESTORE],
+        icon=ICON[RESTORE],
         command=f"partitions restore {backup}",
     )
 

@@ -6,9 +6,11 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.plans.archive import ARCHIVE
+from core.plans.hold import HOLD
 from core.plans.manifest import Kept
-from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.plans.restore import RESTORE
 from core.tables.fingerprint import ROWS_A_SECOND
 from core.text import human_ago, human_bytes, human_date, human_rows, human_seconds, human_time
 from dashboard import layout
@@ -30,7 +32,7 @@ def proof(kept: Kept, plan: Plan) -> None:
         "Fingerprint": plain(backup.fingerprint),
     }
     with st.container(gap="xxsmall"):
-        words = "what the table has to equal, row by row" if plan.operation is not Operation.RESTORE else ""
+        words = "what the table has to equal, row by row" if plan.operation is not RESTORE else ""
         layout.heading("The proof" if proven else "The backup", words)
         st.caption(plain(backup.id))
         st.table(said, border="horizontal")
@@ -38,11 +40,11 @@ def proof(kept: Kept, plan: Plan) -> None:
 
 def draw(asked: ask.Asked) -> None:
     plan = asked.plan
-    if plan.operation is Operation.HOLD:
+    if plan.operation is HOLD:
         return
     if ask.is_drop(plan) and asked.kept is not None:
         _dropped(asked, asked.kept)
-    elif plan.operation is Operation.RESTORE and asked.kept is not None:
+    elif plan.operation is RESTORE and asked.kept is not None:
         _restored(asked.kept)
     else:
         _moved(asked)
@@ -84,7 +86,7 @@ def _restored(kept: Kept) -> None:
 
 
 def _moved(asked: ask.Asked) -> None:
-    leaves = asked.plan.operation is Operation.ARCHIVE
+    leaves = asked.plan.operation is ARCHIVE
     read = current.read_at()
     exact = f"Exact, read at {read:%H:%M:%S} UTC: rows, indexes and large values" if read else ""
     with st.grid(3, gap="small", min_column_width=190):

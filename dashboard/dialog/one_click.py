@@ -7,7 +7,7 @@ import streamlit as st
 from core.console.run import is_same_wish
 from core.errors import Refused
 from core.period import Range
-from core.plans.operation import Operation
+from core.plans.operation import Danger
 from core.plans.plan import Plan
 from dashboard.dialog import ask
 from dashboard.format import deed
@@ -50,7 +50,7 @@ def _begin_if_needed(plan: Plan, otherwise: str) -> None:
 
 def run(plan: Plan) -> None:
     """Runs a harmless plan at once; any other opens the dialog."""
-    if plan.operation in (Operation.ENSURE, Operation.BACKUP, Operation.VERIFY):
+    if plan.operation.danger is Danger.CLICK:
         begin(plan, ASKED_HERE)
     else:
         ask.about(plan)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.console.journal import OperationState
-from core.plans.operation import Operation
+from core.plans.drop import DROP
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, plural
 from dashboard.format import plain
@@ -43,7 +43,7 @@ def counted(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) -> 
     freed = {
         o.subject: o.plan.bytes
         for o in reversed(reads.operations(of_table=table.address))
-        if (o.kind, o.state) == (Operation.DROP, OperationState.DONE) and o.plan.bytes
+        if (o.plan.operation, o.state) == (DROP, OperationState.DONE) and o.plan.bytes
     }
     known = [freed[life.name] for life in gone if life.name in freed]
     total = f"{human_bytes(sum(known))} freed on the server" if known else "nothing freed on the server yet"

@@ -9,7 +9,11 @@ import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
 from core.errors import DeskError
-from core.plans.operation import Operation
+from core.plans.archive import ARCHIVE
+from core.plans.backup import BACKUP
+from core.plans.drop import DROP, SCHEDULE
+from core.plans.restore import RESTORE
+from core.plans.verify import VERIFY
 from core.tables.marks import Hold
 from core.text import human_seconds
 from dashboard import layout
@@ -100,7 +104,7 @@ def _ended(operation: OperationRecord) -> None:
     with st.container(border=True, gap="small"):
         outcome.say(operation)
         done = operation.state is OperationState.DONE
-        if done and operation.kind not in (Operation.BACKUP, Operation.VERIFY):
+        if done and operation.plan.operation not in (BACKUP, VERIFY):
             st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
         with st.container(horizontal=True, vertical_alignment="center"):
             for act in _next(operation):
@@ -123,31 +127,31 @@ def _ended(operation: OperationRecord) -> None:
                 on_click=acts.watched().discard,
                 args=(operation.id,),
             )
-        if done and operation.kind == Operation.ARCHIVE:
+        if done and operation.plan.operation is ARCHIVE:
             _by_hand(operation)
 
 
 def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     """The buttons of the way back and of the next stop of the road, or of the way on of what is not done."""
-    kind, key, backup = operation.kind, f"next_{operation.id}", operation.plan.backup
+    kind, key, backup = operation.plan.operation, f"next_{operation.id}", operation.plan.backup
     if operation.state is not OperationState.DONE:
         return [partial(outcome.resume_button, operation, key=f"resume_{operation.id}")]
     if operation.table != current.address():
         return []
     archived = outcome.archived_of(operation)
     if archived is None:
-        return [partial(buttons.restore_button, backup, key=key)] if kind == Operation.DROP else []
+        return [partial(buttons.restore_button, backup, key=key)] if kind is DROP else []
     name = current.table().called(archived)
     acts: list[Callable[[], None]] = []
-    if kind in (Operation.ARCHIVE, Operation.RESTORE):
+    if kind in (ARCHIVE, RESTORE):
         acts.append(partial(buttons.reattach_button, archived, key=f"back_{operation.id}"))
-    if kind == Operation.ARCHIVE:
+    if kind is ARCHIVE:
         acts.append(partial(buttons.backup_button, name, key=key))
-    elif kind == Operation.BACKUP:
+    elif kind is BACKUP:
         acts.append(partial(buttons.verify_button, backup, key=key))
-    elif kind == Operation.VERIFY and not _binds(archived.hold):
+    elif kind is VERIFY and not _binds(archived.hold):
         acts.append(partial(buttons.drop_button, name, key=key))
-    elif kind == Operation.SCHEDULE and archived.drop is not None:
+    elif kind is SCHEDULE and archived.drop is not None:
         acts.append(partial(buttons.keep_button, name, key=key))
     return acts
 

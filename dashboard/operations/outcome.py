@@ -9,8 +9,15 @@ import streamlit as st
 from core.console.journal import OperationRecord, OperationState
 from core.errors import BackupDamaged
 from core.period import range_of_label
+from core.plans.archive import ARCHIVE, REATTACH
+from core.plans.backup import BACKUP
+from core.plans.drop import DROP, SCHEDULE
+from core.plans.ensure import ENSURE
+from core.plans.hold import HOLD
 from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.plans.restore import RESTORE
+from core.plans.verify import VERIFY
 from core.tables.archived import Archived
 from core.tables.table import PartitionedTable
 from core.text import human_seconds
@@ -42,7 +49,7 @@ def say(operation: OperationRecord) -> None:
             " Resume looks at where it stopped and goes on from there.",
             icon=":material/power_off:",
         )
-    elif operation.kind == Operation.VERIFY and operation.error_kind == BackupDamaged.__name__:
+    elif operation.plan.operation is VERIFY and operation.error_kind == BackupDamaged.__name__:
         st.error(f"**{name}**: the backup is not good. {said}", icon=":material/gpp_bad:")
     else:
         st.error(f"**{name}** did not happen. {said}", icon=":material/error:")
@@ -65,10 +72,10 @@ def again(operation: OperationRecord) -> None:
     if operation.table != current.address():
         current.choose(operation.table)
     plan, name = operation.plan, operation.subject
-    if plan.operation is Operation.ENSURE:
+    if plan.operation is ENSURE:
         ranges = (range_of_label(label.strip()) for label in name.split(","))
         one_click.ensure(tuple(found for found in ranges if found is not None))
-    elif plan.operation is Operation.HOLD:
+    elif plan.operation is HOLD:
         ask.about(plan)
     else:
         _AGAIN[plan.operation](plan)
@@ -76,13 +83,13 @@ def again(operation: OperationRecord) -> None:
 
 
 _AGAIN: dict[Operation, Callable[[Plan], None]] = {
-    Operation.ARCHIVE: lambda plan: ask.archive(plan.subject),
-    Operation.REATTACH: lambda plan: ask.reattach(plan.subject),
-    Operation.BACKUP: lambda plan: one_click.back_up(plan.subject),
-    Operation.VERIFY: lambda plan: one_click.verify(plan.backup),
-    Operation.DROP: lambda plan: ask.drop(plan.subject),
-    Operation.RESTORE: lambda plan: ask.restore(plan.backup),
-    Operation.SCHEDULE: lambda plan: (ask.drop if plan.backup else one_click.keep)(plan.subject),
+    ARCHIVE: lambda plan: ask.archive(plan.subject),
+    REATTACH: lambda plan: ask.reattach(plan.subject),
+    BACKUP: lambda plan: one_click.back_up(plan.subject),
+    VERIFY: lambda plan: one_click.verify(plan.backup),
+    DROP: lambda plan: ask.drop(plan.subject),
+    RESTORE: lambda plan: ask.restore(plan.backup),
+    SCHEDULE: lambda plan: (ask.drop if plan.backup else one_click.keep)(plan.subject),
 }
 
 

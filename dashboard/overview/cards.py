@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.growth.series import clean
 from core.growth.history import sparkline
+from core.growth.series import clean
 from core.tables.coverage import UNLIMITED, covered_until, runway_days
 from core.tables.key import day_of
 from core.tables.retention import due

@@ -6,16 +6,16 @@ import ipaddress
 
 import streamlit as st
 
-from core.console import cold
 from core.console.actor import Actor, Origin, system_user
 from core.errors import NotAllowed
+from core.plans.drop import DROPS_ARE_OFF
 from core.plans.operation import Role
 from dashboard.state import database
 
 
 def no_drop_reason() -> str | None:
     """Why nothing may be dropped from here, whatever its backup; None where it may."""
-    return None if database.desk().settings.allow_drop else cold.DROPS_ARE_OFF
+    return None if database.desk().may_drop else DROPS_ARE_OFF
 
 
 def actor() -> Actor:

@@ -7,46 +7,54 @@ from datetime import date
 
 import streamlit as st
 
-from core.console import cold, journal, prepare
+from core.console import journal
 from core.console.actor import system_user
 from core.console.journal import Ticket
 from core.errors import DeskError
 from core.period import Duration, Range
-from core.plans.drop import plan_keep
-from core.plans.hold import plan_hold
-from core.plans.operation import Operation
+from core.plans.archive import Archive, Reattach
+from core.plans.backup import BackUp
+from core.plans.drop import Drop, DropLater, Keep, require_drops
+from core.plans.ensure import Ensure
+from core.plans.hold import PutHold
+from core.plans.operation import Wish
 from core.plans.plan import Plan
+from core.plans.restore import Restore, hold_of_restored
+from core.plans.verify import Verify
 from core.tables.marks import Hold
+from core.tables.table import PartitionedTable
 from dashboard.state import access, backups, clock, current, database, keys, reads
 
 
-def plan_ensure(ranges: tuple[Range, ...]) -> Plan:
-    """A plan for the ranges on the table as it is now."""
+def planned(wish: Callable[[PartitionedTable], Wish]) -> Plan:
+    """The plan of a wish for the table as it is now. Raises Refused for what stands in the way."""
     reads.refresh()
-    return prepare.prepare_ensure(database.desk().reader, current.table_now(), ranges, zone=clock.zone())
+    return database.desk().plan(wish(current.table_now()))
+
+
+def plan_ensure(ranges: tuple[Range, ...]) -> Plan:
+    """A plan for the ranges."""
+    return planned(lambda table: Ensure(table, ranges))
 
 
 def plan_archive(name: str) -> Plan:
-    """A plan to archive a partition of the table as it is now."""
-    reads.refresh()
-    return prepare.prepare_archive(current.table_now(), name, now=clock.now(), zone=clock.zone())
+    """A plan to archive a partition."""
+    return planned(lambda table: Archive(table, name))
 
 
 def plan_reattach(name: str) -> Plan:
-    """A plan to bring an archived table back, as both are now."""
-    reads.refresh()
-    return prepare.prepare_reattach(database.desk().reader, current.table_now(), name)
+    """A plan to bring an archived table back."""
+    return planned(lambda table: Reattach(table, name))
 
 
 def plan_backup(name: str) -> Plan:
-    """A plan to back up a partition, attached or archived, as it is now."""
-    reads.refresh()
-    return cold.prepare_backup(database.desk().cold, current.table_now(), name, now=clock.now())
+    """A plan to back up a partition, attached or archived."""
+    return planned(lambda table: BackUp(table, name))
 
 
 def plan_verify(backup: str) -> Plan:
     """A plan to prove a backup."""
-    return cold.prepare_verify(database.desk().cold, backups.require_kept(backup))
+    return database.desk().plan(Verify(backups.require_kept(backup)))
 
 
 def plan_drop(name: str, after: Duration | None, backup: str = "") -> Plan:
@@ -54,57 +62,43 @@ def plan_drop(name: str, after: Duration | None, backup: str = "") -> Plan:
 
     It rests on the backup of that id, else on the best one. Raises Refused for what stands in the way.
     """
-    opened = database.desk()
-    cold.require_drops(allowed=opened.settings.allow_drop)
+    require_drops(allowed=database.desk().may_drop)
     reads.refresh()
     table, every = current.table_now(), backups.every_kept()
-    if after is None:
-        return prepare.prepare_drop(
-            opened.reader, table, name, every, today=clock.today(), place=opened.cold.open().label, backup_id=backup
-        )
-    at = cold.later(clock.now(), after, clock.zone())
-    return prepare.prepare_later_drop(
-        opened.reader, table, name, every, at=at, by=system_user(), today=clock.today(), backup_id=backup
-    )
+    wish: Wish = Drop(table, name, every, backup)
+    if after is not None:
+        wish = DropLater(table, name, every, after, system_user(), backup)
+    return database.desk().plan(wish)
 
 
 def plan_not_to_drop(name: str) -> Plan:
     """A plan to call the planned drop of an archived table off."""
-    reads.refresh()
-    return plan_keep(current.table_now(), name)
+    return planned(lambda table: Keep(table, name))
 
 
 def plan_to_hold(name: str, until: date | None, reason: str) -> Plan:
-    """A plan to hold a partition or an archived table."""
-    return plan_hold(current.table_now(), name, Hold(until.isoformat() if until else "", reason, system_user()))
+    """A plan to hold a partition or an archived table, on the table as it was read for the dialog."""
+    hold = Hold(until.isoformat() if until else "", reason, system_user())
+    return database.desk().plan(PutHold(current.table_now(), name, hold))
 
 
 def plan_lift(name: str) -> Plan:
     """A plan to end the hold of a partition or an archived table."""
-    reads.refresh()
-    return plan_hold(current.table_now(), name, None)
+    return planned(lambda table: PutHold(table, name, None))
 
 
 def plan_restore(backup: str) -> Plan:
     """A plan to bring a backup back, under a hold. Raises Refused for what stands in the way."""
-    opened = database.desk()
     reads.refresh()
-    return cold.prepare_restore(
-        opened.reader,
-        opened.cold,
-        backups.require_kept(backup),
-        archive_schema=opened.settings.archive_schema,
-        hold=cold.hold_of_restored(opened.settings.hold, clock.today(), system_user()),
-    )
+    hold = hold_of_restored(database.desk().settings.hold, clock.today(), system_user())
+    return database.desk().plan(Restore(backups.require_kept(backup), hold))
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:
     """Puts a confirmed plan into the queue and wakes the worker. Raises NotAllowed where nothing can be done."""
     access.require_open()
-    if plan.operation is Operation.DROP:
-        cold.require_drops(allowed=database.desk().settings.allow_drop)
-    ticket = journal.enqueue(database.desk().work, plan, access.actor(), reason)
-    database.desk().worker.wake()
+    ticket = database.desk().enqueue(plan, access.actor(), reason)
+    database.opened().worker.wake()
     watched().add(ticket.id)
     return ticket
 
@@ -112,7 +106,7 @@ def enqueue(plan: Plan, reason: str) -> Ticket:
 def cancel(number: int) -> None:
     """Asks for an operation to stop. Raises NotAllowed where nothing can be done from here."""
     access.require_open()
-    journal.request_cancel(database.desk().work, number)
+    journal.request_cancel(database.desk().working, number)
 
 
 def watched() -> set[int]:

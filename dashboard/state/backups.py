@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.console import cold
 from core.errors import BackupNotFound, PlaceFailed
 from core.plans.manifest import Kept
 from dashboard.state import current, database, keys
@@ -35,11 +34,11 @@ def have_arrived() -> bool:
 
 def reading() -> BackupReading:
     """The reading of the backups of the current table, begun where there was none."""
-    opened, here = database.desk(), database.server()
+    opened, here = database.opened(), database.server()
     key = (here.database, here.cluster, current.address())
     found = opened.readings.get(key)
     if found is None:
-        found = opened.readings.setdefault(key, BackupReading(lambda: cold.read_backups(opened.cold, key[2], here)))
+        found = opened.readings.setdefault(key, BackupReading(lambda: opened.desk.backups(key[2], here)))
     return found
 
 

@@ -11,7 +11,6 @@ from core.errors import CatalogBusy, DeskError, UsageError
 from core.names import split_qualified
 from core.plans.plan import Plan
 from core.tables.archived import Archived
-from core.tables.catalog import table as catalog
 from core.tables.partition import Partition
 from core.tables.summaries import TableSummary
 from core.tables.table import PartitionedTable
@@ -24,8 +23,7 @@ BUSY_TTL_S = 3
 @st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
 def read_table(url: str, name: str) -> PartitionedTable:
     """Cached by address and name."""
-    opened = database.open_url(url)
-    return catalog.read_table(opened.reader, name, archive_schema=opened.settings.archive_schema)
+    return database.open_url(url).desk.read(name)
 
 
 def settle() -> None:
@@ -74,7 +72,7 @@ def table() -> PartitionedTable:
 
     Raises TableNotFound, ConnectionFailed, and CatalogBusy where it was never read.
     """
-    opened, name = database.desk(), address()
+    opened, name = database.opened(), address()
     waiting = time.monotonic() < opened.busy_until.get(name, 0)
     try:
         if not (waiting and name in opened.last):

@@ -11,51 +11,30 @@ from sqlalchemy.exc import DBAPIError
 from core.console import journal, locks
 from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
-from core.doctor.examine import examine
 from core.doctor.findings import Finding
 from core.errors import CatalogBusy, ConnectionFailed, DeskError
-from core.growth import samples
 from core.growth.history import History
-from core.growth.savings import Prices
 from core.growth.outlook import Retention
+from core.growth.question import Question
 from core.growth.read import Growth, read_growth
+from core.growth.samples.read import read_histories
+from core.growth.savings import Prices
 from core.plans.manifest import Kept
 from core.plans.plan import Mode, Plan
 from core.postgres.connection import session, translate
-from core.tables.catalog import table as catalog
 from core.tables.find import Found, find_rows
 from core.tables.table import PartitionedTable
 from dashboard.state import backups, clock, current, database, keys
 from dashboard.state.backup_reading import KnownBackups
 
 GROWTH_TTL_S = 60
-OF_THE_PLACE = ("backed_up", "proven", "unusable_backups")
-"""The doctor's checks that have nothing to say before the place of the backups was read."""
 
 
 @st.cache_resource(ttl=current.TABLE_TTL_S, show_spinner=False, max_entries=50)
 def _findings(
     url: str, name: str, _table: PartitionedTable, day: date, _known: KnownBackups, reading: int
 ) -> tuple[Finding, ...]:
-    opened = database.open_url(url)
-    backups = _known.backups
-    default_rows = None
-    if _table.default is not None:
-        default_rows = catalog.count_all_default_rows(opened.reader, _table)
-    found = examine(
-        _table,
-        today=day,
-        now=clock.now(),
-        zone=opened.settings.time_zone,
-        cutoff=opened.settings.archive_after.before(day),
-        automatic_creation=opened.settings.enable_absence_partitions,
-        default_rows=default_rows,
-        kept=backups.kept if backups else None,
-        unusable=backups.unusable if backups else (),
-        backups_unread=str(backups.unread or "") if backups else "",
-        verify_before=opened.settings.verify_every.before(day),
-    )
-    return found if backups else tuple(finding for finding in found if finding.check not in OF_THE_PLACE)
+    return database.open_url(url).desk.examine(_table, _known.backups)
 
 
 @st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=20)
@@ -71,31 +50,31 @@ def _growth(
     _kept: tuple[Kept, ...] | None,
     reading: int,
 ) -> Growth:
-    settings = database.open_url(url).settings
-    return read_growth(
-        database.open_url(url).reader,
+    desk = database.open_url(url).desk
+    asked = Question(
         table=name,
-        archive_schema=settings.archive_schema,
+        archive_schema=desk.archive_schema,
         today=day,
-        zone=settings.time_zone,
+        zone=desk.zone,
         retention=_retention,
         prices=_prices,
-        currency=settings.currency,
+        currency=desk.settings.currency,
         horizon=horizon,
         kept=_kept,
     )
+    return read_growth(desk.reading, asked)
 
 
 @st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
 def _history(url: str, name: str) -> History | None:
-    return next(iter(samples.read_histories(database.open_url(url).reader, table=name)), None)
+    return next(iter(read_histories(database.open_url(url).desk.reading, table=name)), None)
 
 
 def trouble() -> DeskError | None:
     """Why the database can't be read just now, if it can't: asked of the server itself, not of what was read before."""
     try:
         with database.told():
-            journal.read_operations(database.desk().reader, limit=1)
+            journal.read_operations(database.desk().reading, limit=1)
             current.settle()
             database.server()
     except DeskError as error:
@@ -131,11 +110,11 @@ def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices 
             known.number if known is not None else 0,
         )
     except CatalogBusy:
-        before = database.desk().grown.get(name)
+        before = database.opened().grown.get(name)
         if before is None or before[0] != asked:
             raise
         return before[1].with_limit(limit)
-    database.desk().grown[name] = (asked, found)
+    database.opened().grown[name] = (asked, found)
     return found.with_limit(limit)
 
 
@@ -146,7 +125,7 @@ def history() -> History | None:
 
 def refresh() -> None:
     """Forgets what was read, so that the next read is of now."""
-    for reading in list(database.desk().readings.values()):
+    for reading in list(database.opened().readings.values()):
         reading.forget()
     current.read_table.clear()
     database.read_tables.clear()
@@ -158,17 +137,17 @@ def refresh() -> None:
 
 def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
     """The journal, newest first."""
-    return journal.read_operations(database.desk().reader, table=of_table, limit=limit)
+    return journal.read_operations(database.desk().reading, table=of_table, limit=limit)
 
 
 def operation(number: int) -> OperationRecord | None:
     """One operation of the journal."""
-    return journal.read_operation(database.desk().reader, number)
+    return journal.read_operation(database.desk().reading, number)
 
 
 def steps(number: int) -> tuple[StepRecord, ...]:
     """The committed steps of an operation."""
-    return journal.read_steps(database.desk().reader, number)
+    return journal.read_steps(database.desk().reading, number)
 
 
 def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
@@ -178,7 +157,7 @@ def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
     wanted = [
         replace(lock, mode=Mode.ACCESS_EXCLUSIVE) if step.finish else lock for step in plan.steps for lock in step.locks
     ]
-    with session(database.desk().reader) as connection:
+    with session(database.desk().reading) as connection:
         try:
             found = locks.read_holders(connection, wanted, 0)
             if any(step.waits_for_all for step in plan.steps):
@@ -191,4 +170,4 @@ def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
 
 def find(day: date, kid_id: int | None) -> Found:
     """Where the rows of a date are."""
-    return find_rows(database.desk().reader, current.table(), day, kid_id, zone=clock.zone())
+    return find_rows(database.desk().reading, current.table(), day, kid_id, zone=clock.zone())

@@ -32,7 +32,7 @@ from core.plans.steps import (
 from core.plans.target import Target, archived_of, partition_of
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, within
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.key import Key, KeyRange, key_value
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
@@ -121,10 +121,8 @@ def plan_archive(
         basis=basis(table, partition.oid),
         steps=(*_make_schema(table), *steps),
         effects=_effects(table, partition, target),
-        way_back="Reattach: partitions reattach"
-        f"{partition_option(_called_in(table, partition, table.archive.name))}{table_option(table)}",
-        command=f"partitions archive{partition_option(called)}{table_option(table)}"
-        + (" --allow-current" if allow_current else ""),
+        way_back=f"Reattach: {twin('reattach', table, _called_in(table, partition, table.archive.name))}",
+        command=twin("archive", table, called, *(["--allow-current"] if allow_current else [])),
         warnings=_warnings(table, partition),
         oid=partition.oid,
     )
@@ -331,7 +329,7 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     if not steps:
         raise AlreadyArchived(
             f"{called} is archived already: {archived.schema}.{archived.name}.",
-            next=f"To bring it back: partitions reattach{partition_option(called)}{table_option(table)}",
+            next=f"To bring it back: {twin('reattach', table, called)}",
         )
     return Plan(
         operation=ARCHIVE,
@@ -340,9 +338,8 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
         basis=basis(table, archived.oid),
         steps=tuple(steps),
         effects=("It is detached already; this finishes what an interrupted archive left.",),
-        way_back="Reattach: partitions reattach"
-        f"{partition_option(_called_in(table, archived, table.archive.name))}{table_option(table)}",
-        command=f"partitions archive{partition_option(called)}{table_option(table)}",
+        way_back=f"Reattach: {twin('reattach', table, _called_in(table, archived, table.archive.name))}",
+        command=twin("archive", table, called),
         oid=archived.oid,
     )
 
@@ -404,9 +401,8 @@ def plan_reattach(
             f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
             "Queries through the table return its rows again, and rows of its range can be written.",
         ),
-        way_back="Archive: partitions archive"
-        f"{partition_option(_called_in(table, archived, home))}{table_option(table)}",
-        command=f"partitions reattach{partition_option(called)}{table_option(table)}",
+        way_back=f"Archive: {twin('archive', table, _called_in(table, archived, home))}",
+        command=twin("reattach", table, called),
         warnings=_reattach_warnings(table, archived),
         oid=archived.oid,
     )

@@ -13,7 +13,7 @@ from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
 from core.plans.target import Target, partition_of
 from core.tables.archived import Archived
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_rows
@@ -68,7 +68,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
             "Its manifest, with the number of rows and their fingerprint, is written last: until then it is no backup.",
         ),
         way_back="Nothing on the server is changed.",
-        command=f"partitions backup{partition_option(name)}{table_option(table)}",
+        command=twin("backup", table, name),
         backup=id,
         oid=found.oid,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +16,7 @@ from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
 from core.plans.target import Target, archived_of
 from core.tables.archived import Archived
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import backup_twin, option, twin
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
 from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
 from core.tables.table import PartitionedTable
@@ -82,7 +81,9 @@ class DropLater:
         """Looks at everything as for a drop."""
         table, name, kept, hanging = _look(desk, self.table, self.partition, self.every, self.backup)
         at = later(desk.now, self.after, desk.zone)
-        return plan_later_drop(table, name, kept, at=at, by=self.by, today=desk.today, dependents=hanging.dependents)
+        return plan_later_drop(
+            table, name, kept, at=at, by=self.by, today=desk.today, dependents=hanging.dependents, after=self.after
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +202,8 @@ def plan_drop(
             f"The backup {backup.id}{f' in {place}' if place else ''} keeps all of it: {human_bytes(backup.bytes)},"
             f" last restored and compared on {_proven_on(kept)}.",
         ),
-        way_back=f"Restore: partitions restore {shlex.quote(backup.id)}",
-        command=f"partitions drop{partition_option(called)} --now --confirm={shlex.quote(called)}{table_option(table)}",
+        way_back=f"Restore: {backup_twin('restore', backup.id)}",
+        command=twin("drop", table, called, "--now", *_sure(called, backup.id)),
         warnings=((f"With it go {', '.join(belongings)}: a restore does not bring them back.",) if belongings else ()),
         backup=backup.id,
         place=place,
@@ -220,6 +221,7 @@ def plan_later_drop(
     by: str,
     today: date,
     dependents: tuple[str, ...] = (),
+    after: Duration | None = None,
 ) -> Plan:
     """A plan that writes into the table's comment that it is to be dropped, by whom, not before `at`, on what proof.
 
@@ -230,6 +232,7 @@ def plan_later_drop(
     moment = at.astimezone(UTC).isoformat(timespec="seconds")
     drop = PlannedDrop(table.address, moment, kept.backup.id, kept.backup.fingerprint, by)
     day = human_date(at.date())
+    after_words = [option("--after", str(after))] if after is not None else []
     return _marking(
         table,
         archived,
@@ -241,8 +244,8 @@ def plan_later_drop(
             " then it is compared with its backup and dropped.",
             "Until then it is shown as waiting, and one click keeps it.",
         ),
-        way_back=f"Keep it: partitions keep{partition_option(called)}{table_option(table)}",
-        command=f"partitions drop{partition_option(called)} --confirm={shlex.quote(called)}{table_option(table)}",
+        way_back=f"Keep it: {twin('keep', table, called)}",
+        command=twin("drop", table, called, *after_words, *_sure(called, kept.backup.id)),
         backup=kept.backup.id,
     )
 
@@ -259,9 +262,8 @@ def plan_keep(table: PartitionedTable, name: str) -> Plan:
         SCHEDULE,
         title=f"Take back that {called} is to be dropped",
         effects=(f"{archived.schema}.{archived.name} stays until somebody asks for its drop again.",),
-        way_back=f"Plan it again: partitions drop{partition_option(called)} --confirm={shlex.quote(called)}"
-        f"{table_option(table)}",
-        command=f"partitions keep{partition_option(called)}{table_option(table)}",
+        way_back=f"Plan it again: {twin('drop', table, called, option('--confirm', called))}",
+        command=twin("keep", table, called),
     )
     return plan if archived.drop is not None else replace(plan, steps=())
 
@@ -280,7 +282,7 @@ def _require_droppable(
         until = f"through {human_date(date.fromisoformat(archived.hold.until))}" if archived.hold.until else "for good"
         raise Refused(
             f"{name} is held {until} by {archived.hold.by}: {archived.hold.reason}",
-            next=f"Lift the hold first: partitions hold{partition_option(name)} --lift{table_option(table)}",
+            next=f"Lift the hold first: {twin('hold', table, name, '--lift')}",
         )
     if dependents:
         raise Refused(
@@ -290,17 +292,17 @@ def _require_droppable(
     if kept is None:
         raise NotVerified(
             f"There is no backup of {label} as it is now.",
-            next=f"Make one: partitions backup{partition_option(name)}{table_option(table)}",
+            next=f"Make one: {twin('backup', table, name)}",
         )
     if not fits(kept, table, archived):
         raise NotVerified(
             f"The backup {kept.backup.id} is not one of {label} as it is now.",
-            next=f"Make a new one: partitions backup{partition_option(name)}{table_option(table)}",
+            next=f"Make a new one: {twin('backup', table, name)}",
         )
     if kept.proven is None:
         raise NotVerified(
             f"The backup {kept.backup.id} was never restored and compared, or failed when it was.",
-            next=f"Prove it: partitions verify {shlex.quote(kept.backup.id)}",
+            next=f"Prove it: {backup_twin('verify', kept.backup.id)}",
         )
     return archived, kept
 
@@ -316,6 +318,11 @@ def _require_same(archived: Archived) -> str:
         " drop was called off."
     )
     return require_same_sql(archived.sql, [(c.name, c.type) for c in archived.columns], said, unsaid, message)
+
+
+def _sure(called: str, backup: str) -> tuple[str, str]:
+    """The name typed once more, and the very backup."""
+    return option("--confirm", called), option("--backup", backup)
 
 
 def _about(seconds: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import ClassVar
 
 from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap
@@ -14,7 +15,7 @@ from core.plans.plan import Plan, Step, basis
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import LEAVE_IN_DEFAULT, attach, attach_locks, exclude_from_default, readmit_to_default
 from core.tables.bounds import Bounds
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.coverage import next_periods
 from core.tables.key import Key, KeyType
 from core.tables.table import PartitionedTable
@@ -32,6 +33,8 @@ class Ensure:
     ranges: tuple[Range, ...] = ()
     years: tuple[Range, ...] = ()
     """Whole years, each cut into the periods of the table."""
+    dates: tuple[date, ...] = ()
+    """The periods that hold these."""
     ahead: int | None = None
     """The current period and so many after it; 1 where nothing else is asked for."""
 
@@ -39,9 +42,9 @@ class Ensure:
         """Counts what the DEFAULT holds of the ranges that lack a partition."""
         table = table_for(desk, self.table)
         ranges = [*self.ranges]
-        if self.years:
-            period = table.period(desk.zone)
-            ranges += [part for year in self.years for part in period.cover(*year)]
+        period = table.period(desk.zone)
+        ranges += [part for year in self.years for part in period.cover(*year)]
+        ranges += [period.containing(day) for day in self.dates]
         if self.ahead is not None or not ranges:
             ranges += next_periods(table, desk.today, 1 if self.ahead is None else self.ahead, desk.zone)
         wanted = tuple(dict.fromkeys(ranges))
@@ -113,10 +116,9 @@ def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition:
     archived = table.archived_in(lower, upper, zone)
     if archived:
         names = ", ".join(f"{a.schema}.{a.name}" for a in archived)
-        which = partition_option(table.called(archived[0]))
         raise Overlap(
             f"{label} is archived in {names}: a new partition would keep it from coming back.",
-            next=f"Reattach it instead: partitions reattach{which}{table_option(table)}",
+            next=f"Reattach it instead: {twin('reattach', table, table.called(archived[0]))}",
         )
     return NewPartition(fit(table.name, f"_{label}"), label, bounds)
 
@@ -134,7 +136,6 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
     if new:
         _require_possible(table, new, default_rows)
         steps = [step for one in new for step in _create(table, key, one)]
-    years = dict.fromkeys(lower.year for lower, _ in wanted)
     labels = ", ".join(one.label for one in new) or "nothing"
     return Plan(
         operation=ENSURE,
@@ -147,8 +148,21 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
             for one in new
         ),
         way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
-        command="partitions ensure" + "".join(f" --year {year}" for year in years) + table_option(table),
+        command=twin("ensure", table, "", *_said(table, wanted, zone)),
     )
+
+
+def _said(table: PartitionedTable, wanted: tuple[Range, ...], zone: str) -> Iterator[str]:
+    """The ranges as options: whole years by their number, any other period by its first date."""
+    left = dict.fromkeys(wanted)
+    period = table.period(zone)
+    for year in dict.fromkeys(lower.year for lower, _ in wanted):
+        whole = period.cover(date(year, 1, 1), date(year + 1, 1, 1)) if year < date.max.year else ()
+        if whole and all(part in left for part in whole):
+            yield f"--year {year}"
+            for part in whole:
+                del left[part]
+    yield from (f"--date {lower}" for lower, _ in left)
 
 
 def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], default_rows: int) -> None:

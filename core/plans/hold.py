@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import ClassVar
@@ -12,7 +11,7 @@ from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Plan, basis
 from core.plans.refusals import require_served
 from core.plans.target import Target, partition_of
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import option, twin
 from core.tables.marks import Hold, Marks
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -49,15 +48,15 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
     else:
         own, marks = one.comment, one.marks
     new = replace(marks, hold=hold, drop=None if hold else marks.drop)
-    quoted = partition_option(name)
+    lift = twin("hold", table, name, "--lift")
     if hold is None:
         title, effect = f"Lift the hold of {name}", f"Rules and people may archive or drop {name} again."
-        command, back = f"hold{quoted} --lift", f"hold{quoted} --reason ..."
+        command, back = lift, twin("hold", table, name, "--reason ...")
     else:
         until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
         title, effect = f"Hold {name} {until}", f"No rule archives {name} and nobody drops it {until}: {hold.reason}"
-        limit = f" --until {hold.until}" if hold.until else ""
-        command, back = f"hold{quoted}{limit} --reason {shlex.quote(hold.reason)}", f"hold{quoted} --lift"
+        limit = [f"--until {hold.until}"] if hold.until else []
+        command, back = twin("hold", table, name, *limit, option("--reason", hold.reason)), lift
     plan = Plan(
         operation=HOLD,
         table=table.address,
@@ -65,8 +64,8 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
         basis=basis(table, one.oid),
         steps=(comment_step(title, one, own, marks, new),),
         effects=(effect, *(["Its planned drop is called off."] if hold and marks.drop else [])),
-        way_back=f"partitions {back}{table_option(table)}",
-        command=f"partitions {command}{table_option(table)}",
+        way_back=back,
+        command=command,
         oid=one.oid,
     )
     return plan if new != marks else replace(plan, steps=())

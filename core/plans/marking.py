@@ -7,7 +7,7 @@ from core.names import comment_sql
 from core.plans.plan import Lock, Mode, Step
 from core.plans.refusals import require_served
 from core.tables.archived import Archived
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.marks import Marks
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -21,7 +21,7 @@ def require_archived(table: PartitionedTable, name: str) -> Archived:
         if table.find(name) is not None:
             raise Refused(
                 f"{name} is attached to {table.label}: only an archived table can be dropped.",
-                next=f"Archive it first: partitions archive{partition_option(name)}{table_option(table)}",
+                next=f"Archive it first: {twin('archive', table, name)}",
             )
         known = ", ".join(table.called(a) for a in table.archived) or "none"
         raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
 
@@ -27,8 +27,7 @@ def require_served(table: PartitionedTable) -> Key:
 def require_nothing_pending(table: PartitionedTable) -> None:
     """Raises DetachPending: until it is finished no other DDL is run on that parent."""
     if table.pending is not None:
-        which = partition_option(table.called(table.pending))
         raise DetachPending(
             f"The detach of {table.pending.name} was begun and not finished.",
-            next=f"Finish it first: partitions archive{which}{table_option(table)}",
+            next=f"Finish it first: {twin('archive', table, table.called(table.pending))}",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -19,6 +18,7 @@ from core.plans.plan import Plan, Step, basis
 from core.plans.script import SESSION, copy_statement, marks_of
 from core.postgres.server import Server
 from core.tables.bounds import Bounds
+from core.tables.commands import backup_twin
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold
 from core.tables.partition import Partition
@@ -128,7 +128,7 @@ def plan_restore(
             *([f"It is held{f' until {hold.until}' if hold.until else ''}: {hold.reason}"] if hold else []),
         ),
         way_back="Drop it again; its backup stays.",
-        command=f"partitions restore {shlex.quote(backup.id)}",
+        command=backup_twin("restore", backup.id, *([] if hold else ["--no-hold"])),
         warnings=warnings,
         backup=backup.id,
     )

@@ -7,7 +7,7 @@ from datetime import date
 from core.errors import PartitionNotFound
 from core.period import Range, parse_year
 from core.tables.archived import Archived
-from core.tables.commands import partition_option
+from core.tables.commands import option
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 
@@ -54,6 +54,6 @@ def _only(table: PartitionedTable, found: list[Partition | Archived], asked: Ran
     if bounds is None or not table.bounds_between(lower, upper, zone).covers(bounds):
         raise PartitionNotFound(
             f"{label} lies in {called}, which holds more than that: {bounds.text if bounds else 'unknown'}.",
-            next=f"If all of it is meant, name it:{partition_option(called)}",
+            next=f"If all of it is meant, name it: {option('--partition', called)}",
         )
     return called

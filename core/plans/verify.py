@@ -9,6 +9,7 @@ from typing import ClassVar
 from core.plans.manifest import Backup, Kept
 from core.plans.operation import Danger, Operation, Role, Sources
 from core.plans.plan import Plan, Step
+from core.tables.commands import backup_twin
 from core.text import human_bytes, human_rows
 
 VERIFY = Operation(
@@ -53,6 +54,6 @@ def plan_verify(backup: Backup, place_label: str) -> Plan:
             " manifest. What was found is written beside the backup.",
         ),
         way_back="Nothing on the server is changed.",
-        command=f"partitions verify {shlex.quote(backup.id)}",
+        command=backup_twin("verify", backup.id),
         backup=backup.id,
     )

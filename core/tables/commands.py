@@ -1,4 +1,4 @@
-"""The words that name a table or a partition on a command line, whatever is in their names."""
+"""The twin of an act on the command line: pasted into a shell it does the same to the same object."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import shlex
 from core.tables.table import PartitionedTable
 
 
-def table_option(table: PartitionedTable) -> str:
-    """` --table X` for a command line, or nothing for the table that is meant without it."""
-    return "" if table.address == "public.kid_absences" else f" --table {shlex.quote(table.address)}"
+def option(name: str, value: str) -> str:
+    """`--name value`; in one word where the value could be taken for an option."""
+    return f"{name}={shlex.quote(value)}" if value.startswith("-") else f"{name} {shlex.quote(value)}"
 
 
-def partition_option(name: str) -> str:
-    """` --partition X` for a command line, whatever is in the name."""
-    return f" --partition={shlex.quote(name)}" if name.startswith("-") else f" --partition {shlex.quote(name)}"
+def twin(verb: str, table: PartitionedTable, partition: str = "", *words: str) -> str:
+    """`partitions VERB --partition P WORDS --table T`; the table is always named, as settings may name another."""
+    named = [option("--partition", partition)] if partition else []
+    return " ".join(["partitions", verb, *named, *words, option("--table", table.address)])
+
+
+def backup_twin(verb: str, backup: str, *words: str) -> str:
+    """`partitions VERB WORDS BACKUP`, for what is done with a backup by its id."""
+    return " ".join(["partitions", verb, *words, *(["--"] if backup.startswith("-") else []), shlex.quote(backup)])

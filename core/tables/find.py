@@ -27,7 +27,7 @@ from core.postgres.connection import (
 )
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, spoken_end, within
-from core.tables.commands import table_option
+from core.tables.commands import twin
 from core.tables.key import Key, key_value
 from core.tables.partition import Partition
 from core.tables.structure import Column
@@ -149,7 +149,7 @@ def _note_attached(table: PartitionedTable, partition: Partition) -> str:
     if partition.pending:
         return (
             f"Its detach was begun and not finished: reads through {table.label} don't return its rows."
-            f" Finish it: partitions archive --partition {partition.name}{table_option(table)}"
+            f" Finish it: {twin('archive', table, table.called(partition))}"
         )
     return f"A partition of {table.label}: reads through the table return its rows."
 
@@ -210,7 +210,7 @@ def _since(archived: Archived) -> str:
 
 
 def _reattach(table: PartitionedTable, name: str) -> str:
-    return f"partitions reattach --partition {name}{table_option(table)}"
+    return twin("reattach", table, name)
 
 
 def _name(one: Partition | Archived) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 from core.errors import OffCalendar
 from core.period import Period
 from core.plans.ensure import require_unit
+from core.tables.commands import twin
 from core.tables.coverage import next_periods
 from core.tables.table import PartitionedTable
 from core.text import plural
@@ -34,11 +35,11 @@ def ensuring(table: PartitionedTable) -> None:
         with st.container(width="content"):
             buttons.button(
                 f"Ensure this {period.value} and the next",
-                lambda: one_click.ensure(next_periods(table, today, 1)),
+                lambda: one_click.ensure(next_periods(table, today, 1, clock.zone())),
                 key="ensure_now",
                 primary=True,
                 icon=":material/add_circle:",
-                command="partitions ensure",
+                command=twin("ensure", table),
             )
         if period is Period.YEAR:
             label, least, most, value = "Another year", 1, 9998, today.year + 2
@@ -51,10 +52,10 @@ def ensuring(table: PartitionedTable) -> None:
                 lambda: one_click.ensure(
                     (period.containing(today.replace(number, 1, 1)),)
                     if period is Period.YEAR
-                    else next_periods(table, today, number)
+                    else next_periods(table, today, number, clock.zone())
                 ),
                 key="ensure_more",
-                command=f"partitions ensure --{'year' if period is Period.YEAR else 'ahead'} {number}",
+                command=twin("ensure", table, "", f"--{'year' if period is Period.YEAR else 'ahead'} {number}"),
             )
 
 

@@ -16,7 +16,7 @@ from core.plans.plan import Plan
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import backup_twin, option, twin
 from core.tables.partition import Partition
 from dashboard.dialog import ask, one_click
 from dashboard.format import plain, short
@@ -125,7 +125,7 @@ def archive_button(partition: Partition, *, key: str, primary: bool = False) -> 
         key=key,
         primary=primary or partition.pending,
         icon=ICON[ARCHIVE],
-        command=f"partitions archive{_of(name)}",
+        command=_of("archive", name),
     )
 
 
@@ -137,7 +137,7 @@ def reattach_button(archived: Archived, *, key: str) -> None:
         lambda: ask.reattach(name),
         key=key,
         icon=ICON[REATTACH],
-        command=f"partitions reattach{_of(name)}",
+        command=_of("reattach", name),
     )
 
 
@@ -151,7 +151,7 @@ def backup_button(
         key=key,
         primary=primary,
         icon=ICON[BACKUP],
-        command=f"partitions backup{_of(name)}",
+        command=_of("backup", name),
         closed=closed,
     )
 
@@ -164,7 +164,7 @@ def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
         key=key,
         primary=primary,
         icon=ICON[VERIFY],
-        command=f"partitions verify {backup}",
+        command=backup_twin("verify", backup),
     )
 
 
@@ -175,7 +175,7 @@ def drop_button(name: str, *, key: str) -> None:
         lambda: ask.drop(name),
         key=key,
         icon=ICON[DROP],
-        command=f"partitions drop{_of(name)} --confirm NAME",
+        command=_of("drop", name, option("--confirm", name)),
         closed=access.no_drop_reason(),
     )
 
@@ -187,13 +187,13 @@ def restore_button(backup: str, *, key: str) -> None:
         lambda: ask.restore(backup),
         key=key,
         icon=ICON[RESTORE],
-        command=f"partitions restore {backup}",
+        command=backup_twin("restore", backup),
     )
 
 
 def keep_button(name: str, *, key: str) -> None:
     """Calls a planned drop off with one click."""
-    button("Keep it", lambda: one_click.keep(name), key=key, icon=KEEP_ICON, command=f"partitions keep{_of(name)}")
+    button("Keep it", lambda: one_click.keep(name), key=key, icon=KEEP_ICON, command=_of("keep", name))
 
 
 def lift_button(name: str, *, key: str) -> None:
@@ -203,9 +203,9 @@ def lift_button(name: str, *, key: str) -> None:
         lambda: one_click.lift(name),
         key=key,
         icon=LIFT_ICON,
-        command=f"partitions hold{_of(name)} --lift",
+        command=_of("hold", name, "--lift"),
     )
 
 
-def _of(name: str) -> str:
-    return f"{partition_option(name)}{table_option(current.table())}"
+def _of(verb: str, name: str, *words: str) -> str:
+    return twin(verb, current.table(), name, *words)

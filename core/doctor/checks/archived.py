@@ -10,7 +10,7 @@ from core.names import fit, ident
 from core.plans.archive import attach_obstacles, plan_archive
 from core.plans.plan import Plan
 from core.tables.archived import Archived
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.retention import due
 from core.tables.structure import Index
 from core.text import human_bytes, human_date, plural
@@ -133,8 +133,7 @@ def archived_indexes(case: Case) -> Iterator[Finding]:
             Severity.NOTE,
             f"{archived.schema}.{archived.name} lacks an index of the table: {columns}",
             "Reattaching builds it first, while reads and writes go on; it takes longer for that.",
-            hint=f"Nothing needs doing before: partitions reattach{partition_option(case.table.called(archived))}"
-            f"{table_option(case.table)}",
+            hint=f"Nothing needs doing before: {twin('reattach', case.table, case.table.called(archived))}",
             subject=case.table.called(archived),
         )
     if not found:

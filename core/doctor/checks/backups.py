@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
@@ -12,7 +11,7 @@ from core.plans.drop import SCHEDULE, choose
 from core.plans.hold import HOLD
 from core.plans.manifest import Kept
 from core.plans.verify import VERIFY
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import backup_twin, twin
 from core.tables.marks import PlannedDrop
 from core.text import human_bytes, human_date, plural
 
@@ -38,7 +37,7 @@ def backed_up(case: Case) -> Iterator[Finding]:
         f"{plural(len(bare), 'archived table')} {have} no backup, {size}",
         f"{listed(a.name for a in bare)}: were the server lost, their rows would be. Nothing without a verified"
         " backup can be dropped.",
-        hint=f"partitions backup{partition_option(case.table.called(first))}{table_option(case.table)}",
+        hint=twin("backup", case.table, case.table.called(first)),
         subject=case.table.called(first),
         wants=BACKUP,
     )
@@ -70,7 +69,7 @@ def _here(case: Case, kept: Kept) -> str:
 
 def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
     backup = kept.backup
-    command = f"partitions verify {shlex.quote(backup.id)}"
+    command = backup_twin("verify", backup.id)
     last = kept.proofs[-1] if kept.proofs else None
     if last is not None and kept.proven is None:
         return Finding(
@@ -79,7 +78,7 @@ def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
             f"The newest backup of {backup.name} failed its last verification",
             f"{last.reason or 'The proof is not of these bytes.'}"
             + ("" if here else " The table itself is no longer on the server."),
-            hint=f"partitions backup{partition_option(here)}{table_option(case.table)}" if here else command,
+            hint=twin("backup", case.table, here) if here else command,
             subject=here or backup.name,
             wants=BACKUP if here else VERIFY,
             backup="" if here else backup.id,
@@ -134,7 +133,7 @@ def planned_drops(case: Case) -> Iterator[Finding]:
 
 def _waiting(case: Case, name: str, drop: PlannedDrop) -> Finding:
     at = datetime.fromisoformat(drop.at)
-    keep = f"partitions keep{partition_option(name)}{table_option(case.table)}"
+    keep = twin("keep", case.table, name)
     if at + OVERDUE < case.now:
         return Finding(
             "planned_drops",
@@ -160,7 +159,7 @@ def holds(case: Case) -> Iterator[Finding]:
     """NOTE for each hold, and whether it has run out."""
     held = [(one, one.hold) for one in case.table.everything if one.hold is not None]
     for one, hold in held:
-        lift = f"partitions hold{partition_option(case.table.called(one))} --lift{table_option(case.table)}"
+        lift = twin("hold", case.table, case.table.called(one), "--lift")
         until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
         over = not hold.binds(case.today)
         yield Finding(

@@ -18,7 +18,7 @@ from core.plans.refusals import require_nothing_pending
 from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
-from core.tables.commands import partition_option, table_option
+from core.tables.commands import twin
 from core.tables.coverage import UNLIMITED, Gap, covered_until, runway_days, unexplained_gaps
 from core.tables.key import key_value
 from core.tables.marks import Marks
@@ -250,7 +250,7 @@ def _merge(case: Case, holder: Partition, archived: Archived) -> str:
             f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM {holder.sql};",
             f"DROP TABLE {holder.sql};",
             "COMMIT;",
-            f"-- partitions reattach{partition_option(_called_alone(table, holder, archived))}{table_option(table)}",
+            f"-- {twin('reattach', table, _called_alone(table, holder, archived))}",
         )
     )
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.doctor.findings import Case, Finding, Severity, listed, script
 from core.names import ident, literal
-from core.tables.commands import table_option
+from core.tables.commands import twin
 from core.tables.key import KeyType
 from core.tables.table import (
     PartitionedTable,
@@ -204,6 +204,5 @@ def automatic_creation(case: Case) -> Iterator[Finding]:
         Severity.WARNING,
         "Automatic creation is switched off",
         "No partition comes by itself: one day inserts fail.",
-        hint="Set ENABLE_ABSENCE_PARTITIONS=true for the application, or run from cron:\n"
-        f"partitions ensure{table_option(case.table)}",
+        hint="Set ENABLE_ABSENCE_PARTITIONS=true for the application, or run from cron:\n" + twin("ensure", case.table),
     )

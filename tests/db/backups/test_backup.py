@@ -36,7 +36,6 @@ from core.backups.restore import read_surroundings, restore
 from core.backups.storage.folder import Folder
 from core.backups.verify import verify
 from core.backups.write import back_up
-from core.console import prepare
 from core.errors import (
     BackupDamaged,
     BackupNotFound,
@@ -51,6 +50,7 @@ from core.errors import (
     PlanOutdated,
 )
 from core.names import ident, literal, qualified
+from core.plans.archive import plan_archive
 from core.plans.manifest import Backup, Kept, Needed, Proof, backup_id
 from core.plans.plan import Plan
 from core.plans.restore import plan_restore
@@ -62,7 +62,7 @@ from core.tables.catalog.table import read_table
 from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql, require_fingerprint_sql
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
-from tests import tables
+from tests import desks, tables
 from tests.conftest import Act, OpenSession, Session, until
 from tests.servers import GIVEN, MAJORS, Database, Servers, connect, installed
 from tests.tables import Made, Run, describe, runner
@@ -104,13 +104,13 @@ class Cold:
         return read_table(self.reader, made.address)
 
     def archive(self, made: Made, name: str) -> Archived:
-        self.act(prepare.prepare_archive(self.read(made), name, now=NOW))
+        self.act(plan_archive(self.read(made), name, now=NOW))
         found = self.read(made).find_archived(name)
         assert found is not None
         return found
 
     def reattach(self, made: Made, name: str) -> None:
-        self.act(prepare.prepare_reattach(self.reader, self.read(made), name))
+        self.act(desks.reattach(self.reader, self.read(made), name))
 
     def back_up(self, made: Made, name: str, **options: Any) -> Backup:
         table = self.read(made)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from core.cli import printed
+from core.cli.output import acts
 from core.plans.plan import Operation, Plan
 from core.tables.bounds import Bounds, End, day_of
 from core.tables.model import (
@@ -232,4 +232,4 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: 
 
 def by_hand(archived: Archived) -> str:
     """Backup, upload and drop as commands for a shell, for who does it without the console."""
-    return "\n".join(printed.by_hand(archived.schema, archived.name))
+    return "\n".join(acts.by_hand(archived.schema, archived.name))

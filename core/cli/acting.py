@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import URL, Engine
 
 from core.backups.storage import ColdStorage
-from core.cli.printed import operation_json, outcome, script
+from core.cli.output.acts import operation_json, outcome, script
 from core.console import worker
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget, Cancellation

@@ -19,7 +19,7 @@ from core.cli.acting import (
     say,
     text_argument,
 )
-from core.cli.printed import kept_json, kept_text
+from core.cli.output.backups import kept_json, kept_text
 from core.console.actor import system_user
 from core.console.cold import hold_of_restored, later, prepare_backup, prepare_restore, prepare_verify, require_drops
 from core.console.prepare import archived_in, partition_in, prepare_drop, prepare_later_drop, year_range

@@ -30,17 +30,8 @@ from core.cli.acting import (
     say,
     text_argument,
 )
-from core.cli.printed import (
-    finding_json,
-    findings_text,
-    found_json,
-    found_text,
-    history_text,
-    next_steps,
-    operation_json,
-    status_json,
-    status_text,
-)
+from core.cli.output.acts import history_text, next_steps, operation_json
+from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
 from core.console import journal
 from core.console.cold import read_backups
 from core.console.prepare import (

@@ -13,7 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from core.cli.acting import say
 from core.cli.main import main
-from core.cli.printed import script, status_json, status_text, without_password
+from core.cli.output.acts import script, without_password
+from core.cli.output.look import status_json, status_text
 from core.errors import ConnectionFailed
 from core.plans.archive import plan_archive
 from core.postgres.connection import parse_url, translate

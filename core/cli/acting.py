@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +21,7 @@ from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationRecord
 from core.errors import DeskError, Failed, PlanOutdated, UsageError
-from core.names import split_qualified
+from core.period import Range
 from core.plans.plan import Plan
 from core.plans.steps import require_served
 from core.postgres import connection
@@ -80,7 +78,7 @@ class Desk:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, interrupted: threading.Event) -> Iterator[Desk]:
+def opened(table: str | None, interrupted: threading.Event) -> Iterator[Desk]:
     """The database of a command, its engines closed afterwards; the embedded one is started where none is named."""
     settings = read_settings()
     with ExitStack() as stack:
@@ -93,90 +91,38 @@ def opened(args: argparse.Namespace, interrupted: threading.Event) -> Iterator[D
         stack.callback(reading.dispose)
         stack.callback(working.dispose)
         embedded = settings.database_url is None
-        yield Desk(settings, args.table or settings.table, url, embedded, reading, working, interrupted)
-
-
-# What is typed ---------------------------------------------------------------------------------------------------
-
-
-def command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    run: Callable[[Desk, argparse.Namespace], int],
-    does: str,
-) -> argparse.ArgumentParser:
-    """A command's parser, with the option that every one has."""
-    parser = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False)
-    parser.add_argument(
-        "--table",
-        metavar="[SCHEMA.]NAME",
-        type=table_argument,
-        help="the table (default kid_absences, or PARTITION_DESK_TABLE)",
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def text_argument(argument: str) -> str:
-    """Refuses bytes that are no text: PostgreSQL would refuse them later, and less clearly."""
-    try:
-        argument.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{argument.encode(errors='backslashreplace').decode()} is not text in UTF-8.") from error
-    return argument
-
-
-def table_argument(argument: str) -> str:
-    """A table's name that can be read."""
-    split_qualified(text_argument(argument))
-    return argument
-
-
-def number_argument(what: str, least: int, most: int) -> Callable[[str], int]:
-    """A reader of whole numbers between the two."""
-
-    def read(argument: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,19}", argument) or not least <= int(argument) <= most:
-            raise UsageError(f"{what} is {argument!r}, which is not a whole number from {least} to {most}.")
-        return int(argument)
-
-    return read
-
-
-def date_argument(argument: str) -> date:
-    """A date as 2025-03-14."""
-    try:
-        return datetime.strptime(argument, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError as error:
-        raise UsageError(f"{argument!r} is not a date.", next="Write it as 2025-03-14.") from error
+        yield Desk(settings, table or settings.table, url, embedded, reading, working, interrupted)
 
 
 def named_argument(
-    args: argparse.Namespace,
     table: PartitionedTable,
+    year: Range | None,
+    partition: str | None,
     chosen: Callable[[PartitionedTable, date, date, str], str],
     zone: str,
 ) -> str:
     """What means the partition that was typed, or the one of the year that was, and no other. Raises AmbiguousName."""
-    if args.partition is not None:
-        typed = str(args.partition)
-        one = table.find(typed) or table.find_archived(typed)
-        return typed if one is None else table.called(one)
-    lower, upper = args.year
-    return chosen(table, lower, upper, zone)
+    if partition is not None:
+        one = table.find(partition) or table.find_archived(partition)
+        return partition if one is None else table.called(one)
+    if year is None:
+        raise UsageError("Which partition?", next="Name it with --year or --partition.")
+    return chosen(table, *year, zone)
 
 
 # Acting and speaking ----------------------------------------------------------------------------------------------
 
 
-def act(desk: Desk, args: argparse.Namespace, prepare: Callable[[PartitionedTable], Plan]) -> Plan:
+def act(
+    desk: Desk, prepare: Callable[[PartitionedTable], Plan], *, reason: str, dry_run: bool, as_json: bool = False
+) -> Plan:
     """Plans and runs, or prints; plans anew while others change the table before it is begun."""
     for again in reversed(range(PLANNED_AGAIN)):
         table = desk.read()
         require_served(table)
         plan = prepare(table)
         try:
-            run_plan(desk, args, plan)
+            run_plan(desk, plan, reason=reason, dry_run=dry_run, as_json=as_json)
         except PlanOutdated:
             if not again:
                 raise
@@ -187,11 +133,12 @@ def act(desk: Desk, args: argparse.Namespace, prepare: Callable[[PartitionedTabl
 
 def run_plan(
     desk: Desk,
-    args: argparse.Namespace,
     plan: Plan,
     *,
+    reason: str,
+    dry_run: bool,
+    as_json: bool = False,
     actor: Actor | None = None,
-    reason: str = "",
     quiet: bool = False,
 ) -> Json:
     """Runs one plan and prints how it ended, or only prints it for a dry run.
@@ -199,16 +146,16 @@ def run_plan(
     Returns what is printed as JSON; `quiet` leaves the printing to the caller.
     """
     told: Json
-    if args.dry_run:
+    if dry_run:
         told = {"dry_run": True, "plan": json.loads(plan.to_json())}
         text = script(plan)
     else:
-        done = _run(desk, plan, actor or Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE), reason or args.reason)
+        done = _run(desk, plan, actor or Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE), reason)
         plan = done.plan if done else plan  # the same was under way already, and was followed
         told = {"dry_run": False, "operation": operation_json(done) if done else None, "backup": plan.backup or None}
         text = outcome(plan, done, connection.place(desk.url))
     if not quiet:
-        if getattr(args, "json", False):
+        if as_json:
             put_json(told)
         else:
             put(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.cli import printed
+from core.cli.output import acts
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
@@ -65,4 +65,4 @@ def _moment(sql: str, end: End) -> str:
 
 def by_hand(archived: Archived) -> str:
     """Backup, upload and drop as commands for a shell, for who does it without the console."""
-    return "\n".join(printed.by_hand(archived.schema, archived.name))
+    return "\n".join(acts.by_hand(archived.schema, archived.name))

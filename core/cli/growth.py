@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import tempfile
@@ -10,11 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cli.acting import Desk, command, put, put_json, say, text_argument
+import click
+
+from core.cli.acting import Given, put, put_json, say
+from core.cli.options import DURATION, JSON, command, plain_text
 from core.errors import ConnectionFailed, Failed
 from core.period import Duration
-from core.postgres import connection
-from core.postgres.server import read_server
 from core.settings import parse_bytes
 
 if TYPE_CHECKING:
@@ -42,127 +42,99 @@ The text is that of Prometheus. With --file it is written beside the file and re
 collector never reads half of it. Where the database can't be reached partition_desk_up is 0, and the exit status 1."""
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the commands to the parser."""
-    sample = command(
-        commands, "sample", _sample, "write down the size of every partition of the database, once a day, from cron"
-    )
-    sample.epilog = _SAMPLE_JSON
-    growth = command(commands, "growth", _growth, "tell how much is stored, how fast it grows and where that leads")
-    growth.epilog = _GROWTH_JSON
-    report = command(commands, "report", _report, "write the one-page report on growth, for a meeting")
-    report.add_argument("--html", metavar="FILE", type=text_argument, required=True, help="where it goes")
-    metrics = command(commands, "metrics", _metrics, "print the figures of all tables for Prometheus")
-    metrics.epilog = _METRICS
-    metrics.add_argument("--file", metavar="PATH", type=text_argument, help="into this file instead, at once")
-    for one in (growth, report):
-        one.add_argument("--all", action="store_true", help="all tables of the database together")
-        one.add_argument(
-            "--limit-bytes",
-            metavar="SIZE",
-            type=parse_bytes,
-            help="when this is passed, such as 500 GB (default PARTITION_DESK_STORAGE_LIMIT)",
-        )
-        one.add_argument(
-            "--drop-after",
-            metavar="D",
-            type=Duration.parse,
-            help="as if archived partitions left the server so long after, such as 90d (default: none does)",
-        )
-    for one in (sample, growth):
-        one.add_argument("--json", action="store_true", help="print JSON instead")
+ALL = click.option("--all", "every", is_flag=True, help="all tables of the database together")
+LIMIT_BYTES = click.option(
+    "--limit-bytes",
+    metavar="SIZE",
+    type=parse_bytes,
+    help="when this is passed, such as 500 GB (default PARTITION_DESK_STORAGE_LIMIT)",
+)
+DROP_AFTER = click.option(
+    "--drop-after",
+    metavar="D",
+    type=DURATION,
+    help="as if archived partitions left the server so long after, such as 90d (default: none does)",
+)
 
 
-def _sample(desk: Desk, args: argparse.Namespace) -> int:
+@command("sample", "write down the size of every partition of the database, once a day, from cron", epilog=_SAMPLE_JSON)
+@JSON
+def sample(given: Given, *, as_json: bool) -> None:
     from core.cli.growth_output import sampled_json, sampled_text
-    from core.growth.samples.daily import sample_today
 
-    sampled = sample_today(
-        desk.working,
-        desk.cold.open,
-        archive_schema=desk.settings.archive_schema,
-        today=desk.today,
-        keep=desk.settings.keep_samples,
-        weekly_after=desk.settings.weekly_after,
-    )
-    if args.json:
+    sampled = given.desk.sample()
+    if as_json:
         if sampled.unread is not None:
             say(f"Cold storage was not read: {sampled.unread}")
         put_json(sampled_json(sampled))
     else:
         put(sampled_text(sampled))
-    return 0
 
 
-def _growth(desk: Desk, args: argparse.Namespace) -> int:
+@command("growth", "tell how much is stored, how fast it grows and where that leads", epilog=_GROWTH_JSON)
+@ALL
+@LIMIT_BYTES
+@DROP_AFTER
+@JSON
+def growth(given: Given, *, every: bool, limit_bytes: int | None, drop_after: Duration | None, as_json: bool) -> None:
     from core.cli.growth_output import growth_json, growth_text
 
-    growth = _read(desk, args)
-    if args.json:
-        put_json(growth_json(growth))
+    found = _read(given, every=every, limit_bytes=limit_bytes, drop_after=drop_after)
+    if as_json:
+        put_json(growth_json(found))
     else:
-        put(growth_text(growth, connection.place(desk.url)))
-    return 0
+        put(growth_text(found, given.desk.address))
 
 
-def _report(desk: Desk, args: argparse.Namespace) -> int:
+@command("report", "write the one-page report on growth, for a meeting")
+@click.option("--html", metavar="FILE", type=plain_text, required=True, help="where it goes")
+@ALL
+@LIMIT_BYTES
+@DROP_AFTER
+def report(given: Given, *, html: str, every: bool, limit_bytes: int | None, drop_after: Duration | None) -> None:
     from core.growth.report import report_html
 
-    growth = _read(desk, args)
-    path = write_file(args.html, report_html(growth, place=connection.place(desk.url), made_at=desk.now))
+    found = _read(given, every=every, limit_bytes=limit_bytes, drop_after=drop_after)
+    path = write_file(html, report_html(found, place=given.desk.address, made_at=given.desk.now))
     put(f"Wrote {path}: one page, to be opened in a browser and printed from there.")
-    return 0
 
 
-def _read(desk: Desk, args: argparse.Namespace) -> Growth:
+def _read(given: Given, *, every: bool, limit_bytes: int | None, drop_after: Duration | None) -> Growth:
     from core.growth.outlook import Retention
-    from core.growth.question import Question, prices_of
-    from core.growth.read import read_growth
-    from core.growth.samples.daily import read_database_backups
+    from core.growth.question import prices_of
 
-    settings = desk.settings
-    kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
+    settings = given.desk.settings
+    kept, unread = given.desk.database_backups()
     if unread is not None:
         say(f"Cold storage was not read: {unread}")
-    asked = Question(
-        table=None if args.all else desk.table,
-        archive_schema=settings.archive_schema,
-        today=desk.today,
-        zone=desk.zone,
-        retention=Retention(settings.archive_after, args.drop_after),
-        limit=args.limit_bytes or settings.storage_limit,
+    return given.desk.growth(
+        None if every else given.table,
+        retention=Retention(settings.archive_after, drop_after),
+        limit=limit_bytes or settings.storage_limit,
         prices=prices_of(settings.price_hot, settings.price_cold),
-        currency=settings.currency,
         kept=kept,
     )
-    return read_growth(desk.reading, asked)
 
 
-def _metrics(desk: Desk, args: argparse.Namespace) -> int:
-    from core.console.metrics import metrics_text, read_metrics
-    from core.growth.samples.daily import read_database_backups
+@command("metrics", "print the figures of all tables for Prometheus", epilog=_METRICS)
+@click.option("--file", metavar="PATH", type=plain_text, help="into this file instead, at once")
+def metrics(given: Given, *, file: str | None) -> None:
+    from core.console.metrics import metrics_text
 
     try:
-        kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))
-        found = read_metrics(
-            desk.reading,
-            archive_schema=desk.settings.archive_schema,
-            today=desk.today,
-            zone=desk.zone,
-            kept=kept,
-        )
+        kept, unread = given.desk.database_backups()
+        found = given.desk.metrics(kept)
     except ConnectionFailed:
-        _put_metrics(args, metrics_text(None, now=desk.now))
+        _put_metrics(file, metrics_text(None, now=given.desk.now))
         raise
     if unread is not None:
         say(f"Cold storage was not read: {unread}")
-    _put_metrics(args, metrics_text(found, now=desk.now))
-    return 0
+    _put_metrics(file, metrics_text(found, now=given.desk.now))
 
 
-def _put_metrics(args: argparse.Namespace, text: str) -> None:
-    if args.file:
-        write_file(args.file, text)
+def _put_metrics(name: str | None, text: str) -> None:
+    if name:
+        write_file(name, text)
     else:
         put(text.rstrip("\n"))
 
@@ -189,3 +161,6 @@ def write_file(name: str, text: str) -> Path:
     except ValueError as error:
         raise Failed(f"{name!r} is no name of a file: {error}.") from error
     return path
+
+
+COMMANDS = (sample, growth, report, metrics)

@@ -40,9 +40,15 @@ if TYPE_CHECKING:
     from core.console.actor import Actor
     from core.console.execute import Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
+    from core.console.metrics import Figures
     from core.doctor.findings import Finding
+    from core.errors import DeskError
+    from core.growth.outlook import Retention
+    from core.growth.read import Growth
+    from core.growth.samples.daily import Sampled
+    from core.growth.savings import Prices
     from core.plans.drop import Hanging
-    from core.plans.manifest import Backup
+    from core.plans.manifest import Backup, Kept
     from core.plans.plan import Plan
     from core.plans.restore import Surroundings
     from core.postgres.server import Server
@@ -130,6 +136,11 @@ class Desk:
         return self.settings.verify_every.before(self.today)
 
     @property
+    def usual_table(self) -> str:
+        """The table that is meant where none is named."""
+        return self.settings.table
+
+    @property
     def may_drop(self) -> bool:
         """Whether anything may be dropped at all."""
         return self.settings.allow_drop
@@ -190,6 +201,61 @@ class Desk:
                 backups_unread=str(backups.unread or "") if backups else "",
             ),
             with_backups=backups is not None,
+        )
+
+    def database_backups(self) -> tuple[tuple[Kept, ...] | None, DeskError | None]:
+        """(the backups of this database, None), or (None, why their place can't be read)."""
+        from core.growth.samples.daily import read_database_backups
+
+        return read_database_backups(self.storage.open, self.server())
+
+    def growth(
+        self,
+        table: str | None,
+        *,
+        retention: Retention,
+        kept: tuple[Kept, ...] | None,
+        prices: Prices | None,
+        limit: int | None = None,
+        horizon: int = 365,
+    ) -> Growth:
+        """How storage grows, of one table or, with None, of all. Raises TableNotFound, NotServed."""
+        from core.growth.question import Question
+        from core.growth.read import read_growth
+
+        asked = Question(
+            table=table,
+            archive_schema=self.archive_schema,
+            today=self.today,
+            zone=self.zone,
+            retention=retention,
+            limit=limit,
+            prices=prices,
+            currency=self.settings.currency,
+            horizon=horizon,
+            kept=kept,
+        )
+        return read_growth(self.reading, asked)
+
+    def metrics(self, kept: tuple[Kept, ...] | None) -> Figures:
+        """The figures of every table of the database."""
+        from core.console.metrics import read_metrics
+
+        return read_metrics(
+            self.reading, archive_schema=self.archive_schema, today=self.today, zone=self.zone, kept=kept
+        )
+
+    def sample(self) -> Sampled:
+        """Writes the sizes of this day down, and forgets what is too old."""
+        from core.growth.samples.daily import sample_today
+
+        return sample_today(
+            self.working,
+            self.storage.open,
+            archive_schema=self.archive_schema,
+            today=self.today,
+            keep=self.settings.keep_samples,
+            weekly_after=self.settings.weekly_after,
         )
 
     # --- what a wish may look at ---

@@ -154,7 +154,6 @@ class Worker:
 
     def _sample(self) -> None:
         """Samples unless somebody did today; one worker of a database looks at a time, so that none samples twice."""
-        from core.growth.samples.daily import sample_today  # what reckons (numpy) is loaded where it is needed only
         from core.growth.samples.read import read_runs
 
         desk, today = self._desk, self._desk.today
@@ -168,14 +167,7 @@ class Worker:
                 try:
                     if any(run.day >= today for run in read_runs(self._engine, limit=1)):
                         return
-                    sample_today(
-                        self._engine,
-                        desk.storage.open,
-                        archive_schema=desk.archive_schema,
-                        today=today,
-                        keep=desk.settings.keep_samples,
-                        weekly_after=desk.settings.weekly_after,
-                    )
+                    desk.sample()
                 finally:
                     if not connection.invalidated:
                         connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({_SAMPLING})")

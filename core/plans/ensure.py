@@ -8,7 +8,7 @@ from datetime import date
 from typing import ClassVar
 
 from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap
-from core.names import fit, ident, qualified
+from core.names import fit, ident, qualified, split_qualified
 from core.period import Range, period_of
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
@@ -46,6 +46,7 @@ class Ensure:
         ranges += [part for year in self.years for part in period.cover(*year)]
         ranges += [period.containing(day) for day in self.dates]
         if self.ahead is not None or not ranges:
+            _require_width(table, desk.usual_table)
             ranges += next_periods(table, desk.today, 1 if self.ahead is None else self.ahead, desk.zone)
         wanted = tuple(dict.fromkeys(ranges))
         lacking = missing(table, wanted, desk.zone) if table.default is not None else ()
@@ -60,6 +61,15 @@ class NewPartition:
     name: str
     label: str
     bounds: Bounds
+
+
+def _require_width(table: PartitionedTable, usual: str) -> None:
+    """Raises OffCalendar for a table without partitions, unless it is the one that the console is set to."""
+    if not table.is_cut and table.name != split_qualified(usual)[1]:
+        raise OffCalendar(
+            f"{table.label} has no partition yet: nothing tells how wide its partitions are to be.",
+            next="For years, name them: --year 2026 2027. Any other width begins with a partition made by hand.",
+        )
 
 
 def missing(table: PartitionedTable, ranges: Iterable[Range], zone: str = "UTC") -> tuple[NewPartition, ...]:

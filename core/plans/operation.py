@@ -91,6 +91,10 @@ class Sources(Protocol):
         """The date in `zone`."""
 
     @property
+    def usual_table(self) -> str:
+        """The table that is meant where none is named."""
+
+    @property
     def may_drop(self) -> bool:
         """Whether anything may be dropped at all."""
 

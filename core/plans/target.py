@@ -22,21 +22,29 @@ def year_range(text: str) -> Range:
 
 
 def partition_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> str:
-    """What the one partition that is meant is called, else the archived table. Raises PartitionNotFound."""
+    """What the one partition that is meant is called, else the archived table.
+
+    Raises PartitionNotFound, and AmbiguousName for a name that several have.
+    """
     if isinstance(target, str):
-        return target
+        return _called(table, target)
     found: list[Partition | Archived] = [*table.holding(*target, zone)]
     found = found or [*table.archived_in(*target, zone)]
     return _only(table, found, target, "partition", zone)
 
 
 def archived_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> str:
-    """What the one archived table that is meant is called, else the partition. Raises PartitionNotFound."""
+    """What the one archived table that is meant is called, else the partition. Raises as `partition_of` does."""
     if isinstance(target, str):
-        return target
+        return _called(table, target)
     found: list[Partition | Archived] = [*table.archived_in(*target, zone)]
     found = found or [*table.holding(*target, zone)]
     return _only(table, found, target, "archived table", zone)
+
+
+def _called(table: PartitionedTable, name: str) -> str:
+    one = table.find(name) or table.find_archived(name)
+    return name if one is None else table.called(one)
 
 
 def _only(table: PartitionedTable, found: list[Partition | Archived], asked: Range, what: str, zone: str) -> str:

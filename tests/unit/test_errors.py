@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core import errors
-from core.console.actor import NEEDS, Actor, Origin
+from core.console.actor import Actor, Origin
+from core.console.register import ROOMS
 from core.errors import (
     CatalogBusy,
     ConnectionFailed,
@@ -133,14 +134,31 @@ def test_a_place_never_shows_a_password() -> None:
     assert place(parse_url("postgresql://anna@/")) == "anna on the local socket"
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+NEEDS = {
+    "ensure": Role.OPERATOR,
+    "archive": Role.ADMIN,
+    "reattach": Role.ADMIN,
+    "backup": Role.OPERATOR,
+    "verify": Role.OPERATOR,
+    "drop": Role.ADMIN,
+    "restore": Role.ADMIN,
+    "hold": Role.ADMIN,
+    "schedule": Role.ADMIN,
+}
+
+
+def test_every_operation_has_its_role_here() -> None:
+    assert {room.operation.name for room in ROOMS} == set(NEEDS)
+
+
+@pytest.mark.parametrize("operation", [room.operation for room in ROOMS], ids=str)
 @pytest.mark.parametrize("role", list(Role))
 def test_roles(role: Role, operation: Operation) -> None:
     actor = Actor("Vera", role, Origin.DASHBOARD)
-    enough = list(Role).index(role) >= list(Role).index(NEEDS[operation])
+    enough = list(Role).index(role) >= list(Role).index(NEEDS[operation.name])
     assert actor.may(operation) is enough
     if enough:
         actor.require(operation)
         return
-    with pytest.raises(NotAllowed, match=f"Vera is here as {role}; to {operation} takes an {NEEDS[operation]}"):
+    with pytest.raises(NotAllowed, match=f"Vera is here as {role}; to {operation} takes an {NEEDS[operation.name]}"):
         actor.require(operation)

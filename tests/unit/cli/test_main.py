@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import date
+from importlib.metadata import version
 
 import psycopg2
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
+from core.cli import act
 from core.cli.acting import say
 from core.cli.main import main
-from core.cli.printed import script, status_json, status_text, without_password
+from core.cli.output.acts import script, without_password
+from core.cli.output.look import status_json, status_text
 from core.errors import ConnectionFailed
 from core.plans.archive import plan_archive
 from core.postgres.connection import parse_url, translate
@@ -61,14 +64,38 @@ def test_wrong_usage_is_one_line_and_2(words: str, told: str, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    "words",
-    ["", "archive", "archive --year 2024 --partition x", "find", "cancel", "fly", "status --jso", "status --dry-run"],
+    ("words", "told"),
+    [
+        ("", "Missing command. See partitions --help."),
+        ("archive", "One of --year and --partition is needed. See partitions archive --help."),
+        (
+            "archive --year 2024 --partition x",
+            "--year and --partition exclude each other. See partitions archive --help.",
+        ),
+        ("verify --year 2024 some-id", "--year and an id exclude each other. See partitions verify --help."),
+        ("drop --year 2024 --now --after 7d", "--now and --after exclude each other. See partitions drop --help."),
+        ("find", "Missing option '--date'. See partitions find --help."),
+        ("cancel", "Missing argument 'ID'. See partitions cancel --help."),
+        ("cancel 1 2", "Got unexpected extra argument (2). See partitions cancel --help."),
+        ("fly", "No such command 'fly'. See partitions --help."),
+        ("status --jso", "No such option '--jso'."),
+        ("status --dry-run", "No such option '--dry-run'. See partitions status --help."),
+        ("archive --year", "Option '--year' requires an argument. See partitions archive --help."),
+        ("archive --year 2024 --reason --dry-run", "Option '--reason' requires an argument, and '--dry-run' is none."),
+        ("ensure 2027", "Got unexpected extra argument (2027). See partitions ensure --help."),
+        ("ensure --year=2027 2028", "Got unexpected extra argument (2028). See partitions ensure --help."),
+        ("status --\x1b[31m", "No such option '--\\x1b[31m'."),
+    ],
 )
-def test_words_that_argparse_refuses(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(words.split())
-    assert ended.value.code == 2
-    assert "usage: partitions" in capsys.readouterr().err
+def test_words_that_are_no_command_are_one_line_and_2(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(told)
+    assert err.endswith(" --help.\n")
+    assert err.count("\n") == 1
 
 
 COMMANDS = (
@@ -252,7 +279,32 @@ def test_unbounded_and_busy_are_null_and_unknown() -> None:
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     for word in ("--version", "--help"):
-        with pytest.raises(SystemExit) as ended:
-            main([word])
-        assert ended.value.code == 0
-    assert "Exit status: 0" in " ".join(capsys.readouterr().out.split())
+        assert main([word]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"partitions {version('partition-desk')}\n")
+    assert "Exit status: 0" in " ".join(out.split())
+    assert err == ""
+
+
+@pytest.mark.parametrize("words", ["-h", "status -h", "status --help"])
+def test_help_needs_no_server_and_has_a_short_name(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 0
+    assert "-h, --help" in capsys.readouterr().out
+
+
+def test_the_help_of_status_says_what_its_json_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--help"]) == 0
+    assert "runway_days (null where it never ends, or the table is only shown)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_several_years_behind_one_option_or_behind_several(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(act.ensure, "callback", lambda **typed: seen.append(typed["years"]) or 0)
+    for words in ("--year 2026 2027 2028", "--year 2026 --year 2027 2028 --ahead 0", "--ahead 0 --year=2026"):
+        assert main(["ensure", *words.split()]) == 0
+    years = [(date(year, 1, 1), date(year + 1, 1, 1)) for year in (2026, 2027, 2028)]
+    assert seen == [tuple(years), tuple(years), tuple(years[:1])]

@@ -6,7 +6,6 @@ import pytest
 
 from core.plans.steps import add_check, attach, exclude_from_default, readmit_to_default, validate
 from core.tables.bounds import Bounds, outside, within
-from core.tables.commands import partition_option, table_option
 from core.tables.key import Key, KeyType
 from core.tables.structure import Check
 from tests.unit.factories import KEY, bounds, default_partition, partition, table
@@ -68,24 +67,3 @@ def test_an_exclusion_of_another_range_does_not_count() -> None:
     check = Check("partition_desk_excludes_2027", "CHECK (...)", validated=True)
     found = table(partitions=(partition(2025), default_partition(checks=(check,))))
     assert len(exclude_from_default(found, KEY, bounds(2028, 2029), "2028")) == 2
-
-
-@pytest.mark.parametrize(
-    ("schema", "name", "option"),
-    [
-        ("public", "kid_absences", ""),
-        ("north", "kid_absences", " --table north.kid_absences"),
-        ("public", "Kid Absences", " --table 'public.Kid Absences'"),
-        ("no.rth", 'q"', """ --table '"no.rth"."q""\"'"""),
-    ],
-)
-def test_the_table_on_a_command_line(schema: str, name: str, option: str) -> None:
-    assert table_option(table(schema=schema, name=name)) == option
-
-
-@pytest.mark.parametrize(
-    ("name", "option"),
-    [("t_2024", " --partition t_2024"), ("a b;c", " --partition 'a b;c'"), ("-x y", " --partition='-x y'")],
-)
-def test_a_partition_on_a_command_line(name: str, option: str) -> None:
-    assert partition_option(name) == option

@@ -1,0 +1,90 @@
+"""The commands that act on partitions: ensure, archive, reattach, cancel."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import click
+
+from core.cli.acting import Given, act, put, target
+from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, calendar_date, command, number
+from core.cli.output.acts import next_steps
+from core.console import journal
+from core.errors import Refused
+from core.period import Range
+from core.plans.archive import Archive, Reattach
+from core.plans.ensure import Ensure
+from core.plans.target import year_range
+from core.text import shown
+
+MOST_AHEAD = 1000
+"""The most periods that are created ahead at once."""
+
+
+@command("ensure", "create the partitions that are missing: this period and the next")
+@click.option("--year", "years", metavar="Y ...", type=year_range, multiple=True, help="these years, and no others")
+@click.option(
+    "--date",
+    "dates",
+    metavar="D ...",
+    type=calendar_date,
+    multiple=True,
+    help="the periods of these dates, as 2027-05-01",
+)
+@click.option(
+    "--ahead",
+    metavar="N",
+    type=number("The number of periods ahead", 0, MOST_AHEAD),
+    help="the current period and N more (default 1)",
+)
+@REASON
+@DRY_RUN
+def ensure(
+    given: Given, *, years: tuple[Range, ...], dates: tuple[date, ...], ahead: int | None, reason: str, dry_run: bool
+) -> None:
+    act(given, Ensure(given.table, years=years, dates=dates, ahead=ahead), reason=reason, dry_run=dry_run)
+
+
+@command("archive", "detach a partition and move it to the archive schema", needs=("year", "partition"))
+@YEAR
+@PARTITION
+@click.option("--allow-current", is_flag=True, help="also where its dates are not over yet")
+@REASON
+@DRY_RUN
+def archive(
+    given: Given, *, year: Range | None, partition: str | None, allow_current: bool, reason: str, dry_run: bool
+) -> None:
+    plan = act(given, Archive(given.table, target(year, partition), allow_current), reason=reason, dry_run=dry_run)
+    if not dry_run and given.desk.url is not None:
+        one = given.read().by_oid(plan.oid)
+        name = one.name if one else plan.subject
+        put(next_steps(name, given.desk.archive_schema, given.desk.url, embedded=given.desk.embedded))
+
+
+@command("reattach", "bring an archived partition back", needs=("year", "partition"))
+@YEAR
+@PARTITION
+@REASON
+@DRY_RUN
+def reattach(given: Given, *, year: Range | None, partition: str | None, reason: str, dry_run: bool) -> None:
+    act(given, Reattach(given.table, target(year, partition)), reason=reason, dry_run=dry_run)
+
+
+@command("cancel", "ask a queued or running operation to stop")
+@click.argument("operation_id", metavar="ID", type=number("The operation", 1, 2**63 - 1))
+@DRY_RUN
+def cancel(given: Given, *, operation_id: int, dry_run: bool) -> None:
+    operation = journal.read_operation(given.desk.reading, operation_id)
+    if operation is None:
+        raise Refused(f"There is no operation {operation_id}.", next="Look for its number: partitions history.")
+    what = f"operation {operation.id}, {operation.kind} {operation.subject}"
+    if not operation.state.active:
+        put(f"Nothing to do: {what}, is {operation.state} already.")
+    elif dry_run:
+        put(f"-- Would ask to stop: {shown(what)}, {operation.state}.")
+    else:
+        journal.request_cancel(given.desk.working, operation.id)
+        put(f"Asked to stop: {what}. partitions history tells how it ended.")
+
+
+COMMANDS = (ensure, archive, reattach, cancel)

@@ -1,0 +1,82 @@
+"""The commands that only look: status, doctor, find, history."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import click
+
+from core.cli.acting import Given, put, put_json
+from core.cli.options import JSON, calendar_date, command, number
+from core.cli.output.acts import history_text, operation_json
+from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
+from core.console import journal
+from core.errors import TableNotFound
+from core.names import address, split_qualified
+from core.tables.find import find_rows
+
+_STATUS_JSON = """\
+--json gives one object: database, server_version, table, key (the column; null where the table is only shown here),
+as_of, runway_days (null where it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601;
+a lower or upper of null is unbounded, and bytes are null where somebody holds the partition exclusively. Archived
+tables are among the partitions. Gaps are ranges between the first and the last partition that neither a partition nor
+an archived table explains."""
+
+
+@command("status", "show the partitions, archived ones too, and how long they last", epilog=_STATUS_JSON)
+@JSON
+def status(given: Given, *, as_json: bool) -> None:
+    table = given.read()
+    if as_json:
+        put_json(status_json(table, given.desk.today, given.desk.zone))
+    else:
+        put(status_text(table, given.desk.today, given.desk.zone, given.desk.address))
+
+
+@command("doctor", "check everything that can be wrong, with the reason and the remedy")
+@JSON
+def doctor(given: Given, *, as_json: bool) -> None:
+    table = given.read()
+    findings = given.desk.examine(table, given.desk.backups(table.address, table.server))
+    if as_json:
+        put_json({"table": table.address, "findings": [finding_json(finding) for finding in findings]})
+    else:
+        put(findings_text(table, findings))
+
+
+@command("find", "tell where the rows of a date are")
+@click.option("--date", "day", metavar="D", type=calendar_date, required=True, help="the date, as 2025-03-14")
+@click.option("--kid-id", metavar="N", type=number("The kid id", -(2**63), 2**63 - 1), help="only the rows of this kid")
+@JSON
+def find(given: Given, *, day: date, kid_id: int | None, as_json: bool) -> None:
+    found = find_rows(given.desk.reading, given.read(), day, kid_id, zone=given.desk.zone)
+    if as_json:
+        put_json(found_json(found))
+    else:
+        put(found_text(found))
+
+
+@command("history", "list what was done, newest first; of all tables without --table")
+@click.option("--limit", metavar="N", type=number("The limit", 1, 100_000), default="20", help="how many (default 20)")
+@JSON
+def history(given: Given, *, limit: int, as_json: bool) -> None:
+    table = None if click.get_current_context().params["table"] is None else _address(given)
+    operations = journal.read_operations(given.desk.reading, table=table, limit=limit)
+    if as_json:
+        put_json({"operations": [operation_json(operation) for operation in operations]})
+    else:
+        put(history_text(operations))
+
+
+def _address(given: Given) -> str:
+    """The address of the table; what a table that is gone had done with it can still be asked for."""
+    schema, name = split_qualified(given.table)
+    if schema is not None:
+        return address(schema, name)
+    try:
+        return given.read().address
+    except TableNotFound:
+        return address("public", name)
+
+
+COMMANDS = (status, doctor, find, history)

@@ -1,0 +1,150 @@
+"""What the acts print: plans as scripts, how they ended, and what to do next."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from datetime import UTC
+
+from sqlalchemy import URL
+
+from core.console.journal import OperationRecord
+from core.names import qualified
+from core.plans.drop import SCHEDULE
+from core.plans.hold import HOLD
+from core.plans.plan import Plan
+from core.plans.verify import VERIFY
+from core.postgres.embedded import DEFAULT_MAJOR, server_binaries
+from core.text import Json, aligned, human_seconds, shown
+
+
+def script(plan: Plan) -> str:
+    """The plan as a script for psql, what it means in comments."""
+    if not plan.steps:
+        return f"-- Nothing to do: {shown(plan.table)} has all of it. Nothing was changed."
+    comments = [
+        f"{plan.operation} {plan.subject}, table {plan.table}. This is a dry run: nothing was changed.",
+        *plan.effects,
+        *(f"Note: {warning}" for warning in plan.warnings),
+        *(f"Locks {lock.relation}: {lock.mode} ({lock.mode.meaning})" for lock in plan.locks),
+    ]
+    return "\n".join([*(f"-- {shown(comment)}" for comment in comments), "", plan.sql])
+
+
+_PROVEN = "It was restored elsewhere: its rows, fingerprint, columns and bounds are those of its manifest."
+
+
+def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
+    if not plan.steps:
+        if plan.operation in (HOLD, SCHEDULE):
+            return f"Nothing to do: {shown(plan.subject)} is so already."
+        return f"Nothing to do: {shown(plan.table)} has all of it already."
+    number = f"operation {done.id}, " if done else ""
+    took = human_seconds(done.seconds) if done else "no time"
+    what = f"{plan.operation} {plan.subject}"
+    if plan.operation in (HOLD, SCHEDULE):  # or the opposite of their names
+        title = plan.steps[0].title
+        what = f"{title[:1].lower()}{title[1:]}"
+    head = f"Done: {what} in {place} ({number}took {took})."
+    effects = (_PROVEN,) if plan.operation is VERIFY else plan.effects
+    lines = [head, *effects, *(f"Note: {warning}" for warning in plan.warnings), plan.way_back]
+    return "\n".join(shown(line) for line in lines if line)
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def by_hand(schema: str, name: str, where: str = '"$DATABASE_URL"', programs: str = "") -> tuple[str, str, str]:
+    """Backup, upload and drop of an archived table as commands for a shell, for who does it without the console.
+
+    The dump is read back whole before it is uploaded: a listing succeeds on a truncated file. `where` is the address
+    as a word of a shell, `programs` the folder of pg_dump where it is not in PATH.
+    """
+    simple = _PLAIN.fullmatch(schema) and _PLAIN.fullmatch(name)
+    relation = f"{schema}.{name}" if simple else qualified(schema, name)
+    file = re.sub(r"[^\w.-]+", "_", name).lstrip("-") + ".dump"
+    return (
+        f"{programs}pg_dump --format=custom --table={shlex.quote(relation)} --file={file} {where}",
+        f"{programs}pg_restore --file=/dev/null {file} && aws s3 cp {file} s3://your-bucket/archives/",
+        f"psql {where} --command={shlex.quote(f'DROP TABLE {relation}')}",
+    )
+
+
+def next_steps(name: str, schema: str, url: URL, *, embedded: bool) -> str:
+    """What to do with an archived table: back up, upload, drop."""
+    programs = shlex.quote(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
+    backup, upload, drop = by_hand(schema, name, shlex.quote(without_password(url)), programs)
+    lines = (
+        "",
+        "Next steps, if its rows are to leave the database:",
+        "",
+        "# Create a backup (pg_dump must be at least as new as the server)",
+        backup,
+        "",
+        "# Read it back whole, then upload it",
+        upload,
+        "",
+        "# Drop it from the database, after the backup was tried",
+        drop,
+    )
+    return "\n".join(shown(line) for line in lines)
+
+
+def without_password(url: URL) -> str:
+    """The address for libpq's programs, which ask for the password or find it in PGPASSWORD or ~/.pgpass."""
+    query = {name: value for name, value in url.query.items() if name not in ("password", "sslpassword")}
+    bare = URL.create(
+        "postgresql", username=url.username, host=url.host, port=url.port, database=url.database, query=query
+    )
+    return bare.render_as_string()
+
+
+def operation_json(operation: OperationRecord) -> Json:
+    started, finished = operation.started_at, operation.finished_at
+    return {
+        "id": operation.id,
+        "table": operation.table,
+        "kind": operation.kind,
+        "subject": operation.subject,
+        "state": operation.state.value,
+        "step": operation.step,
+        "steps": operation.steps,
+        "tries": operation.tries,
+        "actor": operation.actor,
+        "role": operation.role,
+        "origin": operation.origin,
+        "reason": operation.reason,
+        "requested_at": operation.requested_at.isoformat(),
+        "started_at": started.isoformat() if started else None,
+        "finished_at": finished.isoformat() if finished else None,
+        "seconds": operation.seconds,
+        "error": operation.error or None,
+        "sqlstate": operation.sqlstate or None,
+        "sql": operation.plan.sql,
+    }
+
+
+def history_text(operations: Sequence[OperationRecord]) -> str:
+    if not operations:
+        return "Nothing was done here yet."
+    head = ("what", "table", "state", "who", "from", "asked for", "id", "took")
+    rows = [
+        (
+            shown(f"{o.kind} {o.subject}"),
+            shown(o.table),
+            o.state.value,
+            shown(o.actor),
+            o.origin,
+            f"{o.requested_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+            str(o.id),
+            human_seconds(o.seconds) if o.finished_at else "",
+        )
+        for o in operations
+    ]
+    table = aligned(head, rows, numbers=2)
+    lines = [table[0]]
+    for operation, row in zip(operations, table[1:], strict=True):
+        lines.append(row)
+        lines += [f"  {shown(said)}" for said in (operation.reason, operation.error) if said]
+    return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""What the readers print: a table, findings, and where rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+from core.doctor.findings import Finding, Severity
+from core.tables.archived import Archived
+from core.tables.bounds import Bounds
+from core.tables.commands import twin
+from core.tables.coverage import UNLIMITED, runway_days, unexplained_gaps
+from core.tables.find import Found
+from core.tables.key import End
+from core.tables.partition import Partition
+from core.tables.table import PartitionedTable
+from core.text import Json, aligned, human_bytes, human_date, human_rows, human_time, plural, shown
+
+# A table --------------------------------------------------------------------------------------
+
+
+def status_json(table: PartitionedTable, today: date, zone: str) -> Json:
+    """What `status --json` prints."""
+    runway = _runway(table, today, zone)
+    return {
+        "database": table.server.database,
+        "server_version": table.server.version,
+        "table": table.address,
+        "key": table.key.column if table.key and table.not_served is None else None,
+        "as_of": table.as_of.isoformat(timespec="seconds"),
+        "runway_days": runway,
+        "partitions": [_item_json(item) for item in _items(table)],
+        "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
+    }
+
+
+def _runway(table: PartitionedTable, today: date, zone: str) -> int | None:
+    """Days until a date has no partition; None where that is never, or the table is only shown."""
+    if table.key is None or table.not_served is not None:
+        return None
+    days = runway_days(table, today, zone)
+    return None if days == UNLIMITED else days
+
+
+def _items(table: PartitionedTable) -> tuple[Partition | Archived, ...]:
+    """Partitions and archived tables by their lower ends, the DEFAULT and what has no known bounds last."""
+    return tuple(sorted((*table.partitions, *table.archived), key=_order))
+
+
+def _order(item: Partition | Archived) -> tuple[int, str, str]:
+    bounds = item.bounds
+    if bounds is None or bounds.is_default:
+        return (2 if bounds is None else 3), "", item.name
+    return (1 if bounds.lower else 0), (bounds.lower.isoformat() if bounds.lower else ""), item.name
+
+
+def _ends(bounds: Bounds | None) -> tuple[End | None, End | None]:
+    return (None, None) if bounds is None else (bounds.lower, bounds.upper)
+
+
+def _item_json(item: Partition | Archived) -> Json:
+    lower, upper = _ends(item.bounds)
+    size = item.size
+    return {
+        "schema": item.schema,
+        "name": item.name,
+        "state": item.state.value,
+        "is_default": isinstance(item, Partition) and item.is_default,
+        "lower": lower.isoformat() if lower else None,
+        "upper": upper.isoformat() if upper else None,
+        "heap_bytes": size.heap if size else None,
+        "index_bytes": size.index if size else None,
+        "toast_bytes": size.toast if size else None,
+        "total_bytes": size.total if size else None,
+        "rows_estimate": item.rows,
+    }
+
+
+def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> str:
+    """What `status` prints."""
+    by = f"by {table.strategy.upper()}" + (f" ({table.key.column})" if table.key else "")
+    how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
+    lines = [
+        *_verdict(table, today, zone),
+        f"{table.label} in {place}, PostgreSQL {table.server.version}, {how}, {human_time(table.as_of)}.",
+    ]
+    lines = [shown(line) for line in lines]
+    if table.partitions or table.archived:
+        head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
+        lines += ["", *aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
+        lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
+    return "\n".join(lines)
+
+
+def _verdict(table: PartitionedTable, today: date, zone: str) -> Iterator[str]:
+    if table.key is None or table.not_served is not None:
+        yield f"{table.label} is only shown here: {table.not_served}."
+        return
+    days = runway_days(table, today, zone)
+    if days == UNLIMITED:
+        yield "Everything has a place, without end."
+    elif days:
+        yield f"Everything has a place until {human_date(today + timedelta(days))}, in {plural(days, 'day')}."
+    else:
+        lands = f"rows land in the DEFAULT partition {table.default.name}" if table.default else "new rows fail"
+        run = f" Run: {twin('ensure', table)}" if table.unit(zone) else ""
+        yield f"No partition holds today, {human_date(today)}: {lands}.{run}"
+    for gap in unexplained_gaps(table):
+        yield f"No partition holds {gap.lower} up to, not including, {gap.upper}."
+    if table.pending is not None:
+        yield (
+            f"The detach of {table.pending.name} was begun and not finished; its rows are out of the table's sight."
+            f" Run: {twin('archive', table, table.called(table.pending))}"
+        )
+
+
+def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
+    lower, upper = _ends(item.bounds)
+    name = item.name if item.schema == home else f"{item.schema}.{item.name}"
+    if item.bounds is None:
+        ends = ("unknown", "unknown")
+    elif item.bounds.is_default:
+        ends = ("DEFAULT", "")
+    else:
+        ends = (str(lower) if lower else "unbounded", str(upper) if upper else "unbounded")
+    size = item.size
+    parts = (size.heap, size.index, size.toast, size.total) if size else (None,) * 4
+    state = item.state.value.replace("_", " ")
+    return (shown(name), state, *ends, human_rows(item.rows), *(human_bytes(part) for part in parts))
+
+
+# Findings and rows -------------------------------------------------------------------
+
+
+def finding_json(finding: Finding) -> Json:
+    return {
+        "check": finding.check,
+        "severity": finding.severity.value,
+        "subject": finding.subject,
+        "title": finding.title,
+        "reason": finding.reason,
+        "hint": finding.hint,
+        "command": finding.fix.command if finding.fix else None,
+        "sql": finding.fix.sql if finding.fix else None,
+    }
+
+
+def findings_text(table: PartitionedTable, findings: Sequence[Finding]) -> str:
+    wrong = [finding for finding in findings if finding.severity is not Severity.OK]
+    right = len(findings) - len(wrong)
+    lines = [f"{table.label}: {plural(len(wrong), 'finding')}; {plural(right, 'check')} found nothing wrong."]
+    for finding in findings:
+        lines.append(f"{finding.severity.value.upper():8}  {finding.title}")
+        if finding.severity is Severity.OK:
+            continue
+        remedy = f"Run: {finding.fix.command}" if finding.fix else finding.hint
+        lines += [f"          {part}" for text in (finding.reason, remedy) for part in text.splitlines()]
+    return "\n".join(shown(line) for line in lines)
+
+
+def found_json(found: Found) -> Json:
+    return {
+        "date": found.day.isoformat(),
+        "kid_id": found.kid_id,
+        "verdict": found.verdict,
+        "places": [
+            {
+                "kind": place.kind.value,
+                "relation": place.relation or None,
+                "bounds": place.bounds or None,
+                "rows": place.rows,
+                "note": place.note,
+                "problem": place.problem or None,
+            }
+            for place in found.places
+        ],
+    }
+
+
+def found_text(found: Found) -> str:
+    lines = [shown(found.verdict)]
+    if found.places:
+        head = ("where", "kind", "bounds", "rows")
+        cells = [
+            (shown(p.relation) or "nowhere", p.kind.value.replace("_", " "), shown(p.bounds), human_rows(p.rows))
+            for p in found.places
+        ]
+        lines += ["", *aligned(head, cells, numbers=1)]
+    return "\n".join(lines)

@@ -8,7 +8,7 @@ from core.growth.reading import Growth
 from core.text import human_date, plural
 from dashboard import layout
 from dashboard.charts.downloads import report, show
-from dashboard.charts.pen import Pen
+from dashboard.charts.theme import Pen
 from dashboard.format import plain
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures

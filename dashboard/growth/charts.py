@@ -15,8 +15,8 @@ from core.growth.outlook import Grower, History, Leaving, Month, MonthRows, Outl
 from core.period import add_months, period_of
 from core.text import human_bytes, human_date
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled
-from dashboard.charts.pen import Pen, written
 from dashboard.charts.spans import unit_of
+from dashboard.charts.theme import Pen, written
 from dashboard.partitions.items import Status
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"

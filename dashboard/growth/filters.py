@@ -11,7 +11,7 @@ from core.growth.outlook import Prices, Retention
 from core.period import Duration
 from core.settings import parse_bytes
 from core.text import plural
-from dashboard.charts.pen import written
+from dashboard.charts.theme import written
 from dashboard.format import plain
 from dashboard.state import current, database
 

@@ -9,7 +9,7 @@ from core.growth.forecast import Passing, PastError, Trust
 from core.growth.outlook import Change
 from core.growth.reading import Growth
 from core.text import human_bytes, human_date, plural
-from dashboard.charts.pen import Pen, written
+from dashboard.charts.theme import Pen, written
 from dashboard.growth.charts import differs
 
 MINUS = "\N{MINUS SIGN}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.text import human_bytes, plural
 from dashboard.charts.palette import DARK, Chart, styled
-from dashboard.charts.pen import Pen
+from dashboard.charts.theme import Pen
 from dashboard.charts.treemap import Leaf, Tile, gathered, tiles
 from dashboard.growth.charts import ARCHIVED, IN_USE, PARTS, coloured
 

@@ -12,7 +12,7 @@ from core.growth.read import Growth
 from dashboard.charts import treemap_chart
 from dashboard.charts.downloads import Figure
 from dashboard.charts.palette import Chart
-from dashboard.charts.pen import Pen
+from dashboard.charts.theme import Pen
 from dashboard.charts.treemap import Leaf
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import notes

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from core.growth.read import Growth
 from core.growth.words import due_words, percent, year_words
 from core.text import human_bytes, human_date, plural
-from dashboard.charts.pen import Pen
+from dashboard.charts.theme import Pen
 
 
 def months_note(growth: Growth) -> str:

@@ -14,7 +14,7 @@ from core.growth.read import Growth
 from core.growth.report import report_html
 from core.growth.savings import Money, Prices
 from core.growth.words import about, amount, limit_size, percent, signed, signed_percent, stands, verdict
-from dashboard.charts.pen import Pen
+from dashboard.charts.theme import Pen
 from dashboard.growth.cards import cards, costs
 from dashboard.growth.figures import figures
 from tests.unit.growth_factories import MB, TODAY, growth

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, Engine
 
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.cli.printed import operation_json, outcome, script
 from core.console import worker
 from core.console.actor import Actor, Origin, Role, system_user
@@ -65,9 +65,9 @@ class Desk:
         return self.now.astimezone(ZoneInfo(self.zone)).date()
 
     @property
-    def cold(self) -> ColdStorage:
+    def cold(self) -> StorageSettings:
         """Where backups are kept."""
-        return ColdStorage(self.settings.backup_url, self.settings.home, os.environ)
+        return StorageSettings(self.settings.backup_url, self.settings.home, os.environ)
 
     @property
     def budget(self) -> Budget:

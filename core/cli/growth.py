@@ -115,7 +115,7 @@ def _report(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def _read(desk: Desk, args: argparse.Namespace) -> Growth:
-    from core.growth.daily import read_database_backups
+    from core.backups.kept import read_database_backups
     from core.growth.outlook import Retention
     from core.growth.reading import prices_of, read_growth
 
@@ -138,8 +138,8 @@ def _read(desk: Desk, args: argparse.Namespace) -> Growth:
 
 
 def _metrics(desk: Desk, args: argparse.Namespace) -> int:
+    from core.backups.kept import read_database_backups
     from core.console.metrics import metrics_text, read_metrics
-    from core.growth.daily import read_database_backups
 
     try:
         kept, unread = read_database_backups(desk.cold.open, read_server(desk.reading))

@@ -15,6 +15,7 @@ from io import TextIOWrapper
 
 from sqlalchemy.exc import DBAPIError
 
+from core.backups.kept import read_backups
 from core.cli import backups, growth
 from core.cli.acting import (
     Desk,
@@ -42,7 +43,6 @@ from core.cli.printed import (
     status_text,
 )
 from core.console import journal
-from core.console.cold import read_backups
 from core.console.prepare import (
     archived_in,
     partition_in,

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from core.backups.kept import read_all_kept
 from core.backups.restore import read_surroundings
-from core.backups.storage import ColdStorage
-from core.errors import DeskError, Refused, TableNotFound
+from core.backups.storage import StorageSettings
+from core.errors import Refused, TableNotFound
 from core.period import Duration
 from core.plans.backup import plan_backup, require_backed_up
-from core.plans.manifest import Kept, Unreadable, backup_id
+from core.plans.manifest import Kept, backup_id
 from core.plans.plan import Plan
 from core.plans.restore import plan_restore
 from core.plans.verify import plan_verify
 from core.postgres.programs import find_pg_dump
 from core.tables.catalog.table import read_table
-from core.tables.model import Hold, PartitionedTable, Server
+from core.tables.model import Hold, PartitionedTable
 
 DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
 
 
-@dataclass(frozen=True, slots=True)
-class Backups:
-    """The backups of one table, as its place has them."""
-
-    place: str
-    """For people; BACKUP_URL where it can't be opened."""
-    kept: tuple[Kept, ...] | None
-    """Newest first; None where the place could not be read."""
-    others: tuple[Kept, ...] = ()
-    """Those of a table of the same address in another database, or on another server."""
-    unusable: tuple[Unreadable, ...] = ()
-    """What lies there for this table and can't be used as a backup."""
-    unread: DeskError | None = None
-    """Why it could not be read."""
-
-
-def read_backups(cold: ColdStorage, address: str, server: Server) -> Backups:
-    """The backups of the table `address` of a database, by their manifests alone; never raises a DeskError."""
-    label = cold.url
-    try:
-        place = cold.open()
-        label = place.label
-        found, unusable = read_all_kept(place, parent=address)
-    except DeskError as error:
-        return Backups(label, None, unread=error)
-    own = tuple(kept for kept in found if kept.backup.is_from(server.database, server.cluster))
-    others = tuple(kept for kept in found if not kept.backup.is_from(server.database, server.cluster))
-    return Backups(label, own, others, unusable)
-
-
-def prepare_backup(cold: ColdStorage, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
+def prepare_backup(cold: StorageSettings, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
     """A plan that backs the partition `name` up under a new id. Raises Refused, ToolMissing and SettingError."""
     found = require_backed_up(table, name)
     made = backup_id(table.server.database, table.address, found.name, now, secrets.token_hex(3))
@@ -65,14 +34,14 @@ def prepare_backup(cold: ColdStorage, table: PartitionedTable, name: str, *, now
     return replace(plan_backup(table, name, id=made, place_label=place, tool=f"pg_dump {tool.version}"), place=place)
 
 
-def prepare_verify(cold: ColdStorage, kept: Kept) -> Plan:
+def prepare_verify(cold: StorageSettings, kept: Kept) -> Plan:
     """A plan that proves a backup, or finds that it is none."""
     place = cold.open().label
     return replace(plan_verify(kept.backup, place), place=place)
 
 
 def prepare_restore(
-    engine: Engine, cold: ColdStorage, kept: Kept, *, archive_schema: str, hold: Hold | None = None
+    engine: Engine, cold: StorageSettings, kept: Kept, *, archive_schema: str, hold: Hold | None = None
 ) -> Plan:
     """A plan that brings a backup back, also into a database that never had its table. Reads what there is."""
     try:

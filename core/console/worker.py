@@ -15,14 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.console.actor import Actor, Origin, Role
 from core.console.execute import Budget, Cancellation, Progress, apply
 from core.console.journal import (
@@ -42,8 +41,6 @@ from core.console.locks import Blocker
 from core.console.prepare import prepare_drop
 from core.errors import (
     BackupDamaged,
-    BackupNotFound,
-    BackupUnusable,
     Cancelled,
     ConnectionFailed,
     DeskError,
@@ -60,7 +57,7 @@ from core.text import human_bytes, human_date, human_seconds
 
 if TYPE_CHECKING:
     from core.backups.progress import Work
-    from core.backups.storage import Place
+    from core.backups.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +103,7 @@ def run_now(
     *,
     budget: Budget,
     archive_schema: str,
-    cold: ColdStorage | None = None,
+    cold: StorageSettings | None = None,
     cancellation: Cancellation | None = None,
     progress: Progress | None = None,
 ) -> OperationRecord | None:
@@ -206,7 +203,7 @@ class _Terms:
 
     budget: Budget
     archive_schema: str
-    cold: ColdStorage | None
+    cold: StorageSettings | None
 
 
 def _run(
@@ -391,7 +388,7 @@ def _note_done(connection: Connection, plan: Plan, record: Record, begun: dateti
         raise
 
 
-def _open_place(cold: ColdStorage, plan: Plan) -> Place:
+def _open_place(cold: StorageSettings, plan: Plan) -> Storage:
     """The place of this process, which has to be the one that the plan was shown with. Raises Failed."""
     place = cold.open()
     if plan.place and place.label != plan.place:
@@ -403,31 +400,13 @@ def _open_place(cold: ColdStorage, plan: Plan) -> Place:
     return place
 
 
-def _require_backup(cold: ColdStorage | None, plan: Plan) -> None:
+def _require_backup(cold: StorageSettings | None, plan: Plan) -> None:
     """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
-    from core.backups.kept import read_kept
+    from core.backups.kept import require_backup
 
     if cold is None:
         raise NotVerified("This process knows no place for backups, so that nothing proves what would be dropped.")
-    place = _open_place(cold, plan)
-    gone = NotVerified(
-        f"The backup {plan.backup} on which the drop of {plan.subject} rests is no longer in {place.label} as it was.",
-        next="Back the table up again and verify that backup, then ask again.",
-    )
-    try:
-        kept = read_kept(place, plan.backup)
-    except (BackupNotFound, BackupDamaged, BackupUnusable) as error:
-        raise gone from error
-    if kept.proven is None or kept.backup.fingerprint not in plan.sql:
-        raise gone
-    digest = sha256()
-    try:
-        for chunk in place.read(kept.backup.object):
-            digest.update(chunk)
-    except BackupNotFound as error:
-        raise gone from error
-    if digest.hexdigest() != kept.backup.sha256:
-        raise gone
+    require_backup(_open_place(cold, plan), plan)
 
 
 def _count(engine: Engine, plan: Plan, archive_schema: str) -> int | None:
@@ -511,7 +490,7 @@ def server_time(engine: Engine) -> datetime:
 
 
 def plan_due_drops(
-    engine: Engine, cold: ColdStorage, *, archive_schema: str, now: datetime, zone: str, again: bool = True
+    engine: Engine, cold: StorageSettings, *, archive_schema: str, now: datetime, zone: str, again: bool = True
 ) -> tuple[Due, ...]:
     """Each planned drop whose time has come, planned on what is there now.
 
@@ -529,7 +508,7 @@ def plan_due_drops(
 
 
 def _plan_due(
-    engine: Engine, cold: ColdStorage, name: str, drop: PlannedDrop, archive_schema: str, now: datetime, zone: str
+    engine: Engine, cold: StorageSettings, name: str, drop: PlannedDrop, archive_schema: str, now: datetime, zone: str
 ) -> Plan:
     from core.backups.kept import read_kept
 
@@ -586,7 +565,7 @@ class Worker:
         *,
         budget: Budget,
         archive_schema: str,
-        cold: ColdStorage | None = None,
+        cold: StorageSettings | None = None,
         zone: str = "UTC",
         drops: bool = False,
         samples: Samples | None = None,
@@ -711,12 +690,12 @@ class Worker:
         except DBAPIError as error:
             log.warning("Sizes can't be sampled just now: %s", translate(error))
 
-    def _open_place(self) -> Place:
+    def _open_place(self) -> Storage:
         if self._terms.cold is None:
             raise Failed("This process knows no place for backups.")
         return self._terms.cold.open()
 
-    def _enqueue_due(self, cold: ColdStorage) -> None:
+    def _enqueue_due(self, cold: StorageSettings) -> None:
         due = plan_due_drops(
             self._engine,
             cold,

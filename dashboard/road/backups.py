@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from core.console.cold import Backups
+from core.backups.kept import Backups
 from core.plans.manifest import Kept
 from core.tables.model import Archived, PartitionedTable
 from core.text import human_ago, human_bytes, human_date, human_rows, human_time, plural

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.backups.storage import ColdStorage
+from core.backups.kept import read_backups
+from core.backups.storage import StorageSettings
 from core.console import cold, journal, locks, prepare
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget
@@ -31,8 +32,8 @@ from core.errors import (
     ConnectionFailed,
     DeskError,
     NotAllowed,
-    PlaceFailed,
     SettingError,
+    StorageFailed,
     UsageError,
 )
 from core.growth import samples
@@ -118,9 +119,9 @@ class Desk:
     """How each table grows as it was asked for and read last, for when it can't be; None for all together."""
 
     @property
-    def cold(self) -> ColdStorage:
+    def cold(self) -> StorageSettings:
         """Where backups are kept."""
-        return ColdStorage(self.settings.backup_url, self.settings.home, os.environ)
+        return StorageSettings(self.settings.backup_url, self.settings.home, os.environ)
 
 
 @st.cache_resource(show_spinner=False)
@@ -132,7 +133,7 @@ def _desk(url: str) -> Desk:
         work,
         budget=Budget(settings.lock_budget_ms, settings.patience_s),
         archive_schema=settings.archive_schema,
-        cold=ColdStorage(settings.backup_url, settings.home, os.environ),
+        cold=StorageSettings(settings.backup_url, settings.home, os.environ),
         zone=settings.time_zone,
         drops=settings.allow_drop,
         samples=Samples(settings.keep_samples, settings.weekly_after) if settings.sample_daily else None,
@@ -397,7 +398,7 @@ def _reading() -> Reading:
     key = (here.database, here.cluster, current_address())
     found = opened.shelves.get(key)
     if found is None:
-        found = opened.shelves.setdefault(key, Reading(lambda: cold.read_backups(opened.cold, key[2], here)))
+        found = opened.shelves.setdefault(key, Reading(lambda: read_backups(opened.cold, key[2], here)))
     return found
 
 
@@ -587,9 +588,9 @@ def _every_kept() -> tuple[Kept, ...]:
     """The backups of the current table, to plan on. Raises what their place says."""
     found = backups().backups
     if found is None:
-        raise PlaceFailed("The place of the backups has not answered yet.", next="Try again in a moment.")
+        raise StorageFailed("The place of the backups has not answered yet.", next="Try again in a moment.")
     if found.kept is None:
-        raise found.unread or PlaceFailed("The place of the backups can't be read.")
+        raise found.unread or StorageFailed("The place of the backups can't be read.")
     return (*found.kept, *found.others)
 
 

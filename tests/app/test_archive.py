@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core.backups.kept import read_all_kept, read_kept
-from core.backups.storage import ColdStorage, Folder
+from core.backups.kept import Backups, read_all_kept, read_backups, read_kept
+from core.backups.storage import Folder, StorageSettings
 from core.console import cold, prepare
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
@@ -41,7 +41,7 @@ class Road:
 
     def __init__(self, reader: Engine, worker: Engine, made: Made, place: Path) -> None:
         self.reader, self.worker, self.made, self.place = reader, worker, made, Folder(place)
-        self.cold = ColdStorage("", place.parent, os.environ)
+        self.cold = StorageSettings("", place.parent, os.environ)
 
     def act(self, plan: Plan) -> None:
         run_now(self.worker, plan, ADMIN, "a test", budget=Budget(), archive_schema="archive", cold=self.cold)
@@ -364,12 +364,12 @@ def test_place_that_does_not_answer_holds_no_page_up(
     road.prove(road.back_up(absences.first))
     answered = threading.Event()
 
-    def slow(*given: Any) -> cold.Backups:
+    def slow(*given: Any) -> Backups:
         answered.wait(30)
         return read(*given)
 
-    read = cold.read_backups
-    monkeypatch.setattr(cold, "read_backups", slow)
+    read = read_backups
+    monkeypatch.setattr(desk_session, "read_backups", slow)
     monkeypatch.setattr(desk_session, "BACKUPS_WAIT_S", 0.05)
     app = console("archive")
     assert "The backups are still being read" in texts(app)

@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import URL, Engine
 from tests.db.test_cli import catalog
 
+from core.backups.kept import read_backups
 from core.backups.storage.folder import PLACES
 from core.console import worker
-from core.console.cold import read_backups
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationState, read_operation, read_operations
 from core.console.locks import Blocker

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 from tests.unit.test_metrics import parsed
 
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.console.execute import Budget
 from core.console.worker import Samples, Worker
 from core.growth.samples import read_histories, read_runs
@@ -256,7 +256,7 @@ def test_nothing_at_all(desk: Road) -> None:
 
 @contextmanager
 def working(engine: Engine, home: Path, *, samples: bool = True) -> Iterator[Worker]:
-    cold, taking = ColdStorage("", home, os.environ), Samples() if samples else None
+    cold, taking = StorageSettings("", home, os.environ), Samples() if samples else None
     worker = Worker(engine, budget=Budget(), archive_schema="archive", cold=cold, samples=taking)
     worker.start()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from core.console.cold import Backups
+from core.backups.kept import Backups
 from dashboard.state.backups import Reading
 
 

@@ -11,7 +11,7 @@
         NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing
       PlanOutdated             the table changed between plan and apply
-      PlaceFailed              the place of the backups can't be reached, read or written
+      StorageFailed            the place of the backups can't be reached, read or written
       BackupDamaged            a backup is not what its manifest says
       LockNotObtained          the patience ran out; carries who was in the way
       Cancelled                a person stopped it
@@ -135,7 +135,7 @@ class ToolMissing(Refused):
     """No program here is new enough for this server."""
 
 
-class PlaceFailed(DeskError):
+class StorageFailed(DeskError):
     """The place of the backups can't be reached, read or written. Never holds a secret."""
 
 

@@ -9,10 +9,10 @@ import time
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from core.backups.storage import ColdStorage
+from core.backups.kept import read_database_backups
+from core.backups.storage import StorageSettings
 from core.console.metrics import Figures, metrics_text, read_metrics
 from core.errors import DeskError
-from core.growth.samples.daily import read_database_backups
 from core.plans.manifest import Kept
 from core.postgres.connection import parse_url, reading_engine
 from core.postgres.server import Server, read_server
@@ -72,7 +72,7 @@ class _Backups:
     """The backups as they were read last, read anew beside the scrapes."""
 
     def __init__(self, settings: Settings) -> None:
-        self._cold = ColdStorage(settings.backup_url, settings.home, os.environ)
+        self._cold = StorageSettings(settings.backup_url, settings.home, os.environ)
         self._kept: tuple[Kept, ...] | None = None
         self._read_at = float("-inf")
         self._thread: threading.Thread | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine
 
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.console.desk import Desk
 from core.console.execute import Budget
 from core.period import Range
@@ -28,7 +28,7 @@ from core.tables.table import PartitionedTable
 
 NO_ENGINE = create_engine("postgresql+psycopg2://nowhere.invalid/")
 """For plans that read nothing."""
-NOWHERE = ColdStorage("", Path("/nonexistent"), {})
+NOWHERE = StorageSettings("", Path("/nonexistent"), {})
 """For what never comes near the place of the backups."""
 
 
@@ -45,7 +45,7 @@ def desk(
     working: Engine | None = None,
     *,
     budget: Budget | None = None,
-    storage: ColdStorage = NOWHERE,
+    storage: StorageSettings = NOWHERE,
     now: datetime | None = None,
     **changes: Any,
 ) -> Desk:
@@ -79,16 +79,16 @@ def later_drop(
     return plan_later_drop(table, name, kept, at=at, by=by, today=today)
 
 
-def back_up(storage: ColdStorage, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
+def back_up(storage: StorageSettings, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
     """What it takes to back a partition up."""
     return desk(NO_ENGINE, storage=storage, now=now).plan(BackUp(table, name))
 
 
-def verify(storage: ColdStorage, kept: Kept) -> Plan:
+def verify(storage: StorageSettings, kept: Kept) -> Plan:
     """What it takes to prove a backup."""
     return desk(NO_ENGINE, storage=storage).plan(Verify(kept))
 
 
-def restore(engine: Engine, storage: ColdStorage, kept: Kept, *, hold: Hold | None = None) -> Plan:
+def restore(engine: Engine, storage: StorageSettings, kept: Kept, *, hold: Hold | None = None) -> Plan:
     """What it takes to bring a backup back."""
     return desk(engine, storage=storage).plan(Restore(kept, hold))

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.backups.kept import read_all_kept
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.cli.main import main
 from core.console.execute import Budget
 from core.errors import DeskError
@@ -87,9 +87,9 @@ class Road:
         return self.done(*shlex.split(line)[1:])
 
     @property
-    def cold(self) -> ColdStorage:
+    def cold(self) -> StorageSettings:
         """The same place, for what is done without the command line."""
-        return ColdStorage(self.environ["BACKUP_URL"], self.home, {**os.environ, **self.environ})
+        return StorageSettings(self.environ["BACKUP_URL"], self.home, {**os.environ, **self.environ})
 
     def read(self, made: Made) -> PartitionedTable:
         return read_table(self.reader, made.address)

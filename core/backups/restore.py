@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.backups.driver import driver_of, is_closed, wrapped
 from core.backups.progress import Following, Report
-from core.backups.storage.base import Place
+from core.backups.storage.base import Storage
 from core.backups.streams import Fetched, Rows, codec, copy_rows
 from core.errors import BackupDamaged, BackupUnusable, Cancelled, ConnectionFailed, DeskError, Refused, UsageError
 from core.names import ident, literal, qualified
@@ -108,7 +108,7 @@ def _is_present(connection: Connection, need: str) -> bool:
 
 def restore(
     work: Connection,
-    place: Place,
+    storage: Storage,
     kept: Kept,
     plan: Plan,
     *,
@@ -118,7 +118,7 @@ def restore(
     """Runs the plan of a restore in one transaction, feeding it the backup's rows; returns how many there are.
 
     Nothing is committed unless the object's checksum, its text and the fingerprint of the rows are the manifest's.
-    Raises BackupDamaged, BackupNotFound, PlaceFailed, Cancelled, and what the server refuses; nothing is left then.
+    Raises BackupDamaged, BackupNotFound, StorageFailed, Cancelled, and what the server refuses; nothing is left then.
     """
     backup = kept.backup
     if plan.backup != backup.id:
@@ -127,8 +127,8 @@ def restore(
     if refused:
         raise BackupUnusable(refused, next="Look at who can write to the place of the backups.")
     with Following(cancelled, report) as follow, follow.stopping(driver_of(work).cancel):
-        follow.tell(f"Fetching it from {place.label}", bytes_total=backup.bytes, rows_total=backup.rows)
-        source = Fetched(place.read(backup.object), follow)
+        follow.tell(f"Fetching it from {storage.label}", bytes_total=backup.bytes, rows_total=backup.rows)
+        source = Fetched(storage.read(backup.object), follow)
         rows = Rows(source, backup, follow)
         try:
             work.exec_driver_sql("BEGIN")

@@ -19,7 +19,7 @@ from core.backups.kept import read_kept, read_proofs
 from core.backups.progress import Following, Report
 from core.backups.restore import why_not_its_own
 from core.backups.standalone import EVERYWHERE, read_checks, read_columns
-from core.backups.storage.base import Place
+from core.backups.storage.base import Storage
 from core.backups.streams import CHUNK, Fetched, Rows, codec, copy_rows
 from core.backups.throwaway import temporary_folder, throwaway_database
 from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, Failed
@@ -36,19 +36,21 @@ PROOFS_KEPT = 50
 """How many earlier proofs the side file of a backup keeps."""
 
 
-def verify(place: Place, id: str, *, home: Path, actor: str, cancelled: Callable[[], bool], report: Report) -> Proof:
+def verify(
+    storage: Storage, id: str, *, home: Path, actor: str, cancelled: Callable[[], bool], report: Report
+) -> Proof:
     """Restores a backup into a server that is thrown away, compares it with its manifest, and writes down the proof.
 
     A backup that is not what its manifest says gives a proof that is not good, with the reason. `home` is where the
     throwaway server may lie; it is removed in any case. Raises BackupNotFound, BackupUnusable for a later format and
-    for types that only another PostgreSQL has, PlaceFailed, Cancelled, and ConnectionFailed or Failed where the
+    for types that only another PostgreSQL has, StorageFailed, Cancelled, and ConnectionFailed or Failed where the
     throwaway server can't do its work: none of them says anything of the backup, and no proof is written.
     """
     begun = time.monotonic()
     with Following(cancelled, report) as follow:
         found = _Found()
         try:
-            reason = _prove(place, id, home, follow, found)
+            reason = _prove(storage, id, home, follow, found)
         except BackupDamaged as error:
             reason = error.what
         except zstandard.ZstdError:
@@ -65,7 +67,7 @@ def verify(place: Place, id: str, *, home: Path, actor: str, cancelled: Callable
             server_version=found.server_version,
             seconds=round(time.monotonic() - begun, 3),
         )
-        place.write_text(id + PROOFS, proofs_to_json((*read_proofs(place, id)[-PROOFS_KEPT:], proof)))
+        storage.write_text(id + PROOFS, proofs_to_json((*read_proofs(storage, id)[-PROOFS_KEPT:], proof)))
     return proof
 
 
@@ -79,16 +81,16 @@ class _Found:
     server_version: str = ""
 
 
-def _prove(place: Place, id: str, home: Path, follow: Following, found: _Found) -> str:
+def _prove(storage: Storage, id: str, home: Path, follow: Following, found: _Found) -> str:
     """Why the backup is not what its manifest says; empty where it is."""
-    backup = read_kept(place, id).backup
+    backup = read_kept(storage, id).backup
     reason = why_not_its_own(backup)
     if reason:
         return reason
     with temporary_folder(home) as folder:
-        follow.tell(f"Fetching it from {place.label}", bytes_total=backup.bytes, rows_total=backup.rows)
+        follow.tell(f"Fetching it from {storage.label}", bytes_total=backup.bytes, rows_total=backup.rows)
         fetched = folder / "object"
-        reason = _fetch(place, backup, fetched, follow, found)
+        reason = _fetch(storage, backup, fetched, follow, found)
         if reason:
             return reason
         follow.tell("Starting a PostgreSQL to restore it into", bytes_done=0)
@@ -135,10 +137,10 @@ def _reason_of(error: DBAPIError, follow: Following) -> str:
     return f"It can't be restored: {said}."
 
 
-def _fetch(place: Place, backup: Backup, target: Path, follow: Following, found: _Found) -> str:
+def _fetch(storage: Storage, backup: Backup, target: Path, follow: Following, found: _Found) -> str:
     """Brings the object here and returns what is wrong with its bytes; nothing of it is read as SQL before."""
     try:
-        chunks = place.read(backup.object)
+        chunks = storage.read(backup.object)
     except BackupNotFound:
         return "Its object is missing."
     source = Fetched(chunks, follow)

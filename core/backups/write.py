@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from core.backups.driver import driver_of, is_closed
 from core.backups.progress import Following, Report
 from core.backups.standalone import Lone, read_checks, write_lone
-from core.backups.storage.base import Place
+from core.backups.storage.base import Storage
 from core.backups.streams import LOCK_MS, Fingerprinting, Packing, codec, dumping
-from core.errors import BackupUnusable, DeskError, PlaceFailed, PlanOutdated, Refused
+from core.errors import BackupUnusable, DeskError, PlanOutdated, Refused, StorageFailed
 from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.backup import require_backed_up
 from core.plans.manifest import Backup
@@ -45,7 +45,7 @@ def back_up(
     engine: Engine,
     table: PartitionedTable,
     name: str,
-    place: Place,
+    storage: Storage,
     *,
     id: str,
     tool: Tool,
@@ -59,7 +59,7 @@ def back_up(
 
     Rows and fingerprint are of one snapshot; only ACCESS SHARE is taken. `bytes_total` is never known, `rows_total` is
     the planner's estimate until the rows are counted. Raises Refused, CatalogBusy where the table stays locked,
-    PlaceFailed, Cancelled, ConnectionFailed, or Failed with what pg_dump said; then nothing is left in the place.
+    StorageFailed, Cancelled, ConnectionFailed, or Failed with what pg_dump said; then nothing is left in the place.
     """
     found = require_backed_up(table, name)
     started = _now()
@@ -74,8 +74,8 @@ def back_up(
                 found = _as_locked(reader, table, found)
                 draft = _draft(reader, table, found, id, archive_schema, started)
                 draft = replace(draft, tool=f"pg_dump {tool.version}", actor=actor, reason=reason)
-                follow.tell(f"Writing {name} to {place.label}")
-                backup = _write(reader, engine, draft, found.sql, place, tool, snapshot, follow)
+                follow.tell(f"Writing {name} to {storage.label}")
+                backup = _write(reader, engine, draft, found.sql, storage, tool, snapshot, follow)
         except DBAPIError as error:
             follow.check()
             raise translate(error) from error
@@ -83,10 +83,10 @@ def back_up(
         backup = replace(backup, finished_at=_now())
         try:
             follow.check()
-            place.write_text(backup.manifest, backup.to_json())
+            storage.write_text(backup.manifest, backup.to_json())
         except DeskError:
-            with suppress(PlaceFailed):
-                place.delete(backup.object)
+            with suppress(StorageFailed):
+                storage.delete(backup.object)
             raise
     return backup
 
@@ -241,7 +241,7 @@ def _write(
     engine: Engine,
     draft: Backup,
     source: str,
-    place: Place,
+    storage: Storage,
     tool: Tool,
     snapshot: str,
     follow: Following,
@@ -260,12 +260,12 @@ def _write(
         Fingerprinting(driver, fingerprint_sql(source, columns), follow) as rows,
         Packing(draft, dump, rows, follow) as packing,
     ):
-        written = place.write(draft.object, packing.chunks())
+        written = storage.write(draft.object, packing.chunks())
         total = rows.result()
     if written != packing.bytes:  # the manifest would not fit what lies there
-        with suppress(PlaceFailed):
-            place.delete(draft.object)
-        raise PlaceFailed(f"{place.label} took {written} of {packing.bytes} bytes.", next="Try again.")
+        with suppress(StorageFailed):
+            storage.delete(draft.object)
+        raise StorageFailed(f"{storage.label} took {written} of {packing.bytes} bytes.", next="Try again.")
     return replace(
         draft,
         rows=total[0],

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.console import journal, run
 from core.console.execute import Budget
 from core.console.hanging import read_hanging
@@ -36,7 +36,7 @@ from core.tables.catalog.table import read_table
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-    from core.backups.listing import Backups
+    from core.backups.kept import Backups
     from core.console.actor import Actor
     from core.console.execute import Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
@@ -70,7 +70,7 @@ class Desk:
     settings: Settings
     reading: Engine
     working: Engine
-    storage: ColdStorage
+    storage: StorageSettings
     """Where its backups are kept."""
     url: URL | None = None
     """None on an application's own engine."""
@@ -88,7 +88,7 @@ class Desk:
             settings,
             connection.reading_engine(parsed),
             connection.working_engine(parsed),
-            ColdStorage(settings.backup_url, settings.home, environ),
+            StorageSettings(settings.backup_url, settings.home, environ),
             parsed,
             embedded,
         )
@@ -96,7 +96,7 @@ class Desk:
     @classmethod
     def on(cls, engine: Engine, settings: Settings, *, environ: Mapping[str, str] = os.environ) -> Desk:
         """The database of an application, on its own engine."""
-        return cls(settings, engine, engine, ColdStorage(settings.backup_url, settings.home, environ))
+        return cls(settings, engine, engine, StorageSettings(settings.backup_url, settings.home, environ))
 
     def close(self) -> None:
         """Closes its connections."""
@@ -180,7 +180,7 @@ class Desk:
 
     def backups(self, table: str, server: Server) -> Backups:
         """The backups of the table of that address, by their manifests alone; never raises a DeskError."""
-        from core.backups.listing import read_backups  # so is what reads backups
+        from core.backups.kept import read_backups  # so is what reads backups
 
         return read_backups(self.storage, table, server)
 
@@ -205,7 +205,7 @@ class Desk:
 
     def database_backups(self) -> tuple[tuple[Kept, ...] | None, DeskError | None]:
         """(the backups of this database, None), or (None, why their place can't be read)."""
-        from core.growth.samples.daily import read_database_backups
+        from core.backups.kept import read_database_backups
 
         return read_database_backups(self.storage.open, self.server())
 

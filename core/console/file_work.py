@@ -6,13 +6,12 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, ConnectionFailed, Failed, NotVerified
+from core.errors import BackupDamaged, ConnectionFailed, Failed
 from core.plans.plan import Plan, called_now
 from core.postgres.connection import session
 from core.postgres.programs import find_pg_dump
@@ -20,8 +19,8 @@ from core.text import human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from core.backups.progress import Work
-    from core.backups.storage import ColdStorage
-    from core.backups.storage.base import Place
+    from core.backups.storage import StorageSettings
+    from core.backups.storage.base import Storage
     from core.console.desk import Desk
     from core.console.execute import Cancellation, Progress
     from core.console.journal import Record
@@ -83,7 +82,7 @@ def back_up(job: Job) -> int | None:
     from core.backups.write import back_up as write
 
     desk, plan = job.desk, job.plan
-    place = open_place(desk.storage, plan)
+    place = open_storage(desk.storage, plan)
     table = desk.read_working(plan.table)
     backup = write(
         desk.working,
@@ -105,7 +104,7 @@ def verify(job: Job) -> int | None:
     """Restores the backup elsewhere and compares it. Raises BackupDamaged where it proves nothing."""
     from core.backups.verify import verify as prove
 
-    place = open_place(job.desk.storage, job.plan)
+    place = open_storage(job.desk.storage, job.plan)
     proof = prove(
         place,
         job.plan.backup,
@@ -128,14 +127,14 @@ def restore(job: Job) -> int | None:
     from core.backups.kept import read_kept
     from core.backups.restore import restore as bring_back
 
-    place = open_place(job.desk.storage, job.plan)
+    place = open_storage(job.desk.storage, job.plan)
     kept = read_kept(place, job.plan.backup)
     return bring_back(job.work, place, kept, job.plan, cancelled=job.following.cancelled, report=job.following.report)
 
 
-def open_place(storage: ColdStorage, plan: Plan) -> Place:
+def open_storage(settings: StorageSettings, plan: Plan) -> Storage:
     """The place of this process, which has to be the one that the plan was shown with. Raises Failed."""
-    place = storage.open()
+    place = settings.open()
     if plan.place and place.label != plan.place:
         raise Failed(
             f"The plan names {plan.place} as the place of its backup; the process that took it keeps them in"
@@ -145,29 +144,11 @@ def open_place(storage: ColdStorage, plan: Plan) -> Place:
     return place
 
 
-def require_backup(storage: ColdStorage, plan: Plan) -> None:
+def require_backup(desk: Desk, plan: Plan) -> None:
     """That the backup on which a drop rests lies in its place still, byte by byte, and proven. Raises NotVerified."""
-    from core.backups.kept import read_kept
+    from core.backups import kept
 
-    place = open_place(storage, plan)
-    gone = NotVerified(
-        f"The backup {plan.backup} on which the drop of {plan.subject} rests is no longer in {place.label} as it was.",
-        next="Back the table up again and verify that backup, then ask again.",
-    )
-    try:
-        kept = read_kept(place, plan.backup)
-    except (BackupNotFound, BackupDamaged, BackupUnusable) as error:
-        raise gone from error
-    if kept.proven is None or kept.backup.fingerprint not in plan.sql:
-        raise gone
-    digest = sha256()
-    try:
-        for chunk in place.read(kept.backup.object):
-            digest.update(chunk)
-    except BackupNotFound as error:
-        raise gone from error
-    if digest.hexdigest() != kept.backup.sha256:
-        raise gone
+    kept.require_backup(open_storage(desk.storage, plan), plan)
 
 
 def _sentence(at: Work) -> str:

@@ -92,7 +92,7 @@ def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
         )
     called = table.called(marked[0]) if len(marked) == 1 else name
     plan = desk.plan(Drop(table, called, (kept,)))
-    require_backup(desk.storage, plan)
+    require_backup(desk, plan)
     return plan
 
 

@@ -172,7 +172,7 @@ def _do(
     part = room(plan.operation).work
     if part is None:
         if plan.operation.destroys:
-            require_backup(desk.storage, plan)
+            require_backup(desk, plan)
         apply(work, desk, plan, record=record, cancellation=cancellation, progress=progress)
         return
     begun = datetime.now(UTC)

@@ -34,8 +34,8 @@ def require_its_own(backup: Backup) -> None:
     """Checks everything that a verification runs of a backup, as a restore does. Raises BackupUnusable."""
     parts = OwnStatements(backup, backup.archive)
     general = general_statements(backup.encoding, backup.archive, backup.needs)
-    for place, expected in enumerate(general):
-        found = backup.create[place] if place < len(backup.create) else ""
+    for position, expected in enumerate(general):
+        found = backup.create[position] if position < len(backup.create) else ""
         if found != expected:
             raise parts.refused(found)
     for statement in (*backup.create[len(general) :], *backup.afterwards):
@@ -159,14 +159,14 @@ def _split(masked: str) -> tuple[list[str], str] | None:
     """(what the commas outside of brackets part, what follows a bracket that was not opened); None where unbalanced."""
     depth, begin = 0, 0
     parts: list[str] = []
-    for place, letter in enumerate(masked):
+    for position, letter in enumerate(masked):
         if letter in "([":
             depth += 1
         elif letter in ")]" and depth:
             depth -= 1
         elif letter in ",)]" and not depth:
-            parts.append(masked[begin:place])
-            begin = place + 1
+            parts.append(masked[begin:position])
+            begin = position + 1
             if letter != ",":
                 return parts, masked[begin:]
     return None if depth else ([*parts, masked[begin:]], "")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.growth import words as growth_words
 from core.growth.read import Growth
-from core.growth.read import Growth
-from core.text import human_date
-from core.text import plural
+from core.text import human_date, plural
 from dashboard import layout
-from dashboard.charts.downloads import report
-from dashboard.charts.downloads import show
-from dashboard.charts.theme import Pen
+from dashboard.charts.downloads import report, show
 from dashboard.format import plain
 from dashboard.growth import cards as growth_cards
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures
 from dashboard.growth import filters as growth_filters
-from dashboard.growth import words as growth_words
 from dashboard.growth.filters import Chosen
-from dashboard.state import database
-from dashboard.state import reads
-import streamlit as st
+from dashboard.state import database, reads
+
 
 def counted(growth: Growth) -> str:
     """One line of what the figures stand on."""

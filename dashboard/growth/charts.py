@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from core.growth.forecast import Band
-from core.growth.series import Days
-from core.growth.forecast import Passing
-from core.growth.series import day_of
-from core.growth.history import Grower
-from core.growth.history import History
-from core.growth.history import Month
-from core.growth.holdings import PeriodBytes
-from core.growth.holdings import Shares
-from core.growth.history import Grower
-from core.growth.history import History
-from core.growth.outlook import Leaving
-from core.growth.history import Month
-from core.growth.rows import MonthRows
-from core.growth.outlook import Outlook
-from core.growth.holdings import PeriodBytes
-from core.growth.savings import Quarter
-from core.growth.holdings import Shares
-from core.growth.rows import MonthRows
-from core.growth.savings import Quarter
-from core.growth.series import Days
-from core.growth.series import day_of
-from core.growth.words import month_of
-from core.growth.words import percent
-from core.growth.words import written
-from core.period import add_months
-from core.period import period_of
-from core.text import human_bytes
-from core.text import human_date
-from core.text import human_rows
-from dashboard.charts.palette import COLOURS
-from dashboard.charts.palette import Chart
-from dashboard.charts.palette import DARK
-from dashboard.charts.palette import styled
-from dashboard.charts.theme import Pen
-from dashboard.charts.spans import unit_of
-from dashboard.charts.theme import Pen
-from dashboard.charts.theme import written
-from dashboard.partitions.items import Status
-from datetime import date
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
+
+from core.growth.forecast import Band, Passing
+from core.growth.history import Grower, History, Month
+from core.growth.holdings import PeriodBytes, Shares
+from core.growth.outlook import Leaving, Outlook
+from core.growth.rows import MonthRows
+from core.growth.savings import Quarter
+from core.growth.series import Days, day_of
+from core.growth.words import month_of, percent, written
+from core.period import add_months, period_of
+from core.text import human_bytes, human_date, human_rows
+from dashboard.charts.palette import COLOURS, DARK, Chart, styled
+from dashboard.charts.spans import unit_of
+from dashboard.charts.theme import Pen
+from dashboard.partitions.items import Status
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"
 PARTS = {

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import streamlit as st
+
 from core.errors import UsageError
-from core.growth.savings import Prices
 from core.growth.outlook import Retention
 from core.growth.savings import Prices
 from core.growth.words import written
 from core.period import Duration
 from core.settings import parse_bytes
 from core.text import plural
-from dashboard.charts.theme import written
 from dashboard.format import plain
-from dashboard.state import current
-from dashboard.state import database
-from dataclasses import dataclass
-import streamlit as st
+from dashboard.state import current, database
 
 # Each is a parameter of the address bar, too.
 SCOPE, AHEAD, LIMIT, HOT, COLD, OLD = "scope", "ahead", "limit", "hot", "cold", "old"

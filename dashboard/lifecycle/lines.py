@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from core.backups.listing import Backups
+from core.backups.kept import Backups
 from core.plans.manifest import Kept
 from core.tables.archived import Archived
 from core.tables.table import PartitionedTable

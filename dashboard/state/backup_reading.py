@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.backups.listing import Backups
+from core.backups.kept import Backups
 
 FRESH_S = 15
 """How old a reading may be before the next one is begun; longer where a reading takes long."""

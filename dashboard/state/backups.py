@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import BackupNotFound, PlaceFailed
+from core.errors import BackupNotFound, StorageFailed
 from core.plans.manifest import Kept
 from dashboard.state import current, database, keys
 from dashboard.state.backup_reading import BackupReading, KnownBackups
@@ -60,7 +60,7 @@ def every_kept() -> tuple[Kept, ...]:
     """The backups of the current table, to plan on. Raises what their place says."""
     found = known().backups
     if found is None:
-        raise PlaceFailed("The place of the backups has not answered yet.", next="Try again in a moment.")
+        raise StorageFailed("The place of the backups has not answered yet.", next="Try again in a moment.")
     if found.kept is None:
-        raise found.unread or PlaceFailed("The place of the backups can't be read.")
+        raise found.unread or StorageFailed("The place of the backups can't be read.")
     return (*found.kept, *found.others)

@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from core.backups import listing
+from core.backups import kept as kept_module
 from core.backups.kept import read_all_kept, read_kept
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.backups.storage.folder import Folder
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
@@ -43,7 +43,7 @@ class Road:
 
     def __init__(self, reader: Engine, worker: Engine, made: Made, place: Path) -> None:
         self.reader, self.worker, self.made, self.place = reader, worker, made, Folder(place)
-        self.cold = ColdStorage("", place.parent, os.environ)
+        self.cold = StorageSettings("", place.parent, os.environ)
 
     def act(self, plan: Plan) -> None:
         desks.desk(self.worker, budget=Budget(), storage=self.cold).run(plan, ADMIN, "a test")
@@ -366,12 +366,12 @@ def test_place_that_does_not_answer_holds_no_page_up(
     road.prove(road.back_up(absences.first))
     answered = threading.Event()
 
-    def slow(*given: Any) -> listing.Backups:
+    def slow(*given: Any) -> kept_module.Backups:
         answered.wait(30)
         return read(*given)
 
-    read = listing.read_backups
-    monkeypatch.setattr(listing, "read_backups", slow)
+    read = kept_module.read_backups
+    monkeypatch.setattr(kept_module, "read_backups", slow)
     monkeypatch.setattr(backups, "BACKUPS_WAIT_S", 0.05)
     app = console("archive")
     assert "The backups are still being read" in texts(app)

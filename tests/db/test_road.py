@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import URL, Engine
 from tests.db.test_cli import catalog
 
-from core.backups.listing import read_backups
+from core.backups.kept import read_backups
 from core.backups.storage.folder import PLACES
 from core.console import worker
 from core.console.execute import Budget, Cancellation

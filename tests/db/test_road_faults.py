@@ -19,7 +19,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.storage.base import Place
+from core.backups.storage.base import Storage
 from core.backups.storage.folder import PLACES, Folder
 from core.console import worker
 from core.console.execute import Budget, Cancellation
@@ -86,14 +86,14 @@ class Tripping(Folder):
         self._point()
 
 
-class Storage:
+class Opened:
     """The place of a road, or a tripping one in its stead."""
 
-    def __init__(self, home: Path, place: Place) -> None:
+    def __init__(self, home: Path, place: Storage) -> None:
         self.url, self.home, self.environ = place.label, home, os.environ
         self._place = place
 
-    def open(self) -> Place:
+    def open(self) -> Storage:
         return self._place
 
 
@@ -150,7 +150,7 @@ def _die() -> None:
 def _killed(url: str, home: str, place: str, plan: str, at: int, doing: str) -> None:
     """The body of a process that dies by its own hand at a point of the place, at a statement, or in a phase."""
     worker = working_engine(parse_url(url))
-    storage = Storage(Path(home), Tripping(Path(place), at, _die))
+    storage = Opened(Path(home), Tripping(Path(place), at, _die))
     strike = RestoreStrike(-at, lambda pid: _die()) if at < 0 else None
     if strike:
         strike.arm(worker)
@@ -331,7 +331,7 @@ def test_a_server_that_crashes_in_the_middle(
                     )
                 kept = prepared(road, made, kind)
                 crash = partial(stop_at_once, home)
-                storage = Storage(home, Tripping(Path(road.environ["BACKUP_URL"]), at, crash))
+                storage = Opened(home, Tripping(Path(road.environ["BACKUP_URL"]), at, crash))
                 strike = RestoreStrike(-at, lambda pid, crash=crash: crash())  # type: ignore[misc]
                 plan = wish(road, made, kind, kept)
                 if at < 0:

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from core.backups.storage.base import Entry, Place
+from core.backups.storage.base import Entry, Storage
 from core.backups.storage.bucket import open_bucket
 from core.backups.storage.folder import Folder
 from core.errors import SettingError
 
-__all__ = ["ColdStorage", "Entry", "Folder", "Place", "open_place"]
+__all__ = ["Entry", "Folder", "Storage", "StorageSettings", "open_storage"]
 
 DEFAULT_FOLDER = "backups"
 """Below PARTITION_DESK_HOME, where BACKUP_URL says nothing."""
@@ -32,7 +32,7 @@ SCHEMES = ("s3", "gs", "az")
 
 
 @dataclass(frozen=True, slots=True)
-class ColdStorage:
+class StorageSettings:
     """Where backups are kept, and what it takes to get there."""
 
     url: str
@@ -42,13 +42,13 @@ class ColdStorage:
     environ: Mapping[str, str]
     """Where the credentials of the place are looked up, and programs."""
 
-    def open(self) -> Place:
+    def open(self) -> Storage:
         """The place. Raises SettingError."""
 
-        return open_place(self.url, home=self.home, environ=self.environ)
+        return open_storage(self.url, home=self.home, environ=self.environ)
 
 
-def open_place(url: str, *, home: Path, environ: Mapping[str, str]) -> Place:
+def open_storage(url: str, *, home: Path, environ: Mapping[str, str]) -> Storage:
     """The place that BACKUP_URL names: nothing for `backups` below `home`, a whole path or `file://` for a folder,
     `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 

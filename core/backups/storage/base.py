@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, UsageError
+from core.errors import BackupDamaged, BackupNotFound, StorageFailed, UsageError
 
 if TYPE_CHECKING:
     pass
@@ -32,8 +32,8 @@ class Entry:
     """When it was last written, in UTC."""
 
 
-class Place(ABC):
-    """Where backups are kept. Any thread may use it; every failure is PlaceFailed, in plain words and without a secret.
+class Storage(ABC):
+    """Where backups are kept, for any thread. Every failure is StorageFailed, in plain words and without a secret.
 
     A path that can't be one raises UsageError, whatever is asked about it.
     """
@@ -98,7 +98,7 @@ def is_path(path: str) -> bool:
     return len(path) <= _PATH_MOST and all(_SEGMENT.fullmatch(segment) for segment in path.split("/"))
 
 
-def failed(label: str, doing: str, reason: str, next_: str) -> PlaceFailed:
+def failed(label: str, doing: str, reason: str, next_: str) -> StorageFailed:
     what = {
         "written": f"A backup can't be written to {label}: {reason}.",
         "read": f"A backup can't be read from {label}: {reason}.",
@@ -106,4 +106,4 @@ def failed(label: str, doing: str, reason: str, next_: str) -> PlaceFailed:
         "deleted": f"A backup in {label} can't be deleted: {reason}.",
     }[doing]
     safe = "Nothing half-written is left as a backup." if doing == "written" else "The backups are as they were."
-    return PlaceFailed(what, safe=safe, next=next_)
+    return StorageFailed(what, safe=safe, next=next_)

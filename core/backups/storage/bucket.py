@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.backups.storage.aws import s3_config, s3_endpoint
-from core.backups.storage.base import NO_ROOM, TEXT_MOST, Entry, Place, checked, failed, is_path
+from core.backups.storage.base import NO_ROOM, TEXT_MOST, Entry, Storage, checked, failed, is_path
 from core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _PART_RETRIES = 6
 _PART_GIVE_UP = timedelta(seconds=60)
 
 
-class Bucket(Place):
+class Bucket(Storage):
     """A bucket of an object store: `quick` for what is short, `patient` for the parts of backups, both of one bucket.
 
     The text of the library's errors can hold signed URLs, so that nothing of it is shown, nor kept as a cause.

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from core.backups.storage.base import NO_ROOM, Entry, Place, checked, failed, is_path
-from core.errors import PlaceFailed
+from core.backups.storage.base import NO_ROOM, Entry, Storage, checked, failed, is_path
+from core.errors import StorageFailed
 
 log = logging.getLogger(__name__)
 _CHUNK = 2**20
@@ -27,7 +27,7 @@ PLACES = "places.json"
 """The file below PARTITION_DESK_HOME that remembers the id of each folder that was written to."""
 
 
-class Folder(Place):
+class Folder(Storage):
     """A folder of this machine. Folders that are made have mode 0700, files 0600; others are left as they are."""
 
     def __init__(self, root: Path, *, under_home: bool = False, home: Path | None = None) -> None:
@@ -122,7 +122,7 @@ class Folder(Place):
         self._recognize()
 
     def _recognize(self) -> None:
-        """Raises PlaceFailed where the home remembers another folder, as with a disk that isn't mounted."""
+        """Raises StorageFailed where the home remembers another folder, as with a disk that isn't mounted."""
         if self._home is None:
             return
         try:
@@ -131,7 +131,7 @@ class Folder(Place):
             return
         if known is None or known == self._read_marker():
             return
-        raise PlaceFailed(
+        raise StorageFailed(
             f"The folder {self.label} is not the one that was used before: the disk may not be mounted.",
             safe="Nothing was read or written there.",
             next=f"Mount the disk. If the folder was changed on purpose, remove it from {self._home / PLACES},"
@@ -281,7 +281,7 @@ def _read_places(home: Path) -> dict[str, str]:
     except ValueError:  # no UTF-8, or no JSON
         found = None
     if not isinstance(found, dict) or not all(isinstance(id, str) for id in found.values()):
-        raise PlaceFailed(
+        raise StorageFailed(
             f"{file}, which tells the folders of backups apart, can't be understood.",
             safe="The backups are as they were.",
             next="See that the disk of the backups is mounted, then remove that file: it is written anew.",

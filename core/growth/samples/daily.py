@@ -8,15 +8,15 @@ from datetime import date
 
 from sqlalchemy import Engine
 
-from core.backups.kept import read_all_kept
-from core.backups.storage.base import Place
+from core.backups.kept import read_database_backups
+from core.backups.storage.base import Storage
 from core.errors import DeskError
 from core.growth.samples.measure import sample
 from core.growth.samples.prune import prune
 from core.growth.samples.values import SampleRun
 from core.period import Duration
 from core.plans.manifest import Kept
-from core.postgres.server import Server, read_server
+from core.postgres.server import read_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Sampled:
 
 def sample_today(
     engine: Engine,
-    open_place: Callable[[], Place],
+    open_place: Callable[[], Storage],
     *,
     archive_schema: str,
     today: date,
@@ -50,17 +50,6 @@ def sample_today(
     run = sample(engine, archive_schema=archive_schema, today=today, backups=backups)
     forgotten = prune(engine, today=today, keep_days=_days(keep, today), weekly_after_days=_days(weekly_after, today))
     return Sampled(run, None if backups is None else sum(backups.values()), unread, forgotten)
-
-
-def read_database_backups(
-    open_place: Callable[[], Place], server: Server
-) -> tuple[tuple[Kept, ...] | None, DeskError | None]:
-    """(the backups of a database, None), or (None, why their place can't be read); never raises a DeskError."""
-    try:
-        found, _ = read_all_kept(open_place())
-    except DeskError as error:
-        return None, error
-    return tuple(kept for kept in found if kept.backup.is_from(server.database, server.cluster)), None
 
 
 def bytes_by_partition(found: Iterable[Kept]) -> dict[tuple[str, str], int]:

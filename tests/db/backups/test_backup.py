@@ -46,8 +46,8 @@ from core.errors import (
     Failed,
     NameTaken,
     NotAllowed,
-    PlaceFailed,
     PlanOutdated,
+    StorageFailed,
 )
 from core.names import ident, literal, qualified
 from core.plans.archive import plan_archive
@@ -83,19 +83,19 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Folder:
+def storage(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "place")
 
 
 @dataclass
-class Cold:
+class Walk:
     """What a test walks with."""
 
     reader: Engine
     worker: Engine
     act: Act
     run: Run
-    place: Folder
+    storage: Folder
     home: Path
     tool: Tool
     made: int = 0
@@ -125,11 +125,11 @@ class Cold:
             "report": lambda work: None,
             **options,
         }
-        return back_up(self.worker, table, name, given.pop("place", self.place), **given)
+        return back_up(self.worker, table, name, given.pop("place", self.storage), **given)
 
     def verify(self, backup: Backup) -> Proof:
         return verify(
-            self.place, backup.id, home=self.home, actor="Ada", cancelled=lambda: False, report=lambda work: None
+            self.storage, backup.id, home=self.home, actor="Ada", cancelled=lambda: False, report=lambda work: None
         )
 
     def plan_restore(self, made: Made | None, kept: Kept, archive_schema: str = "archive", **options: Any) -> Plan:
@@ -140,13 +140,13 @@ class Cold:
     def restore(self, made: Made | None, kept: Kept, **options: Any) -> int:
         plan = self.plan_restore(made, kept, **options)
         with session(self.worker) as work:
-            return restore(work, self.place, kept, plan, cancelled=lambda: False, report=lambda work: None)
+            return restore(work, self.storage, kept, plan, cancelled=lambda: False, report=lambda work: None)
 
     def fingerprint(self, relation: str) -> str:
         return fingerprint_of(self.worker, relation)
 
     def object(self, backup: Backup) -> Path:
-        return Path(self.place.label, backup.object)
+        return Path(self.storage.label, backup.object)
 
 
 def fingerprint_of(engine: Engine, relation: str) -> str:
@@ -164,9 +164,9 @@ def fingerprint_of(engine: Engine, relation: str) -> str:
 
 
 @pytest.fixture
-def cold(reader: Engine, worker: Engine, act: Act, run: Run, place: Folder, home: Path) -> Cold:
+def walk(reader: Engine, worker: Engine, act: Act, run: Run, storage: Folder, home: Path) -> Walk:
     number = int(run("SHOW server_version_num")[0][0])
-    return Cold(reader, worker, act, run, place, home, find_pg_dump(number, environ=os.environ))
+    return Walk(reader, worker, act, run, storage, home, find_pg_dump(number, environ=os.environ))
 
 
 class Alone:
@@ -240,54 +240,54 @@ def described(run: Run, relation: str) -> list[tuple[Any, ...]]:
     return [line for line in describe(run, relation) if line[0] != "table"]
 
 
-def state_of(cold: Cold, made: Made, name: str) -> tuple[Any, ...]:
+def state_of(walk: Walk, made: Made, name: str) -> tuple[Any, ...]:
     relation = qualified(made.schema, name)
     return (
-        describe(cold.run, made.sql),
-        describe(cold.run, relation),
-        cold.fingerprint(relation),
-        cold.run(f"SELECT count(*) FROM {made.sql}"),
+        describe(walk.run, made.sql),
+        describe(walk.run, relation),
+        walk.fingerprint(relation),
+        walk.run(f"SELECT count(*) FROM {made.sql}"),
     )
 
 
-def circle(cold: Cold, made: Made, name: str, *, prove: bool = True) -> Backup:
+def circle(walk: Walk, made: Made, name: str, *, prove: bool = True) -> Backup:
     """Archive, back up, verify, drop, restore, reattach: equal table, equal rows."""
-    attached = state_of(cold, made, name)
-    archived = cold.archive(made, name)
-    before = describe(cold.run, archived.sql), cold.fingerprint(archived.sql)
-    backup = cold.back_up(made, name)
+    attached = state_of(walk, made, name)
+    archived = walk.archive(made, name)
+    before = describe(walk.run, archived.sql), walk.fingerprint(archived.sql)
+    backup = walk.back_up(made, name)
     assert backup.fingerprint == before[1]
     if prove:
-        proof = cold.verify(backup)
+        proof = walk.verify(backup)
         assert (proof.good, proof.reason, proof.fingerprint) == (True, "", backup.fingerprint)
-    kept = read_kept(cold.place, backup.id)
+    kept = read_kept(walk.storage, backup.id)
     assert (kept.proven is not None) == prove
-    cold.run(f"DROP TABLE {archived.sql}")
-    assert cold.read(made).find_archived(name) is None
-    assert cold.restore(made, kept) == backup.rows
-    assert (describe(cold.run, archived.sql), cold.fingerprint(archived.sql)) == before
-    found = cold.read(made).find_archived(name)
+    walk.run(f"DROP TABLE {archived.sql}")
+    assert walk.read(made).find_archived(name) is None
+    assert walk.restore(made, kept) == backup.rows
+    assert (describe(walk.run, archived.sql), walk.fingerprint(archived.sql)) == before
+    found = walk.read(made).find_archived(name)
     assert found is not None
     assert replace(found, oid=archived.oid) == archived
-    cold.reattach(made, name)
-    assert state_of(cold, made, name) == attached
+    walk.reattach(made, name)
+    assert state_of(walk, made, name) == attached
     return backup
 
 
 @pytest.mark.every_version
-def test_the_full_circle(cold: Cold, make_table: Make) -> None:
+def test_the_full_circle(walk: Walk, make_table: Make) -> None:
     made = make_table()
-    cold.run(f"COMMENT ON TABLE {made.first} IS 'checked by Anna:\nit''s \\ 100% fine'")
-    cold.run(f"ALTER TABLE {made.first} SET (fillfactor = 80)")
-    backup = circle(cold, made, made.first)
+    walk.run(f"COMMENT ON TABLE {made.first} IS 'checked by Anna:\nit''s \\ 100% fine'")
+    walk.run(f"ALTER TABLE {made.first} SET (fillfactor = 80)")
+    backup = circle(walk, made, made.first)
     assert (backup.rows, backup.parent, backup.schema) == (20, "public.kid_absences", "public")
     assert backup.bounded
 
 
 @pytest.mark.parametrize("key_type", ["timestamp", "timestamptz"])
-def test_other_key_types(cold: Cold, make_table: Make, shared: None, key_type: str) -> None:
+def test_other_key_types(walk: Walk, make_table: Make, shared: None, key_type: str) -> None:
     made = make_table(key_type=key_type)
-    circle(cold, made, made.first)
+    circle(walk, made, made.first)
 
 
 NAMES = {
@@ -310,31 +310,31 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
-def test_hostile_names(cold: Cold, make_table: Make, alone: Alone, shared: None, name: str) -> None:
+def test_hostile_names(walk: Walk, make_table: Make, alone: Alone, shared: None, name: str) -> None:
     made = make_table(name, schema=f"in {name}"[:20], key=name)
-    backup = circle(cold, made, made.first)
-    alone.psql(cold.object(backup))
+    backup = circle(walk, made, made.first)
+    alone.psql(walk.object(backup))
     assert fingerprint_of(alone.engine, qualified("archive", made.first)) == backup.fingerprint
 
 
-def test_an_attached_partition(cold: Cold, make_table: Make, alone: Alone) -> None:
+def test_an_attached_partition(walk: Walk, make_table: Make, alone: Alone) -> None:
     made = make_table(foreign_key=True)
     relation = qualified("public", made.first)
-    before = state_of(cold, made, made.first)
-    backup = cold.back_up(made, made.first)
-    assert state_of(cold, made, made.first) == before
-    assert cold.verify(backup).reason == ""
-    alone.psql(cold.object(backup))
+    before = state_of(walk, made, made.first)
+    backup = walk.back_up(made, made.first)
+    assert state_of(walk, made, made.first) == before
+    assert walk.verify(backup).reason == ""
+    alone.psql(walk.object(backup))
     assert fingerprint_of(alone.engine, f'"archive".{ident(made.first)}') == backup.fingerprint
 
-    cold.run(f"DROP TABLE {relation}")
-    cold.restore(made, read_kept(cold.place, backup.id))
-    archived = cold.read(made).find_archived(made.first)
+    walk.run(f"DROP TABLE {relation}")
+    walk.restore(made, read_kept(walk.storage, backup.id))
+    archived = walk.read(made).find_archived(made.first)
     assert archived is not None
     assert archived.tag is not None
     assert archived.tag.parent == made.sql
-    cold.reattach(made, made.first)
-    after = state_of(cold, made, made.first)
+    walk.reattach(made, made.first)
+    after = state_of(walk, made, made.first)
     assert [line for line in after[1] if line[0] not in ("constraint",)] == [
         line for line in before[1] if line[0] not in ("constraint",)
     ]
@@ -457,90 +457,90 @@ ODD: dict[str, Odd] = {
 
 @pytest.mark.every_version
 @pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
-def test_it_restores_alone(cold: Cold, make_table: Make, alone: Alone, odd: Odd, shared: None) -> None:
-    if odd.icu and not cold.run("SELECT 1 FROM pg_collation WHERE collname = 'sv-x-icu'"):
+def test_it_restores_alone(walk: Walk, make_table: Make, alone: Alone, odd: Odd, shared: None) -> None:
+    if odd.icu and not walk.run("SELECT 1 FROM pg_collation WHERE collname = 'sv-x-icu'"):
         pytest.skip("this PostgreSQL is built without ICU")
-    if odd.extension and not cold.run("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"):
+    if odd.extension and not walk.run("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"):
         pytest.skip("this PostgreSQL has no extension of that name")
     made = make_table()
     for statement in odd.setup:
-        cold.run(statement)
-    archived = cold.archive(made, made.first)
+        walk.run(statement)
+    archived = walk.archive(made, made.first)
     for statement in odd.after:
-        cold.run(statement.format(t=archived.sql))
-    before = describe(cold.run, archived.sql), cold.fingerprint(archived.sql)
+        walk.run(statement.format(t=archived.sql))
+    before = describe(walk.run, archived.sql), walk.fingerprint(archived.sql)
 
-    backup = cold.back_up(made, made.first)
+    backup = walk.back_up(made, made.first)
     assert [one.what for one in backup.left_out if one.back in ("columns", "restore")][:-1] == list(odd.left_out)
-    alone.psql(cold.object(backup))
+    alone.psql(walk.object(backup))
     assert fingerprint_of(alone.engine, archived.sql) == backup.fingerprint == before[1]
     if not odd.left_out:
-        assert described(alone.run, archived.sql) == described(cold.run, archived.sql)
+        assert described(alone.run, archived.sql) == described(walk.run, archived.sql)
     if backup.server_version_num >= 180000:
-        assert cold.verify(backup).reason == ""
+        assert walk.verify(backup).reason == ""
 
-    cold.run(f"DROP TABLE {archived.sql}")
-    cold.restore(made, read_kept(cold.place, backup.id))
-    assert (describe(cold.run, archived.sql), cold.fingerprint(archived.sql)) == before
-    cold.reattach(made, made.first)
+    walk.run(f"DROP TABLE {archived.sql}")
+    walk.restore(made, read_kept(walk.storage, backup.id))
+    assert (describe(walk.run, archived.sql), walk.fingerprint(archived.sql)) == before
+    walk.reattach(made, made.first)
 
 
 @pytest.mark.every_version
-def test_options_of_columns_that_only_this_server_knows(cold: Cold, make_table: Make, alone: Alone) -> None:
+def test_options_of_columns_that_only_this_server_knows(walk: Walk, make_table: Make, alone: Alone) -> None:
     """PostgreSQL 15.20 marks every column of a new table, each table with another number; others know no such mark."""
     made = make_table()
-    archived = cold.archive(made, made.first)
-    cold.run(f"ALTER TABLE {archived.sql} ALTER COLUMN kid_id SET (n_distinct = 5)")
-    cold.run("SET allow_system_table_mods = on")
-    cold.run(
+    archived = walk.archive(made, made.first)
+    walk.run(f"ALTER TABLE {archived.sql} ALTER COLUMN kid_id SET (n_distinct = 5)")
+    walk.run("SET allow_system_table_mods = on")
+    walk.run(
         "UPDATE pg_attribute SET attoptions = (SELECT array_agg(o) FROM unnest(attoptions) o WHERE o NOT LIKE 'pg_a%')"
         " || ARRAY['pg_attver=' || attrelid] WHERE attnum > 0 AND attrelid IN"
         f" ({literal(archived.sql)}::regclass, {literal(made.sql)}::regclass)"
     )
-    cold.run(
+    walk.run(
         "UPDATE pg_attribute SET attoptions = array_append(attoptions, 'of_another=1')"
         f" WHERE attrelid = {literal(archived.sql)}::regclass AND attname = 'reason'"
     )
-    backup = cold.back_up(made, made.first)
+    backup = walk.back_up(made, made.first)
     assert [one.what for one in backup.left_out if "option" in one.what] == ["option of_another=1 of reason"]
-    assert cold.verify(backup).reason == ""
-    alone.psql(cold.object(backup))
+    assert walk.verify(backup).reason == ""
+    alone.psql(walk.object(backup))
     options = (
         "SELECT attname, option FROM pg_attribute, unnest(attoptions) option WHERE option NOT LIKE 'pg_attver=%'"
         f" AND attnum > 0 AND attrelid = {literal(archived.sql)}::regclass"
     )
     assert alone.run(options) == [("kid_id", "n_distinct=5")]
-    cold.run(f"DROP TABLE {archived.sql}")
-    plan = cold.plan_restore(made, read_kept(cold.place, backup.id))
+    walk.run(f"DROP TABLE {archived.sql}")
+    plan = walk.plan_restore(made, read_kept(walk.storage, backup.id))
     assert "its SQL is in the manifest: option of_another=1 of reason." in " ".join(plan.warnings)
-    cold.restore(made, read_kept(cold.place, backup.id))
-    assert cold.run(options) == [("kid_id", "n_distinct=5")]
-    cold.reattach(made, made.first)
+    walk.restore(made, read_kept(walk.storage, backup.id))
+    assert walk.run(options) == [("kid_id", "n_distinct=5")]
+    walk.reattach(made, made.first)
 
 
 # --- rights, encodings, other places ------------------------------------------------------------------------------
 
 
-def test_owner_and_rights_come_back(cold: Cold, make_table: Make, make_role: Callable[..., tuple[str, str]]) -> None:
+def test_owner_and_rights_come_back(walk: Walk, make_table: Make, make_role: Callable[..., tuple[str, str]]) -> None:
     owner, other = make_role('owner\'s "role"')[0], make_role("reader TO x")[0]
     made = make_table(owner=owner)
-    archived = cold.archive(made, made.first)
-    cold.run(f"GRANT SELECT, INSERT ON {archived.sql} TO {ident(other)} WITH GRANT OPTION")
-    cold.run(f"GRANT SELECT ON {archived.sql} TO PUBLIC")
-    cold.run(f"GRANT UPDATE (reason), REFERENCES (reason) ON {archived.sql} TO {ident(other)}")
-    cold.run(f"REVOKE DELETE ON {archived.sql} FROM {ident(owner)}")
-    before = sorted(map(repr, describe(cold.run, archived.sql)))
-    backup = cold.back_up(made, made.first)
-    cold.run(f"DROP TABLE {archived.sql}")
-    kept = read_kept(cold.place, backup.id)
-    cold.restore(made, kept)
-    after = sorted(map(repr, describe(cold.run, archived.sql)))
+    archived = walk.archive(made, made.first)
+    walk.run(f"GRANT SELECT, INSERT ON {archived.sql} TO {ident(other)} WITH GRANT OPTION")
+    walk.run(f"GRANT SELECT ON {archived.sql} TO PUBLIC")
+    walk.run(f"GRANT UPDATE (reason), REFERENCES (reason) ON {archived.sql} TO {ident(other)}")
+    walk.run(f"REVOKE DELETE ON {archived.sql} FROM {ident(owner)}")
+    before = sorted(map(repr, describe(walk.run, archived.sql)))
+    backup = walk.back_up(made, made.first)
+    walk.run(f"DROP TABLE {archived.sql}")
+    kept = read_kept(walk.storage, backup.id)
+    walk.restore(made, kept)
+    after = sorted(map(repr, describe(walk.run, archived.sql)))
     assert [_sorted_rights(line) for line in after] == [_sorted_rights(line) for line in before]
 
     gone = replace(kept, backup=replace(backup, owner="nobody here"))
     lost = [replace(one, needs=("role nobody here",)) for one in backup.left_out if one.needs]
-    cold.run(f"DROP TABLE {archived.sql}")
-    plan = cold.plan_restore(made, replace(gone, backup=replace(gone.backup, left_out=tuple(lost))))
+    walk.run(f"DROP TABLE {archived.sql}")
+    plan = walk.plan_restore(made, replace(gone, backup=replace(gone.backup, left_out=tuple(lost))))
     assert not any(statement.startswith(("GRANT", "REVOKE")) for statement in plan.steps[0].statements)
     assert any("there is no role nobody here here: owner" in warning for warning in plan.warnings)
 
@@ -550,28 +550,28 @@ def _sorted_rights(line: str) -> list[str]:
 
 
 def test_a_role_without_rights_is_told_before(
-    cold: Cold, make_table: Make, make_role: Callable[..., tuple[str, str]]
+    walk: Walk, make_table: Make, make_role: Callable[..., tuple[str, str]]
 ) -> None:
     made = make_table()
-    archived = cold.archive(made, made.first)
-    backup = cold.back_up(made, made.first)
+    archived = walk.archive(made, made.first)
+    backup = walk.back_up(made, made.first)
     _, url = make_role()
     engine = working_engine(parse_url(url))
-    poor = replace(cold, worker=engine)
+    poor = replace(walk, worker=engine)
     with pytest.raises(NotAllowed, match="may not create tables in the schema archive"):
         poor.plan_restore(made, Kept(backup))
-    cold.run(f"DROP TABLE {archived.sql}")
-    cold.run("DROP SCHEMA archive")
+    walk.run(f"DROP TABLE {archived.sql}")
+    walk.run("DROP SCHEMA archive")
     with pytest.raises(NotAllowed, match="does not exist and the role"):
         poor.plan_restore(made, Kept(backup))
     with pytest.raises(NotAllowed):
         poor.back_up(made, made.partition(date(2023, 1, 1)))
     engine.dispose()
-    assert [entry.path for entry in cold.place.list()] == [backup.manifest, backup.object]
+    assert [entry.path for entry in walk.storage.list()] == [backup.manifest, backup.object]
 
 
 @pytest.mark.every_version
-def test_another_encoding(cold: Cold, server_url: URL, make_table: Make) -> None:
+def test_another_encoding(walk: Walk, server_url: URL, make_table: Make) -> None:
     name = f"pd_latin_{os.getpid()}"
     admin = connect(server_url)
     runner(admin)(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
@@ -579,18 +579,18 @@ def test_another_encoding(cold: Cold, server_url: URL, make_table: Make) -> None
     connection = connect(url)
     engine = working_engine(url)
     try:
-        there = replace(cold, reader=engine, worker=engine, run=runner(connection))
+        there = replace(walk, reader=engine, worker=engine, run=runner(connection))
         made = tables.make_table(there.run, "größe")
         there.run("UPDATE \"größe\" SET reason = 'é\\' || id")
         backup = there.back_up(made, made.first)
         assert backup.encoding == "LATIN1"
         if backup.server_version_num >= 180000:
-            assert cold.verify(backup).reason == ""
+            assert walk.verify(backup).reason == ""
         there.run(f"DROP TABLE {ident(made.first)}")
-        assert there.restore(made, read_kept(cold.place, backup.id)) == 20
+        assert there.restore(made, read_kept(walk.storage, backup.id)) == 20
         assert there.fingerprint(qualified("archive", made.first)) == backup.fingerprint
         with pytest.raises(BackupUnusable, match="in LATIN1, the database's in UTF8"):
-            cold.plan_restore(None, Kept(backup))
+            walk.plan_restore(None, Kept(backup))
     finally:
         engine.dispose()
         connection.close()
@@ -598,22 +598,22 @@ def test_another_encoding(cold: Cold, server_url: URL, make_table: Make) -> None
         admin.close()
 
 
-def test_in_a_new_database_from_manifests_alone(cold: Cold, make_table: Make, alone: Alone) -> None:
+def test_in_a_new_database_from_manifests_alone(walk: Walk, make_table: Make, alone: Alone) -> None:
     made = make_table()
     for statement in ODD["enum, domain and composite"].setup:
-        cold.run(statement)
-    archived = cold.archive(made, made.first)
-    backup = cold.back_up(made, made.first)
-    ((kept,), strange) = read_all_kept(cold.place, parent="public.kid_absences")
+        walk.run(statement)
+    archived = walk.archive(made, made.first)
+    backup = walk.back_up(made, made.first)
+    ((kept,), strange) = read_all_kept(walk.storage, parent="public.kid_absences")
     assert (kept, strange) == (Kept(backup), ())
-    assert read_all_kept(cold.place, parent="public.other") == ((), ())
+    assert read_all_kept(walk.storage, parent="public.other") == ((), ())
 
-    new = replace(cold, reader=alone.engine, worker=alone.engine, run=alone.run)
+    new = replace(walk, reader=alone.engine, worker=alone.engine, run=alone.run)
     plan = new.plan_restore(None, kept, hold=Hold("2027-01-18", "just restored", "Ada"))
     assert "nothing to reattach to" in " ".join(plan.warnings)
     assert '"my types"."mood"' in " ".join(plan.warnings)
     new.restore(None, kept, hold=Hold("2027-01-18", "just restored", "Ada"))
-    assert described(alone.run, archived.sql) == described(cold.run, archived.sql)
+    assert described(alone.run, archived.sql) == described(walk.run, archived.sql)
     assert new.fingerprint(archived.sql) == backup.fingerprint
 
     again = tables.make_table(alone.run, rows=0)
@@ -631,42 +631,42 @@ def test_in_a_new_database_from_manifests_alone(cold: Cold, make_table: Make, al
         new.plan_restore(again, kept)
 
 
-def test_into_another_archive_schema(cold: Cold, make_table: Make) -> None:
+def test_into_another_archive_schema(walk: Walk, make_table: Make) -> None:
     made = make_table()
     for statement in ODD["indexes"].setup:
-        cold.run(statement)
-    archived = cold.archive(made, made.first)
+        walk.run(statement)
+    archived = walk.archive(made, made.first)
     for statement in ODD["indexes"].after:
-        cold.run(statement.format(t=archived.sql))
-    backup = cold.back_up(made, made.first)
-    cold.restore(made, Kept(backup), archive_schema='the "cold" one')
+        walk.run(statement.format(t=archived.sql))
+    backup = walk.back_up(made, made.first)
+    walk.restore(made, Kept(backup), archive_schema='the "cold" one')
     relation = qualified('the "cold" one', made.first)
-    assert cold.fingerprint(relation) == backup.fingerprint
-    assert len(described(cold.run, relation)) == len(described(cold.run, archived.sql))
-    assert cold.run("SELECT count(*) FROM pg_statistic_ext") == [(2,)]
+    assert walk.fingerprint(relation) == backup.fingerprint
+    assert len(described(walk.run, relation)) == len(described(walk.run, archived.sql))
+    assert walk.run("SELECT count(*) FROM pg_statistic_ext") == [(2,)]
 
 
 # --- what is told before anything is written ----------------------------------------------------------------------
 
 
-def test_names_that_are_taken(cold: Cold, make_table: Make) -> None:
+def test_names_that_are_taken(walk: Walk, make_table: Make) -> None:
     made = make_table()
-    archived = cold.archive(made, made.first)
-    backup = cold.back_up(made, made.first)
+    archived = walk.archive(made, made.first)
+    backup = walk.back_up(made, made.first)
     with pytest.raises(NameTaken, match=made.first):
-        cold.plan_restore(made, Kept(backup))
-    cold.run(f"ALTER TABLE {archived.sql} RENAME TO elsewhere")
+        walk.plan_restore(made, Kept(backup))
+    walk.run(f"ALTER TABLE {archived.sql} RENAME TO elsewhere")
     with pytest.raises(NameTaken, match=f"{made.first}_date_idx, {made.first}_kid_id_date_key"):
-        cold.plan_restore(made, Kept(backup))
+        walk.plan_restore(made, Kept(backup))
 
 
-def test_a_parent_with_other_columns_is_told(cold: Cold, make_table: Make) -> None:
+def test_a_parent_with_other_columns_is_told(walk: Walk, make_table: Make) -> None:
     made = make_table()
-    cold.archive(made, made.first)
-    backup = cold.back_up(made, made.first)
-    cold.run(f"DROP TABLE archive.{made.first}")
-    cold.run("ALTER TABLE kid_absences ADD COLUMN room int, DROP COLUMN noted, ALTER COLUMN reason TYPE varchar(50)")
-    (warning,) = [w for w in cold.plan_restore(made, Kept(backup)).warnings if "reattached" in w]
+    walk.archive(made, made.first)
+    backup = walk.back_up(made, made.first)
+    walk.run(f"DROP TABLE archive.{made.first}")
+    walk.run("ALTER TABLE kid_absences ADD COLUMN room int, DROP COLUMN noted, ALTER COLUMN reason TYPE varchar(50)")
+    (warning,) = [w for w in walk.plan_restore(made, Kept(backup)).warnings if "reattached" in w]
     relation = f'ALTER TABLE "archive"."{made.first}"'
     assert warning == (
         f'Before it can be reattached: {relation} ALTER COLUMN "reason" TYPE character varying(50); {relation}'
@@ -674,13 +674,13 @@ def test_a_parent_with_other_columns_is_told(cold: Cold, make_table: Make) -> No
     )
 
 
-def test_a_generated_column_that_could_not_be_proven(cold: Cold, make_table: Make) -> None:
+def test_a_generated_column_that_could_not_be_proven(walk: Walk, make_table: Make) -> None:
     made = make_table()
-    cold.run("CREATE FUNCTION public.twice(bigint) RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2'")
-    cold.run("ALTER TABLE kid_absences ADD COLUMN two bigint GENERATED ALWAYS AS (public.twice(kid_id)) STORED")
+    walk.run("CREATE FUNCTION public.twice(bigint) RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2'")
+    walk.run("ALTER TABLE kid_absences ADD COLUMN two bigint GENERATED ALWAYS AS (public.twice(kid_id)) STORED")
     with pytest.raises(BackupUnusable, match=r"two is generated with public.twice\(bigint\)"):
-        cold.back_up(made, made.first)
-    assert cold.place.list() == ()
+        walk.back_up(made, made.first)
+    assert walk.storage.list() == ()
 
 
 @pytest.mark.parametrize(
@@ -695,18 +695,18 @@ def test_a_generated_column_that_could_not_be_proven(cold: Cold, make_table: Mak
         "COPY public.kids TO PROGRAM 'rm'",
     ],
 )
-def test_a_manifest_that_would_do_more(cold: Cold, make_table: Make, statement: str) -> None:
+def test_a_manifest_that_would_do_more(walk: Walk, make_table: Make, statement: str) -> None:
     made = make_table()
-    backup = cold.back_up(made, made.first)
+    backup = walk.back_up(made, made.first)
     hostile = replace(backup, afterwards=(*backup.afterwards, statement))
     with pytest.raises(BackupUnusable, match="that making this one table does not need"):
-        cold.plan_restore(made, Kept(hostile))
+        walk.plan_restore(made, Kept(hostile))
 
 
-def forged(cold: Cold, backup: Backup, **changes: Any) -> Backup:
+def forged(walk: Walk, backup: Backup, **changes: Any) -> Backup:
     """The backup with another definition, whole and sealed again, as who may write to the place can make it."""
     forgery = replace(backup, **changes)
-    object_ = Path(cold.place.label, backup.object)
+    object_ = Path(walk.storage.label, backup.object)
     text = zstandard.ZstdDecompressor().decompressobj().decompress(object_.read_bytes())
     rows = text.removeprefix(before_rows(backup).encode()).removesuffix(after_rows(backup).encode())
     assert len(rows) > 0
@@ -714,15 +714,15 @@ def forged(cold: Cold, backup: Backup, **changes: Any) -> Backup:
     packed = zstandard.ZstdCompressor().compress(text)
     object_.write_bytes(packed)
     forgery = replace(forgery, raw_bytes=len(text), bytes=len(packed), sha256=hashlib.sha256(packed).hexdigest())
-    Path(cold.place.label, backup.manifest).write_text(forgery.to_json())
+    Path(walk.storage.label, backup.manifest).write_text(forgery.to_json())
     return forgery
 
 
-def test_a_verification_runs_no_sql_but_that_of_the_table(cold: Cold, make_table: Make, tmp_path: Path) -> None:
+def test_a_verification_runs_no_sql_but_that_of_the_table(walk: Walk, make_table: Make, tmp_path: Path) -> None:
     made = make_table()
-    backup = cold.back_up(made, made.first)
-    assert cold.verify(forged(cold, backup)).good, "the forger's work is whole"
-    object_ = Path(cold.place.label, backup.object)
+    backup = walk.back_up(made, made.first)
+    assert walk.verify(forged(walk, backup)).good, "the forger's work is whole"
+    object_ = Path(walk.storage.label, backup.object)
     whole = object_.read_bytes()
     touched = tmp_path / "touched"
     tmp_path.chmod(0o777)
@@ -736,11 +736,11 @@ def test_a_verification_runs_no_sql_but_that_of_the_table(cold: Cold, make_table
         {"create": (*backup.create[:-1], f"DO $do$BEGIN {program}; END$do$", backup.create[-1])},
         {"needs": (type_,)},
     ):
-        assert refused in bad(cold, forged(cold, backup, **changes)).reason
+        assert refused in bad(walk, forged(walk, backup, **changes)).reason
         object_.write_bytes(whole)
     for expression in ("pg_read_file('/etc/passwd') <> ''", "lo_export(lo_create(0), '/tmp/pd-forged') > 0"):
         check = f'ALTER TABLE {qualified("archive", made.first)} ADD CONSTRAINT "x" CHECK ({expression})'
-        assert "permission denied" in bad(cold, forged(cold, backup, afterwards=(check, *backup.afterwards))).reason
+        assert "permission denied" in bad(walk, forged(walk, backup, afterwards=(check, *backup.afterwards))).reason
         object_.write_bytes(whole)
     assert not touched.exists()
 
@@ -748,42 +748,42 @@ def test_a_verification_runs_no_sql_but_that_of_the_table(cold: Cold, make_table
 # --- changed, truncated, swapped ----------------------------------------------------------------------------------
 
 
-def bad(cold: Cold, backup: Backup) -> Proof:
+def bad(walk: Walk, backup: Backup) -> Proof:
     """The proof of a backup that is refused, written down as the newest."""
-    proof = cold.verify(backup)
+    proof = walk.verify(backup)
     assert not proof.good
     assert proof.reason
-    proofs = json.loads(Path(cold.place.label, backup.proof).read_text())
+    proofs = json.loads(Path(walk.storage.label, backup.proof).read_text())
     assert proofs[-1]["reason"] == proof.reason
     return proof
 
 
-def test_200_flipped_bytes_are_200_refused(cold: Cold, make_table: Make) -> None:
+def test_200_flipped_bytes_are_200_refused(walk: Walk, make_table: Make) -> None:
     made = make_table(rows=2000)
-    backup = cold.back_up(made, made.first)
-    path = cold.object(backup)
+    backup = walk.back_up(made, made.first)
+    path = walk.object(backup)
     whole = path.read_bytes()
     chance = random.Random(4)
     for offset in (0, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(198))):
         flipped = bytearray(whole)
         flipped[offset] ^= 1 << chance.randrange(8)
         path.write_bytes(flipped)
-        proof = cold.verify(backup)
+        proof = walk.verify(backup)
         assert (proof.good, proof.server_version) == (False, ""), f"the byte at {offset}"
         assert "checksum" in proof.reason
     for length in (0, 1, len(whole) // 2, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(20))):
         path.write_bytes(whole[:length])
-        assert "its manifest says" in bad(cold, backup).reason
+        assert "its manifest says" in bad(walk, backup).reason
     path.write_bytes(whole + b"\0")
-    assert "its manifest says" in bad(cold, backup).reason
+    assert "its manifest says" in bad(walk, backup).reason
     path.unlink()
-    assert bad(cold, backup).reason == "Its object is missing."
+    assert bad(walk, backup).reason == "Its object is missing."
 
 
-def test_a_restore_looks_for_itself(cold: Cold, make_table: Make) -> None:
+def test_a_restore_looks_for_itself(walk: Walk, make_table: Make) -> None:
     made = make_table(rows=2000)
-    backup = cold.back_up(made, made.first)
-    path = cold.object(backup)
+    backup = walk.back_up(made, made.first)
+    path = walk.object(backup)
     whole = path.read_bytes()
     chance = random.Random(5)
     spoilt = [whole[:-1], whole[: len(whole) // 2], whole + b"\0", b""]
@@ -794,29 +794,29 @@ def test_a_restore_looks_for_itself(cold: Cold, make_table: Make) -> None:
     for content in spoilt:
         path.write_bytes(content)
         with pytest.raises(BackupDamaged):
-            cold.restore(made, Kept(backup))
-        assert cold.run("SELECT 1 FROM pg_namespace WHERE nspname = 'archive'") == []
+            walk.restore(made, Kept(backup))
+        assert walk.run("SELECT 1 FROM pg_namespace WHERE nspname = 'archive'") == []
     path.unlink()
     with pytest.raises(BackupNotFound):
-        cold.restore(made, Kept(backup))
+        walk.restore(made, Kept(backup))
 
 
-def test_swapped_for_another(cold: Cold, make_table: Make, shared: None) -> None:
+def test_swapped_for_another(walk: Walk, make_table: Make, shared: None) -> None:
     made = make_table()
-    one, other = (cold.back_up(made, made.partition(date(year, 1, 1))) for year in (2022, 2023))
-    cold.object(one).write_bytes(cold.object(other).read_bytes())
-    assert "manifest" in bad(cold, one).reason
-    Path(cold.place.label, one.manifest).write_text(other.to_json())
-    assert bad(cold, one).reason == f"The manifest is that of another backup: {other.id}."
-    Path(cold.place.label, one.manifest).write_text(replace(other, id=one.id).to_json())
-    assert bad(cold, one).reason == "Its SQL before the rows is not what its manifest says."
-    assert [kept.backup.id for kept in read_all_kept(cold.place)[0] if kept.proven] == []
-    assert cold.verify(other).good
+    one, other = (walk.back_up(made, made.partition(date(year, 1, 1))) for year in (2022, 2023))
+    walk.object(one).write_bytes(walk.object(other).read_bytes())
+    assert "manifest" in bad(walk, one).reason
+    Path(walk.storage.label, one.manifest).write_text(other.to_json())
+    assert bad(walk, one).reason == f"The manifest is that of another backup: {other.id}."
+    Path(walk.storage.label, one.manifest).write_text(replace(other, id=one.id).to_json())
+    assert bad(walk, one).reason == "Its SQL before the rows is not what its manifest says."
+    assert [kept.backup.id for kept in read_all_kept(walk.storage)[0] if kept.proven] == []
+    assert walk.verify(other).good
 
 
-def test_an_edited_manifest(cold: Cold, make_table: Make, shared: None) -> None:
+def test_an_edited_manifest(walk: Walk, make_table: Make, shared: None) -> None:
     made = make_table()
-    backup = cold.back_up(made, made.first)
+    backup = walk.back_up(made, made.first)
     other_type = replace(backup.columns[1], type="integer")
     edits = {
         "It holds 20 rows, and its manifest says 21.": {"rows": 21},
@@ -833,17 +833,17 @@ def test_an_edited_manifest(cold: Cold, make_table: Make, shared: None) -> None:
     }
     for reason, edit in edits.items():
         edited = replace(backup, **edit)
-        Path(cold.place.label, backup.manifest).write_text(edited.to_json())
-        said = bad(cold, backup).reason
+        Path(walk.storage.label, backup.manifest).write_text(edited.to_json())
+        said = bad(walk, backup).reason
         assert reason in said
     text = backup.to_json()
     for offset in random.Random(6).sample(range(len(text)), 40):
         letter = "0" if text[offset] != "0" else "1"
-        Path(cold.place.label, backup.manifest).write_text(text[:offset] + letter + text[offset + 1 :])
+        Path(walk.storage.label, backup.manifest).write_text(text[:offset] + letter + text[offset + 1 :])
         with suppress(BackupUnusable):  # its format became a later one
-            assert not cold.verify(backup).good
-    Path(cold.place.label, backup.manifest).write_text(text)
-    assert cold.verify(backup).good
+            assert not walk.verify(backup).good
+    Path(walk.storage.label, backup.manifest).write_text(text)
+    assert walk.verify(backup).good
 
 
 class Cut(Folder):
@@ -852,7 +852,7 @@ class Cut(Folder):
     def write(self, path: str, chunks: Iterable[bytes]) -> int:
         def cut() -> Iterator[bytes]:
             yield next(iter(chunks))[:100]
-            raise PlaceFailed("There is no room left.")
+            raise StorageFailed("There is no room left.")
 
         return super().write(path, cut()) if path.endswith(".zst") else super().write(path, chunks)
 
@@ -860,45 +860,45 @@ class Cut(Folder):
         for chunk in super().read(path):
             if path.endswith(".zst"):
                 yield chunk[: len(chunk) // 2]
-                raise PlaceFailed("It was cut off.")
+                raise StorageFailed("It was cut off.")
             yield chunk
 
 
-def test_a_place_that_fails(cold: Cold, make_table: Make) -> None:
+def test_a_place_that_fails(walk: Walk, make_table: Make) -> None:
     made = make_table()
-    with pytest.raises(PlaceFailed):
-        cold.back_up(made, made.first, place=Cut(Path(cold.place.label)))
-    assert cold.place.list() == ()
-    backup = cold.back_up(made, made.first)
-    cold.place, whole = Cut(Path(cold.place.label)), cold.place
-    with pytest.raises(PlaceFailed):
-        cold.verify(backup)
-    with pytest.raises(PlaceFailed):
-        cold.restore(made, Kept(backup))
-    cold.place = whole
+    with pytest.raises(StorageFailed):
+        walk.back_up(made, made.first, storage=Cut(Path(walk.storage.label)))
+    assert walk.storage.list() == ()
+    backup = walk.back_up(made, made.first)
+    walk.storage, whole = Cut(Path(walk.storage.label)), walk.storage
+    with pytest.raises(StorageFailed):
+        walk.verify(backup)
+    with pytest.raises(StorageFailed):
+        walk.restore(made, Kept(backup))
+    walk.storage = whole
     assert [entry.path for entry in whole.list()] == [backup.manifest, backup.object]
-    assert cold.run("SELECT 1 FROM pg_namespace WHERE nspname = 'archive'") == []
+    assert walk.run("SELECT 1 FROM pg_namespace WHERE nspname = 'archive'") == []
 
 
 # --- faults while it is written -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def script(tmp_path: Path, cold: Cold) -> Callable[[str], Tool]:
+def script(tmp_path: Path, walk: Walk) -> Callable[[str], Tool]:
     """A pg_dump of our own making: a shell script in which $REAL is the true one."""
 
     def make(text: str) -> Tool:
         path = tmp_path / "pg_dump"
-        path.write_text(f"#!/bin/bash\nREAL={cold.tool.path}\n{text}\n")
+        path.write_text(f"#!/bin/bash\nREAL={walk.tool.path}\n{text}\n")
         path.chmod(0o755)
-        return replace(cold.tool, path=path)
+        return replace(walk.tool, path=path)
 
     return make
 
 
-def nothing_left(cold: Cold) -> None:
+def nothing_left(walk: Walk) -> None:
     """No object, no part of one, no child of ours, and no session."""
-    folder = Path(cold.place.label)
+    folder = Path(walk.storage.label)
     assert [path for path in folder.rglob("*") if path.is_file()] == []
     assert psutil.Process().children() == [
         child for child in psutil.Process().children() if "pg_dump" not in child.name()
@@ -922,120 +922,120 @@ def nothing_left(cold: Cold) -> None:
     ids=["killed", "failed", "cut off", "silent", "refused", "a row short"],
 )
 def test_a_pg_dump_that_fails(
-    cold: Cold, make_table: Make, script: Callable[[str], Tool], text: str, said: str
+    walk: Walk, make_table: Make, script: Callable[[str], Tool], text: str, said: str
 ) -> None:
     made = make_table(rows=2000)
     with pytest.raises(Failed) as caught:
-        cold.back_up(made, made.first, tool=script(text))
+        walk.back_up(made, made.first, tool=script(text))
     assert said in str(caught.value)
     assert "db.internal" not in str(caught.value)
     assert "10.1.2.3" not in str(caught.value)
-    nothing_left(cold)
-    assert cold.back_up(made, made.first).rows == 2000
+    nothing_left(walk)
+    assert walk.back_up(made, made.first).rows == 2000
 
 
-def test_a_missing_pg_dump(cold: Cold, make_table: Make) -> None:
+def test_a_missing_pg_dump(walk: Walk, make_table: Make) -> None:
     made = make_table()
     with pytest.raises(Failed, match="can't be run"):
-        cold.back_up(made, made.first, tool=Tool(Path("/nowhere/pg_dump"), "18.4", 18))
-    nothing_left(cold)
+        walk.back_up(made, made.first, tool=Tool(Path("/nowhere/pg_dump"), "18.4", 18))
+    nothing_left(walk)
 
 
 def test_the_password_is_no_argument(
-    cold: Cold, make_table: Make, script: Callable[[str], Tool], tmp_path: Path, database_url: str
+    walk: Walk, make_table: Make, script: Callable[[str], Tool], tmp_path: Path, database_url: str
 ) -> None:
     made = make_table()
     engine = working_engine(parse_url(database_url).set(password="s3cr%t word"))
     tool = script(f'echo "$@" > {tmp_path}/arguments; echo "$PGPASSWORD" > {tmp_path}/password; exec $REAL "$@"')
-    replace(cold, worker=engine).back_up(made, made.first, tool=tool)
+    replace(walk, worker=engine).back_up(made, made.first, tool=tool)
     engine.dispose()
     assert (tmp_path / "password").read_text() == "s3cr%t word\n"
     assert "s3cr" not in (tmp_path / "arguments").read_text()
 
 
-def test_a_server_that_goes_away(cold: Cold, make_table: Make, script: Callable[[str], Tool]) -> None:
+def test_a_server_that_goes_away(walk: Walk, make_table: Make, script: Callable[[str], Tool]) -> None:
     made = make_table()
-    database = cold.read(made).server.database
+    database = walk.read(made).server.database
 
     def cut(work: Work) -> None:
         if work.doing.startswith("Writing"):
-            cold.run(
+            walk.run(
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
                 " AND pid <> pg_backend_pid() AND application_name = 'partition-desk'"
             )
 
     with pytest.raises((ConnectionFailed, Failed)) as caught:
-        cold.back_up(made, made.first, tool=script('sleep 1; exec $REAL "$@"'), report=cut)
+        walk.back_up(made, made.first, tool=script('sleep 1; exec $REAL "$@"'), report=cut)
     assert "left" not in str(caught.value) or "nothing is left" in str(caught.value)
-    nothing_left(cold)
-    cold.reader.dispose()
-    cold.worker.dispose()
-    assert cold.back_up(made, made.first).rows == 20
+    nothing_left(walk)
+    walk.reader.dispose()
+    walk.worker.dispose()
+    assert walk.back_up(made, made.first).rows == 20
 
 
-def test_a_cancel_ends_our_pg_dump_alone(cold: Cold, make_table: Make, script: Callable[[str], Tool]) -> None:
+def test_a_cancel_ends_our_pg_dump_alone(walk: Walk, make_table: Make, script: Callable[[str], Tool]) -> None:
     made = make_table()
     other = subprocess.Popen(["sleep", "600"])
     told: list[Work] = []
     with pytest.raises(Cancelled):
-        cold.back_up(
+        walk.back_up(
             made,
             made.first,
             tool=script("exec sleep 600"),
             cancelled=lambda: any(work.doing.startswith("Writing") for work in told),
             report=told.append,
         )
-    nothing_left(cold)
+    nothing_left(walk)
     assert other.poll() is None
     other.kill()
     other.wait()
     assert not [p for p in psutil.Process().children() if p.name() == "sleep"]
 
 
-def test_a_cancel_of_a_verification_leaves_nothing(cold: Cold, make_table: Make) -> None:
+def test_a_cancel_of_a_verification_leaves_nothing(walk: Walk, make_table: Make) -> None:
     made = make_table()
-    backup = cold.back_up(made, made.first)
+    backup = walk.back_up(made, made.first)
     told: list[Work] = []
 
     def cancelled() -> bool:
         return any(work.doing.startswith("Starting") for work in told)
 
     with pytest.raises(Cancelled):
-        verify(cold.place, backup.id, home=cold.home, actor="Ada", cancelled=cancelled, report=told.append)
-    assert list(cold.home.iterdir()) == []
-    assert read_kept(cold.place, backup.id).proofs == ()
+        verify(walk.storage, backup.id, home=walk.home, actor="Ada", cancelled=cancelled, report=told.append)
+    assert list(walk.home.iterdir()) == []
+    assert read_kept(walk.storage, backup.id).proofs == ()
 
 
 def test_a_table_that_somebody_holds(
-    cold: Cold, make_table: Make, session: OpenSession, monkeypatch: pytest.MonkeyPatch
+    walk: Walk, make_table: Make, session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_module, "LOCK_MS", 200)
     made = make_table()
-    table = cold.read(made)
+    table = walk.read(made)
     session().hold(f"LOCK TABLE {made.first} IN ACCESS EXCLUSIVE MODE")
-    monkeypatch.setattr(Cold, "read", lambda self, made: table)
+    monkeypatch.setattr(Walk, "read", lambda self, made: table)
     with pytest.raises(CatalogBusy):
-        cold.back_up(made, made.first)
-    nothing_left(cold)
+        walk.back_up(made, made.first)
+    nothing_left(walk)
 
 
 @dataclass
 class Waiting:
     """Backs up an archived table that somebody holds, and changes it before the lock is let go."""
 
-    cold: Cold
+    walk: Walk
     made: Made
     other: Session
     monkeypatch: pytest.MonkeyPatch
 
     def backs_up(self, change: str) -> Backup:
-        self.cold.archive(self.made, self.made.first)
-        table = self.cold.read(self.made)
-        self.monkeypatch.setattr(Cold, "read", lambda cold, made: table)
+        self.walk.archive(self.made, self.made.first)
+        table = self.walk.read(self.made)
+        self.monkeypatch.setattr(Walk, "read", lambda walk, made: table)
         self.other.hold(f"LOCK TABLE {self.relation}")
         waits = f"SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '{self.relation}'::regclass"
         with ThreadPoolExecutor(1) as pool:
-            backing = pool.submit(self.cold.back_up, self.made, self.made.first)
+            backing = pool.submit(self.walk.back_up, self.made, self.made.first)
             until(lambda: bool(self.other.run(waits)))
             self.other.run(change.format(self.relation))
             self.other.run("COMMIT")
@@ -1047,8 +1047,8 @@ class Waiting:
 
 
 @pytest.fixture
-def waiting(cold: Cold, make_table: Make, session: OpenSession, monkeypatch: pytest.MonkeyPatch) -> Waiting:
-    return Waiting(cold, make_table(), session(), monkeypatch)
+def waiting(walk: Walk, make_table: Make, session: OpenSession, monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    return Waiting(walk, make_table(), session(), monkeypatch)
 
 
 @pytest.mark.every_version
@@ -1064,7 +1064,7 @@ def waiting(cold: Cold, make_table: Make, session: OpenSession, monkeypatch: pyt
 def test_the_rows_are_those_after_the_wait_for_the_lock(waiting: Waiting, change: str, rows: int) -> None:
     """A snapshot from before the lock would see no row of a table that was rewritten meanwhile."""
     backup = waiting.backs_up(change)
-    assert (backup.rows, backup.fingerprint) == (rows, waiting.cold.fingerprint(waiting.relation))
+    assert (backup.rows, backup.fingerprint) == (rows, waiting.walk.fingerprint(waiting.relation))
 
 
 @pytest.mark.parametrize(
@@ -1080,7 +1080,7 @@ def test_another_table_after_the_wait_is_told(waiting: Waiting, change: str, say
     with pytest.raises((PlanOutdated, Failed)) as raised:
         waiting.backs_up(change)
     assert says in str(raised.value)
-    nothing_left(waiting.cold)
+    nothing_left(waiting.walk)
 
 
 class Changing(Folder):
@@ -1093,19 +1093,19 @@ class Changing(Folder):
         return super().write(path, chunks)
 
 
-def test_rows_that_change_meanwhile(cold: Cold, make_table: Make, script: Callable[[str], Tool], shared: None) -> None:
+def test_rows_that_change_meanwhile(walk: Walk, make_table: Make, script: Callable[[str], Tool], shared: None) -> None:
     made = make_table(rows=500)
     relation = qualified("public", made.first)
-    before = cold.fingerprint(relation)
-    place = Changing(Path(cold.place.label))
-    place.change = lambda: cold.run(f"DELETE FROM {relation} WHERE id % 2 = 0")
-    backup = cold.back_up(made, made.first, place=place, tool=script('sleep 0.3; exec $REAL "$@"'))
+    before = walk.fingerprint(relation)
+    storage = Changing(Path(walk.storage.label))
+    storage.change = lambda: walk.run(f"DELETE FROM {relation} WHERE id % 2 = 0")
+    backup = walk.back_up(made, made.first, storage=storage, tool=script('sleep 0.3; exec $REAL "$@"'))
     assert (backup.rows, backup.fingerprint) == (500, before)
-    assert cold.run(f"SELECT count(*) FROM {relation}") == [(250,)]
-    assert cold.verify(backup).good
+    assert walk.run(f"SELECT count(*) FROM {relation}") == [(250,)]
+    assert walk.verify(backup).good
 
 
-def test_only_readers_locks_are_taken(cold: Cold, make_table: Make, session: OpenSession) -> None:
+def test_only_readers_locks_are_taken(walk: Walk, make_table: Make, session: OpenSession) -> None:
     made = make_table()
     seen: set[str] = set()
     other = session()
@@ -1119,24 +1119,24 @@ def test_only_readers_locks_are_taken(cold: Cold, make_table: Make, session: Ope
             )
         )
 
-    place = Changing(Path(cold.place.label))
-    place.change = lambda: look(Work(""))
-    cold.back_up(made, made.first, place=place)
+    storage = Changing(Path(walk.storage.label))
+    storage.change = lambda: look(Work(""))
+    walk.back_up(made, made.first, storage=storage)
     assert seen == {"AccessShareLock"}
 
 
-def test_two_at_once_are_two(cold: Cold, make_table: Make, shared: None) -> None:
+def test_two_at_once_are_two(walk: Walk, make_table: Make, shared: None) -> None:
     made = make_table(rows=20_000)
     found: list[Backup] = []
-    threads = [threading.Thread(target=lambda: found.append(cold.back_up(made, made.first))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(walk.back_up(made, made.first))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len({backup.id for backup in found}) == 2
     assert len({backup.fingerprint for backup in found}) == 1
-    assert all(cold.verify(backup).good for backup in found)
-    assert len(read_all_kept(cold.place)[0]) == 2
+    assert all(walk.verify(backup).good for backup in found)
+    assert len(read_all_kept(walk.storage)[0]) == 2
 
 
 KILLED = """
@@ -1170,29 +1170,32 @@ back_up(engine, table, "kid_absences_2022", Deadly(Path(folder)), id="a/b/c/kill
 
 
 @pytest.mark.parametrize("when", ["rows", "manifest"])
-def test_a_killed_process_leaves_no_backup(cold: Cold, make_table: Make, database_url: str, when: str) -> None:
+def test_a_killed_process_leaves_no_backup(walk: Walk, make_table: Make, database_url: str, when: str) -> None:
     made = make_table()
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, database_url, cold.place.label, when], cwd=ROOT, check=False, capture_output=True
+        [sys.executable, "-c", KILLED, database_url, walk.storage.label, when],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    kept, strange = read_all_kept(cold.place)
+    kept, strange = read_all_kept(walk.storage)
     assert kept == ()
     assert [(one.path, one.reason) for one in strange] == (
         [("a/b/c/killed.sql.zst", LEFTOVER)] if when == "manifest" else []
     )
     with pytest.raises(BackupNotFound):
-        read_kept(cold.place, "a/b/c/killed")
+        read_kept(walk.storage, "a/b/c/killed")
     until(lambda: not [p for p in psutil.process_iter(["name"]) if p.info["name"] == "pg_dump" and p.ppid() == 1])
-    assert cold.back_up(made, made.first, id="a/b/c/next").rows == 20
-    (kept, _) = read_all_kept(cold.place)
+    assert walk.back_up(made, made.first, id="a/b/c/next").rows == 20
+    (kept, _) = read_all_kept(walk.storage)
     assert [one.backup.id for one in kept] == ["a/b/c/next"]
 
 
-def test_throwaway_servers_of_the_dead_are_removed(cold: Cold, make_table: Make, shared: None) -> None:
+def test_throwaway_servers_of_the_dead_are_removed(walk: Walk, make_table: Make, shared: None) -> None:
     made = make_table()
-    backup = cold.back_up(made, made.first)
-    dead, alive, fetching, young = (cold.home / f"throwaway-{what}" for what in ("dead", "alive", "fetching", "young"))
+    backup = walk.back_up(made, made.first)
+    dead, alive, fetching, young = (walk.home / f"throwaway-{what}" for what in ("dead", "alive", "fetching", "young"))
     for folder in (dead, alive):
         (folder / "server").mkdir(parents=True)
         (folder / "server" / "users.lock").touch()
@@ -1205,46 +1208,46 @@ def test_throwaway_servers_of_the_dead_are_removed(cold: Cold, make_table: Make,
     with (alive / "server" / "users.lock").open() as users, (fetching / "in-use.lock").open() as lock:
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert cold.verify(backup).good
-        assert set(cold.home.iterdir()) == {alive, fetching, young}
+        assert walk.verify(backup).good
+        assert set(walk.home.iterdir()) == {alive, fetching, young}
     for folder in (alive, fetching, young):
         shutil.rmtree(folder)
 
 
-def test_a_restore_that_is_cancelled_or_cut_off(cold: Cold, make_table: Make) -> None:
+def test_a_restore_that_is_cancelled_or_cut_off(walk: Walk, make_table: Make) -> None:
     made = make_table(rows=500)
-    backup = cold.back_up(made, made.first)
-    plan = cold.plan_restore(made, Kept(backup))
-    database = cold.read(made).server.database
-    place = Changing(Path(cold.place.label))
+    backup = walk.back_up(made, made.first)
+    plan = walk.plan_restore(made, Kept(backup))
+    database = walk.read(made).server.database
+    storage = Changing(Path(walk.storage.label))
 
     def slow(path: str) -> Iterator[bytes]:
-        for chunk in Folder.read(place, path):
+        for chunk in Folder.read(storage, path):
             yield chunk[:100]
-            place.change()
+            storage.change()
             yield chunk[100:]
 
-    place.read = slow  # type: ignore[method-assign]
+    storage.read = slow  # type: ignore[method-assign]
     stop = threading.Event()
     for change, error in (
         (lambda: (stop.set(), time.sleep(0.5)), Cancelled),
         (
-            lambda: cold.run(
+            lambda: walk.run(
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
                 " AND state LIKE 'idle in transaction%'"
             ),
             ConnectionFailed,
         ),
     ):
-        place.change = change
+        storage.change = change
         stop.clear()
-        with session(cold.worker) as work, pytest.raises(error):
-            restore(work, place, Kept(backup), plan, cancelled=stop.is_set, report=lambda work: None)
-        assert cold.run("SELECT 1 FROM pg_namespace WHERE nspname = 'archive'") == []
-        cold.worker.dispose()
-    place.change = lambda: None
-    with session(cold.worker) as work:
-        assert restore(work, place, Kept(backup), plan, cancelled=lambda: False, report=lambda work: None) == 500
+        with session(walk.worker) as work, pytest.raises(error):
+            restore(work, storage, Kept(backup), plan, cancelled=stop.is_set, report=lambda work: None)
+        assert walk.run("SELECT 1 FROM pg_namespace WHERE nspname = 'archive'") == []
+        walk.worker.dispose()
+    storage.change = lambda: None
+    with session(walk.worker) as work:
+        assert restore(work, storage, Kept(backup), plan, cancelled=lambda: False, report=lambda work: None) == 500
 
 
 # --- the fingerprint ----------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ import pytest
 
 from core.backups.storage import base as base_module
 from core.backups.storage import bucket as bucket_module
-from core.backups.storage import open_place
-from core.backups.storage.base import Place
-from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, UsageError
+from core.backups.storage import open_storage
+from core.backups.storage.base import Storage
+from core.errors import BackupDamaged, BackupNotFound, StorageFailed, UsageError
 from tests.objects import S3, SECRET, Answering, CuttingProxy, free_port
 
 MEGABYTE = 2**20
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def bucket(s3: S3) -> Place:
-    return open_place(s3.url, home=HOME, environ=s3.environ)
+def bucket(s3: S3) -> Storage:
+    return open_storage(s3.url, home=HOME, environ=s3.environ)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def keys(s3: S3) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3 * MEGABYTE + 1, 40 * MEGABYTE + 7])
-def test_what_is_written_is_read(bucket: Place, s3: S3, size: int) -> None:
+def test_what_is_written_is_read(bucket: Storage, s3: S3, size: int) -> None:
     before = datetime.now(UTC) - timedelta(seconds=2)
     assert bucket.write("db/a.sql.zst", chunks(size)) == size
     assert bucket.size("db/a.sql.zst") == size
@@ -70,12 +70,12 @@ def test_what_is_written_is_read(bucket: Place, s3: S3, size: int) -> None:
 
 MEASURE = """
 import os, pathlib, re, sys
-from core.backups.storage import open_place
+from core.backups.storage import open_storage
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 
-place = open_place(sys.argv[1], home=pathlib.Path("/nonexistent"), environ=os.environ)
+place = open_storage(sys.argv[1], home=pathlib.Path("/nonexistent"), environ=os.environ)
 place.write("warm", [b"1"])
 start = peak()
 if sys.argv[2] == "write":
@@ -106,7 +106,7 @@ class Mine(Exception):
 
 @pytest.mark.parametrize("before", [0, 1, 40])
 @pytest.mark.parametrize("error", [Mine, OSError, KeyboardInterrupt])
-def test_a_source_that_breaks_leaves_nothing(bucket: Place, s3: S3, before: int, error: type[BaseException]) -> None:
+def test_a_source_that_breaks_leaves_nothing(bucket: Storage, s3: S3, before: int, error: type[BaseException]) -> None:
     def breaking() -> Iterator[bytes]:
         yield from chunks(before * MEGABYTE)
         raise error("mine")
@@ -118,7 +118,7 @@ def test_a_source_that_breaks_leaves_nothing(bucket: Place, s3: S3, before: int,
     assert unfinished(s3) == []
 
 
-def test_what_was_there_stays_when_its_successor_breaks(bucket: Place) -> None:
+def test_what_was_there_stays_when_its_successor_breaks(bucket: Storage) -> None:
     def breaking() -> Iterator[bytes]:
         yield from chunks(20 * MEGABYTE)
         raise Mine
@@ -131,7 +131,7 @@ def test_what_was_there_stays_when_its_successor_breaks(bucket: Place) -> None:
     assert b"".join(bucket.read("a")) == b"second"
 
 
-def test_texts(bucket: Place, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts(bucket: Storage, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket.write_text("a/b.json", "отсутствия ✓")
     assert bucket.read_text("a/b.json") == "отсутствия ✓"
     bucket.write_text("a/b.json", "")
@@ -145,7 +145,7 @@ def test_texts(bucket: Place, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
         bucket.read_text("a/c.json")
 
 
-def test_what_is_absent(bucket: Place) -> None:
+def test_what_is_absent(bucket: Storage) -> None:
     assert bucket.size("a") is None
     assert bucket.list() == ()
     bucket.delete("a")
@@ -157,7 +157,7 @@ def test_what_is_absent(bucket: Place) -> None:
     assert bucket.size("a") is None
 
 
-def test_a_listing_is_of_one_folder_and_leaves_out_what_others_put_there(bucket: Place, s3: S3) -> None:
+def test_a_listing_is_of_one_folder_and_leaves_out_what_others_put_there(bucket: Storage, s3: S3) -> None:
     names = ["a/b", "a/c/d", "ab/e", "a%2Fb/Kid%20%22A%22.2025=1,~+x", "Z"]
     for name in names:
         bucket.write_text(name, name)
@@ -171,7 +171,7 @@ def test_a_listing_is_of_one_folder_and_leaves_out_what_others_put_there(bucket:
         assert bucket.read_text(name) == name
     assert {f"desk/{name}" for name in names} <= set(keys(s3))
     client.put_object(Bucket=s3.bucket, Key="desk/a//b", Body=b"")
-    with pytest.raises(PlaceFailed, match="an object there has a name that can't be read"):
+    with pytest.raises(StorageFailed, match="an object there has a name that can't be read"):
         bucket.list()
 
 
@@ -180,7 +180,7 @@ def test_a_listing_is_of_one_folder_and_leaves_out_what_others_put_there(bucket:
     ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/.b", "a\0", "a\nb", "a\\b", "a b", "ä", "a?b", "a#b",
      "a&b", "x" * 256, "/".join(["x" * 200] * 5)],
 )  # fmt: skip
-def test_hostile_paths(bucket: Place, s3: S3, path: str) -> None:
+def test_hostile_paths(bucket: Storage, s3: S3, path: str) -> None:
     for use in (bucket.read, bucket.read_text, bucket.size, bucket.delete):
         with pytest.raises(UsageError, match="can't be the path of a backup"):
             use(path)
@@ -193,37 +193,37 @@ def test_hostile_paths(bucket: Place, s3: S3, path: str) -> None:
             bucket.list(path)
 
 
-USES: tuple[Callable[[Place], object], ...] = (
-    lambda place: place.write("a", [b"1"]),
-    lambda place: place.write_text("a", "1"),
-    lambda place: b"".join(place.read("a")),
-    lambda place: place.read_text("a"),
-    lambda place: place.size("a"),
-    lambda place: place.list(),
-    lambda place: place.delete("a"),
+USES: tuple[Callable[[Storage], object], ...] = (
+    lambda storage: storage.write("a", [b"1"]),
+    lambda storage: storage.write_text("a", "1"),
+    lambda storage: b"".join(storage.read("a")),
+    lambda storage: storage.read_text("a"),
+    lambda storage: storage.size("a"),
+    lambda storage: storage.list(),
+    lambda storage: storage.delete("a"),
 )
 
 
-def told(place: Place, secrets: tuple[str, ...] = (SECRET, "AKTEST", "StringToSign")) -> set[str]:
+def told(storage: Storage, secrets: tuple[str, ...] = (SECRET, "AKTEST", "StringToSign")) -> set[str]:
     """What every use of the place tells, past its subject; none tells a secret, nor shows the library's own words."""
     reasons = set()
     for use in USES:
-        with pytest.raises(PlaceFailed) as caught:
-            use(place)
+        with pytest.raises(StorageFailed) as caught:
+            use(storage)
         error = caught.value
         assert error.what.endswith(".")
         assert error.next.endswith(".")
         assert error.__cause__ is None
         assert error.__suppress_context__
         assert not any(secret in str(error) for secret in secrets)
-        assert place.label in error.what
+        assert storage.label in error.what
         reasons.add(error.what.partition(": ")[2])
     return reasons
 
 
 def test_a_missing_bucket(s3: S3) -> None:
-    place = open_place("s3://no-such-bucket/x", home=HOME, environ=s3.environ)
-    assert told(place) == {"there is no such bucket (NoSuchBucket)."}
+    storage = open_storage("s3://no-such-bucket/x", home=HOME, environ=s3.environ)
+    assert told(storage) == {"there is no such bucket (NoSuchBucket)."}
 
 
 WITHOUT_A_BODY = (
@@ -250,7 +250,7 @@ WITHOUT_A_BODY = (
 )
 def test_an_answer_that_refuses(s3: S3, status: int, code: str, reason: str) -> None:
     with Answering(status, code) as store:
-        found = told(open_place(s3.url, home=HOME, environ=s3.through(store.endpoint)))
+        found = told(open_storage(s3.url, home=HOME, environ=s3.through(store.endpoint)))
     # A HEAD is answered without a body, so that there the status has to do.
     assert found - {reason} <= {f"{word} ({status})." for word in WITHOUT_A_BODY}
     assert reason in found
@@ -261,26 +261,26 @@ def test_no_credentials_at_all(s3: S3, tmp_path: Path, monkeypatch: pytest.Monke
     with Answering(404, "") as machine:
         monkeypatch.setenv("AWS_METADATA_ENDPOINT", machine.endpoint)  # where obstore asks for the machine's own
         environ = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": s3.endpoint}
-        assert told(open_place(s3.url, home=HOME, environ=environ)) == {"no credentials were found (404)."}
+        assert told(open_storage(s3.url, home=HOME, environ=environ)) == {"no credentials were found (404)."}
 
 
 @pytest.mark.usefixtures("impatient")
 def test_an_endpoint_that_nobody_is_at(s3: S3) -> None:
-    place = open_place(s3.url, home=HOME, environ=s3.through(f"http://127.0.0.1:{free_port()}"))
-    assert told(place) == {"it can't be reached."}
+    storage = open_storage(s3.url, home=HOME, environ=s3.through(f"http://127.0.0.1:{free_port()}"))
+    assert told(storage) == {"it can't be reached."}
 
 
 @pytest.mark.usefixtures("impatient")
 def test_an_endpoint_that_does_not_speak_tls(s3: S3) -> None:
-    place = open_place(s3.url, home=HOME, environ=s3.through(s3.endpoint.replace("http:", "https:")))
-    assert told(place) == {"no secure connection came about."}
+    storage = open_storage(s3.url, home=HOME, environ=s3.through(s3.endpoint.replace("http:", "https:")))
+    assert told(storage) == {"no secure connection came about."}
 
 
 @pytest.mark.usefixtures("impatient")
 def test_an_endpoint_that_never_answers(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_module, "_ANSWER", timedelta(seconds=0.2))
     with CuttingProxy(s3.endpoint, after=0, up=True, silent=True) as network:
-        assert told(open_place(s3.url, home=HOME, environ=s3.through(network.endpoint))) == {
+        assert told(open_storage(s3.url, home=HOME, environ=s3.through(network.endpoint))) == {
             "it did not answer in time."
         }
 
@@ -288,9 +288,9 @@ def test_an_endpoint_that_never_answers(s3: S3, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("impatient")
 def test_a_connection_cut_midway_through_an_upload(s3: S3) -> None:
     with CuttingProxy(s3.endpoint, after=20 * MEGABYTE, up=True) as network:
-        place = open_place(s3.url, home=HOME, environ=s3.through(network.endpoint))
-        with pytest.raises(PlaceFailed, match=r"can't be written to s3://.*: the connection was cut off\.") as caught:
-            place.write("a", chunks(60 * MEGABYTE))
+        storage = open_storage(s3.url, home=HOME, environ=s3.through(network.endpoint))
+        with pytest.raises(StorageFailed, match=r"can't be written to s3://.*: the connection was cut off\.") as caught:
+            storage.write("a", chunks(60 * MEGABYTE))
     assert network.cut > 0
     assert caught.value.safe == "Nothing half-written is left as a backup."
     assert keys(s3) == []
@@ -300,20 +300,20 @@ def test_an_upload_whose_last_part_fails_is_aborted(s3: S3, monkeypatch: pytest.
     monkeypatch.setattr(bucket_module, "_PART_RETRIES", 0)
     left = s3.client().create_multipart_upload(Bucket=s3.bucket, Key="somebody's")
     with CuttingProxy(s3.endpoint, after=20 * MEGABYTE, up=True, cuts=1) as network:
-        place = open_place(s3.url, home=HOME, environ=s3.through(network.endpoint))
-        with pytest.raises(PlaceFailed, match="the connection was cut off"):
-            place.write("a", chunks(24 * MEGABYTE))
+        storage = open_storage(s3.url, home=HOME, environ=s3.through(network.endpoint))
+        with pytest.raises(StorageFailed, match="the connection was cut off"):
+            storage.write("a", chunks(24 * MEGABYTE))
     assert network.cut == 1
     assert unfinished(s3) == [left["Key"]]  # the test would see one
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_connection_cut_midway_through_a_download(s3: S3, bucket: Place) -> None:
+def test_a_connection_cut_midway_through_a_download(s3: S3, bucket: Storage) -> None:
     bucket.write("a", chunks(20 * MEGABYTE))
     with CuttingProxy(s3.endpoint, after=11 * MEGABYTE, up=False) as network:
-        reading = open_place(s3.url, home=HOME, environ=s3.through(network.endpoint)).read("a")
+        reading = open_storage(s3.url, home=HOME, environ=s3.through(network.endpoint)).read("a")
         assert len(next(reading)) == 8 * MEGABYTE
-        with pytest.raises(PlaceFailed, match=r"can't be read from s3://.*: the connection was cut off\."):
+        with pytest.raises(StorageFailed, match=r"can't be read from s3://.*: the connection was cut off\."):
             list(reading)
     assert network.cut > 0
 
@@ -321,19 +321,19 @@ def test_a_connection_cut_midway_through_a_download(s3: S3, bucket: Place) -> No
 @pytest.mark.parametrize("up", [True, False])
 def test_a_connection_that_is_cut_and_comes_back(s3: S3, up: bool) -> None:
     with CuttingProxy(s3.endpoint, after=10 * MEGABYTE, up=up, cuts=2) as network:
-        place = open_place(s3.url, home=HOME, environ=s3.through(network.endpoint))
-        place.write("a", chunks(30 * MEGABYTE))
-        assert sha256(place.read("a")) == sha256(chunks(30 * MEGABYTE))
+        storage = open_storage(s3.url, home=HOME, environ=s3.through(network.endpoint))
+        storage.write("a", chunks(30 * MEGABYTE))
+        assert sha256(storage.read("a")) == sha256(chunks(30 * MEGABYTE))
     assert network.cut == 2
     assert unfinished(s3) == []
 
 
-def test_an_object_replaced_while_it_is_read(bucket: Place) -> None:
+def test_an_object_replaced_while_it_is_read(bucket: Storage) -> None:
     bucket.write("a", chunks(10 * MEGABYTE))
     reading = bucket.read("a")
     next(reading)
     bucket.write("a", chunks(10 * MEGABYTE, 1000))
-    with pytest.raises(PlaceFailed, match="it was replaced while it was read"):
+    with pytest.raises(StorageFailed, match="it was replaced while it was read"):
         next(reading)
 
 
@@ -345,6 +345,6 @@ def test_a_profile_of_the_home_directory(s3: S3, tmp_path: Path) -> None:
     (tmp_path / ".aws/config").write_text(
         f"[profile desk]\nregion = eu-west-1\nendpoint_url = {s3.endpoint}\ns3 =\n  max_queue_size = 1000\n"
     )
-    place = open_place(s3.url, home=HOME, environ={"HOME": str(tmp_path), "AWS_PROFILE": "desk"})
-    place.write("a", chunks(MEGABYTE))
+    storage = open_storage(s3.url, home=HOME, environ={"HOME": str(tmp_path), "AWS_PROFILE": "desk"})
+    storage.write("a", chunks(MEGABYTE))
     assert keys(s3) == ["desk/a"]

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 from tests.unit.test_metrics import parsed
 
-from core.backups.storage import ColdStorage
+from core.backups.storage import StorageSettings
 from core.console.worker import Worker
 from core.growth.samples.measure import sample
 from core.growth.samples.read import read_histories, read_runs
@@ -256,7 +256,7 @@ def test_nothing_at_all(desk: Road) -> None:
 
 @contextmanager
 def working(engine: Engine, home: Path, *, samples: bool = True) -> Iterator[Worker]:
-    worker = Worker(desks.desk(engine, storage=ColdStorage("", home, os.environ), sample_daily=samples))
+    worker = Worker(desks.desk(engine, storage=StorageSettings("", home, os.environ), sample_daily=samples))
     worker.start()
     try:
         yield worker

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from core.backups.storage import open_place
-from core.backups.storage.base import Place
+from core.backups.storage import open_storage
+from core.backups.storage.base import Storage
 from core.backups.storage.bucket import Bucket
 from core.backups.storage.folder import MARKER, PLACES, Folder
-from core.errors import BackupDamaged, BackupNotFound, PlaceFailed, SettingError, UsageError
+from core.errors import BackupDamaged, BackupNotFound, SettingError, StorageFailed, UsageError
 
 HOME = Path("/dev/null/desk")
 """No home: nothing can be remembered there."""
@@ -31,12 +31,12 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/EXAMPLESECRET"
 ROOT = Path(__file__).parents[3]
 
 
-def opened(url: str, environ: dict[str, str] | None = None) -> Place:
-    return open_place(url, home=HOME, environ={"HOME": "/nonexistent"} if environ is None else environ)
+def opened(url: str, environ: dict[str, str] | None = None) -> Storage:
+    return open_storage(url, home=HOME, environ={"HOME": "/nonexistent"} if environ is None else environ)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Place:
+def folder(tmp_path: Path) -> Storage:
     return opened(str(tmp_path / "backups"))
 
 
@@ -129,9 +129,9 @@ def test_credentials_in_what_is_no_url_are_not_repeated(url: str) -> None:
 
 def settings(environ: dict[str, str]) -> dict[str, object]:
     """What obstore got."""
-    place = opened("s3://bucket", environ)
-    assert isinstance(place, Bucket)
-    return dict(place._quick.config)
+    storage = opened("s3://bucket", environ)
+    assert isinstance(storage, Bucket)
+    return dict(storage._quick.config)
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_a_file_of_profiles_that_is_none_is_not_quoted(aws: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_001])
-def test_what_is_written_is_read(folder: Place, tmp_path: Path, size: int) -> None:
+def test_what_is_written_is_read(folder: Storage, tmp_path: Path, size: int) -> None:
     before = datetime.now(UTC) - timedelta(seconds=2)
     content = os.urandom(size)
     assert folder.write("db/a/b.zst", (content[start : start + 999] for start in range(0, size, 999))) == size
@@ -243,25 +243,25 @@ def test_what_is_written_is_read(folder: Place, tmp_path: Path, size: int) -> No
 
 def test_a_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    place = opened(str(tmp_path))
-    place.write_text("a", "1")
+    storage = opened(str(tmp_path))
+    storage.write_text("a", "1")
     assert mode(tmp_path) == 0o755
     assert mode(tmp_path / "a") == 0o600
 
 
 def test_the_folder_of_home_is_made_with_it(tmp_path: Path) -> None:
     home = tmp_path / "not/yet"
-    place = open_place("", home=home, environ={})
-    assert place.list() == ()
-    assert place.size("a") is None
-    place.delete("a")
+    storage = open_storage("", home=home, environ={})
+    assert storage.list() == ()
+    assert storage.size("a") is None
+    storage.delete("a")
     assert not home.exists()
-    place.write_text("a", "1")
+    storage.write_text("a", "1")
     assert mode(home / "backups") == 0o700
     assert mode(home) == (0o711 if os.geteuid() == 0 else 0o700)  # as the embedded server wants it
 
 
-def test_reading_makes_nothing(folder: Place, tmp_path: Path) -> None:
+def test_reading_makes_nothing(folder: Storage, tmp_path: Path) -> None:
     assert folder.list() == ()
     assert folder.size("a") is None
     folder.delete("a")
@@ -277,7 +277,9 @@ class Mine(Exception):
 
 
 @pytest.mark.parametrize("error", [Mine, OSError, KeyboardInterrupt])
-def test_a_source_that_breaks_leaves_what_was_there(folder: Place, tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_source_that_breaks_leaves_what_was_there(
+    folder: Storage, tmp_path: Path, error: type[BaseException]
+) -> None:
     def breaking() -> Iterator[bytes]:
         yield b"x" * 3_000_000
         assert folder.size("new") is None
@@ -293,7 +295,7 @@ def test_a_source_that_breaks_leaves_what_was_there(folder: Place, tmp_path: Pat
     assert list((tmp_path / "backups/.partial").iterdir()) == []
 
 
-def test_what_a_crash_left_is_removed_and_what_is_being_written_is_not(folder: Place, tmp_path: Path) -> None:
+def test_what_a_crash_left_is_removed_and_what_is_being_written_is_not(folder: Storage, tmp_path: Path) -> None:
     folder.write("a", [b"1"])
     left = tmp_path / "backups/.partial/left"
     left.write_bytes(b"half")
@@ -313,7 +315,7 @@ def test_what_a_crash_left_is_removed_and_what_is_being_written_is_not(folder: P
         assert left.exists()
 
 
-def test_a_listing_is_of_one_folder(folder: Place, tmp_path: Path) -> None:
+def test_a_listing_is_of_one_folder(folder: Storage, tmp_path: Path) -> None:
     for path in ("a/b", "a/c/d", "ab/e", "a%2Fb/Kid%20A.2025", "Z"):
         folder.write_text(path, path)
     for foreign in ("my file.txt", ".hidden", "a/ä"):
@@ -324,7 +326,7 @@ def test_a_listing_is_of_one_folder(folder: Place, tmp_path: Path) -> None:
     assert folder.list("nowhere") == ()
 
 
-def test_folders_that_were_moved_and_linked_are_listed_once(folder: Place, tmp_path: Path) -> None:
+def test_folders_that_were_moved_and_linked_are_listed_once(folder: Storage, tmp_path: Path) -> None:
     for path in ("db/public.t/a/1", "db/public.t/b/2", "other/3"):
         folder.write_text(path, path)
     shutil.move(tmp_path / "backups/db", tmp_path / "larger")
@@ -339,7 +341,7 @@ def test_folders_that_were_moved_and_linked_are_listed_once(folder: Place, tmp_p
     assert folder.read_text("db/public.t/a/1") == "db/public.t/a/1"
 
 
-def test_texts(folder: Place) -> None:
+def test_texts(folder: Storage) -> None:
     folder.write_text("a", "отсутствия ✓")
     assert folder.read_text("a") == "отсутствия ✓"
     folder.write("b", [b"\xff"])
@@ -350,7 +352,7 @@ def test_texts(folder: Place) -> None:
         folder.read_text("c")
 
 
-def test_delete(folder: Place) -> None:
+def test_delete(folder: Storage) -> None:
     folder.write_text("a/b", "1")
     folder.delete("a/b")
     folder.delete("a/b")
@@ -362,7 +364,7 @@ def test_delete(folder: Place) -> None:
     ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/.b", ".partial/x", "a\0", "a\n", "a\\b", "a b", "ä", "a:b",
      "x" * 256, "/".join(["x" * 200] * 5)],
 )  # fmt: skip
-def test_hostile_paths(folder: Place, tmp_path: Path, path: str) -> None:
+def test_hostile_paths(folder: Storage, tmp_path: Path, path: str) -> None:
     for use in (folder.read, folder.read_text, folder.size, folder.delete):
         with pytest.raises(UsageError, match="can't be the path of a backup"):
             use(path)
@@ -379,26 +381,36 @@ def test_hostile_paths(folder: Place, tmp_path: Path, path: str) -> None:
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "backups").write_text("a file")
-    place = opened(str(tmp_path / "backups"))
-    for use in (lambda: place.write_text("a", "1"), place.list, lambda: place.size("a"), lambda: place.delete("a")):
-        with pytest.raises(PlaceFailed, match="a file is where a folder should be"):
+    storage = opened(str(tmp_path / "backups"))
+    for use in (
+        lambda: storage.write_text("a", "1"),
+        storage.list,
+        lambda: storage.size("a"),
+        lambda: storage.delete("a"),
+    ):
+        with pytest.raises(StorageFailed, match="a file is where a folder should be"):
             use()
 
 
-def test_a_folder_in_place_of_the_file(folder: Place) -> None:
+def test_a_folder_in_place_of_the_file(folder: Storage) -> None:
     folder.write_text("a/b", "1")
-    with pytest.raises(PlaceFailed, match="a folder is where a file should be"):
+    with pytest.raises(StorageFailed, match="a folder is where a file should be"):
         folder.write_text("a", "1")
-    with pytest.raises(PlaceFailed, match="a file is where a folder should be"):
+    with pytest.raises(StorageFailed, match="a file is where a folder should be"):
         folder.write_text("a/b/c", "1")
     assert folder.size("a") is None
     assert [entry.path for entry in folder.list()] == ["a/b"]
 
 
 def test_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
-    place = opened(str(tmp_path / "disk/backups"))
-    for use in (lambda: place.write_text("a", "1"), place.list, lambda: place.size("a"), lambda: place.delete("a")):
-        with pytest.raises(PlaceFailed, match=r"there is no such folder.*See that the disk is mounted"):
+    storage = opened(str(tmp_path / "disk/backups"))
+    for use in (
+        lambda: storage.write_text("a", "1"),
+        storage.list,
+        lambda: storage.size("a"),
+        lambda: storage.delete("a"),
+    ):
+        with pytest.raises(StorageFailed, match=r"there is no such folder.*See that the disk is mounted"):
             use()
 
 
@@ -411,8 +423,8 @@ class Disk:
     beside: Path
 
     @property
-    def place(self) -> Place:
-        return open_place(str(self.root), home=self.home, environ={})
+    def storage(self) -> Storage:
+        return open_storage(str(self.root), home=self.home, environ={})
 
     def unmount(self, mount_point: Path) -> None:
         """Leaves an empty folder, as a mount point without its disk is."""
@@ -420,16 +432,16 @@ class Disk:
         mount_point.mkdir()
 
     def refuses(self) -> None:
-        place, before = self.place, sorted(self.root.parent.rglob("*"))
+        storage, before = self.storage, sorted(self.root.parent.rglob("*"))
         for use in (
-            lambda: place.write_text("b", "1"),
-            place.list,
-            lambda: place.list("db"),
-            lambda: place.size("db/a"),
-            lambda: place.read_text("db/a"),
-            lambda: place.delete("db/a"),
+            lambda: storage.write_text("b", "1"),
+            storage.list,
+            lambda: storage.list("db"),
+            lambda: storage.size("db/a"),
+            lambda: storage.read_text("db/a"),
+            lambda: storage.delete("db/a"),
         ):
-            with pytest.raises(PlaceFailed, match="is not the one that was used before: the disk may not be mounted"):
+            with pytest.raises(StorageFailed, match="is not the one that was used before: the disk may not be mounted"):
                 use()
         assert sorted(self.root.parent.rglob("*")) == before
 
@@ -438,7 +450,7 @@ class Disk:
 def disk(tmp_path: Path) -> Disk:
     (tmp_path / "mnt").mkdir()
     disk = Disk(tmp_path / "mnt/backups", tmp_path / "home", tmp_path / "taken away")
-    disk.place.write_text("db/a", "1")
+    disk.storage.write_text("db/a", "1")
     return disk
 
 
@@ -449,9 +461,9 @@ def test_a_mount_point_without_its_disk_is_told_from_the_place(disk: Disk, of: s
     disk.refuses()
     mount_point.rmdir()
     disk.beside.rename(mount_point)
-    assert disk.place.read_text("db/a") == "1"
-    disk.place.write_text("b", "2")
-    assert [entry.path for entry in disk.place.list()] == ["b", "db/a"]
+    assert disk.storage.read_text("db/a") == "1"
+    disk.storage.write_text("b", "2")
+    assert [entry.path for entry in disk.storage.list()] == ["b", "db/a"]
 
 
 def test_a_folder_is_marked_and_remembered_at_its_first_write(disk: Disk) -> None:
@@ -460,39 +472,39 @@ def test_a_folder_is_marked_and_remembered_at_its_first_write(disk: Disk) -> Non
     assert (mode(places), mode(marker)) == (0o600, 0o644)
     assert [path.name for path in disk.home.iterdir()] == [PLACES]
     before = marker.read_text(), places.read_text(), places.stat().st_mtime_ns
-    open_place(f"file://{disk.root}", home=disk.home, environ={}).write_text("c", "1")
+    open_storage(f"file://{disk.root}", home=disk.home, environ={}).write_text("c", "1")
     assert (marker.read_text(), places.read_text(), places.stat().st_mtime_ns) == before
-    other = open_place(str(disk.root.parent / "second"), home=disk.home, environ={})
+    other = open_storage(str(disk.root.parent / "second"), home=disk.home, environ={})
     other.write_text("a", "1")
     assert len(set(json.loads(places.read_text()).values())) == 2
-    assert [entry.path for entry in disk.place.list()] == ["c", "db/a"]
+    assert [entry.path for entry in disk.storage.list()] == ["c", "db/a"]
 
 
 def test_another_disk_is_refused_until_one_says_it_is_meant(disk: Disk) -> None:
     known = (disk.root / MARKER).read_text()
     disk.unmount(disk.root)
-    open_place(str(disk.root), home=disk.home.with_name("another home"), environ={}).write_text("z", "1")
+    open_storage(str(disk.root), home=disk.home.with_name("another home"), environ={}).write_text("z", "1")
     disk.refuses()
-    with pytest.raises(PlaceFailed) as caught:
-        disk.place.list()
+    with pytest.raises(StorageFailed) as caught:
+        disk.storage.list()
     assert f"remove it from {disk.home / PLACES}" in caught.value.next
     assert f"write {known.strip()} into {disk.root / MARKER}" in caught.value.next
     (disk.home / PLACES).write_text("{}")
-    disk.place.write_text("y", "1")
+    disk.storage.write_text("y", "1")
     assert json.loads((disk.home / PLACES).read_text()) == {str(disk.root): (disk.root / MARKER).read_text().strip()}
     (disk.root / MARKER).write_text(known)
     disk.refuses()
     (disk.home / PLACES).write_text(json.dumps({str(disk.root): known.strip()}))
-    assert [entry.path for entry in disk.place.list()] == ["y", "z"]
+    assert [entry.path for entry in disk.storage.list()] == ["y", "z"]
 
 
 def test_who_remembers_nothing_reads_on_and_writes_nothing(disk: Disk, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    place = open_place(str(disk.root), home=tmp_path / "none", environ={})
-    assert [entry.path for entry in place.list()] == ["db/a"]
-    assert place.read_text("db/a") == "1"
+    storage = open_storage(str(disk.root), home=tmp_path / "none", environ={})
+    assert [entry.path for entry in storage.list()] == ["db/a"]
+    assert storage.read_text("db/a") == "1"
     (disk.root / MARKER).unlink()  # a place of before there were markers
-    assert [entry.path for entry in place.list()] == ["db/a"]
+    assert [entry.path for entry in storage.list()] == ["db/a"]
     (disk.root / MARKER).touch()
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -507,12 +519,12 @@ def test_a_home_that_cannot_be_written_keeps_no_backup_from_being_made(
 def test_what_is_remembered_and_can_not_be_read_is_told(disk: Disk) -> None:
     for text in ("", "[]", '{"a": 1}'):
         (disk.home / PLACES).write_text(text)
-        with pytest.raises(PlaceFailed, match=r"places\.json, .* can't be understood.*then remove that file"):
-            disk.place.list()
+        with pytest.raises(StorageFailed, match=r"places\.json, .* can't be understood.*then remove that file"):
+            disk.storage.list()
 
 
 def test_the_folder_of_home_has_no_marker(tmp_path: Path) -> None:
-    open_place("", home=tmp_path, environ={}).write_text("a", "1")
+    open_storage("", home=tmp_path, environ={}).write_text("a", "1")
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".partial", "a", "backups"]
 
 
@@ -521,7 +533,7 @@ def test_first_writes_at_once_agree_on_one_id(tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
 
     def write(number: int) -> None:
-        open_place(str(tmp_path / "backups"), home=homes[number], environ={}).write_text(f"a{number}", "1")
+        open_storage(str(tmp_path / "backups"), home=homes[number], environ={}).write_text(f"a{number}", "1")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
@@ -540,7 +552,7 @@ def test_first_writes_at_once_agree_on_one_id(tmp_path: Path) -> None:
 )
 def test_the_system_refuses(folder: Folder, number: int, reason: str) -> None:
     """Root may do anything: these are raised by hand where the system would."""
-    with pytest.raises(PlaceFailed) as caught, folder._telling("written"):
+    with pytest.raises(StorageFailed) as caught, folder._telling("written"):
         raise OSError(number, os.strerror(number), "/x")
     assert caught.value.what == f"A backup can't be written to {folder.label}: {reason} (/x)."
     assert caught.value.safe == "Nothing half-written is left as a backup."
@@ -548,10 +560,10 @@ def test_the_system_refuses(folder: Folder, number: int, reason: str) -> None:
 
 WRITE = """
 import os, pathlib, resource, signal, sys
-from core.errors import PlaceFailed
-from core.backups.storage import open_place
+from core.errors import StorageFailed
+from core.backups.storage import open_storage
 
-place = open_place(sys.argv[1], home=pathlib.Path("/dev/null/desk"), environ={})
+place = open_storage(sys.argv[1], home=pathlib.Path("/dev/null/desk"), environ={})
 place.write("old", [b"1"])
 if sys.argv[2] == "limited":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -560,7 +572,7 @@ elif sys.argv[2] == "as nobody":
     os.setgid(65534); os.setuid(65534)
 try:
     place.write(sys.argv[3], (b"x" * 2**20 for _ in range(8)))
-except PlaceFailed as error:
+except StorageFailed as error:
     print(error)
 print([entry.path for entry in place.list()], os.listdir(sys.argv[1] + "/.partial"))
 """
@@ -605,10 +617,10 @@ def test_no_room_is_left(small_disk: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 def test_a_read_only_disk(small_disk: Path) -> None:
-    place = opened(str(small_disk))
-    place.write_text("a", "1")
+    storage = opened(str(small_disk))
+    storage.write_text("a", "1")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    for use in (lambda: place.write_text("b", "1"), lambda: place.delete("a")):
-        with pytest.raises(PlaceFailed, match="it is mounted read-only"):
+    for use in (lambda: storage.write_text("b", "1"), lambda: storage.delete("a")):
+        with pytest.raises(StorageFailed, match="it is mounted read-only"):
             use()
-    assert place.read_text("a") == "1"
+    assert storage.read_text("a") == "1"

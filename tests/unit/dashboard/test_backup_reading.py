@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from core.backups.listing import Backups
+from core.backups.kept import Backups
 from dashboard.state.backup_reading import BackupReading
 
 

@@ -18,6 +18,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from core.names import fit, literal
+from core.postgres.session import PRINTED, local_settings, rows_of
+from core.tables.catalog.ownership import read_detached, read_parents
+from core.tables.ownership import Ownership
 
 VERSION_TABLE = "partition_desk_version"
 """How the name begins of the table in which these migrations keep their revision, beside the table they migrate."""
@@ -27,17 +30,11 @@ Parents = MutableMapping[Literal["schema_name", "table_name", "schema_qualified_
 IncludeName = Callable[[str | None, Kind, Parents], bool]
 """What Alembic calls with each name that it finds in the database, before it compares it with the models."""
 
-# Partitions of whatever table; tables that were archived from one, by their tag or, moved by hand, by their name; and
-# the console's own tables.
+# Partitions of whatever table, and the console's own tables.
 _SKIPPED = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f') AND (
-    c.relispartition
-    OR pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0
-    OR n.nspname = 'partition_desk'
-    OR pg_catalog.starts_with(c.relname, {version_table})
-    OR n.nspname = {archive} AND EXISTS (SELECT 1 FROM pg_catalog.pg_class p
-        WHERE p.relkind = 'p' AND pg_catalog.starts_with(c.relname, p.relname || '_')))
+    c.relispartition OR n.nspname = 'partition_desk' OR pg_catalog.starts_with(c.relname, {version_table}))
 """
 
 
@@ -82,6 +79,10 @@ def _schema(connection: Connection, parents: Parents) -> str:
 
 
 def _read_skipped(connection: Connection, archive_schema: str) -> set[tuple[str, str]]:
-    sql = _SKIPPED.format(archive=literal(archive_schema), version_table=literal(VERSION_TABLE))
-    rows = connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-    return {(row.nspname, row.relname) for row in rows}
+    """Those, and what was archived: what has a parent's mark, whether it is there still or not, or fits some parent."""
+    rows = rows_of(connection, _SKIPPED.format(version_table=literal(VERSION_TABLE)))
+    with local_settings(connection, PRINTED):
+        ownership = Ownership(read_parents(connection))
+        found = read_detached(connection, archive_schema)
+    archived = {(one.schema, one.name) for one in found if one.tag is not None or ownership.claims(one)}
+    return archived | {(row.nspname, row.relname) for row in rows}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,6 +27,7 @@ from core.plans.convert import (
 )
 from core.plans.plan import Lock, Mode
 from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
+from core.postgres.session import NO_TIMEOUTS, PRINTED, local_settings
 from core.settings import Settings
 from core.tables.catalog.definition import read_definition
 from core.tables.definition import Definition
@@ -80,7 +80,7 @@ def _convert(
 ) -> tuple[str, ...]:
     table = migration.table
     try:
-        with _own_settings(migration.connection):
+        with local_settings(migration.connection, _SETTINGS):
             _run(migration.connection, f"SET LOCAL lock_timeout = {migration.settings.lock_budget_ms}")
             require(read_definition(migration.connection, table.schema, table.name))
             definition = _locked(migration, require)
@@ -97,34 +97,13 @@ def _run(connection: Connection, sql: str) -> None:
     connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
-# Everything is printed qualified, in ISO and UTC; row security hides no row; no time-out meant for others ends it.
+# Everything is printed alike; row security hides no row; no time-out meant for others ends it.
 _SETTINGS = {
-    "search_path": "pg_catalog",
-    "DateStyle": "ISO",
-    "TimeZone": "UTC",
-    "IntervalStyle": "postgres",
+    **PRINTED,
     "row_security": "off",
-    "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
+    **NO_TIMEOUTS,
     "default_tablespace": "",
-    "lock_timeout": "0",
 }
-
-
-@contextmanager
-def _own_settings(connection: Connection) -> Iterator[None]:
-    """The settings above for this transaction, and those of before at its end; Alembic goes on with them."""
-    shown = ", ".join(f"pg_catalog.current_setting('{name}')" for name in _SETTINGS)
-    before = connection.exec_driver_sql(f"SELECT {shown}").one()
-    for name, value in _SETTINGS.items():
-        _set(connection, name, value)
-    yield
-    for name, value in zip(_SETTINGS, before, strict=True):
-        _set(connection, name, value)
-
-
-def _set(connection: Connection, name: str, value: str) -> None:
-    _run(connection, f"SELECT pg_catalog.set_config('{name}', {literal(value)}, true)")
 
 
 def _locked(migration: Migration, require: Callable[[Definition], None]) -> Definition:

@@ -27,6 +27,7 @@ from core.errors import (
     ReadOnlyServer,
     SettingError,
 )
+from core.postgres.session import CONSOLE, set_sql
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -38,14 +39,14 @@ CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_MS = 8_000
 READ_LOCK_TIMEOUT_MS = 150
 
-# Every text that is parsed or compared is printed under these: qualified names, ISO dates, UTC.
-_SETTINGS = (
-    "SET search_path = pg_catalog; SET DateStyle = ISO; SET TimeZone = UTC; SET IntervalStyle = postgres;"
-    " SET jit = off"  # compiling takes longer than any look at the catalog
-)
-_READING = (
-    f"{_SETTINGS}; SET default_transaction_read_only = on;"
-    f" SET statement_timeout = {READ_TIMEOUT_MS}; SET lock_timeout = {READ_LOCK_TIMEOUT_MS}"
+_SETTINGS = set_sql(CONSOLE)
+_READING = set_sql(
+    {
+        **CONSOLE,
+        "default_transaction_read_only": "on",
+        "statement_timeout": str(READ_TIMEOUT_MS),
+        "lock_timeout": str(READ_LOCK_TIMEOUT_MS),
+    }
 )
 
 

@@ -1,11 +1,49 @@
-"""What is asked of a session: the rows of a statement."""
+"""What a session is set to, in one place, and how one is asked: rows, and looks at one snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
+
+from core.names import literal
+
+PRINTED = {
+    "search_path": "pg_catalog",
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "IntervalStyle": "postgres",
+}
+"""What every text is printed under that is parsed or compared: qualified names, ISO dates, UTC."""
+
+CONSOLE = {**PRINTED, "jit": "off"}  # compiling takes longer than any look at the catalog
+"""The settings of every session of the console."""
+
+NO_TIMEOUTS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+"""What lets a long piece of work end as late as it does, whatever is meant for others."""
+
+
+def set_sql(settings: Mapping[str, str]) -> str:
+    """The statements that set these for the session."""
+    return "; ".join(f"SET {name} = {literal(value)}" for name, value in settings.items())
+
+
+@contextmanager
+def local_settings(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
+    """These settings in the transaction that is open, and those of before at the end; whoever opened it goes on."""
+    shown = ", ".join(f"pg_catalog.current_setting({literal(name)})" for name in settings)
+    before = rows_of(connection, f"SELECT {shown}")[0]
+    _set_local(connection, settings)
+    yield
+    _set_local(connection, dict(zip(settings, before, strict=True)))
+
+
+def _set_local(connection: Connection, settings: Mapping[str, str]) -> None:
+    for name, value in settings.items():
+        rows_of(connection, f"SELECT pg_catalog.set_config({literal(name)}, {literal(value)}, true)")
+
 
 Row = Any
 """A row of a result, its columns as attributes."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine
-from tests.db.test_cli import Partitions, make_absences, partitions
 
 from core.growth.samples.measure import read_present
 from core.names import ident, literal
@@ -14,6 +13,7 @@ from core.tables.archived import Source
 from core.tables.catalog.marks import read_marks, read_planned_drops
 from core.tables.catalog.table import read_table
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
+from tests.db.cli.test_commands import Partitions, make_absences, partitions
 from tests.servers import connect
 from tests.tables import Run, runner
 

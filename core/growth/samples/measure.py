@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from operator import itemgetter
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -18,22 +17,20 @@ from core.growth.holdings import Holding, Stage, holding, parsed_bounds
 from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make, rollback
 from core.growth.samples.values import STAGES, Entry, Figures, Known, SampleRun
 from core.growth.samples.write import read_known, write_day
-from core.names import address, literal, qualified, split_qualified
-from core.period import range_of_label
+from core.names import address, literal, split_qualified
 from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
+from core.postgres.session import Row, rows_of
 from core.tables.bounds import Bounds
-from core.tables.key import End, Key, KeyType
-from core.tables.marks import Marks
+from core.tables.catalog.ownership import MAY_BE_DETACHED, oid_array, read_detached, read_parents
+from core.tables.catalog.relation import BUSY, size_columns
+from core.tables.key import End
+from core.tables.ownership import Origin, Ownership, Parent
 from core.tables.size import Size
-from core.tables.structure import Check
 
 EXACT_UP_TO = 20_000
 """So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""
 TRIES = 3
 """How often a read is begun again that met a lock after pg_locks was asked."""
-
-Row = Any
-"""A row of a result, its columns as attributes."""
 
 
 def sample(
@@ -111,18 +108,6 @@ def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> t
 
 # --- looking at the server ------------------------------------------------------------------------------------------
 
-_BUSY = """
-    SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_locks l
-    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
-      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-"""
-_EXACT = """
-    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_relation_size(c.oid) + pg_catalog.pg_relation_size(c.oid, 'fsm')
-        + pg_catalog.pg_relation_size(c.oid, 'vm') END AS heap,
-    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_indexes_size(c.oid) END AS index_bytes,
-    CASE WHEN b.oid IS NULL AND c.reltoastrelid <> 0
-        THEN pg_catalog.pg_total_relation_size(c.reltoastrelid) ELSE 0 END AS toast
-"""
 _ESTIMATED = """
     c.relpages::bigint * pg_catalog.current_setting('block_size')::int AS heap,
     coalesce(x.pages, 0) * pg_catalog.current_setting('block_size')::int AS index_bytes,
@@ -157,17 +142,9 @@ found AS (
     SELECT tree.root, tree.oid, tree.level FROM tree
     UNION ALL SELECT NULL, c.oid, 0 FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> 'partition_desk'
-        AND (n.nspname = {archive} OR c.oid = ANY ({known})
-            OR c.relpersistence <> 't'
-                AND pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0))
-SELECT f.root, n.nspname = {archive} OR c.oid = ANY ({known}) AS ours,
-    CASE WHEN f.level = 0 AND c.relpersistence <> 't' THEN ARRAY(SELECT o.relowner::bigint
-        FROM (SELECT DISTINCT p.relowner FROM pg_catalog.pg_class p WHERE p.relkind = 'p') o
-        WHERE pg_catalog.pg_has_role(c.relowner, o.relowner, 'USAGE')) END AS speaks_for,
-    c.oid, n.nspname, c.relname, f.level, b.oid IS NOT NULL AS busy,
+    WHERE {detached})
+SELECT f.root, c.oid, c.relname, f.level,
     CASE WHEN b.oid IS NULL AND f.level = 1 THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
-    CASE WHEN f.level = 0 THEN pg_catalog.obj_description(c.oid, 'pg_class') END AS comment,
     nullif(c.reltuples, -1)::bigint AS live, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead, {size}
 FROM found f
 JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind = 'r'
@@ -175,34 +152,11 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
 {sources}
 """
-_PARENTS = """
-SELECT c.oid, n.nspname, c.relname, c.relowner, a.attname AS key_column,
-    pg_catalog.format_type(a.atttypid, a.atttypmod) AS key_type
-FROM pg_catalog.pg_partitioned_table p
-JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute a
-    ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND p.partnatts = 1 AND p.partstrat = 'r'
-ORDER BY n.nspname = 'public' DESC, n.nspname, c.relname
-"""
-_CHECKS = """
-SELECT k.conrelid AS oid, k.conname, pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.convalidated
-FROM pg_catalog.pg_constraint k WHERE k.contype = 'c' AND k.conrelid = ANY ({oids})
-"""
 # Tables that were partitioned when they were sampled, and are plain ones now: their rows were not dropped.
 _PLAIN = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND (n.nspname, c.relname) IN ({names})
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Parent:
-    address: str
-    sql: str
-    name: str
-    owner: int
-    key: Key | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,53 +183,36 @@ class _Look:
     """Addresses of sampled tables that are plain ones now."""
 
 
-def _oids(oids: Iterable[int]) -> str:
-    return literal("{" + ",".join(str(int(oid)) for oid in oids) + "}") + "::oid[]"
-
-
 def _look(connection: Connection, archive_schema: str, known: Mapping[int, str], addresses: Iterable[str]) -> _Look:
     """Everything that is to be sampled, in one snapshot that waits for nobody. Raises DBAPIError."""
     archive = literal(archive_schema)
     many = connection.exec_driver_sql(_COUNT.format(archive=archive)).scalar_one() > EXACT_UP_TO
     sql = _LOOK.format(
-        busy=_BUSY,
-        archive=archive,
-        known=_oids(known),
-        size=_ESTIMATED if many else _EXACT,
+        busy=BUSY,
+        detached=MAY_BE_DETACHED.format(archive=archive, also=oid_array(known)),
+        size=_ESTIMATED if many else size_columns(exact=True),
         sources=_ESTIMATED_FROM if many else "",
     )
-    rows = connection.exec_driver_sql(sql).all()
-    parents = {
-        row.oid: _Parent(
-            address(row.nspname, row.relname),
-            qualified(row.nspname, row.relname),
-            row.relname,
-            row.relowner,
-            _key(row),
-        )
-        for row in connection.exec_driver_sql(_PARENTS)
+    rows = rows_of(connection, sql)
+    parents = read_parents(connection)
+    ownership = Ownership(parents)
+    origins = {
+        one.oid: ownership.origin(one)
+        for one in read_detached(connection, archive_schema, also=known)
+        if known.get(one.oid) != one.name
     }
-    alone = [row.oid for row in rows if row.level == 0 and not row.busy and not row.comment]
-    checks: dict[int, list[Check]] = {}
-    if alone:
-        for row in connection.exec_driver_sql(_CHECKS.format(oids=_oids(alone))):
-            checks.setdefault(row.oid, []).append(Check(row.conname, row.definition, row.convalidated))
+    by_oid = {parent.oid: parent for parent in parents}
     parts = (split_qualified(one) for one in addresses)
     names = ", ".join(f"({literal(schema or '')}, {literal(name)})" for schema, name in parts)
-    plain = connection.exec_driver_sql(_PLAIN.format(names=names)).all() if names else ()
-    seen = tuple(_seen(row, parents, checks.get(row.oid, ()), known) for row in rows)
+    plain = rows_of(connection, _PLAIN.format(names=names)) if names else ()
+    seen = tuple(_seen(row, by_oid.get(row.root), origins.get(row.oid)) for row in rows)
     return _Look(seen, not many, frozenset(address(row.nspname, row.relname) for row in plain))
 
 
-def _key(row: Row) -> Key | None:
-    return Key(row.key_column, KeyType(row.key_type)) if row.key_type in set(KeyType) else None
-
-
-def _seen(row: Row, parents: Mapping[int, _Parent], checks: Iterable[Check], known: Mapping[int, str]) -> _Seen:
-    parent = parents.get(row.root)
+def _seen(row: Row, parent: Parent | None, origin: Origin | None) -> _Seen:
     bounds = row.bounds
-    if row.level == 0 and known.get(row.oid) != row.relname:
-        parent, bounds = _origin(row, parents.values(), checks)
+    if origin is not None:
+        parent, bounds = origin.parent, origin.bounds.text if origin.bounds else None
     return _Seen(
         oid=row.oid,
         name=row.relname,
@@ -286,27 +223,6 @@ def _seen(row: Row, parents: Mapping[int, _Parent], checks: Iterable[Check], kno
         live=row.live,
         dead=row.dead,
     )
-
-
-def _origin(row: Row, parents: Iterable[_Parent], checks: Iterable[Check]) -> tuple[_Parent | None, str | None]:
-    """(the table it came from, its bounds) of an archived one, by tag, else by its name and CHECK or its name alone."""
-    tag = Marks.split(row.comment)[1].tag
-    tagged = next((parent for parent in parents if tag is not None and parent.sql == tag.parent), None)
-    # Any role may comment on a table of its own: the mark counts where that role may act on the parent as well.
-    if tag is not None and tagged is not None and tagged.owner in (row.speaks_for or ()):
-        fits = tagged.key is not None and tag.range_on(tagged.key) is not None
-        return (tagged, tag.bounds) if fits else (None, None)
-    if (tag is not None and tagged is None) or not row.ours:
-        return None, None
-    named = [parent for parent in parents if parent.key and row.relname.startswith(f"{parent.name}_")]
-    parent = max(named, key=lambda one: len(one.name), default=None)
-    if parent is None or parent.key is None:
-        return None, None
-    ranged = next((found for check in checks if (found := check.range_on(parent.key)) and found.lower), None)
-    dates = range_of_label(row.relname[len(parent.name) + 1 :])
-    if ranged is not None:
-        return parent, ranged.text
-    return parent, Bounds.between(parent.key, *dates).text if dates else None
 
 
 def _read_look(

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from core.names import address
 from core.postgres.connection import session, translate
 from core.postgres.session import rows_of
+from core.tables.catalog.relation import OWNERS, SPEAKS_FOR
 from core.tables.marks import Marks, PlannedDrop
 
 
@@ -31,10 +32,9 @@ class Marked:
 
 
 _MARKED = """
-WITH parents AS MATERIALIZED (SELECT DISTINCT p.relowner FROM pg_catalog.pg_class p WHERE p.relkind = 'p')
+WITH {owners}
 SELECT n.nspname, c.relname, d.description, c.relispartition,
-    ARRAY(SELECT p.relowner::bigint FROM parents p WHERE pg_catalog.pg_has_role(c.relowner, p.relowner, 'USAGE'))
-        AS speaks_for
+    {speaks_for} AS speaks_for
 FROM pg_catalog.pg_description d
 JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r' AND c.relpersistence <> 't'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -43,7 +43,7 @@ WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 ORDER BY c.relname
 """
 
-_OWNERS = """
+_PARENTS = """
 SELECT n.nspname, c.relname, c.relowner FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
 """
@@ -63,7 +63,10 @@ def read_marks(engine: Engine) -> tuple[tuple[Marked, ...], dict[str, int]]:
     """(every partition and archived table of the database with marks, the owners of partitioned tables by address)."""
     with session(engine) as connection:
         try:
-            rows, parents = rows_of(connection, _MARKED), rows_of(connection, _OWNERS)
+            rows, parents = (
+                rows_of(connection, _MARKED.format(owners=OWNERS, speaks_for=SPEAKS_FOR)),
+                rows_of(connection, _PARENTS),
+            )
         except DBAPIError as error:
             raise translate(error) from error
     found = (

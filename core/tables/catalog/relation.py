@@ -70,6 +70,24 @@ CHECKS = """
         ORDER BY k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
 """
 
+OWNERS = """
+owners AS MATERIALIZED (SELECT DISTINCT p.relowner FROM pg_catalog.pg_partitioned_table t
+    JOIN pg_catalog.pg_class p ON p.oid = t.partrelid)
+"""
+"""A part of WITH that SPEAKS_FOR asks."""
+
+# Any role may comment on a table of its own, and needs no right in any schema for a temporary one. What counts is the
+# word of who could do as much to the parent: its owner, members of that role, superusers.
+SPEAKS_FOR = """
+    ARRAY(SELECT o.relowner::bigint FROM owners o
+        WHERE c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, o.relowner, 'USAGE'))
+"""
+
+COLUMN_NAMES = """
+    ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+"""
+
 COLUMNS = """
     (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
             a.attidentity <> '',

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy, TableNotFound, UsageError
-from core.names import address, fit, ident, literal, qualified, split_qualified
-from core.period import range_of_label
+from core.names import address, fit, ident, literal, split_qualified
 from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
 from core.postgres.server import Server, server_of
 from core.postgres.session import Row, rows_of
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
+from core.tables.catalog.ownership import detached, read_parents
 from core.tables.catalog.relation import (
     ACTIVITY,
     BUSY,
     CHECKS,
     COLUMNS,
+    OWNERS,
+    SPEAKS_FOR,
     activity_of,
     checks_of,
     columns_of,
@@ -33,6 +34,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.stored import stored_bounds
 from core.tables.key import Key, KeyType, unserved
 from core.tables.marks import Marks
+from core.tables.ownership import Origin, Ownership, Parent
 from core.tables.partition import Partition
 from core.tables.structure import Column, ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
@@ -95,14 +97,10 @@ LEFT JOIN pg_catalog.pg_description d
 WHERE i.inhparent = {parent}
 """
 
-# Any role may comment on a table of its own, and needs no right in any schema for a temporary one. What counts is the
-# word of who could do as much to the parent: its owner, members of that role, superusers.
-_COUNTS = "c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, {owner}, 'USAGE')"
-
 _ARCHIVED = """
-WITH busy AS ({busy})
+WITH busy AS ({busy}), {owners}
 SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
-    n.nspname = {archive} AS shelved, d.description AS comment, {counts} AS counts,
+    n.nspname = {archive} AS ours, d.description AS comment, {speaks_for} AS speaks_for,
     nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
     (SELECT json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
@@ -113,7 +111,8 @@ LEFT JOIN busy b ON b.oid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}
-    AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0 AND {counts})
+    AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0
+        AND c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, {owner}, 'USAGE'))
     AND EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attname = {key} AND NOT a.attisdropped)
 ORDER BY n.nspname, c.relname
@@ -298,63 +297,52 @@ def _place(item: Partition) -> tuple[int, tuple[bool, float], str]:
 
 
 def _archived(
-    connection: Connection, parent: Row, key: Key, schema: str, columns: tuple[Column, ...], exact: bool
+    connection: Connection, row: Row, key: Key, schema: str, columns: tuple[Column, ...], exact: bool
 ) -> tuple[Archived, ...]:
+    parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(c.name for c in columns))
     sql = _ARCHIVED.format(
         busy=BUSY,
+        owners=OWNERS,
         size=size_columns(exact),
         activity=ACTIVITY,
         columns=COLUMNS.format(parent=parent.oid),
         checks=CHECKS.format(parent=parent.oid),
         indexes=indexes_column(definition=False),
         parent=parent.oid,
-        counts=_COUNTS.format(owner=parent.relowner),
+        owner=parent.owner,
+        speaks_for=SPEAKS_FOR,
         archive=literal(schema),
         key=literal(key.column),
     )
-    home = qualified(parent.nspname, parent.relname)
-    names = {column.name for column in columns}
-    found = [_archived_value(row, key, parent.relname, home, names, exact) for row in rows_of(connection, sql)]
-    return tuple(sorted((a for a in found if a), key=lambda a: (a.bounds is None, a.bounds.text if a.bounds else "")))
+    rows = [(row, detached(row, (name for name, *_ in row.columns))) for row in rows_of(connection, sql)]
+    marked = all(one.tag and one.tag.parent == parent.sql and parent.owner in one.speaks_for for _, one in rows)
+    ownership = Ownership([parent] if marked else read_parents(connection))
+    found = (
+        _archived_value(row, origin, exact)
+        for row, one in rows
+        if (origin := ownership.origin(one)) and origin.parent.oid == parent.oid
+    )
+    return tuple(sorted(found, key=lambda a: (a.bounds is None, a.bounds.text if a.bounds else "")))
 
 
-def _archived_value(row: Row, key: Key, parent: str, home: str, columns: set[str], exact: bool) -> Archived | None:
-    """The archived table, or None where it belongs to another parent."""
-    comment, marks = Marks.split(row.comment) if row.counts else (row.comment, Marks())
+def _archived_value(row: Row, origin: Origin, exact: bool) -> Archived:
+    counts = origin.parent.owner in row.speaks_for
+    comment, marks = Marks.split(row.comment) if counts else (row.comment, Marks())
     tag = marks.tag
-    tagged = tag.range_on(key) if tag is not None else None
-    checks = checks_of(row.checks)
-    if (tag is not None and tag.parent != home) or (tagged is None and not row.shelved):
-        return None
-    if tag is not None and tagged is None:
-        comment, tag, marks = Marks(tag).beside(comment), None, replace(marks, tag=None)
-    named = range_of_label(row.relname[len(parent) + 1 :]) if row.relname.startswith(f"{parent}_") else None
-    ranged = next((found for check in checks if (found := check.range_on(key)) and found.lower and found.upper), None)
-    own = columns_of(row.columns)
-    bounds: Bounds | None
-    source: Source | None
-    if tagged is not None:
-        bounds, source = tagged, Source.TAG
-    elif ranged is not None and (named or columns <= {column.name for column in own}):
-        bounds, source = ranged, Source.CHECK
-    elif named is not None:
-        bounds, source = Bounds.between(key, *named), Source.NAME
-    elif row.relname.startswith(f"{parent}_") and columns <= {column.name for column in own}:
-        bounds, source = None, None
-    else:
-        return None
+    if tag is not None and origin.source is not Source.TAG:
+        comment, tag = Marks(tag).beside(comment), None
     return Archived(
         oid=row.oid,
         schema=row.nspname,
         name=row.relname,
         owner=row.owner,
-        bounds=bounds,
-        source=source,
+        bounds=origin.bounds,
+        source=origin.source,
         tag=tag,
         comment=comment,
-        columns=own,
+        columns=columns_of(row.columns),
         indexes=indexes_of(row.indexes),
-        checks=checks,
+        checks=checks_of(row.checks),
         foreign_keys=tuple(row.foreign_keys or ()),
         hold=marks.hold,
         drop=marks.drop,

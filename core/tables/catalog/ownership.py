@@ -1,0 +1,92 @@
+"""Reads what core.tables.ownership judges: the partitioned tables of a database, and what may have been a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from core.names import literal
+from core.postgres.session import Row, rows_of
+from core.tables.catalog.relation import BUSY, CHECKS, COLUMN_NAMES, OWNERS, SPEAKS_FOR, checks_of
+from core.tables.key import Key, KeyType, unserved
+from core.tables.marks import Marks
+from core.tables.ownership import Detached, Parent
+
+_PARENTS = """
+SELECT c.oid, n.nspname, c.relname, c.relowner, p.partstrat, p.partnatts, ka.attname AS key_column,
+    pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
+    {columns} AS columns
+FROM pg_catalog.pg_partitioned_table p
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+"""
+
+
+def read_parents(connection: Connection) -> tuple[Parent, ...]:
+    """Every partitioned table of the database that nothing is above. Raises DBAPIError."""
+    return tuple(_parent(row) for row in rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES)))
+
+
+def _parent(row: Row) -> Parent:
+    served = unserved(row.partstrat, row.partnatts, row.key_type) is None
+    key = Key(row.key_column, KeyType(row.key_type)) if served else None
+    return Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(row.columns))
+
+
+MAY_BE_DETACHED = """c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> 'partition_desk'
+    AND (n.nspname = {archive} OR c.oid = ANY ({also}) OR c.relpersistence <> 't'
+        AND pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0)"""
+"""What is looked at of the relations `c` in the schemas `n`: in the archive schema, marked, or named by oid."""
+
+
+def oid_array(oids: Iterable[int]) -> str:
+    """A constant of these oids."""
+    return literal("{" + ",".join(str(int(oid)) for oid in oids) + "}") + "::oid[]"
+
+
+# Without a parent nothing tells the columns of a busy one's CHECKs, so those are not printed.
+_DETACHED = """
+WITH busy AS ({busy}), {owners}
+SELECT c.oid, n.nspname, c.relname, n.nspname = {archive} OR c.oid = ANY ({also}) AS ours,
+    pg_catalog.obj_description(c.oid, 'pg_class') AS comment, {speaks_for} AS speaks_for,
+    {columns} AS columns, {checks} AS checks
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN busy b ON b.oid = c.oid
+WHERE {detached}
+"""
+
+
+def read_detached(connection: Connection, archive_schema: str, *, also: Iterable[int] = ()) -> tuple[Detached, ...]:
+    """What may have been a partition; the tables of the oids `also` wherever they stand. Raises DBAPIError.
+
+    The session has to print ISO dates.
+    """
+    archive, known = literal(archive_schema), oid_array(also)
+    sql = _DETACHED.format(
+        busy=BUSY,
+        owners=OWNERS,
+        archive=archive,
+        also=known,
+        speaks_for=SPEAKS_FOR,
+        columns=COLUMN_NAMES,
+        checks=CHECKS.format(parent="NULL"),
+        detached=MAY_BE_DETACHED.format(archive=archive, also=known),
+    )
+    return tuple(detached(row, row.columns) for row in rows_of(connection, sql))
+
+
+def detached(row: Row, columns: Iterable[str]) -> Detached:
+    """A row with the columns of the query above, its columns by name."""
+    return Detached(
+        oid=row.oid,
+        schema=row.nspname,
+        name=row.relname,
+        ours=row.ours,
+        columns=frozenset(columns),
+        checks=checks_of(row.checks),
+        tag=Marks.split(row.comment)[1].tag,
+        speaks_for=frozenset(row.speaks_for),
+    )

@@ -1,0 +1,109 @@
+"""Whose archived table is it: marks, names and CHECKs against all the partitioned tables of a database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.tables.archived import Source
+from core.tables.key import Key, KeyType
+from core.tables.marks import Tag
+from core.tables.ownership import Detached, Origin, Ownership, Parent
+from core.tables.structure import Check
+
+DAY = Key("day", KeyType.DATE)
+COLUMNS = frozenset({"id", "day"})
+ORDERS = Parent(1, "public", "orders", 10, DAY, COLUMNS)
+ORDERS_OLD = Parent(2, "public", "orders_old", 10, DAY, COLUMNS)
+SALES = Parent(3, "sales", "orders", 11, DAY, COLUMNS)
+WIDE = Parent(4, "public", "bookings", 10, DAY, COLUMNS | {"price"})
+OTHER_KEY = Parent(5, "public", "orders_old", 10, Key("month", KeyType.DATE), frozenset({"id", "month"}))
+BY_LIST = Parent(6, "public", "orders_old", 10, None, COLUMNS)
+
+Y2019 = Check("c", "CHECK (((day IS NOT NULL) AND (day >= '2019-01-01'::date) AND (day < '2020-01-01'::date)))", True)
+OPEN = Check("c", "CHECK ((day >= '2019-01-01'::date))", True)
+TAG = Tag(
+    '"public"."orders"', "public", "FOR VALUES FROM ('2018-01-01') TO ('2019-01-01')", "2024-01-01T00:00:00+00:00", True
+)
+
+
+def table(name: str = "orders_2020", **changes: object) -> Detached:
+    made = Detached(99, "archive", name, True, COLUMNS, (), None, frozenset())
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def told(origin: Origin | None) -> tuple[int, str | None, Source | None] | None:
+    """(the parent, the year of the lower end, what tells it)."""
+    if origin is None:
+        return None
+    return origin.parent.oid, str(origin.bounds.lower)[:4] if origin.bounds else None, origin.source
+
+
+@pytest.mark.parametrize(
+    ("found", "parents", "expected"),
+    [
+        # the longest name that fits
+        (table("orders_2020"), [ORDERS, ORDERS_OLD], (1, "2020", Source.NAME)),
+        (table("orders_old_2020"), [ORDERS, ORDERS_OLD], (2, "2020", Source.NAME)),
+        (table("orders_old_2020"), [ORDERS_OLD, ORDERS], (2, "2020", Source.NAME)),
+        (table("orders_old_2020"), [ORDERS], (1, None, None)),
+        (table("orders_older"), [ORDERS, ORDERS_OLD], (1, None, None)),
+        (table("orders_old_2020"), [ORDERS, OTHER_KEY], (1, None, None)),
+        (table("orders_old_2020"), [ORDERS, BY_LIST], (6, None, None)),
+        (table("orders"), [ORDERS], None),
+        # its CHECK before its name
+        (table("orders_2020", checks=(Y2019,)), [ORDERS, ORDERS_OLD], (1, "2019", Source.CHECK)),
+        (table("orders_old_2020", checks=(Y2019,)), [ORDERS, ORDERS_OLD], (2, "2019", Source.CHECK)),
+        (table("orders_2020", checks=(OPEN,)), [ORDERS], (1, "2020", Source.NAME)),
+        (table("orders_2020", columns=frozenset({"day"})), [ORDERS], (1, "2020", Source.NAME)),
+        (table("orders_2020", columns=frozenset({"id"})), [ORDERS], None),
+        (table("orders_rest", columns=frozenset({"day"})), [ORDERS], None),
+        # moved by hand under another name
+        (table("any_name"), [ORDERS], None),
+        (table("any_name", checks=(Y2019,)), [ORDERS], (1, "2019", Source.CHECK)),
+        (table("any_name", checks=(Y2019,), columns=frozenset({"day"})), [ORDERS], None),
+        (table("any_name", checks=(Y2019,), ours=False), [ORDERS], None),
+        (table("any_name", checks=(Y2019,)), [ORDERS, ORDERS_OLD], None),
+        (table("any_name", checks=(Y2019,)), [ORDERS, OTHER_KEY], (1, "2019", Source.CHECK)),
+        (table("any_name", checks=(Y2019,), columns=WIDE.columns), [ORDERS, WIDE], (4, "2019", Source.CHECK)),
+        (table("any_name", checks=(Y2019,), columns=COLUMNS), [ORDERS, WIDE], (1, "2019", Source.CHECK)),
+        # one name in two schemas
+        (table("orders_2020"), [ORDERS, SALES], None),
+        (table("orders_2020"), [ORDERS, replace(SALES, columns=WIDE.columns)], (1, "2020", Source.NAME)),
+        # a mark
+        (table("any", tag=TAG, speaks_for=frozenset({10})), [ORDERS, ORDERS_OLD], (1, "2018", Source.TAG)),
+        (table("any", tag=TAG, speaks_for=frozenset({10}), ours=False), [ORDERS], (1, "2018", Source.TAG)),
+        (table("orders_old_2020", tag=TAG, speaks_for=frozenset({10})), [ORDERS, ORDERS_OLD], (1, "2018", Source.TAG)),
+        (table("orders_2020", tag=TAG, speaks_for=frozenset({10})), [ORDERS, SALES], (1, "2018", Source.TAG)),
+        # a mark of somebody's who may not act on the parent
+        (table("any", tag=TAG, speaks_for=frozenset({11})), [ORDERS], None),
+        (table("orders_old_2020", tag=TAG), [ORDERS, ORDERS_OLD], (2, "2020", Source.NAME)),
+        (table("orders_2020", tag=TAG, ours=False), [ORDERS], None),
+        # a mark of a table that is not there, or whose bounds are of no such key
+        (table("sold_2020", tag=replace(TAG, parent='"public"."sold"'), speaks_for=frozenset({10})), [ORDERS], None),
+        (table("orders_2020", tag=replace(TAG, parent='"public"."sold"')), [ORDERS], None),
+        (
+            table("orders_old_2020", tag=replace(TAG, bounds="FOR VALUES FROM (1) TO (2)"), speaks_for=frozenset({10})),
+            [ORDERS, ORDERS_OLD],
+            (1, None, None),
+        ),
+        (
+            table("orders_2020", tag=replace(TAG, bounds="FOR VALUES FROM (1) TO (2)"), speaks_for=frozenset({10})),
+            [ORDERS],
+            (1, "2020", Source.NAME),
+        ),
+    ],
+)
+def test_a_table_belongs_to_one_parent_or_to_none(
+    found: Detached, parents: list[Parent], expected: tuple[int, str | None, Source | None] | None
+) -> None:
+    assert told(Ownership(parents).origin(found)) == expected
+
+
+def test_what_fits_several_parents_equally_is_claimed_by_each() -> None:
+    ownership = Ownership([ORDERS, SALES, ORDERS_OLD])
+    assert [one.parent.oid for one in ownership.claims(table("orders_2020"))] == [1, 3]
+    assert ownership.origin(table("orders_2020")) is None
+    assert [one.parent.oid for one in ownership.claims(table("orders_old_2020"))] == [2]
+    assert ownership.claims(table("somebodys", columns=frozenset({"id"}))) == ()

@@ -19,10 +19,9 @@ from core.growth.savings import Quarter
 from core.growth.series import Days, day_of
 from core.growth.words import month_of, percent, written
 from core.period import add_months, period_of
-from core.text import human_bytes, human_date, human_rows
+from core.text import human_bytes, human_date, human_rows, unit_of
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled
 from dashboard.charts.pen import Pen
-from dashboard.charts.stretches import unit_of
 from dashboard.format import Shown
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard.charts import stretches
+from core.text import unit_of
 from dashboard.format import DROP_PLANNED, HELD, Item, Shown
 from dashboard.state import session
 
@@ -65,7 +65,7 @@ def draw(shown: Sequence[Item]) -> None:
     # one widget for each list and selection: what the address bar says is what is selected
     key = f"partitions_{hash((tuple(names), row))}"
     largest = max(item.total for item in shown)
-    unit, factor = stretches.unit_of(largest)
+    unit, factor = unit_of(largest)
     st.dataframe(
         _frame(shown, factor),
         hide_index=True,

@@ -97,3 +97,11 @@ def aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: 
         ).rstrip()
         for row in every
     ]
+
+
+UNITS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("bytes", 1))
+
+
+def unit_of(largest: int) -> tuple[str, int]:
+    """The binary unit that a size is told in, and its bytes."""
+    return next((unit for unit in UNITS if largest >= unit[1]), UNITS[-1])

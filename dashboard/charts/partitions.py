@@ -8,9 +8,9 @@ from datetime import date
 import altair as alt
 import pandas as pd
 
-from core.text import human_bytes, human_date, human_rows
+from core.text import human_bytes, human_date, human_rows, unit_of
 from dashboard.charts.palette import COLOURS, LIGHT_INK, Chart, Ink, ink, label_ink, states, styled
-from dashboard.charts.spans import DRAWN, LISTED, bucketed, closed, merged, unit_of
+from dashboard.charts.spans import DRAWN, LISTED, bucketed, closed, merged
 from dashboard.partitions.items import PHASES, Item, Status
 
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}

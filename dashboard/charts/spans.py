@@ -11,7 +11,6 @@ from core.period import Period
 from core.text import human_date
 from dashboard.partitions.items import Item
 
-UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("bytes", 1))
 LISTED = 40
 """Up to so many partitions each gets its own line or bar with its name; more are drawn along time."""
 DRAWN = 400
@@ -77,8 +76,3 @@ def bucketed(items: Sequence[Item], most: int) -> list[Item]:
         keyed = groupby(zip(starts, items, strict=True), key=lambda pair: (pair[0], pair[1].status))
         grouped = [_sum([item for _, item in run], period.label(key[0]).replace("_", "-")) for key, run in keyed]
     return grouped
-
-
-def unit_of(largest: int) -> tuple[str, int]:
-    """The binary unit that a size is told in, and its bytes."""
-    return next((unit for unit in UNITS if largest >= unit[1]), UNITS[-1])

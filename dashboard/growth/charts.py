@@ -19,9 +19,8 @@ from core.growth.savings import Quarter
 from core.growth.series import Days, day_of
 from core.growth.words import month_of, percent, written
 from core.period import add_months, period_of
-from core.text import human_bytes, human_date, human_rows
+from core.text import human_bytes, human_date, human_rows, unit_of
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled
-from dashboard.charts.spans import unit_of
 from dashboard.charts.theme import Pen
 from dashboard.partitions.items import Status
 

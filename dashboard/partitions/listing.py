@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from core.text import unit_of
 from dashboard import selection
-from dashboard.charts import spans
 from dashboard.partitions.items import DROP_PLANNED, HELD, Item, Status
 from dashboard.state import keys
 
@@ -64,7 +64,7 @@ def draw(shown: Sequence[Item]) -> None:
     alike = [number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])]
     row = alike[0] if len(alike) == 1 else None
     largest = max(item.total for item in shown)
-    unit, factor = spans.unit_of(largest)
+    unit, factor = unit_of(largest)
     selection.table(
         _frame(shown, factor),
         names,

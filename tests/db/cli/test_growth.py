@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from tests.unit.test_metrics import parsed
 
 from core.backups.storage import StorageSettings
 from core.console.worker import Worker
@@ -24,6 +23,7 @@ from tests import desks
 from tests.conftest import until
 from tests.road import Road
 from tests.tables import Made, Run
+from tests.unit.console.test_metrics import parsed
 
 TODAY = datetime.now(UTC).date()
 SECRET = "hush-hush"

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget
-from core.console.prepare import prepare_ensure, year_range
+from core.console.prepare import prepare_ensure
 from core.console.worker import run_now, run_unrecorded
 from core.errors import (
     CatalogBusy,
@@ -29,7 +29,7 @@ from core.errors import (
     TableNotFound,
 )
 from core.names import literal, qualified, split_qualified
-from core.period import Range
+from core.period import Range, year_range
 from core.plans.ensure import NewPartition, missing
 from core.plans.plan import Plan
 from core.plans.steps import require_served

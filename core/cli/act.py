@@ -8,17 +8,10 @@ from core.cli.acting import Desk, act, named_argument, put
 from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, number
 from core.cli.output.acts import next_steps
 from core.console import journal
-from core.console.prepare import (
-    archived_in,
-    partition_in,
-    prepare_archive,
-    prepare_ensure,
-    prepare_reattach,
-    year_range,
-)
+from core.console.prepare import archived_in, partition_in, prepare_archive, prepare_ensure, prepare_reattach
 from core.errors import OffCalendar, Refused
 from core.names import split_qualified
-from core.period import Range
+from core.period import Range, year_range
 from core.plans.plan import Plan
 from core.tables.model import PartitionedTable, next_periods
 from core.text import shown
@@ -100,6 +93,3 @@ def cancel(desk: Desk, *, operation_id: int, dry_run: bool) -> None:
     else:
         journal.request_cancel(desk.working, operation.id)
         put(f"Asked to stop: {what}. partitions history tells how it ended.")
-
-
-COMMANDS = (ensure, archive, reattach, cancel)

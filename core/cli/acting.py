@@ -16,7 +16,6 @@ from sqlalchemy import URL, Engine
 
 from core.backups.storage import ColdStorage
 from core.cli.output.acts import operation_json, outcome, script
-from core.console import worker
 from core.console.actor import Actor, Origin, Role, system_user
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationRecord
@@ -164,6 +163,8 @@ def run_plan(
 
 def _run(desk: Desk, plan: Plan, actor: Actor, reason: str) -> OperationRecord | None:
     """Runs the plan in a thread: the driver, while it waits for the server, does not hear Ctrl-C."""
+    from core.console import worker
+
     ended: list[OperationRecord | None] = []
     failed: list[DeskError] = []
     over = threading.Event()

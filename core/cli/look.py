@@ -11,8 +11,6 @@ from core.cli.options import JSON, calendar_date, command, number
 from core.cli.output.acts import history_text, operation_json
 from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
 from core.console import journal
-from core.console.cold import read_backups
-from core.doctor.examine import examine
 from core.errors import TableNotFound
 from core.names import address, split_qualified
 from core.postgres import connection
@@ -40,6 +38,9 @@ def status(desk: Desk, *, as_json: bool) -> None:
 @command("doctor", "check everything that can be wrong, with the reason and the remedy")
 @JSON
 def doctor(desk: Desk, *, as_json: bool) -> None:
+    from core.console.cold import read_backups
+    from core.doctor.examine import examine
+
     table = desk.read()
     backups = read_backups(desk.cold, table.address, table.server)
     findings = examine(
@@ -94,6 +95,3 @@ def _address(desk: Desk) -> str:
         return desk.read().address
     except TableNotFound:
         return address("public", name)
-
-
-COMMANDS = (status, doctor, find, history)

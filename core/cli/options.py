@@ -14,10 +14,9 @@ import click
 from click.core import ParameterSource
 
 from core.cli.acting import opened
-from core.console.prepare import year_range
 from core.errors import UsageError
 from core.names import split_qualified
-from core.period import Duration
+from core.period import Duration, year_range
 
 _NO_VALUE = re.compile(r"-(?![\d.])\S+")
 """A word behind an option that is meant as the next option; what begins with a dash on purpose stands behind `=`."""

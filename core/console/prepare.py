@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import BackupNotFound, PartitionNotFound
-from core.period import Range, parse_year
+from core.period import Range
 from core.plans.archive import plan_archive, plan_reattach
 from core.plans.drop import choose, plan_drop, plan_later_drop
 from core.plans.ensure import missing, plan_ensure
@@ -22,12 +22,6 @@ from core.tables.catalog.definition import read_definition
 from core.tables.catalog.table import count_default_rows, read_key_range
 from core.tables.commands import partition_option
 from core.tables.model import Archived, Partition, PartitionedTable
-
-
-def year_range(text: str) -> Range:
-    """The range of a year as a person typed it. Raises UsageError."""
-    year = parse_year(text)
-    return date(year, 1, 1), date(year + 1, 1, 1)
 
 
 def prepare_ensure(engine: Engine, table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC") -> Plan:

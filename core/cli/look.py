@@ -7,11 +7,11 @@ from datetime import date
 import click
 
 from core.cli.acting import Desk, put, put_json
-from core.cli.options import JSON, calendar_date, command, number
+from core.cli.options import JSON, calendar_date, column_value, command, number
 from core.cli.output.acts import history_text, operation_json
 from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
 from core.console import journal
-from core.errors import TableNotFound
+from core.errors import TableNotFound, UsageError
 from core.names import address, split_qualified
 from core.postgres import connection
 from core.tables.catalog.table import count_all_default_rows
@@ -64,10 +64,18 @@ def doctor(desk: Desk, *, as_json: bool) -> None:
 
 @command("find", "tell where the rows of a date are")
 @click.option("--date", "day", metavar="D", type=calendar_date, required=True, help="the date, as 2025-03-14")
-@click.option("--kid-id", metavar="N", type=number("The kid id", -(2**63), 2**63 - 1), help="only the rows of this kid")
+@click.option(
+    "--where",
+    metavar="COLUMN=VALUE ...",
+    type=column_value,
+    multiple=True,
+    help="only the rows of this value, such as that of a column of a unique constraint",
+)
 @JSON
-def find(desk: Desk, *, day: date, kid_id: int | None, as_json: bool) -> None:
-    found = find_rows(desk.reading, desk.read(), day, kid_id, zone=desk.zone)
+def find(desk: Desk, *, day: date, where: tuple[tuple[str, str], ...], as_json: bool) -> None:
+    if len(dict(where)) < len(where):
+        raise UsageError("--where names a column twice.", next="A row has one value in each.")
+    found = find_rows(desk.reading, desk.read(), day, dict(where), zone=desk.zone)
     if as_json:
         put_json(found_json(found))
     else:

@@ -150,6 +150,14 @@ def calendar_date(argument: str) -> date:
         raise UsageError(f"{argument!r} is not a date.", next="Write it as 2025-03-14.") from error
 
 
+def column_value(argument: str) -> tuple[str, str]:
+    """(column, value) of COLUMN=VALUE."""
+    column, equals, value = plain_text(argument).partition("=")
+    if not equals or not column:
+        raise UsageError(f"{argument!r} is not a column and its value.", next="Write it as COLUMN=VALUE.")
+    return column, value
+
+
 # What several commands have --------------------------------------------------------------------------------------
 
 TABLE = click.option(

@@ -484,9 +484,9 @@ def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
     return tuple(b for b in unique.values() if b.seconds > longest or b.is_autovacuum or b.pid is None)
 
 
-def find(day: date, kid_id: int | None) -> Found:
-    """Where the rows of a date are."""
-    return find_rows(desk().reader, table(), day, kid_id, zone=zone())
+def find(day: date, where: dict[str, str]) -> Found:
+    """Where the rows of a date, and of these values of columns, are."""
+    return find_rows(desk().reader, table(), day, where, zone=zone())
 
 
 # --- acting: plans are built here, confirmed in confirm.py, run by the worker -------------------------------------

@@ -27,12 +27,11 @@ from core.errors import (
     TableNotFound,
 )
 from core.names import literal, qualified, split_qualified
-from core.period import Range
+from core.period import Range, year_range
 from core.plans.ensure import Ensure, NewPartition, missing
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.plans.refusals import require_served
-from core.plans.target import year_range
 from core.postgres.connection import session, translate
 from core.settings import read_settings
 from core.tables.catalog.coverage import lacks

@@ -157,3 +157,9 @@ class Duration:
 
     def __str__(self) -> str:
         return f"{self.count} {self.unit if self.count == 1 else _UNITS[self.unit]}"
+
+
+def year_range(text: str) -> Range:
+    """The range of a year as a person typed it. Raises UsageError."""
+    year = parse_year(text)
+    return date(year, 1, 1), date(year + 1, 1, 1)

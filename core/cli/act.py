@@ -11,10 +11,9 @@ from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, calendar_date, co
 from core.cli.output.acts import next_steps
 from core.console import journal
 from core.errors import Refused
-from core.period import Range
+from core.period import Range, year_range
 from core.plans.archive import Archive, Reattach
 from core.plans.ensure import Ensure
-from core.plans.target import year_range
 from core.text import shown
 
 MOST_AHEAD = 1000
@@ -85,6 +84,3 @@ def cancel(given: Given, *, operation_id: int, dry_run: bool) -> None:
     else:
         journal.request_cancel(given.desk.working, operation.id)
         put(f"Asked to stop: {what}. partitions history tells how it ended.")
-
-
-COMMANDS = (ensure, archive, reattach, cancel)

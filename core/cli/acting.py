@@ -113,6 +113,7 @@ def run_plan(
 
 def _run(given: Given, plan: Plan, actor: Actor, reason: str) -> OperationRecord | None:
     """Runs the plan in a thread: the driver, while it waits for the server, does not hear Ctrl-C."""
+
     ended: list[OperationRecord | None] = []
     failed: list[DeskError] = []
     over = threading.Event()

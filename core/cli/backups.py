@@ -345,6 +345,3 @@ def _require_one_range(table: PartitionedTable, found: Iterable[Kept], text: str
             f"{text} means backups of {len(newest)} partitions of {table.label}: {said}.",
             next="Name the backup that is meant by its id.",
         )
-
-
-COMMANDS = (backup, verify, backups, drop, keep, hold, restore)

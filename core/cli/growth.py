@@ -161,6 +161,3 @@ def write_file(name: str, text: str) -> Path:
     except ValueError as error:
         raise Failed(f"{name!r} is no name of a file: {error}.") from error
     return path
-
-
-COMMANDS = (sample, growth, report, metrics)

@@ -7,11 +7,11 @@ from datetime import date
 import click
 
 from core.cli.acting import Given, put, put_json
-from core.cli.options import JSON, calendar_date, command, number
+from core.cli.options import JSON, calendar_date, column_value, command, number
 from core.cli.output.acts import history_text, operation_json
 from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
 from core.console import journal
-from core.errors import TableNotFound
+from core.errors import TableNotFound, UsageError
 from core.names import address, split_qualified
 from core.tables.find import find_rows
 
@@ -46,10 +46,18 @@ def doctor(given: Given, *, as_json: bool) -> None:
 
 @command("find", "tell where the rows of a date are")
 @click.option("--date", "day", metavar="D", type=calendar_date, required=True, help="the date, as 2025-03-14")
-@click.option("--kid-id", metavar="N", type=number("The kid id", -(2**63), 2**63 - 1), help="only the rows of this kid")
+@click.option(
+    "--where",
+    metavar="COLUMN=VALUE ...",
+    type=column_value,
+    multiple=True,
+    help="only the rows of this value, such as that of a column of a unique constraint",
+)
 @JSON
-def find(given: Given, *, day: date, kid_id: int | None, as_json: bool) -> None:
-    found = find_rows(given.desk.reading, given.read(), day, kid_id, zone=given.desk.zone)
+def find(given: Given, *, day: date, where: tuple[tuple[str, str], ...], as_json: bool) -> None:
+    if len(dict(where)) < len(where):
+        raise UsageError("--where names a column twice.", next="A row has one value in each.")
+    found = find_rows(given.desk.reading, given.read(), day, dict(where), zone=given.desk.zone)
     if as_json:
         put_json(found_json(found))
     else:
@@ -77,6 +85,3 @@ def _address(given: Given) -> str:
         return given.read().address
     except TableNotFound:
         return address("public", name)
-
-
-COMMANDS = (status, doctor, find, history)

@@ -9,31 +9,43 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from io import TextIOWrapper
 
 import click
 from sqlalchemy.exc import DBAPIError
 
-from core.cli import act, backups, growth, look
-from core.cli.acting import (
-    forget_stdout,
-    say,
-)
+from core.cli.acting import forget_stdout, say
 from core.errors import DeskError, UsageError
 from core.postgres import connection
 
+COMMANDS = {
+    "look": ("status", "doctor", "find", "history"),
+    "act": ("ensure", "archive", "reattach", "cancel"),
+    "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
+    "growth": ("sample", "growth", "report", "metrics"),
+}
+"""The commands by the module of this package that each stands in, in the order in which help lists them."""
+
 
 class Program(click.Group):
-    """The commands in the order in which they are read, not in that of the alphabet."""
+    """Loads a module of commands when one of them is asked for: `status` starts without what backups need."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
-        return list(self.commands)
+        return [name for names in COMMANDS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        for module, names in COMMANDS.items():
+            if cmd_name in names:
+                found: click.Command = getattr(import_module(f"core.cli.{module}"), cmd_name)
+                return found
+        return None
 
 
 partitions = Program(
     "partitions",
-    commands=[*look.COMMANDS, *act.COMMANDS, *backups.COMMANDS, *growth.COMMANDS],
     help="Sees after date-partitioned PostgreSQL tables: which partitions there are, creating them ahead, archiving"
     " them, backing them up with proof, dropping them, and bringing them back.",
     epilog="The database is DATABASE_URL; without it, the embedded one. Exit status: 0 done or nothing to do,"

@@ -16,8 +16,7 @@ from click.core import ParameterSource
 from core.cli.acting import opened
 from core.errors import UsageError
 from core.names import split_qualified
-from core.period import Duration
-from core.plans.target import year_range
+from core.period import Duration, year_range
 
 _NO_VALUE = re.compile(r"-(?![\d.])\S+")
 """A word behind an option that is meant as the next option; what begins with a dash on purpose stands behind `=`."""
@@ -149,6 +148,14 @@ def calendar_date(argument: str) -> date:
         return datetime.strptime(argument, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError as error:
         raise UsageError(f"{argument!r} is not a date.", next="Write it as 2025-03-14.") from error
+
+
+def column_value(argument: str) -> tuple[str, str]:
+    """(column, value) of COLUMN=VALUE."""
+    column, equals, value = plain_text(argument).partition("=")
+    if not equals or not column:
+        raise UsageError(f"{argument!r} is not a column and its value.", next="Write it as COLUMN=VALUE.")
+    return column, value
 
 
 # What several commands have --------------------------------------------------------------------------------------

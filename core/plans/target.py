@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from core.errors import PartitionNotFound
-from core.period import Range, parse_year
+from core.period import Range
 from core.tables.archived import Archived
 from core.tables.commands import option
 from core.tables.partition import Partition
@@ -13,12 +11,6 @@ from core.tables.table import PartitionedTable
 
 Target = str | Range
 """A name, with its schema where it has to be, or a range of dates."""
-
-
-def year_range(text: str) -> Range:
-    """The range of a year as a person typed it. Raises UsageError."""
-    year = parse_year(text)
-    return date(year, 1, 1), date(year + 1, 1, 1)
 
 
 def partition_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> str:

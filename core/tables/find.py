@@ -5,7 +5,7 @@ It only reads, each table in a transaction of its own, and waits behind no lock 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -38,6 +38,10 @@ FIND_TIMEOUT_MS = 20_000
 """How long counting in one table may take."""
 _NO_RIGHT = "42501"
 _NO_TABLE = "42P01"
+_NO_OPERATOR = "42883"
+_BAD_VALUE = "22"
+"""How the states of values that a type does not take begin."""
+_TOO_LARGE = "22003"
 
 
 class Kind(StrEnum):
@@ -72,41 +76,57 @@ class Found:
     """Where the rows of a date are."""
 
     day: date
-    kid_id: int | None
+    where: Mapping[str, str]
+    """The values that were asked for, by their columns."""
     places: tuple[Place, ...]
     verdict: str
     """The answer in a plain sentence or two."""
 
 
 def find_rows(
-    engine: Engine,
-    table: PartitionedTable,
-    day: date,
-    kid_id: int | None = None,
-    *,
-    zone: str = "UTC",
-    id_column: str = "kid_id",
+    engine: Engine, table: PartitionedTable, day: date, where: Mapping[str, str] | None = None, *, zone: str = "UTC"
 ) -> Found:
-    """Looks for the rows of `day`, of one kid if asked, in every table that may hold some.
+    """Looks for the rows of `day`, of these values of columns if asked, in every table that may hold some.
 
-    `zone` says when the day begins where the key is a timestamp with time zone. Raises NotServed, UsageError for a
-    date or column that can't be looked for, ConnectionFailed.
+    Values are text, which the server reads as the column's type. `zone` says when the day begins where the key is a
+    timestamp with time zone. Raises NotServed, UsageError for a date, column or value that can't be looked for,
+    ConnectionFailed.
     """
     if table.key is None or table.not_served is not None:
         raise NotServed(f"{table.label} can't be searched by date: {table.not_served or 'it has no such key'}.")
     if not 2 <= day.year <= 9998:
         raise UsageError(f"{day.isoformat()} can't be looked for.", next="Give a date of the years 2 to 9998.")
+    asked = dict(where or {})
     columns = {column.name: column for column in table.columns}
-    if kid_id is not None and id_column not in columns:
-        raise UsageError(
-            f"{table.label} has no column {id_column}.",
-            next=f"Its columns are: {', '.join(columns)}. Name one of them.",
-        )
+    for name in asked:
+        if name not in columns:
+            raise UsageError(
+                f"{table.label} has no column {name}.",
+                next=f"Its columns are: {', '.join(columns)}. Name one of them.",
+            )
+    for name, value in asked.items():
+        _require_value(engine, columns[name], value)
     wanted = table.bounds_between(day, day + timedelta(days=1), zone)
-    search = _Search(engine, table, table.key, wanted, kid_id, columns.get(id_column) if kid_id is not None else None)
+    search = _Search(engine, table, table.key, wanted, asked)
     places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search))
-    what = human_date(day) if kid_id is None else f"{human_date(day)} of {id_column} {kid_id}"
-    return Found(day, kid_id, places, _verdict(table, places, what))
+    said = " and ".join(f"{name} {value}" for name, value in asked.items())
+    what = f"{human_date(day)} of {said}" if asked else human_date(day)
+    return Found(day, asked, places, _verdict(table, places, what))
+
+
+def _require_value(engine: Engine, column: Column, value: str) -> None:
+    """Raises UsageError where the server can't compare the text with a column of this type."""
+    try:
+        with session(engine) as connection:
+            connection.exec_driver_sql(f"SELECT NULL::{column.type} = {literal(value)}")
+    except DBAPIError as error:
+        if is_lost(error):
+            raise translate(error) from error
+        state = sqlstate(error)
+        if state != _TOO_LARGE and (state.startswith(_BAD_VALUE) or state == _NO_OPERATOR):
+            raise UsageError(
+                f"{column.name} is {column.type}, and can't be {value!r}: {server_message(error)}."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +135,13 @@ class _Search:
     table: PartitionedTable
     key: Key
     wanted: Bounds
-    kid_id: int | None
-    id_column: Column | None
+    where: Mapping[str, str]
 
     @property
     def condition(self) -> str:
         """The rows that are looked for."""
-        by_day = within(self.key, self.wanted)
-        if self.id_column is None:
-            return by_day
-        number = self.id_column.type.startswith(("smallint", "integer", "bigint", "numeric"))
-        value = str(self.kid_id) if number else literal(str(self.kid_id)).strip()
-        return f"{by_day} AND {ident(self.id_column.name)} = {value}"
+        values = (f" AND {ident(name)} = {literal(value)}" for name, value in self.where.items())
+        return within(self.key, self.wanted) + "".join(values)
 
 
 def _attached(search: _Search) -> Iterator[Place]:
@@ -230,9 +245,10 @@ def _count_attached(search: _Search, partition: Partition) -> tuple[int | None, 
 
 
 def _count_archived(search: _Search, archived: Archived) -> tuple[int | None, str]:
-    column = search.id_column
-    if column is not None and column.name not in {own.name for own in archived.columns}:
-        return None, f"it has no column {column.name}"
+    own = {column.name for column in archived.columns}
+    for name in search.where:
+        if name not in own:
+            return None, f"it has no column {name}"
     return _count(search.engine, f"SELECT count(*) FROM ONLY {archived.sql} WHERE {search.condition}")
 
 
@@ -256,6 +272,8 @@ def _count(engine: Engine, *statements: str) -> tuple[int | None, str]:
             except DBAPIError as error:
                 if is_lost(error):
                     raise translate(error) from error
+                if sqlstate(error) == _TOO_LARGE:
+                    return 0, ""  # no value of the column's type is so large
                 problem = problem or _problem(error)
                 if sqlstate(error) != _NO_RIGHT:
                     break

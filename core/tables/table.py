@@ -81,6 +81,14 @@ class PartitionedTable:
         return address(self.schema, self.name)
 
     @property
+    def identifying(self) -> tuple[Column, ...]:
+        """The columns beside the key that tell one row from another, by its constraints; generated numbers last."""
+        unique = {name for index in self.indexes if index.constraint for name in index.columns}
+        key = self.key.column if self.key else None
+        found = (column for column in self.columns if column.name in unique and column.name != key)
+        return tuple(sorted(found, key=lambda column: column.identity))
+
+    @property
     def default(self) -> Partition | None:
         """The DEFAULT partition."""
         return next((p for p in self.partitions if p.is_default), None)

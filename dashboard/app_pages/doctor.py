@@ -33,7 +33,7 @@ PLACES = {
 
 
 def find_my_data(table: PartitionedTable) -> None:
-    """A date in, where its rows are out; the address bar keeps both."""
+    """A date in, where its rows are out; the address bar keeps what was asked."""
     if table.key is None or table.not_served is not None:
         return
     with st.container(border=True, gap="small"):
@@ -49,23 +49,21 @@ def find_my_data(table: PartitionedTable) -> None:
                 key="date",
                 bind="query-params",
             )
-            kid = None
-            if any(column.name == "kid_id" for column in table.columns):
-                kid = st.number_input(
-                    "Kid id (optional)",
-                    value=None,
-                    step=1,
+            where = {}
+            for column in table.identifying:
+                where[column.name] = st.text_input(
+                    f"{plain(column.name)} (optional)",
                     width=220,
                     placeholder="all",
-                    key="kid",
+                    key=f"where_{column.name}",
                     bind="query-params",
-                    help="Counts the rows of this kid only",
+                    help="Counts the rows of this value only",
                 )
         if day is None:
             st.caption("Choose a date. The answer: attached, archived, in no partition, or out of all bounds.")
             return
         try:
-            found = reads.find(day, None if kid is None else int(kid))
+            found = reads.find(day, {name: value for name, value in where.items() if value})
         except DeskError as error:
             notices.show(error)
             return

@@ -168,6 +168,6 @@ def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
     return tuple(b for b in unique.values() if b.seconds > longest or b.is_autovacuum or b.pid is None)
 
 
-def find(day: date, kid_id: int | None) -> Found:
-    """Where the rows of a date are."""
-    return find_rows(database.desk().reading, current.table(), day, kid_id, zone=clock.zone())
+def find(day: date, where: dict[str, str]) -> Found:
+    """Where the rows of a date, and of these values of columns, are."""
+    return find_rows(database.desk().reading, current.table(), day, where, zone=clock.zone())

@@ -161,7 +161,7 @@ def findings_text(table: PartitionedTable, findings: Sequence[Finding]) -> str:
 def found_json(found: Found) -> Json:
     return {
         "date": found.day.isoformat(),
-        "kid_id": found.kid_id,
+        "where": dict(found.where),
         "verdict": found.verdict,
         "places": [
             {

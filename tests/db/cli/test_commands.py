@@ -132,7 +132,7 @@ def test_see_ensure_archive_find_reattach(partitions: Partitions, run: Run) -> N
     assert run("SELECT nspacl FROM pg_namespace WHERE nspname = 'archive'") == [("{postgres=UC/postgres}",)]
     assert run("SELECT count(*) FROM kid_absences") == [(101,)]
 
-    found = partitions("find", "--date", "2024-01-04", "--kid-id", "3")
+    found = partitions("find", "--date", "2024-01-04", "--where", "kid_id=3")
     assert found.out.startswith("The one row of 4 January 2024 of kid_id 3 is in archive.kid_absences_2024, archived")
     place = json.loads(partitions("find", "--date", "2024-01-04", "--json").out)["places"][0]
     assert (place["kind"], place["relation"], place["rows"]) == ("archived", "archive.kid_absences_2024", 1)
@@ -294,6 +294,9 @@ BAD = [
     ("status --table gone.kid_absences", 1, "There is no table gone.kid_absences in the database"),
     ("doctor --table KID_ABSENCES", 1, "There is no table KID_ABSENCES in the database"),
     ("find --table plain --date 2024-01-01", 1, "public.plain can't be searched by date: it is not partitioned"),
+    ("find --date 2024-01-01 --where kid_id=x", 2, "kid_id is bigint, and can't be 'x': invalid input syntax"),
+    ("find --date 2024-01-01 --where kid=1", 2, "public.kid_absences has no column kid. Nothing was changed. Its"),
+    ("find --date 2024-01-01 --where kid_id=1 kid_id=2", 2, "--where names a column twice."),
     ("find --date 0001-01-01", 2, "0001-01-01 can't be looked for."),
     ("ensure --table plain", 1, "public.plain is only shown here: it is not partitioned."),
     ("archive --table plain --year 2024", 1, "public.plain is only shown here: it is not partitioned."),

@@ -53,10 +53,9 @@ def run(engine: Engine, script: str) -> None:
             connection.exec_driver_sql(statement)
 
 
-def find(
-    engine: Engine, day: date, kid_id: int | None = None, *, name: str = "kid_absences", zone: str = "UTC"
-) -> Found:
-    return find_rows(engine, read_table(engine, name), day, kid_id, zone=zone)
+def find(engine: Engine, day: date, kid_id: object = None, *, name: str = "kid_absences", zone: str = "UTC") -> Found:
+    where = {} if kid_id is None else {"kid_id": str(kid_id)}
+    return find_rows(engine, read_table(engine, name), day, where, zone=zone)
 
 
 def places(found: Found) -> list[tuple[Kind, str, int | None]]:
@@ -296,7 +295,7 @@ def test_hostile_names_are_found(engine: Engine) -> None:
         'INSERT INTO public."Ab%s: ""kid""" VALUES (\'2026-05-03\', 4)',
     )
     hostile = read_table(engine, 'public."Ab%s: ""kid"""')
-    found = find_rows(engine, hostile, SPRING_2026, 4, id_column="kid:id")
+    found = find_rows(engine, hostile, SPRING_2026, {"kid:id": "4"})
     assert places(found) == [(Kind.ATTACHED, "public.Ab%s 2026", 1)]
 
 
@@ -310,8 +309,49 @@ def test_finding_changes_nothing_and_leaves_no_setting_behind(engine: Engine) ->
 
 def test_a_column_that_is_not_there_is_named(engine: Engine) -> None:
     with pytest.raises(UsageError, match="has no column child_id") as caught:
-        find_rows(engine, read_table(engine, "kid_absences"), SPRING_2026, 1, id_column="child_id")
+        find_rows(engine, read_table(engine, "kid_absences"), SPRING_2026, {"child_id": "1"})
     assert "id, kid_id, date, reason" in caught.value.next
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("kid_id", "x", "kid_id is bigint, and can't be 'x': invalid input syntax"),
+        ("kid_id", "1; DROP TABLE kid_absences", "kid_id is bigint, and can't be '1; DROP"),
+        ("date", "yes'", "date is date, and can't be"),
+        ("answers", "{}", "answers is json, and can't be '{}': operator does not exist"),
+    ],
+)
+def test_a_value_that_its_column_does_not_take_is_refused(engine: Engine, column: str, value: str, told: str) -> None:
+    run(engine, "ALTER TABLE public.kid_absences ADD COLUMN answers json")
+    with pytest.raises(UsageError) as caught:
+        find_rows(engine, read_table(engine, "kid_absences"), SPRING_2026, {column: value})
+    assert caught.value.what.startswith(told)
+
+
+def test_rows_are_told_apart_by_several_columns_of_any_type(engine: Engine) -> None:
+    run(
+        engine,
+        "CREATE TABLE public.marks (no int GENERATED ALWAYS AS IDENTITY, pupil text, subject varchar(5), day date,"
+        " grade int, PRIMARY KEY (no, day), UNIQUE (pupil, subject, day)) PARTITION BY RANGE (day);"
+        "CREATE TABLE public.marks_2026 PARTITION OF public.marks FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');"
+        "INSERT INTO public.marks (pupil, subject, day, grade) VALUES ('O''Hara \\', 'maths', '2026-05-03', 1),"
+        " ('O''Hara \\', 'music', '2026-05-03', 2), ('Li', 'maths', '2026-05-03', 1)",
+    )
+    marks = read_table(engine, "marks")
+    assert [column.name for column in marks.identifying] == ["pupil", "subject", "no"]
+
+    def rows(**where: str) -> int | None:
+        return find_rows(engine, marks, SPRING_2026, where).places[0].rows
+
+    assert rows(pupil="O'Hara \\") == 2
+    assert rows(pupil="O'Hara \\", subject="music") == 1
+    assert rows(grade="1") == 2
+    assert rows(no="3") == 1
+    # a value longer than its column is no row's, and is not cut until it is one
+    assert rows(subject="maths and music") == 0
+    found = find_rows(engine, marks, SPRING_2026, {"pupil": "Li", "subject": "maths"})
+    assert found.verdict.startswith("The one row of 3 May 2026 of pupil Li and subject maths is in the partition")
 
 
 def test_an_archived_table_without_the_column_says_so(engine: Engine) -> None:

@@ -167,7 +167,7 @@ def _said(table: PartitionedTable, wanted: tuple[Range, ...], zone: str) -> Iter
     left = dict.fromkeys(wanted)
     period = table.period(zone)
     for year in dict.fromkeys(lower.year for lower, _ in wanted):
-        whole = period.cover(date(year, 1, 1), date(year + 1, 1, 1)) if year < date.max.year else ()
+        whole = tuple(period.cover(date(year, 1, 1), date(year + 1, 1, 1))) if year < date.max.year else ()
         if whole and all(part in left for part in whole):
             yield f"--year {year}"
             for part in whole:

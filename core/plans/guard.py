@@ -27,6 +27,7 @@ _OPTION = (
     r"|log_auto\w+)='[\w.-]*'"
 )
 _TAIL = re.compile(rf"(?: WITH \({_OPTION}(?:, {_OPTION})*\))?", re.ASCII)
+_TABLESPACE = re.compile(r"\bTABLESPACE\s+[\x02\w]", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"\b(?:REFERENCES|AS\s+IDENTITY)\b", re.IGNORECASE)
 
 
@@ -138,7 +139,21 @@ def _is_alone(statement: str, masked: str, begun: int) -> bool:
         columns = all(part.strip().startswith("\x02") and not _ELSEWHERE.search(part) for part in parts)
         closed = len(",".join(parts)) + 1 + len(tail) == len(masked) - begun  # it has its closing parenthesis
         return columns and closed and _TAIL.fullmatch(statement[len(statement) - len(tail) :]) is not None
-    return not tail and (len(parts) == 1 or not statement.startswith("ALTER TABLE "))
+    if tail or _TABLESPACE.search(_outside(masked[begun:])):
+        return False
+    return len(parts) == 1 or not statement.startswith("ALTER TABLE ")
+
+
+def _outside(masked: str) -> str:
+    """What stands outside of every bracket."""
+    depth = 0
+    found = []
+    for letter in masked:
+        depth -= letter in ")]"
+        if not depth:
+            found.append(letter)
+        depth += letter in "(["
+    return "".join(found)
 
 
 def _masked(statement: str) -> str:

@@ -53,9 +53,10 @@ def open_storage(url: str, *, home: Path, environ: Mapping[str, str]) -> Storage
     `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 
     Nothing is made and nobody is asked yet. S3 reads AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY and
-    AWS_SESSION_TOKEN, else the keys of the profile AWS_PROFILE in `~/.aws`, else what the machine or container has;
-    further AWS_REGION, AWS_ENDPOINT_URL and AWS_CA_BUNDLE, all of `environ`. Azure, Google and the rarer settings of
-    S3 are read by obstore from the process's own environment. Raises SettingError, which never repeats a secret.
+    AWS_SESSION_TOKEN, else the profile AWS_PROFILE in `~/.aws` (its keys, or with boto3 what SSO, a role or a program
+    gives), else what the machine or container has; further AWS_REGION, AWS_ENDPOINT_URL and AWS_CA_BUNDLE, all of
+    `environ`. Azure, Google and the rarer settings of S3 are read by obstore from the process's own environment.
+    Raises SettingError, which never repeats a secret.
     """
     if not url:
         return Folder(home / DEFAULT_FOLDER, under_home=True)

@@ -6,13 +6,17 @@ import re
 from collections.abc import Mapping
 from configparser import Error as ConfigError
 from configparser import RawConfigParser
+from datetime import timedelta
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import SettingError
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Config, S3Credential, S3CredentialProvider
 
 
 def s3_config(environ: Mapping[str, str], endpoint: str) -> S3Config:
@@ -25,14 +29,8 @@ def s3_config(environ: Mapping[str, str], endpoint: str) -> S3Config:
     if region:
         config["region"] = region
     keys = {name: environ.get(name.upper(), "") for name in _AWS_KEYS}
-    if not keys["aws_access_key_id"] and not any(environ.get(name) for name in _AWS_OTHERS):
+    if not _has_credentials(environ):
         keys = {name: profile.get(name, "") for name in _AWS_KEYS}
-        indirect = next((name for name in _AWS_INDIRECT if name in profile), None)
-        if indirect and not keys["aws_access_key_id"]:
-            raise SettingError(
-                f"The AWS profile {_profile_name(environ)!r} gets its credentials by {indirect}, which isn't followed.",
-                next='Run eval "$(aws configure export-credentials --format env)" first, or set AWS_ACCESS_KEY_ID.',
-            )
     if keys["aws_access_key_id"]:
         if not keys["aws_secret_access_key"]:
             raise SettingError("There is an AWS_ACCESS_KEY_ID without its AWS_SECRET_ACCESS_KEY.")
@@ -52,6 +50,44 @@ _AWS_OTHERS = (
 )
 """With one of these, obstore gets credentials by itself, or needs none."""
 _AWS_INDIRECT = ("role_arn", "sso_session", "sso_start_url", "credential_process", "login_session")
+_FRESH = timedelta(minutes=10)
+"""How long credentials of boto3 are used before it is asked again: it gives none that end sooner."""
+
+
+def _has_credentials(environ: Mapping[str, str]) -> bool:
+    """Whether the environment has credentials, before which no profile counts."""
+    return bool(environ.get("AWS_ACCESS_KEY_ID")) or any(environ.get(name) for name in _AWS_OTHERS)
+
+
+def s3_credentials(environ: Mapping[str, str]) -> S3CredentialProvider | None:
+    """What asks boto3 for credentials that the profile gets by SSO, a role or a program; None where it has plain keys.
+
+    Nobody is asked before the store is. Raises SettingError where boto3 is not installed.
+    """
+    profile = _aws_profile(environ)
+    indirect = next((name for name in _AWS_INDIRECT if name in profile), None)
+    if indirect is None or _has_credentials(environ) or profile.get("aws_access_key_id"):
+        return None
+    if find_spec("boto3") is None:
+        raise SettingError(
+            f"The AWS profile {_profile_name(environ)!r} gets its credentials by {indirect}, which takes boto3.",
+            next='Install partition-desk[aws], or run eval "$(aws configure export-credentials --format env)" first.',
+        )
+
+    @cache
+    def provider() -> Boto3CredentialProvider:
+        import botocore.session  # type: ignore[import-untyped]
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        asked = botocore.session.Session(profile=_profile_name(environ))
+        for variable, file in zip(("config_file", "credentials_file"), _aws_files(environ), strict=True):
+            asked.set_config_variable(variable, file)
+        return Boto3CredentialProvider(asked, ttl=_FRESH)
+
+    def credentials() -> S3Credential:
+        return provider()()
+
+    return credentials
 
 
 def s3_endpoint(environ: Mapping[str, str]) -> str:
@@ -74,9 +110,7 @@ def _profile_name(environ: Mapping[str, str]) -> str:
 def _aws_profile(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The profile's settings, of both files; empty where there is no profile and none was asked for."""
     name = _profile_name(environ)
-    folder = Path(environ.get("HOME") or Path.home()) / ".aws"
-    config = _read_ini(environ.get("AWS_CONFIG_FILE") or str(folder / "config"))
-    credentials = _read_ini(environ.get("AWS_SHARED_CREDENTIALS_FILE") or str(folder / "credentials"))
+    config, credentials = map(_read_ini, _aws_files(environ))
     section = name if name == "default" and "profile default" not in config else f"profile {name}"
     found = {**config.get(section, {}), **credentials.get(name, {})}
     if not found and name != "default":
@@ -84,6 +118,15 @@ def _aws_profile(environ: Mapping[str, str]) -> Mapping[str, str]:
             f"There is no AWS profile {name!r} in ~/.aws/credentials or ~/.aws/config.", next="Correct AWS_PROFILE."
         )
     return found
+
+
+def _aws_files(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The paths of the files of profiles: config and credentials."""
+    folder = Path(environ.get("HOME") or Path.home()) / ".aws"
+    return (
+        environ.get("AWS_CONFIG_FILE") or str(folder / "config"),
+        environ.get("AWS_SHARED_CREDENTIALS_FILE") or str(folder / "credentials"),
+    )
 
 
 def _read_ini(path: str) -> dict[str, dict[str, str]]:

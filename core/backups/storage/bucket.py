@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.backups.storage.aws import s3_config, s3_endpoint
+from core.backups.storage.aws import s3_config, s3_credentials, s3_endpoint
 from core.backups.storage.base import NO_ROOM, TEXT_MOST, Entry, Storage, checked, failed, is_path
 from core.errors import SettingError
 
@@ -160,6 +160,16 @@ _AGAIN = "Try again once the network is well."
 _CREDENTIALS = "See that the credentials in the environment, or of AWS_PROFILE, are the bucket's."
 _STORE_REASONS: tuple[tuple[str, str, str], ...] = (
     (
+        r"SSOTokenLoadError|UnauthorizedSSOTokenError|TokenRetrievalError",
+        "the sign-in of the AWS profile has ended",
+        "Run aws sso login with the same AWS_PROFILE.",
+    ),
+    (
+        r"External AWS credential provider",
+        "the AWS profile gave no credentials",
+        "See that aws sts get-caller-identity works with the same AWS_PROFILE.",
+    ),
+    (
         r"NoSuchBucket|ContainerNotFound|specified (bucket|container) does not exist",
         "there is no such bucket",
         "Make the bucket, or correct BACKUP_URL.",
@@ -285,4 +295,11 @@ def _store(
             options["root_certificate"] = Path(authority).read_bytes()
         except OSError as error:
             raise SettingError(f"AWS_CA_BUNDLE is {authority!r}, which can't be read: {error.strerror}.") from error
-    return S3Store(name, prefix=prefix, config=s3_config(environ, endpoint), client_options=options, retry_config=retry)
+    return S3Store(
+        name,
+        prefix=prefix,
+        config=s3_config(environ, endpoint),
+        client_options=options,
+        retry_config=retry,
+        credential_provider=s3_credentials(environ),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -348,3 +349,49 @@ def test_a_profile_of_the_home_directory(s3: S3, tmp_path: Path) -> None:
     storage = open_storage(s3.url, home=HOME, environ={"HOME": str(tmp_path), "AWS_PROFILE": "desk"})
     storage.write("a", chunks(MEGABYTE))
     assert keys(s3) == ["desk/a"]
+
+
+def profiles(s3: S3, folder: Path, desk: str) -> dict[str, str]:
+    """The environment with the profile `desk` in a file of credentials of another name."""
+    file = folder / "credentials"
+    file.write_text(
+        f"[base]\naws_access_key_id = AKTEST\naws_secret_access_key = {SECRET}\n"
+        f"[desk]\nregion = eu-west-1\nendpoint_url = {s3.endpoint}\n{desk}\n"
+    )
+    return {"HOME": str(folder), "AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "desk"}
+
+
+@pytest.mark.parametrize(
+    "desk",
+    [
+        f"aws_access_key_id = AKTEST\naws_secret_access_key = {SECRET}",
+        "role_arn = arn:aws:iam::123456789012:role/desk\nsource_profile = base",
+        "credential_process = cat {folder}/key",
+    ],
+    ids=["keys", "a role", "a program"],
+)
+def test_a_profile_of_a_file_of_credentials(s3: S3, tmp_path: Path, desk: str) -> None:
+    key = {"Version": 1, "AccessKeyId": "AKTEST", "SecretAccessKey": SECRET}
+    (tmp_path / "key").write_text(json.dumps(key))
+    environ = profiles(s3, tmp_path, desk.replace("{folder}", str(tmp_path)))
+    storage = open_storage(s3.url, home=HOME, environ=environ)
+    storage.write("a", chunks(MEGABYTE))
+    assert b"".join(storage.read("a")) == b"".join(chunks(MEGABYTE))
+    assert keys(s3) == ["desk/a"]
+
+
+@pytest.mark.parametrize(
+    ("desk", "said"),
+    [
+        ("credential_process = false", "the AWS profile gave no credentials"),
+        (
+            "sso_start_url = https://sign-in.example/start\nsso_region = eu-west-1\nsso_account_id = 1"
+            "\nsso_role_name = desk",
+            "the sign-in of the AWS profile has ended",
+        ),
+    ],
+    ids=["a program", "SSO"],
+)
+def test_a_profile_that_gives_no_credentials(s3: S3, tmp_path: Path, desk: str, said: str) -> None:
+    storage = open_storage(s3.url, home=HOME, environ=profiles(s3, tmp_path, desk))
+    assert told(storage) == {f"{said}."}

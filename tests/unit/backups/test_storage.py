@@ -201,7 +201,6 @@ def test_variables_come_before_the_profile(aws: Path) -> None:
     ("environ", "message"),
     [
         ({"AWS_PROFILE": "none"}, "no AWS profile 'none'.* Correct AWS_PROFILE"),
-        ({"AWS_PROFILE": "sso"}, "'sso' gets its credentials by sso_session, .*export-credentials"),
         ({"AWS_ACCESS_KEY_ID": "AK"}, "without its AWS_SECRET_ACCESS_KEY"),
         ({"AWS_ENDPOINT_URL": "minio:9000"}, "no plain http"),
         ({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@minio:9000"}, "no plain http"),
@@ -213,6 +212,18 @@ def test_settings_that_can_not_be_used(aws: Path, environ: dict[str, str], messa
     with pytest.raises(SettingError, match=message) as caught:
         settings({"HOME": str(aws), **environ})
     assert SECRET not in str(caught.value)
+
+
+def test_a_profile_that_signs_in_takes_boto3(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"HOME": str(aws), "AWS_PROFILE": "sso"}
+    found = settings(environ)
+    assert "access_key_id" not in found
+    assert found["region"] == "eu-west-3"
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    message = r"'sso' gets its credentials by sso_session, .*partition-desk\[aws\].*export-credentials"
+    with pytest.raises(SettingError, match=message):
+        settings(environ)
+    assert settings({**environ, "AWS_PROFILE": "short"})["access_key_id"] == "AKSHORT", "plain keys need none"
 
 
 def test_a_file_of_profiles_that_is_none_is_not_quoted(aws: Path) -> None:

@@ -152,13 +152,16 @@ def test_a_pending_partition_does_not_hold_today() -> None:
     found = only("current_period", table(partitions=(partition(2025), partition(2026, pending=True))))
     assert found.severity is Severity.CRITICAL
     assert found.fix is None
-    assert found.hint == "Finish it first: partitions archive --partition kid_absences_2026"
+    assert found.hint == "Finish it first: partitions archive --partition kid_absences_2026 --table public.kid_absences"
 
 
 def test_an_archived_current_period_is_to_be_reattached_not_created_anew() -> None:
     found = only("current_period", table(partitions=(partition(2025),), archived=(archived(2026),)))
     assert found.fix is None
-    assert found.hint == "Reattach it instead: partitions reattach --partition kid_absences_2026"
+    assert (
+        found.hint
+        == "Reattach it instead: partitions reattach --partition kid_absences_2026 --table public.kid_absences"
+    )
     assert "a new partition would keep it from coming back" in found.reason
 
 
@@ -169,7 +172,7 @@ def test_a_missing_next_period_is_a_warning_with_the_days_left() -> None:
     assert "From 1 January 2027 on inserts would fail" in found.reason
     assert found.act == "Create 2027"
     assert found.fix is not None
-    assert found.fix.command == "partitions ensure --year 2027"
+    assert found.fix.command == "partitions ensure --year 2027 --table public.kid_absences"
 
 
 def test_the_next_period_is_there() -> None:
@@ -688,7 +691,7 @@ def test_archived_tables_without_a_backup_are_a_note_with_the_command() -> None:
     found = only("backed_up", table(archived=OLD_YEARS), backups=(kept(2021),))
     assert found.severity is Severity.NOTE
     assert found.title.startswith("1 archived table has no backup, 10")
-    assert found.hint == "partitions backup --partition kid_absences_2020"
+    assert found.hint == "partitions backup --partition kid_absences_2020 --table public.kid_absences"
     assert (found.wants, found.subject) == (BACKUP, "kid_absences_2020")
     changed = only("backed_up", table(archived=(archived(2021),)), backups=(kept(2021, columns=()),))
     assert changed.severity is Severity.NOTE
@@ -717,7 +720,10 @@ def test_a_failed_proof_is_worse_where_the_table_is_gone() -> None:
     bad = replace(kept(2020).proofs[0], good=False, reason="A byte was changed.")
     failed = replace(kept(2020), proofs=(bad,))
     there = only("proven", table(archived=OLD_YEARS[:1]), backups=(failed,))
-    assert (there.severity, there.hint) == (Severity.WARNING, "partitions backup --partition kid_absences_2020")
+    assert (there.severity, there.hint) == (
+        Severity.WARNING,
+        "partitions backup --partition kid_absences_2020 --table public.kid_absences",
+    )
     gone = only("proven", table(), backups=(failed,))
     assert gone.severity is Severity.CRITICAL
     assert (there.wants, gone.wants) == (BACKUP, VERIFY)
@@ -736,7 +742,7 @@ def test_planned_drops_wait_in_plain_sight_and_late_ones_are_a_warning() -> None
     drop = PlannedDrop("public.kid_absences", "2026-10-25T09:30:00+00:00", "b", "text-1:0:0", "ada")
     found = only("planned_drops", table(archived=(archived(2020, drop=drop),)))
     assert (found.severity, found.title) == (Severity.NOTE, "kid_absences_2020 is to be dropped on 25 October 2026")
-    assert found.hint == "To call it off: partitions keep --partition kid_absences_2020"
+    assert found.hint == "To call it off: partitions keep --partition kid_absences_2020 --table public.kid_absences"
     assert found.wants is SCHEDULE
     late = replace(drop, at="2026-10-18T09:30:00+00:00")
     assert only("planned_drops", table(archived=(archived(2020, drop=late),))).severity is Severity.WARNING

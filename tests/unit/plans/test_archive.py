@@ -90,7 +90,7 @@ def test_concurrently() -> None:
     assert detach.finish == f"ALTER TABLE {PARENT} DETACH PARTITION {CHILD} FINALIZE"
     assert detach.locks == (Lock(PARENT, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(CHILD, Mode.ACCESS_EXCLUSIVE))
     assert (plan.operation, plan.subject) == (ARCHIVE, "kid_absences_2025")
-    assert plan.command == "partitions archive --partition kid_absences_2025"
+    assert plan.command == "partitions archive --partition kid_absences_2025 --table public.kid_absences"
     assert plan.way_back == "Reattach: partitions reattach --partition kid_absences_2025"
     assert plan.effects[0].endswith("New rows of its range fail.")
 
@@ -252,7 +252,9 @@ def test_only_a_period_that_is_over(now: datetime, zone: str, refused: bool) -> 
 
 def test_the_current_period_where_it_is_allowed() -> None:
     plan = plan_archive(table(), "kid_absences_2026", now=NOW, allow_current=True)
-    assert plan.command == "partitions archive --partition kid_absences_2026 --allow-current"
+    assert (
+        plan.command == "partitions archive --partition kid_absences_2026 --allow-current --table public.kid_absences"
+    )
 
 
 ABOVE = partition(2025, bounds=Bounds.parse("FOR VALUES FROM ('2025-01-01') TO (MAXVALUE)"))
@@ -340,7 +342,7 @@ def test_from_the_tag() -> None:
         Lock(BACK, Mode.ACCESS_EXCLUSIVE),
     )
     assert (plan.operation, plan.subject, plan.warnings) == (REATTACH, "kid_absences_2024", ())
-    assert plan.command == "partitions reattach --partition kid_absences_2024"
+    assert plan.command == "partitions reattach --partition kid_absences_2024 --table public.kid_absences"
 
 
 def test_a_users_comment_and_own_check_stay() -> None:

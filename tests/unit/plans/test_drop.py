@@ -65,7 +65,10 @@ def test_a_drop_compares_every_row_under_its_lock_and_drops_in_the_same_transact
     assert plan.effects[2].startswith(f"The backup {kept(2020).backup.id} in s3://bucket keeps all of it")
     assert plan.effects[2].endswith("last restored and compared on 2 October 2026.")
     assert plan.way_back == f"Restore: partitions restore {kept(2020).backup.id}"
-    assert plan.command == "partitions drop --partition kid_absences_2020 --now --confirm=kid_absences_2020"
+    assert plan.command == (
+        "partitions drop --partition kid_absences_2020 --now --confirm kid_absences_2020"
+        f" --backup {kept(2020).backup.id} --table public.kid_absences"
+    )
     assert (plan.operation, plan.backup) == (DROP, kept(2020).backup.id)
 
 
@@ -165,7 +168,10 @@ def test_a_hold_calls_a_planned_drop_off() -> None:
         "No rule archives kid_absences_2020 and nobody drops it through 31 January 2027: the audit",
         "Its planned drop is called off.",
     )
-    assert plan.command == "partitions hold --partition kid_absences_2020 --until 2027-01-31 --reason 'the audit'"
+    assert (
+        plan.command
+        == "partitions hold --partition kid_absences_2020 --until 2027-01-31 --reason 'the audit' --table public.kid_absences"
+    )
 
 
 def test_a_hold_of_an_attached_partition_and_its_end() -> None:

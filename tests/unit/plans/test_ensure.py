@@ -58,7 +58,7 @@ COMMIT;"""
     assert plan.effects == (
         "kid_absences_2028 is created, empty, for '2028-01-01' up to, not including, '2029-01-01'.",
     )
-    assert plan.command == "partitions ensure --year 2027 --year 2028"
+    assert plan.command == "partitions ensure --year 2027 --year 2028 --table public.kid_absences"
 
 
 def test_each_range_commits_by_itself() -> None:

@@ -1,0 +1,92 @@
+"""Fixtures of the tests of backups: the walk, an empty database, and where verifications restore."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, Engine
+
+from core.backups import verify as verify_module
+from core.backups.storage.folder import Folder
+from core.names import literal
+from core.postgres.connection import working_engine
+from core.postgres.programs import Tool, find_pg_dump
+from tests.conftest import Act
+from tests.db.backups.walks import Alone, Walk
+from tests.servers import connect
+from tests.tables import Run, runner
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """Where throwaway servers lie; pytest's own folders are closed to the server's user."""
+    path = Path(tempfile.mkdtemp(prefix="pd-cold-"))
+    path.chmod(0o711)
+    yield path
+    assert list(path.iterdir()) == [], "a verification left something behind"
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "place")
+
+
+@pytest.fixture
+def walk(reader: Engine, worker: Engine, act: Act, run: Run, storage: Folder, home: Path) -> Walk:
+    number = int(run("SHOW server_version_num")[0][0])
+    return Walk(reader, worker, act, run, storage, home, find_pg_dump(number, environ=os.environ))
+
+
+@pytest.fixture
+def alone(database_url: str) -> Iterator[Alone]:
+    if shutil.which("psql") is None:
+        pytest.skip("psql is not installed here")
+    found = Alone(database_url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def shared(server_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verifications restore into a fresh database of the test's own server, where the start of one is not the point."""
+
+    @contextmanager
+    def database(folder: Path, encoding: str) -> Iterator[tuple[Engine, Engine]]:
+        name = f"pd_throwaway_{os.getpid()}"
+        admin = connect(server_url)
+        run = runner(admin)
+        run(f"CREATE ROLE {name} LOGIN" + (f" PASSWORD {literal(server_url.password)}" if server_url.password else ""))
+        run(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING {literal(encoding)} LOCALE 'C'")
+        there = server_url.set(database=name)
+        engine, poor = working_engine(there), working_engine(there.set(username=name))
+        try:
+            yield engine, poor
+        finally:
+            engine.dispose()
+            poor.dispose()
+            run(f"DROP DATABASE {name} WITH (FORCE)")
+            run(f"DROP ROLE {name}")
+            admin.close()
+
+    monkeypatch.setattr(verify_module, "throwaway_database", database)
+
+
+@pytest.fixture
+def script(tmp_path: Path, walk: Walk) -> Callable[[str], Tool]:
+    """A pg_dump of our own making: a shell script in which $REAL is the true one."""
+
+    def make(text: str) -> Tool:
+        path = tmp_path / "pg_dump"
+        path.write_text(f"#!/bin/bash\nREAL={walk.tool.path}\n{text}\n")
+        path.chmod(0o755)
+        return replace(walk.tool, path=path)
+
+    return make

@@ -23,7 +23,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 from sqlalchemy import create_engine
-from tests.unit.test_metrics import Labels, parsed
+from tests.unit.console.test_metrics import Labels, parsed
 
 from core.demo import is_demo
 from core.postgres.embedded import embedded_url

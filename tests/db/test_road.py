@@ -15,7 +15,7 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy import URL, Engine
-from tests.db.test_cli import catalog
+from tests.db.cli.test_commands import catalog
 
 from core.backups.kept import read_backups
 from core.backups.storage.folder import PLACES

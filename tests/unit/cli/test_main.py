@@ -242,7 +242,8 @@ def with_last(bounds: str) -> PartitionedTable:
         (
             table(partitions=(partition(2020),), archived=()),
             0,
-            "No partition holds today, 20 October 2026: new rows fail. Run: partitions ensure --table public.kid_absences",
+            "No partition holds today, 20 October 2026: new rows fail. Run: partitions ensure"
+            " --table public.kid_absences",
         ),
         (
             table(key=None, strategy="list", not_served="it is partitioned by LIST, not by RANGE"),

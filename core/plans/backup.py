@@ -12,6 +12,7 @@ from core.names import comment_sql, ident, literal, qualified, split_qualified
 from core.plans.manifest import FORMAT, Backup, Kept, LeftOut, Needed
 from core.plans.plan import Lock, Mode, Operation, Plan, Step, basis
 from core.postgres.server import Server
+from core.postgres.session import PORTABLE
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.commands import partition_option, table_option
@@ -23,27 +24,10 @@ from core.text import human_bytes, human_rows
 
 # --- the text of an object ----------------------------------------------------------------------------------------
 
-_SESSION = {
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "standard_conforming_strings": "on",
-    "check_function_bodies": "off",
-    "client_min_messages": "warning",
-    "xmloption": "content",
-    "row_security": "off",
-    "search_path": "pg_catalog",
-    "DateStyle": "ISO",
-    "IntervalStyle": "postgres",
-    "lc_monetary": "C",
-    "default_tablespace": "",
-}
-"""What the rows and the definitions are read under, on whatever server."""
-
 
 def session_statements(encoding: str) -> tuple[str, ...]:
     """The statements that every object begins with."""
-    wanted = {"client_encoding": encoding, **_SESSION}
+    wanted = {"client_encoding": encoding, **PORTABLE}
     return tuple(f"SET {name} = {literal(value)}" for name, value in wanted.items())
 
 
@@ -288,7 +272,7 @@ def _restore_statements(
 ) -> Iterator[str]:
     relation = qualified(there.archive.name, backup.name)
     archive = ident(there.archive.name)
-    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in _SESSION.items())
+    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in PORTABLE.items())
     if not there.archive.exists:
         yield f"CREATE SCHEMA {archive}"
         yield f"REVOKE ALL ON SCHEMA {archive} FROM PUBLIC"

@@ -15,8 +15,9 @@ from core.plans.guard import OwnStatements
 from core.plans.manifest import Backup, Kept, LeftOut, Needed
 from core.plans.operation import Danger, Operation, Role, Sources
 from core.plans.plan import Plan, Step, basis
-from core.plans.script import SESSION, copy_statement, marks_of
+from core.plans.script import copy_statement, marks_of
 from core.postgres.server import Server
+from core.postgres.session import PORTABLE
 from core.tables.bounds import Bounds
 from core.tables.commands import backup_twin
 from core.tables.fingerprint import require_fingerprint_sql
@@ -139,7 +140,7 @@ def _restore_statements(
 ) -> Iterator[str]:
     relation = qualified(there.archive.name, backup.name)
     archive = ident(there.archive.name)
-    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in SESSION.items())
+    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in PORTABLE.items())
     if not there.archive.exists:
         yield f"CREATE SCHEMA {archive}"
         yield f"REVOKE ALL ON SCHEMA {archive} FROM PUBLIC"

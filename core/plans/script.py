@@ -6,30 +6,14 @@ from collections.abc import Iterable
 
 from core.names import ident, literal, qualified, split_qualified
 from core.plans.manifest import FORMAT, Backup, Needed
+from core.postgres.session import PORTABLE
 from core.tables.fingerprint import dollar_quoted
 from core.tables.marks import Hold, Marks, Tag
-
-SESSION = {
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "standard_conforming_strings": "on",
-    "check_function_bodies": "off",
-    "client_min_messages": "warning",
-    "xmloption": "content",
-    "row_security": "off",
-    "search_path": "pg_catalog",
-    "DateStyle": "ISO",
-    "IntervalStyle": "postgres",
-    "lc_monetary": "C",
-    "default_tablespace": "",
-}
-"""What the rows and the definitions are read under, on whatever server."""
 
 
 def session_statements(encoding: str) -> tuple[str, ...]:
     """The statements that every object begins with."""
-    wanted = {"client_encoding": encoding, **SESSION}
+    wanted = {"client_encoding": encoding, **PORTABLE}
     return tuple(f"SET {name} = {literal(value)}" for name, value in wanted.items())
 
 

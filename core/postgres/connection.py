@@ -27,7 +27,7 @@ from core.errors import (
     ReadOnlyServer,
     SettingError,
 )
-from core.postgres.session import CONSOLE, set_sql
+from core.postgres.session import CONSOLE, READ_LOCK_TIMEOUT_MS, READ_TIMEOUT_MS, set_sql
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 APPLICATION_NAME = "partition-desk"
 CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_MS = 8_000
-READ_LOCK_TIMEOUT_MS = 150
 
 _SETTINGS = set_sql(CONSOLE)
 _READING = set_sql(

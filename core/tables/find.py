@@ -18,13 +18,13 @@ from core.names import ident, literal
 from core.postgres.connection import (
     CANCELLED,
     LOCK_TIMEOUT,
-    READ_LOCK_TIMEOUT_MS,
     is_lost,
     server_message,
     session,
     sqlstate,
     translate,
 )
+from core.postgres.session import reading
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, spoken_end, within
 from core.tables.commands import twin
@@ -258,17 +258,10 @@ def _count(engine: Engine, *statements: str) -> tuple[int | None, str]:
     with session(engine) as connection:
         for statement in statements:
             try:
-                connection.exec_driver_sql("BEGIN READ ONLY")
-                try:
+                with reading(connection, timeout_ms=FIND_TIMEOUT_MS):
                     # Without row security a policy is an error here, not a smaller count.
-                    connection.exec_driver_sql(
-                        f"SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}; SET LOCAL row_security = off;"
-                        f" SET LOCAL statement_timeout = {FIND_TIMEOUT_MS}"
-                    )
+                    connection.exec_driver_sql("SET LOCAL row_security = off")
                     return int(connection.exec_driver_sql(statement).scalar_one()), ""
-                finally:
-                    if not connection.invalidated:
-                        connection.exec_driver_sql("ROLLBACK")
             except DBAPIError as error:
                 if is_lost(error):
                     raise translate(error) from error

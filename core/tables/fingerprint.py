@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from core.names import ident, literal
 from core.postgres.connection import MISMATCH
+from core.postgres.session import ROW_TEXT
 
 KIND = "text-1"
 """How the fingerprints of this module begin; another way of computing gets another kind."""
@@ -17,20 +18,7 @@ KIND = "text-1"
 ROWS_A_SECOND = 3_000_000
 """How many rows a server reads for a fingerprint in a second, roughly; for telling people how long it takes."""
 
-
-_PINNED = {
-    "search_path": "pg_catalog",  # names of relations, types and functions print qualified
-    "DateStyle": "ISO",
-    "IntervalStyle": "postgres",
-    "TimeZone": "UTC",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-    "lc_monetary": "C",
-    "quote_all_identifiers": "off",
-    "row_security": "off",  # where it would hide rows the statement fails instead
-}
-
-SETTINGS: tuple[str, ...] = tuple(f"SET LOCAL {name} = {literal(value)}" for name, value in _PINNED.items())
+SETTINGS: tuple[str, ...] = tuple(f"SET LOCAL {name} = {literal(value)}" for name, value in ROW_TEXT.items())
 """The statements for one transaction under which the text of a row is the same everywhere."""
 
 
@@ -56,7 +44,7 @@ def require_fingerprint_sql(relation: str, columns: Sequence[str], expected: str
     It pins the settings for the rest of the transaction. The error's detail tells the fingerprint that was found.
     """
     pinned = "\n".join(
-        f"  PERFORM pg_catalog.set_config({literal(name)}, {literal(value)}, true);" for name, value in _PINNED.items()
+        f"  PERFORM pg_catalog.set_config({literal(name)}, {literal(value)}, true);" for name, value in ROW_TEXT.items()
     )
     body = f"""
 DECLARE

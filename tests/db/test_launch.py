@@ -23,10 +23,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 from sqlalchemy import create_engine
-from tests.unit.console.test_metrics import Labels, parsed
 
 from core.demo import is_demo
 from core.postgres.embedded import embedded_url
+from tests.unit.console.test_metrics import Labels, parsed
 
 START_S = 90
 STOP_S = 30

@@ -14,12 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy
 from core.growth.holdings import Holding, Stage, holding, parsed_bounds
-from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make, rollback
+from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make
 from core.growth.samples.values import STAGES, Entry, Figures, Known, SampleRun
 from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, split_qualified
-from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
+from core.postgres.connection import session, translate
 from core.postgres.session import Row, rows_of
+from core.postgres.snapshot import read_snapshot
 from core.tables.bounds import Bounds
 from core.tables.catalog.ownership import MAY_BE_DETACHED, oid_array, read_detached, read_parents
 from core.tables.catalog.relation import BUSY, size_columns
@@ -29,8 +30,6 @@ from core.tables.size import Size
 
 EXACT_UP_TO = 20_000
 """So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""
-TRIES = 3
-"""How often a read is begun again that met a lock after pg_locks was asked."""
 
 
 def sample(
@@ -229,24 +228,15 @@ def _read_look(
     connection: Connection, archive_schema: str, known: Mapping[int, str], addresses: Iterable[str]
 ) -> _Look:
     """`_look`, begun again where somebody locked a partition meanwhile. Raises CatalogBusy."""
-    for attempt in range(TRIES):
-        connection.exec_driver_sql(
-            f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS};"
-            f" SET LOCAL statement_timeout = {TIMEOUT_MS}"
-        )
-        try:
-            return _look(connection, archive_schema, known, addresses)
-        except DBAPIError as error:
-            if sqlstate(error) != LOCK_TIMEOUT:
-                raise
-            if attempt == TRIES - 1:
-                raise CatalogBusy(
-                    "Partitions are being locked and released too fast to be measured just now.",
-                    next="Sample again in a moment.",
-                ) from error
-        finally:
-            rollback(connection)
-    raise AssertionError("unreachable")
+    busy = CatalogBusy(
+        "Partitions are being locked and released too fast to be measured just now.", next="Sample again in a moment."
+    )
+    return read_snapshot(
+        connection,
+        lambda: _look(connection, archive_schema, known, addresses),
+        busy=busy,
+        timeout_ms=TIMEOUT_MS,
+    )
 
 
 # --- what each of them is, and what it was before ------------------------------------------------------------------

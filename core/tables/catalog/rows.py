@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import DeskError
 from core.names import ident, literal
-from core.postgres.connection import READ_LOCK_TIMEOUT_MS, session, translate
-from core.postgres.session import Row, rows_of
+from core.postgres.connection import session, translate
+from core.postgres.session import Row, reading, rows_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, within
 from core.tables.coverage import Coverage
@@ -24,15 +24,8 @@ ROWS_TIMEOUT_MS = 120_000
 def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> Row:
     with session(engine) as connection:
         try:
-            connection.exec_driver_sql(
-                f"BEGIN READ ONLY; SET LOCAL statement_timeout = {timeout_ms};"
-                f" SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}"
-            )
-            try:
+            with reading(connection, timeout_ms=timeout_ms):
                 return rows_of(connection, sql)[0]
-            finally:
-                if not connection.invalidated:
-                    connection.exec_driver_sql("ROLLBACK")
         except DBAPIError as error:
             raise translate(error) from error
 

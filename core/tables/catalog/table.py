@@ -10,9 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy, TableNotFound, UsageError
 from core.names import address, fit, ident, literal, split_qualified
-from core.postgres.connection import LOCK_TIMEOUT, READ_LOCK_TIMEOUT_MS, session, sqlstate, translate
+from core.postgres.connection import session, translate
 from core.postgres.server import Server, server_of
 from core.postgres.session import Row, rows_of
+from core.postgres.snapshot import read_snapshot
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.catalog.ownership import detached, read_parents
@@ -38,10 +39,6 @@ from core.tables.ownership import Origin, Ownership, Parent
 from core.tables.partition import Partition
 from core.tables.structure import Column, ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
-
-TRIES = 3
-"""How often a read is begun again that met a lock after pg_locks was asked."""
-
 
 _PARENT = """
 WITH busy AS ({busy})
@@ -147,30 +144,17 @@ def read_table_on(
     connection: Connection, schema: str | None, name: str, *, archive_schema: str, exact: bool = True
 ) -> PartitionedTable:
     """`read_table` on a connection that is there already, which must be in AUTOCOMMIT."""
-    for attempt in range(TRIES):
-        try:
-            connection.exec_driver_sql(
-                f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT_MS}"
-            )
-            try:
-                return _read_table(connection, schema, name, archive_schema, exact)
-            finally:
-                if not connection.invalidated:
-                    connection.exec_driver_sql("ROLLBACK")
-        except DBAPIError as error:
-            if sqlstate(error) != LOCK_TIMEOUT:
-                raise translate(error) from error
-            if attempt == TRIES - 1:
-                raise CatalogBusy(
-                    f"{name} is locked by somebody else just now.", next="It is read again in a moment."
-                ) from error
-    raise AssertionError("unreachable")
+    busy = CatalogBusy(f"{name} is locked by somebody else just now.", next="It is read again in a moment.")
+    try:
+        return read_snapshot(
+            connection, lambda: _read_table(connection, schema, name, archive_schema, exact), busy=busy
+        )
+    except DBAPIError as error:
+        raise translate(error) from error
 
 
-def _read_table(
-    connection: Connection, schema: str | None, name: str, archive_schema: str, exact: bool
-) -> PartitionedTable:
-    server = server_of(connection)
+def _parent(connection: Connection, schema: str | None, name: str, archive_schema: str, database: str) -> Row:
+    """The row of the table, partitioned before plain, public before others. Raises TableNotFound, UsageError."""
     where = f"n.nspname = {literal(schema)}" if schema else f"n.nspname <> {literal(archive_schema)}"
     parents = rows_of(
         connection,
@@ -186,13 +170,21 @@ def _read_table(
     )
     if not parents:
         raise TableNotFound(
-            f"There is no table {f'{schema}.' if schema else ''}{name} in the database {server.database}.",
+            f"There is no table {f'{schema}.' if schema else ''}{name} in the database {database}.",
             next="Check the name, its capitals and its schema; partitions status --table names another.",
         )
     row = parents[0]
     if len(parents) > 1 and parents[1].relkind == "p" == row.relkind and row.nspname != "public":
         names = ", ".join(f"{other.nspname}.{other.relname}" for other in parents if other.relkind == "p")
         raise UsageError(f"{name} stands in several schemas: {names}.", next="Name one with its schema.")
+    return row
+
+
+def _read_table(
+    connection: Connection, schema: str | None, name: str, archive_schema: str, exact: bool
+) -> PartitionedTable:
+    server = server_of(connection)
+    row = _parent(connection, schema, name, archive_schema, server.database)
     key, not_served = _key(row)
     children = _children(connection, row, key, server, exact) if row.relkind == "p" else ()
     if any(not child.leaf for child in children) and not_served is None:

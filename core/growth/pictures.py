@@ -233,9 +233,9 @@ def _bars(label: str, bars: Sequence[_Bar]) -> str:
     )
     chart = (
         alt.Chart(_data(rows))
-        .mark_bar()
+        .mark_bar(size=min(30.0, 137 / len(bars)))
         .encode(
-            x=alt.X("bar:O", axis=axis, scale=alt.Scale(paddingInner=0.28, paddingOuter=0.14)),
+            x=alt.X("bar:O", axis=axis, scale=alt.Scale(padding=0)),
             y=alt.Y(
                 "from:Q",
                 axis=_sizes(unit, 3),

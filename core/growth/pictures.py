@@ -109,7 +109,7 @@ def on_server(growth: Growth) -> str:
         line = alt.Chart(_data([{"day": _day(first), "to": limit / factor, "word": f"limit {limit_size(limit)}"}]))
         layers.append(line.mark_rule(color=RED).encode(x=alt.value(0), x2=alt.value("width")))
         layers.append(_words(line, color=RED, align="left", dx=5, dy=-6).encode(text="word:N"))
-    return as_svg(alt.layer(*layers).encode(x=x, y=y), f"Bytes on the server from {first} to {last}", 720, 215, 9.5)
+    return as_svg(alt.layer(*layers).encode(x=x, y=y), f"Bytes on the server from {first} to {last}", 720, 200, 9.5)
 
 
 def _day(day: date) -> int:
@@ -233,9 +233,9 @@ def _bars(label: str, bars: Sequence[_Bar]) -> str:
     )
     chart = (
         alt.Chart(_data(rows))
-        .mark_bar()
+        .mark_bar(size=min(30.0, 137 / len(bars)))
         .encode(
-            x=alt.X("bar:O", axis=axis, scale=alt.Scale(paddingInner=0.28, paddingOuter=0.14)),
+            x=alt.X("bar:O", axis=axis, scale=alt.Scale(padding=0)),
             y=alt.Y(
                 "from:Q",
                 axis=_sizes(unit, 3),
@@ -246,7 +246,7 @@ def _bars(label: str, bars: Sequence[_Bar]) -> str:
             opacity=alt.Opacity("opacity:Q", scale=None),
         )
     )
-    return as_svg(chart, label, 240, 120, 8.5)
+    return as_svg(chart, label, 240, 110, 8.5)
 
 
 def by_month(growth: Growth) -> str:

@@ -14,8 +14,8 @@ from dashboard.charts.downloads import Figure
 from dashboard.charts.palette import Chart
 from dashboard.charts.theme import Pen
 from dashboard.charts.treemap import Leaf
+from dashboard.growth import bars, notes
 from dashboard.growth import charts as growth_charts
-from dashboard.growth import notes
 from dashboard.growth import tables as growth_tables
 
 
@@ -38,16 +38,6 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
 
     today = growth.today
     black = Pen(prices=growth.prices, currency=growth.currency)
-    leaves = [
-        Leaf(
-            i.table,
-            i.name,
-            growth_charts.IN_USE if i.stage is Stage.ATTACHED else growth_charts.ARCHIVED,
-            i.bytes,
-            short=growth_charts.short(i.lower, i.upper),
-        )
-        for i in growth.items
-    ]
     passings = (growth.passing_kept, growth.passing_planned)
     found = (
         made("stored", growth_charts.stored, growth.history, title="What is stored", words="by where it is",
@@ -58,28 +48,41 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
              words="bytes on the server, with the range of four times of five",
              alt=words.reached(growth, horizon) or notes.tested(growth), note=notes.ahead_note(growth),
              empty=" ".join(growth.forecast.verdict.notes)),
-        made("months", growth_charts.months, growth.months, title="Growth a month", words="what was written",
+        made("months", bars.months, growth.months, title="Growth a month", words="what was written",
              alt="bytes added in each month",
              note=notes.months_note(growth),
              empty="No month was measured yet; by period shows what the data tell."),
-        made("month_rows", growth_charts.month_rows, growth.month_rows, title="Rows a month",
+        made("month_rows", bars.month_rows, growth.month_rows, title="Rows a month",
              words="by their date, as the server estimates", alt="rows dated in each month",
              note=notes.rows_note(growth), empty="The server has no statistics of the dates yet."),
-        made("periods", growth_charts.periods, growth.by_period, title=f"By {growth.period.value}",
+        made("periods", bars.periods, growth.by_period, title=f"By {growth.period.value}",
              words="what is stored for each, now", alt=f"bytes of each {growth.period.value}",
              note="Derived from the present size of the partitions.", empty="No partition has a range of dates."),
-        made("growers", growth_charts.growers, growth.growers, title="Top growers",
+        made("growers", bars.growers, growth.growers, title="Top growers",
              words=f"tables by what they added in {growth.growers_days} days", alt=notes.top(growth),
              empty="Nothing was measured of any table yet."),
-        made("made_of", growth_charts.made_of, growth.shares, title="What it is made of",
+        made("made_of", bars.made_of, growth.shares, title="What it is made of",
              words="rows, indexes, large values", alt=notes.shares_note(growth), note=notes.shares_note(growth)),
-        made("savings", growth_charts.saved, growth.savings, title="What archiving saved", words="by quarter",
+        made("savings", bars.saved, growth.savings, title="What archiving saved", words="by quarter",
              alt=words.saved_words(growth), note=words.saved_words(growth),
              empty="Nothing was archived or removed yet."),
-        made("leaving", growth_charts.leaving, growth.leaving, today, notes.until(growth), title="What is due next",
+        made("leaving", bars.leaving, growth.leaving, today, notes.until(growth), title="What is due next",
              words="and what it would free", alt=notes.due_note(growth, black),
              note=notes.due_note(growth, black), empty="Nothing leaves within a year."),
-        made("partitions", treemap_chart.treemap, leaves, title="All partitions",
+        made("partitions", treemap_chart.treemap, _leaves(growth), title="All partitions",
              words="each as large as its bytes, small ones together", alt=notes.largest(growth)),
     )  # fmt: skip
     return {figure.key: figure for figure in found}
+
+
+def _leaves(growth: Growth) -> list[Leaf]:
+    return [
+        Leaf(
+            item.table,
+            item.name,
+            growth_charts.IN_USE if item.stage is Stage.ATTACHED else growth_charts.ARCHIVED,
+            item.bytes,
+            short=bars.short(item.lower, item.upper),
+        )
+        for item in growth.items
+    ]

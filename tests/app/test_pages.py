@@ -165,6 +165,11 @@ def test_find_my_data_from_a_link(console: Open, absences: Made) -> None:
     archived(go(app, "archive"), absences)
     app = console("doctor", date=f"{THIS_YEAR - 5}-01-01")
     assert f"archive.{absences.first}, archived on" in texts(app)
+    app.text_input(key="where_kid_id").set_value("-1").run()
+    assert f"There is no row of 1 January {THIS_YEAR - 5} of kid_id -1" in texts(app)
+    app.text_input(key="where_kid_id").set_value("x").run()
+    assert "kid_id is bigint, and can't be 'x'" in texts(app)
+    app.text_input(key="where_kid_id").set_value("").run()
     app.date_input(key="date").set_value(date(THIS_YEAR + 5, 1, 1)).run()
     assert "lies after the last partition" in texts(app)
 

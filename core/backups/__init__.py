@@ -1,1 +1,1 @@
-"""Backups: where they lie, how they are written, proven and brought back."""
+"""Backups: where they lie (storage), how they are written, verified, restored, and listed (kept)."""

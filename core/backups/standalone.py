@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from core.backups.needs import Row, Types, dependencies, rows_of
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
 from core.plans.manifest import BackupColumn, LeftOut, Needed
@@ -19,15 +20,8 @@ from core.tables.definition import Constraint, Definition, Rights
 from core.tables.rebuild import belongings, indexing, with_options
 from core.tables.structure import Check
 
-Row = Any
-"""A row of a result, its columns as attributes."""
-
 EVERYWHERE = ("", *(f'"pg_catalog"."{name}"' for name in ("default", "C", "POSIX", "ucs_basic")))
 """The collations that every server has."""
-
-
-_FIRST_OF_USER = 16384
-"""FirstNormalObjectId: objects with lower oids came with PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +46,10 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
 
     Raises BackupUnusable for what can't be made elsewhere and can't be left out either.
     """
-    own = _rows(connection, _COLUMNS.format(oid=definition.oid))
-    needs = _Types(connection)
+    own = rows_of(connection, _COLUMNS.format(oid=definition.oid))
+    needs = Types(connection)
     needs.add(row.atttypid for row in own)
-    waiting = _dependencies(connection, definition.oid, needs)
+    waiting = dependencies(connection, definition.oid, needs)
     target = qualified(*relation)
     moved = replace(definition, schema=relation[0], name=relation[1], user=definition.owner)
     constraints = _constraints(connection, definition.oid)
@@ -98,7 +92,7 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
 
 def read_columns(connection: Connection, oid: int) -> tuple[BackupColumn, ...]:
     """The columns of a table as a manifest keeps them."""
-    return _backup_columns(_rows(connection, _COLUMNS.format(oid=oid)))
+    return _backup_columns(rows_of(connection, _COLUMNS.format(oid=oid)))
 
 
 _CHECKS = """
@@ -109,7 +103,7 @@ FROM pg_catalog.pg_constraint k WHERE k.conrelid = {oid} AND k.contype = 'c'
 
 def read_checks(connection: Connection, oid: int) -> tuple[Check, ...]:
     """The CHECK constraints of a table."""
-    rows = _rows(connection, _CHECKS.format(oid=oid))
+    rows = rows_of(connection, _CHECKS.format(oid=oid))
     return tuple(Check(row.conname, row.definition, row.convalidated) for row in rows)
 
 
@@ -117,10 +111,6 @@ def _backup_columns(rows: Sequence[Row]) -> tuple[BackupColumn, ...]:
     return tuple(
         BackupColumn(row.attname, row.type, row.attnotnull, row.attgenerated, row.collation or "") for row in rows
     )
-
-
-def _rows(connection: Connection, sql: str) -> Sequence[Row]:
-    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
 
 
 # --- columns ------------------------------------------------------------------------------------------------------
@@ -248,7 +238,7 @@ ORDER BY array_position(ARRAY['n', 'c', 'p', 'u', 'x', 'f'], k.contype::text), k
 
 
 def _constraints(connection: Connection, oid: int) -> Sequence[Row]:
-    return _rows(connection, _CONSTRAINTS.format(oid=oid))
+    return rows_of(connection, _CONSTRAINTS.format(oid=oid))
 
 
 def _split_constraints(
@@ -291,7 +281,7 @@ def _statistics(connection: Connection, moved: Definition, target: str) -> Itera
     """Statistics objects, made in the table's new schema."""
     if not moved.statistics:
         return
-    was = _rows(connection, f"SELECT {moved.oid}::regclass::text AS name")[0].name
+    was = rows_of(connection, f"SELECT {moved.oid}::regclass::text AS name")[0].name
     for one in moved.statistics:
         _, _, what = one.definition.partition(" ON ") if '"' not in one.definition else _after_name(one.definition)
         kinds = ""
@@ -353,165 +343,3 @@ def _grantees(sql: str, definition: Definition) -> tuple[str, ...]:
         return (f"role {definition.owner}",)
     ends = sql.removesuffix(" WITH GRANT OPTION")
     return tuple(f"role {role}" for role in sorted(roles) if role and ends.endswith(f" TO {ident(role)}"))
-
-
-# --- what depends on what else ------------------------------------------------------------------------------------
-
-_DEPENDENCIES = """
-WITH mine AS (
-    SELECT 'pg_catalog.pg_attrdef'::regclass AS classid, d.oid, 'default ' || a.attname AS what, '' AS definition
-        FROM pg_catalog.pg_attrdef d
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = {oid}
-    UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid, 'constraint ' || k.conname,
-        pg_catalog.pg_get_constraintdef(k.oid)
-        FROM pg_catalog.pg_constraint k WHERE k.conrelid = {oid} AND k.contype IN ('c', 'x', 'p', 'u')
-    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, x.indexrelid, CASE WHEN k.oid IS NULL THEN 'index ' || ic.relname
-            ELSE 'constraint ' || k.conname END, pg_catalog.pg_get_indexdef(x.indexrelid)
-        FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
-        LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = x.indexrelid AND k.conrelid = x.indrelid
-            AND k.contype IN ('p', 'u', 'x')
-        WHERE x.indrelid = {oid}
-)
-SELECT m.what, m.definition, d.refclassid::regclass::text AS class_, d.refobjid,
-    CASE d.refclassid
-        WHEN 'pg_catalog.pg_class'::regclass THEN 'regclass ' || d.refobjid::regclass::text
-        WHEN 'pg_catalog.pg_proc'::regclass THEN 'regprocedure ' || d.refobjid::regprocedure::text
-        WHEN 'pg_catalog.pg_type'::regclass THEN 'regtype ' || pg_catalog.format_type(d.refobjid, NULL)
-        WHEN 'pg_catalog.pg_operator'::regclass THEN 'regoperator ' || d.refobjid::regoperator::text
-        WHEN 'pg_catalog.pg_collation'::regclass THEN 'collation ' || d.refobjid::regcollation::text
-        ELSE 'other ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, 0) END AS needs,
-    (SELECT e.extname FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
-        WHERE x.classid = d.refclassid AND x.objid = d.refobjid AND x.deptype = 'e') AS extension
-FROM mine m
-JOIN pg_catalog.pg_depend d ON d.classid = m.classid AND d.objid = m.oid AND d.deptype IN ('n', 'a')
-LEFT JOIN pg_catalog.pg_collation co ON d.refclassid = 'pg_catalog.pg_collation'::regclass AND co.oid = d.refobjid
-WHERE NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid})
-    AND NOT (d.refclassid = 'pg_catalog.pg_constraint'::regclass)
-    AND NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid IN (
-        SELECT x.indexrelid FROM pg_catalog.pg_index x WHERE x.indrelid = {oid}))
-    AND NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND EXISTS (  -- the parent's index or constraint
-        SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = d.refobjid AND d.deptype <> 'n'))
-    AND (d.refobjid >= {first} OR (co.oid IS NOT NULL AND co.collname NOT IN ('default', 'C', 'POSIX', 'ucs_basic')))
-ORDER BY 1, 5
-"""
-
-
-def _dependencies(connection: Connection, oid: int, types: _Types) -> dict[str, tuple[str, ...]]:
-    """What each default, constraint and index needs that a lone server has not, for those that need anything."""
-    found: dict[str, list[str]] = {}
-    for row in _rows(connection, _DEPENDENCIES.format(oid=oid, first=_FIRST_OF_USER)):
-        if row.class_ == "pg_type" and row.refobjid in types.known:
-            continue
-        if row.class_ == "pg_collation" and row.definition and " COLLATE " not in row.definition:
-            continue  # the column's own, which is left out at the column
-        if row.extension in types.extensions:
-            continue
-        needs = row.needs if row.extension is None else f"extension {row.extension}"
-        found.setdefault(row.what, []).append(needs)
-    return {what: tuple(dict.fromkeys(needs)) for what, needs in found.items()}
-
-
-# --- types --------------------------------------------------------------------------------------------------------
-
-_TYPES = """
-SELECT t.oid, n.nspname, t.typname, t.typtype, t.typelem, t.typbasetype, t.typrelid, t.typnotnull, t.typdefault,
-    t.typcategory, pg_catalog.format_type(t.typbasetype, t.typtypmod) AS base,
-    (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e') AS extension,
-    (SELECT en.nspname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
-        JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace
-        WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e') AS extension_schema,
-    (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid)
-        AS labels,
-    (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::bigint)
-        ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
-    (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
-        FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::regclass
-            AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refclassid <> 'pg_catalog.pg_type'::regclass)) AS checks,
-    EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid
-        AND d.refobjid >= 16384 AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_class'::regclass))
-        AS default_waits,
-    r.rngsubtype::bigint AS subtype, pg_catalog.format_type(r.rngsubtype, NULL) AS subtype_name,
-    (SELECT m.typname FROM pg_catalog.pg_type m WHERE m.oid = r.rngmultitypid) AS multirange,
-    mr.rngtypid::bigint AS range_of, coalesce(r.rngcanonical <> 0, false) AS canonical
-FROM pg_catalog.pg_type t
-JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
-LEFT JOIN pg_catalog.pg_range mr ON mr.rngmultitypid = t.oid
-WHERE t.oid = ANY ('{{{oids}}}'::oid[])
-"""
-
-
-class _Types:
-    """The types of the user's that a table rests on, those that others rest on first."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.known: set[int] = set()
-        self._needed: list[Needed] = []
-
-    @property
-    def extensions(self) -> frozenset[str]:
-        """The extensions that some of them belong to."""
-        return frozenset(need.name for need in self._needed if need.kind == "extension")
-
-    def statements(self) -> tuple[Needed, ...]:
-        """What makes them, in order."""
-        return tuple(dict.fromkeys(self._needed))
-
-    def add(self, oids: Iterable[int | None]) -> None:
-        """Adds types by their oids, and what they rest on. Raises BackupUnusable for one written in C."""
-        wanted = sorted({oid for oid in oids if oid is not None and oid >= _FIRST_OF_USER} - self.known)
-        if not wanted:
-            return
-        self.known |= set(wanted)
-        for row in _rows(self._connection, _TYPES.format(oids=",".join(map(str, wanted)))):
-            self._add(row)
-
-    def _add(self, row: Row) -> None:
-        name = qualified(row.nspname, row.typname)
-        if row.extension:
-            schema = f" WITH SCHEMA {ident(row.extension_schema)}"
-            sql = f"CREATE EXTENSION IF NOT EXISTS {ident(row.extension)}{schema}"
-            self._needed.append(Needed("extension", row.extension_schema, row.extension, sql))
-        elif row.typtype == "b" and row.typelem and row.typcategory == "A":
-            self.add([row.typelem])
-        elif row.typtype == "m":
-            self.add([row.range_of])
-        elif row.typtype == "e":
-            labels = tuple(row.labels or ())
-            listed = ", ".join(literal(label).strip() for label in labels)
-            self._append(row, f"CREATE TYPE {name} AS ENUM ({listed})", labels)
-        elif row.typtype == "d":
-            self.add([row.typbasetype])
-            self._append(row, f"CREATE DOMAIN {name} AS {_domain(row)}")
-        elif row.typtype == "c":
-            attributes = row.attributes or []
-            self.add([oid for _, _, oid in attributes])
-            listed = ", ".join(f"{ident(attribute)} {type_}" for attribute, type_, _ in attributes)
-            self._append(row, f"CREATE TYPE {name} AS ({listed})")
-        elif row.typtype == "r" and not row.canonical:
-            self.add([row.subtype])
-            multirange = f", MULTIRANGE_TYPE_NAME = {qualified(row.nspname, row.multirange)}"
-            self._append(row, f"CREATE TYPE {name} AS RANGE (SUBTYPE = {row.subtype_name}{multirange})")
-        else:
-            raise BackupUnusable(
-                f"The type {name} is not one that can be made elsewhere by SQL alone, so that no backup of this table"
-                " could be proven.",
-                next="Turn its columns into a type of PostgreSQL's own first.",
-            )
-
-    def _append(self, row: Row, sql: str, labels: tuple[str, ...] = ()) -> None:
-        self._needed.append(Needed("type", row.nspname, row.typname, sql, labels))
-
-
-def _domain(row: Row) -> str:
-    words = [row.base]
-    if row.typdefault is not None and not row.default_waits:
-        words.append(f"DEFAULT {row.typdefault}")
-    if row.typnotnull:
-        words.append("NOT NULL")
-    words += [f"CONSTRAINT {ident(name)} {definition}" for name, definition in row.checks or ()]
-    return " ".join(words)

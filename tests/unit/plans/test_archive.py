@@ -91,7 +91,7 @@ def test_concurrently() -> None:
     assert detach.locks == (Lock(PARENT, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(CHILD, Mode.ACCESS_EXCLUSIVE))
     assert (plan.operation, plan.subject) == (ARCHIVE, "kid_absences_2025")
     assert plan.command == "partitions archive --partition kid_absences_2025 --table public.kid_absences"
-    assert plan.way_back == "Reattach: partitions reattach --partition kid_absences_2025"
+    assert plan.way_back == "Reattach: partitions reattach --partition kid_absences_2025 --table public.kid_absences"
     assert plan.effects[0].endswith("New rows of its range fail.")
 
 

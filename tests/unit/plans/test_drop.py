@@ -169,8 +169,8 @@ def test_a_hold_calls_a_planned_drop_off() -> None:
         "Its planned drop is called off.",
     )
     assert (
-        plan.command
-        == "partitions hold --partition kid_absences_2020 --until 2027-01-31 --reason 'the audit' --table public.kid_absences"
+        plan.command == "partitions hold --partition kid_absences_2020 --until 2027-01-31 --reason 'the audit'"
+        " --table public.kid_absences"
     )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +12,9 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy import URL, Engine
+from sqlalchemy import URL
 
 from core.backups.kept import read_backups
-from core.backups.storage.folder import PLACES
 from core.console import worker
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationState, enqueue, read_operation, read_operations
@@ -37,35 +34,10 @@ from tests.db.cli.test_commands import catalog
 from tests.objects import S3, Answering
 from tests.road import BUDGET, Road
 from tests.servers import Database, connect
-from tests.tables import Made, Run, describe, fingerprint, runner
+from tests.tables import Made, describe, fingerprint, runner
 
 Make = Callable[..., Made]
 T = "kid_absences_2022"
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """Where throwaway servers lie; pytest's own folders are closed to the server's user."""
-    path = Path(tempfile.mkdtemp(prefix="pd-road-"))
-    path.chmod(0o711)
-    yield path
-    assert {entry.name for entry in path.iterdir()} <= {PLACES}, "a verification left something behind"
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def road(
-    database_url: str,
-    home: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    reader: Engine,
-    worker: Engine,
-    run: Run,
-) -> Road:
-    environ = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(tmp_path / "place")}
-    return Road(database_url, home, environ, monkeypatch, capsys, reader, worker, run)
 
 
 # The full circle -------------------------------------------------------------------------------------------------

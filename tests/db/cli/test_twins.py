@@ -1,0 +1,89 @@
+"""The twin that a plan shows, pasted into a shell with the same environment, gives the very plan that was shown."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from core.cli.output.acts import script
+from core.console.actor import system_user
+from core.period import Duration, Period
+from core.plans.archive import Archive, Reattach
+from core.plans.backup import BackUp
+from core.plans.drop import Drop, DropLater, Keep
+from core.plans.ensure import Ensure
+from core.plans.hold import PutHold
+from core.plans.operation import Wish
+from core.plans.restore import Restore
+from core.plans.verify import Verify
+from core.tables.marks import Hold
+from core.text import NBSP
+from tests import desks
+from tests.road import Road
+from tests.tables import Made
+
+Make = Callable[..., Made]
+
+TABLES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "another schema": {"schema": "north"},
+    "months": {"name": "visits", "period": Period.MONTH, "start": date(2022, 1, 1)},
+    "odd names": {"schema": "No.rth", "name": 'Kid "A" 100%; $(x)', "key": "The Day:", "key_type": "timestamptz"},
+    "dashes": {"schema": "-s", "name": "--table", "key": "-k"},
+    "line end": {"name": "a\nb 'c'"},
+}
+REASONS = ("the audit", '-it\'s; 100 % of "it"', "--lift", "$(reboot) `id`\nnew line")
+
+
+def settled(text: str) -> str:
+    """Without what is another at each try: ids of new backups, and moments."""
+    text = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{6}", "ID", text.replace(NBSP, " "))
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "AT", text)
+
+
+@pytest.mark.parametrize("kind", list(TABLES))
+def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_table: Make, kind: str) -> None:
+    made = make_table(**{"rows": 5, **TABLES[kind]})
+    make_table("other", rows=0)
+    told: list[str] = []
+
+    def same(wish: Wish) -> None:
+        plan = desks.desk(road.reader, road.worker, storage=road.cold).plan(wish)
+        assert plan.steps, plan.operation
+        words = shlex.split(plan.command)
+        assert words[0] == "partitions"
+        dry = [*words[1:2], "--dry-run", *words[2:]]
+        ended = road.done(*dry, PARTITION_DESK_TABLE="public.other")
+        assert settled(ended.out).strip() == settled(script(plan)).strip(), plan.command
+        told.append(plan.operation.name)
+
+    table, first, second = made.address, made.first, made.partition(made.ranges[1][0])
+    after = made.period.after(made.ranges[-1][1])
+    same(Ensure(table, ranges=((made.ranges[-1][1], after),)))
+    same(Ensure(table, years=((date(2031, 1, 1), date(2032, 1, 1)),)))
+    same(Ensure(table, dates=(date(2033, 5, 5),)))
+    same(Archive(table, second))
+    same(Archive(table, second, allow_current=True))
+    for reason in REASONS:
+        same(PutHold(table, second, Hold("2099-12-31", reason, system_user())))
+    same(PutHold(table, second, Hold("", REASONS[0], system_user())))
+    road.run_plan(desks.desk(road.reader).plan(PutHold(table, second, Hold("", "x", system_user()))))
+    same(PutHold(table, second, None))
+    road.archive(made, first)
+    same(Reattach(table, first))
+    same(BackUp(table, first))
+    same(BackUp(table, second))
+    kept = road.back_up(made, first)
+    same(Verify(kept))
+    same(Drop(table, first, (kept,)))
+    same(DropLater(table, first, (kept,), Duration(30, "day"), system_user()))
+    road.plan_later(made, first)
+    same(Keep(table, first))
+    road.run(f"DROP TABLE {road.read(made).find_archived(first).sql}")  # type: ignore[union-attr]
+    same(Restore(kept))
+    assert set(told) == {"ensure", "archive", "reattach", "backup", "verify", "drop", "restore", "hold", "schedule"}

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine
-from tests.db.test_cli import Partitions, make_absences, partitions
 
 from core.growth.sampling import read_present
 from core.names import ident, literal
 from core.tables.catalog.table import read_marks, read_planned_drops, read_table
 from core.tables.model import Hold, Marks, PlannedDrop, Source, Tag
+from tests.db.cli.test_commands import Partitions, make_absences, partitions
 from tests.servers import connect
 from tests.tables import Run, runner
 

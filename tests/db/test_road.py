@@ -15,7 +15,6 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy import URL, Engine
-from tests.db.test_cli import catalog
 
 from core.backups.kept import read_backups
 from core.backups.storage.folder import PLACES
@@ -34,6 +33,7 @@ from core.postgres import programs
 from core.tables.catalog.table import read_planned_drops
 from core.tables.model import Hold
 from tests.conftest import ADMIN, OpenSession, until
+from tests.db.cli.test_commands import catalog
 from tests.objects import S3, Answering
 from tests.road import BUDGET, Road
 from tests.servers import Database, connect

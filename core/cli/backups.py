@@ -323,9 +323,14 @@ def _kept(
 def _of_name(table: PartitionedTable, every: Iterable[Kept], text: str) -> list[Kept]:
     """The backups of that name; with a schema, those of the very table there, or that came from there."""
     alone = [kept for kept in every if kept.backup.name == text]
-    schema, name = split_qualified(text)
-    if alone or schema is None:
-        return alone or [kept for kept in every if kept.backup.name == name]
+    if alone:
+        return alone
+    try:
+        schema, name = split_qualified(text)
+    except UsageError:  # a bare name that is none of a table with its schema
+        return []
+    if schema is None:
+        return [kept for kept in every if kept.backup.name == name]
     found = [one for one in table.named(text) if one.bounds is not None]
     if found:
         name, texts = found[0].name, {one.bounds.text for one in found if one.bounds}

@@ -28,6 +28,7 @@ from core.errors import (
 )
 from core.names import literal, qualified, split_qualified
 from core.period import Range, year_range
+from core.plans.convert import Target
 from core.plans.ensure import Ensure, NewPartition, missing
 from core.plans.operation import Role
 from core.plans.plan import Plan
@@ -41,6 +42,8 @@ from core.tables.table import PartitionedTable
 log = logging.getLogger(__name__)
 
 TABLE = "kid_absences"
+PARTITIONED = Target("date", ("kid_id", "date"))
+"""What the migration makes of it where it is plain: a kid has one absence a day."""
 TRIES = 10
 """How often a year is looked at again that others created, or failed to create, meanwhile."""
 

@@ -59,7 +59,7 @@ def partition(migration: Migration, target: Target, today: date) -> tuple[str, .
     def plan(definition: Definition) -> Conversion:
         zone = migration.settings.time_zone
         contents = read_plain_contents(migration.connection, definition, target, zone)
-        return plan_partition(definition, contents, today=today, target=target, zone=zone)
+        return plan_partition(definition, contents, target, today=today, zone=zone)
 
     return _convert(migration, require, plan)
 

@@ -39,8 +39,8 @@ from core.tables.table import PartitionedTable
 class Target:
     """What a plain table is to become: partitioned by years of `key`, with `unique` enforced at the parent."""
 
-    key: str = "date"
-    unique: tuple[str, ...] = ("kid_id", "date")
+    key: str
+    unique: tuple[str, ...] = ()
     """Left alone where the table lacks one of the columns."""
 
 
@@ -229,13 +229,12 @@ def remembered_key(definition: Definition) -> tuple[str, ...]:
 
 
 def plan_partition(
-    definition: Definition, contents: Contents, *, today: date, target: Target | None = None, zone: str = "UTC"
+    definition: Definition, contents: Contents, target: Target, *, today: date, zone: str = "UTC"
 ) -> Conversion:
     """The SQL that partitions a plain table by years: those with rows, this one and the next.
 
     ACCESS EXCLUSIVE on the table from beginning to end. Raises Refused for what stands in the way.
     """
-    target = target or Target()
     key = require_partitionable(definition, target)
     children = _new_children(definition, contents, key, today, zone)
     _require_rows_fit(definition, contents, target)

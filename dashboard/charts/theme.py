@@ -12,7 +12,7 @@ from dashboard.charts.palette import LIGHT_INK, Ink
 
 
 @dataclass(frozen=True, slots=True)
-class Pen:
+class Theme:
     """Colours and words."""
 
     ink: Ink = LIGHT_INK

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.text import human_bytes, plural
 from dashboard.charts.palette import DARK, Chart, styled
-from dashboard.charts.theme import Pen
+from dashboard.charts.theme import Theme
 from dashboard.charts.treemap import Leaf, Tile, gathered, tiles
 from dashboard.growth.charts import ARCHIVED, IN_USE, PARTS, coloured
 
@@ -18,7 +18,7 @@ TILE_PX = (1000, 400)
 """The picture's size, to judge which words fit."""
 
 
-def treemap(leaves: Sequence[Leaf], pen: Pen) -> Chart | None:
+def treemap(leaves: Sequence[Leaf], theme: Theme) -> Chart | None:
     """All partitions as rectangles as large as their bytes; what is small is taken together."""
     placed = tiles(gathered(leaves))
     if not placed:
@@ -44,13 +44,13 @@ def treemap(leaves: Sequence[Leaf], pen: Pen) -> Chart | None:
                 "ink": "#ffffff" if leaf.kind == IN_USE else DARK,
                 "Table": leaf.table,
                 "Partition": leaf.label if leaf.count == 1 else f"{plural(leaf.count, 'partition')}, each small",
-                "Size": pen.say(leaf.size),
+                "Size": theme.say(leaf.size),
             }
         )  # fmt: skip
     frame = pd.DataFrame(rows)
     unit = alt.Scale(domain=[0, 1], nice=False)
     base = alt.Chart(frame)
-    boxes = base.mark_rect(stroke=pen.ink.ground, strokeWidth=1.5).encode(
+    boxes = base.mark_rect(stroke=theme.ink.ground, strokeWidth=1.5).encode(
         x=alt.X("x:Q", scale=unit, axis=None),
         x2="x2:Q",
         y=alt.Y("y:Q", scale=alt.Scale(domain=[1, 0], nice=False), axis=None),
@@ -65,14 +65,14 @@ def treemap(leaves: Sequence[Leaf], pen: Pen) -> Chart | None:
             boxes,
             words.mark_text(fontSize=12, fontWeight=600, dy=-7, aria=False, limit=room).encode(text="word:N"),
             words.mark_text(fontSize=11, dy=8, aria=False, limit=room).encode(text="size:N"),
-            *_tables(placed, pen),
+            *_tables(placed, theme),
         ),
         TILE_PX[1],
-        pen.ink,
+        theme.ink,
     )
 
 
-def _tables(placed: Sequence[Tile], pen: Pen) -> list[alt.Chart]:
+def _tables(placed: Sequence[Tile], theme: Theme) -> list[alt.Chart]:
     """A line around each table of several, and its name where that fits."""
     by_table: dict[str, list[Tile]] = {}
     for tile in placed:
@@ -88,9 +88,9 @@ def _tables(placed: Sequence[Tile], pen: Pen) -> list[alt.Chart]:
         tall = (y2 - y) * TILE_PX[1] > 60
         rows.append({"x": x, "x2": x2, "y": y, "y2": y2, "name": name if len(group) > 1 and tall else ""})
     base = alt.Chart(pd.DataFrame(rows)).encode(x="x:Q", y="y:Q")
-    line = base.mark_rect(filled=False, stroke=pen.ink.text, strokeWidth=2, aria=False).encode(x2="x2:Q", y2="y2:Q")
+    line = base.mark_rect(filled=False, stroke=theme.ink.text, strokeWidth=2, aria=False).encode(x2="x2:Q", y2="y2:Q")
     words: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 5, "dy": 5, "fontSize": 12, "fontWeight": 700}
     room = alt.expr("max(1, (datum.x2 - datum.x) * width - 10)")
-    ground = base.mark_text(**words, limit=room, aria=False, stroke=pen.ink.ground, strokeWidth=5, strokeJoin="round")
-    said = base.mark_text(**words, limit=room, color=pen.ink.text)
+    ground = base.mark_text(**words, limit=room, aria=False, stroke=theme.ink.ground, strokeWidth=5, strokeJoin="round")
+    said = base.mark_text(**words, limit=room, color=theme.ink.text)
     return [line, *(text.encode(text="name:N") for text in (ground, said))]

@@ -17,7 +17,7 @@ from core.growth.words import month_of, percent
 from core.period import add_months, period_of
 from core.text import human_bytes, human_date, human_rows, unit_of
 from dashboard.charts.palette import COLOURS, DARK, Chart, styled
-from dashboard.charts.theme import Pen
+from dashboard.charts.theme import Theme
 from dashboard.growth.charts import coloured, time_axis, utc
 from dashboard.partitions.items import Status
 
@@ -40,7 +40,7 @@ PART_PX = 340
 """Width of a picture beside another, to judge which words fit."""
 
 
-def months(found: Sequence[Month], pen: Pen) -> Chart | None:
+def months(found: Sequence[Month], theme: Theme) -> Chart | None:
     """What each month added; one that nobody measured whole is drawn as an outline."""
     shown = found[-BARS:]
     if not shown:
@@ -53,17 +53,17 @@ def months(found: Sequence[Month], pen: Pen) -> Chart | None:
             "to": [month.added / factor for month in shown],
             "part": [_kind(month) for month in shown],
             "Month": [month_of(month.first) for month in shown],
-            "Added": pen.says(month.added for month in shown),
+            "Added": theme.says(month.added for month in shown),
         }
     )
-    return _bars(frame, unit, pen, ("Month", "Added", "part"))
+    return _bars(frame, unit, theme, ("Month", "Added", "part"))
 
 
 def _kind(month: Month) -> str:
     return GUESSED if not month.measured else SOLID if month.complete else RUNNING
 
 
-def month_rows(found: Sequence[MonthRows], pen: Pen) -> Chart | None:
+def month_rows(found: Sequence[MonthRows], theme: Theme) -> Chart | None:
     """Rows dated in each month."""
     shown = found[-BARS:]
     if not shown:
@@ -78,10 +78,10 @@ def month_rows(found: Sequence[MonthRows], pen: Pen) -> Chart | None:
             "Rows": [f"about {human_rows(round(month.rows))}" for month in shown],
         }
     )
-    return _bars(frame, "rows (estimate)", pen, ("Month", "Rows"), axis="~s", legend=False)
+    return _bars(frame, "rows (estimate)", theme, ("Month", "Rows"), axis="~s", legend=False)
 
 
-def periods(found: Sequence[PeriodBytes], pen: Pen) -> Chart | None:
+def periods(found: Sequence[PeriodBytes], theme: Theme) -> Chart | None:
     """Bytes written for each period, the running one as an outline; many are taken together by year."""
     shown = by_year(found) if len(found) > BARS else list(found)
     if not shown:
@@ -94,7 +94,7 @@ def periods(found: Sequence[PeriodBytes], pen: Pen) -> Chart | None:
             "to": [one.bytes / factor for one in shown],
             "part": ["Over" if one.complete else "Not over yet" for one in shown],
             "Period": [f"{human_date(one.lower)} up to {human_date(one.upper - timedelta(days=1))}" for one in shown],
-            "Size": pen.says(one.bytes for one in shown),
+            "Size": theme.says(one.bytes for one in shown),
         }
     )
     axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=10, labelPadding=8, ticks=False, grid=False)
@@ -108,7 +108,7 @@ def periods(found: Sequence[PeriodBytes], pen: Pen) -> Chart | None:
             tooltip=[alt.Tooltip(f"{name}:N") for name in ("Period", "Size")],
         )
     )
-    return styled(chart, 240, pen.ink)
+    return styled(chart, 240, theme.ink)
 
 
 def _label(one: PeriodBytes) -> str:
@@ -139,12 +139,12 @@ def by_year(found: Sequence[PeriodBytes]) -> list[PeriodBytes]:
 
 
 def _bars(
-    frame: pd.DataFrame, unit: str, pen: Pen, told: Sequence[str], *, axis: str = "", legend: bool = True
+    frame: pd.DataFrame, unit: str, theme: Theme, told: Sequence[str], *, axis: str = "", legend: bool = True
 ) -> Chart:
     """Standing bars along time in the colours of how each figure came about."""
     kinds = [kind for kind in (SOLID, RUNNING, GUESSED) if (frame["part"] == kind).any()]
     blue = COLOURS[Status.ATTACHED]
-    fills = {SOLID: blue, RUNNING: COLOURS[Status.AHEAD], GUESSED: pen.ink.tints[Status.BUSY]}
+    fills = {SOLID: blue, RUNNING: COLOURS[Status.AHEAD], GUESSED: theme.ink.tints[Status.BUSY]}
     dashes = {SOLID: [1, 0], RUNNING: [1, 0], GUESSED: [4, 3]}
     words = alt.Legend(labelLimit=320) if legend and kinds != [SOLID] else None
     frame = frame.assign(**{"from": 0.0})
@@ -166,10 +166,10 @@ def _bars(
             tooltip=[alt.Tooltip(f"{name}:N", title=named.get(name, name)) for name in told],
         )
     )
-    return styled(chart, 240, pen.ink)
+    return styled(chart, 240, theme.ink)
 
 
-def growers(found: Sequence[Grower], pen: Pen) -> Chart | None:
+def growers(found: Sequence[Grower], theme: Theme) -> Chart | None:
     """What each table added of late, the most first."""
     if not found:
         return None
@@ -181,7 +181,7 @@ def growers(found: Sequence[Grower], pen: Pen) -> Chart | None:
             "to": [one.added / factor for one in found],
             "word": [f"{human_bytes(round(one.added))} · {percent(one.share)}" for one in found],
             "Since": [human_date(one.since) for one in found],
-            "Written in all": pen.says(one.now for one in found),
+            "Written in all": theme.says(one.now for one in found),
         }
     )
     axis = alt.Axis(labelLimit=200, labelOverlap=False, labelPadding=7, grid=False, ticks=False)
@@ -193,8 +193,8 @@ def growers(found: Sequence[Grower], pen: Pen) -> Chart | None:
         tooltip=[alt.Tooltip(f"{name}:N") for name in ("label", "word", "Since", "Written in all")],
     )
     bars = base.mark_bar(cornerRadius=2, color=COLOURS[Status.ATTACHED], size=16)
-    words = base.mark_text(align="left", dx=5, color=pen.ink.axis, fontSize=12).encode(text="word:N")
-    return styled(alt.layer(bars, words), alt.Step(26), pen.ink)
+    words = base.mark_text(align="left", dx=5, color=theme.ink.axis, fontSize=12).encode(text="word:N")
+    return styled(alt.layer(bars, words), alt.Step(26), theme.ink)
 
 
 MOVED = "Moved to the archive"
@@ -204,7 +204,7 @@ GONE = "Freed on the server"
 BACK = "Came back"
 
 
-def saved(found: Sequence[Quarter], pen: Pen) -> Chart | None:
+def saved(found: Sequence[Quarter], theme: Theme) -> Chart | None:
     """What was moved, freed and brought back, by quarter."""
     if not found:
         return None
@@ -222,7 +222,7 @@ def saved(found: Sequence[Quarter], pen: Pen) -> Chart | None:
                 "label": quarter.label,
                 "part": name,
                 "to": value / factor,
-                "Size": pen.say(value),
+                "Size": theme.say(value),
                 "word": human_bytes(value) if value else "",
             }
             for name in present
@@ -247,8 +247,8 @@ def saved(found: Sequence[Quarter], pen: Pen) -> Chart | None:
     )
     layers = [bars]
     if len(shown) * len(present) <= 8:
-        layers.append(base.mark_text(dy=-8, fontSize=12, color=pen.ink.axis).encode(text="word:N"))
-    return styled(alt.layer(*layers), 240, pen.ink)
+        layers.append(base.mark_text(dy=-8, fontSize=12, color=theme.ink.axis).encode(text="word:N"))
+    return styled(alt.layer(*layers), 240, theme.ink)
 
 
 LEAVES_TABLE = "Leave the table for the archive"
@@ -256,7 +256,7 @@ LEAVES_TABLE = "Leave the table for the archive"
 LEAVES_SERVER = "Leave the server"
 
 
-def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Chart | None:
+def leaving(found: Sequence[Leaving], today: date, until: date, theme: Theme) -> Chart | None:
     """Bytes that leave, by month."""
     rows: dict[tuple[date, str], int] = {}
     for one in found:
@@ -278,7 +278,7 @@ def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Cha
                 "from": 0.0,
                 "to": value / factor,
                 "Month": month_of(first),
-                "Size": pen.say(value),
+                "Size": theme.say(value),
             }
             for (first, name), value in sorted(rows.items())
         ]
@@ -297,10 +297,10 @@ def leaving(found: Sequence[Leaving], today: date, until: date, pen: Pen) -> Cha
             tooltip=[alt.Tooltip("Month:N"), alt.Tooltip("part:N", title="What"), alt.Tooltip("Size:N")],
         )
     )
-    return styled(chart, 200, pen.ink)
+    return styled(chart, 200, theme.ink)
 
 
-def made_of(shares: Shares, pen: Pen) -> Chart | None:
+def made_of(shares: Shares, theme: Theme) -> Chart | None:
     """What the bytes on the server are: rows, indexes, large values, each with its share."""
     if not shares.bytes:
         return None
@@ -318,7 +318,7 @@ def made_of(shares: Shares, pen: Pen) -> Chart | None:
             else ""
         )
         rows.append({"part": name, "from": start / factor, "to": (start + size) / factor, "word": word,
-                     "middle": (start + size / 2) / factor, "Size": f"{pen.say(size)} ({percent(share)})",
+                     "middle": (start + size / 2) / factor, "Size": f"{theme.say(size)} ({percent(share)})",
                      "ink": "#ffffff" if name == OF_ROWS else DARK})  # fmt: skip
         start += size
     base = alt.Chart(pd.DataFrame(rows))
@@ -333,4 +333,4 @@ def made_of(shares: Shares, pen: Pen) -> Chart | None:
     words = base.mark_text(fontSize=13, fontWeight=600).encode(
         x="middle:Q", text="word:N", color=alt.Color("ink:N", scale=None)
     )
-    return styled(alt.layer(bars, words), 130, pen.ink)
+    return styled(alt.layer(bars, words), 130, theme.ink)

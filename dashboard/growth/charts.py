@@ -17,7 +17,7 @@ from core.growth.series import Days, day_of
 from core.growth.words import written
 from core.text import human_bytes, human_date, unit_of
 from dashboard.charts.palette import COLOURS, Chart, styled
-from dashboard.charts.theme import Pen
+from dashboard.charts.theme import Theme
 from dashboard.partitions.items import Status
 
 IN_USE, ARCHIVED, FREED, COLD = "In use", "Archived", "Freed", "Backups"
@@ -64,14 +64,14 @@ def _moment(moment: pd.Timestamp) -> alt.DateTime:
     return alt.DateTime(year=moment.year, month=moment.month, date=moment.day, utc=True)
 
 
-def _hover(frame: pd.DataFrame, x: alt.X, names: Sequence[str], pen: Pen) -> alt.Chart:
+def _hover(frame: pd.DataFrame, x: alt.X, names: Sequence[str], theme: Theme) -> alt.Chart:
     """A line below the pointer that tells all figures of its day."""
     near = alt.selection_point(
         name="near", on="pointerover", nearest=True, fields=["day"], empty=False, clear="mouseout"
     )
     rules: alt.Chart = (
         alt.Chart(frame)
-        .mark_rule(color=pen.ink.axis, strokeWidth=1, aria=False)
+        .mark_rule(color=theme.ink.axis, strokeWidth=1, aria=False)
         .encode(
             x=x,
             opacity=alt.condition(near, alt.value(0.6), alt.value(0)),
@@ -88,7 +88,7 @@ def coloured(names: Sequence[str], colours: Sequence[str], legend: alt.Legend | 
     return alt.Color("part:N", scale=scale, legend=legend or alt.Legend(labelLimit=320, symbolOpacity=1))
 
 
-def stored(history: History, pen: Pen) -> Chart | None:
+def stored(history: History, theme: Theme) -> Chart | None:
     """Bytes by day, those in use below the archived and the freed; backups as a line, since they lie elsewhere."""
     if len(history) < 2:
         return None
@@ -103,10 +103,10 @@ def stored(history: History, pen: Pen) -> Chart | None:
             top = base + figures[name][places] / factor
             frames.append(pd.DataFrame({"day": days, "part": name, "from": base, "to": top}))
             base = top
-    told = {name: pen.says(figures[name][places], cold=name == COLD) for name in present}
+    told = {name: theme.says(figures[name][places], cold=name == COLD) for name in present}
     wide = pd.DataFrame({"day": days, "Day": [human_date(day.date()) for day in days], **told})
     x = time_axis("day:T", days[0], days[-1])
-    colour = coloured(present, [PARTS[name] or pen.ink.grid for name in present])
+    colour = coloured(present, [PARTS[name] or theme.ink.grid for name in present])
     y = alt.Y("from:Q", title=unit, axis=alt.Axis(tickCount=5), scale=alt.Scale(zero=True))
     area = (
         alt.Chart(pd.concat(frames))
@@ -117,11 +117,11 @@ def stored(history: History, pen: Pen) -> Chart | None:
     if COLD in present:
         frame = pd.DataFrame({"day": days, "part": COLD, "to": figures[COLD][places] / factor})
         layers.append(alt.Chart(frame).mark_line(strokeWidth=2.5).encode(x=x, y="to:Q", color=colour))
-    return styled(alt.layer(*layers, _hover(wide, x, present, pen)), HEIGHT, pen.ink)
+    return styled(alt.layer(*layers, _hover(wide, x, present, theme)), HEIGHT, theme.ink)
 
 
 def ahead(
-    history: History, outlook: Outlook, passings: Sequence[Passing | None], today: date, pen: Pen
+    history: History, outlook: Outlook, passings: Sequence[Passing | None], today: date, theme: Theme
 ) -> Chart | None:
     """Bytes on the server so far and as forecast, with and without what is planned, each in its band, and the limit."""
     if not len(outlook.days) or not len(history):
@@ -149,7 +149,7 @@ def ahead(
     first = min(past["day"].min(), days[0]) if len(past) else days[0]
     x = time_axis("day:T", first, days[-1])
     words = alt.Legend(labelLimit=320, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3, symbolSize=300)
-    colour = coloured(names, [CURVES[name] or pen.ink.text for name in names], words)
+    colour = coloured(names, [CURVES[name] or theme.ink.text for name in names], words)
     dash = alt.StrokeDash(
         "part:N",
         scale=alt.Scale(domain=names, range=[{PLANNED: [7, 4]}.get(name, [1, 0]) for name in names]),
@@ -163,14 +163,14 @@ def ahead(
     layers: list[alt.Chart] = [
         area.encode(x=x, y=alt.Y("from:Q", title=f"{unit} on the server", scale=scale), y2="to:Q", color=colour),
         alt.Chart(pd.concat(lines)).mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour, strokeDash=dash),
-        *_now(today, pen),
+        *_now(today, theme),
     ]
     if drawn is not None:
-        layers += _limit(drawn, factor, first, pen)
+        layers += _limit(drawn, factor, first, theme)
         reached = [(p, name) for p, name in zip(passings, curves, strict=False) if p and p.expected and not p.already]
-        layers += [_passed(passing, name, factor, pen) for passing, name in reached]
+        layers += [_passed(passing, name, factor, theme) for passing, name in reached]
     wide = pd.DataFrame({"day": days, "Day": [human_date(day.date()) for day in days], **told})
-    return styled(alt.layer(*layers, _hover(wide, x, list(curves), pen)), 330, pen.ink)
+    return styled(alt.layer(*layers, _hover(wide, x, list(curves), theme)), 330, theme.ink)
 
 
 def _range(band: Band, place: int) -> str:
@@ -178,14 +178,14 @@ def _range(band: Band, place: int) -> str:
     return f"{middle} ({low} to {high})"
 
 
-def _now(today: date, pen: Pen) -> list[alt.Chart]:
+def _now(today: date, theme: Theme) -> list[alt.Chart]:
     frame = pd.DataFrame({"day": [utc(today)], "Today": [human_date(today)]})
     base = alt.Chart(frame).encode(x="day:T", tooltip="Today:N")
-    said = base.mark_text(text="today", color=pen.ink.axis, fontSize=12, align="right", dx=-5, baseline="top")
-    return [base.mark_rule(color=pen.ink.axis, strokeDash=[2, 3], strokeWidth=1.2), said.encode(y=alt.value(0))]
+    said = base.mark_text(text="today", color=theme.ink.axis, fontSize=12, align="right", dx=-5, baseline="top")
+    return [base.mark_rule(color=theme.ink.axis, strokeDash=[2, 3], strokeWidth=1.2), said.encode(y=alt.value(0))]
 
 
-def _limit(limit: int, factor: int, first: pd.Timestamp, pen: Pen) -> list[alt.Chart]:
+def _limit(limit: int, factor: int, first: pd.Timestamp, theme: Theme) -> list[alt.Chart]:
     frame = pd.DataFrame({"day": [first], "to": [limit / factor], "word": [f"limit {written(limit)}"]})
     base = alt.Chart(frame).encode(y="to:Q")
     words: dict[str, Any] = {
@@ -196,20 +196,20 @@ def _limit(limit: int, factor: int, first: pd.Timestamp, pen: Pen) -> list[alt.C
         "fontWeight": 600,
         "fontSize": 12,
     }
-    ground = base.mark_text(**words, stroke=pen.ink.ground, strokeWidth=5, strokeJoin="round", aria=False)
-    said = base.mark_text(**words, color=pen.ink.today)
-    rule = base.mark_rule(color=pen.ink.today, strokeWidth=2)
+    ground = base.mark_text(**words, stroke=theme.ink.ground, strokeWidth=5, strokeJoin="round", aria=False)
+    said = base.mark_text(**words, color=theme.ink.today)
+    rule = base.mark_rule(color=theme.ink.today, strokeWidth=2)
     return [rule, *(text.encode(x="day:T", text="word:N") for text in (ground, said))]
 
 
-def _passed(passing: Passing, name: str, factor: int, pen: Pen) -> alt.Chart:
+def _passed(passing: Passing, name: str, factor: int, theme: Theme) -> alt.Chart:
     day = passing.expected or date.max
     frame = pd.DataFrame(
         {"day": [utc(day)], "to": [passing.limit / factor], "Limit passed": [human_date(day)], "Curve": [name]}
     )
     point: alt.Chart = (
         alt.Chart(frame)
-        .mark_point(filled=True, size=90, color=pen.ink.today, stroke=pen.ink.ground, strokeWidth=1.5, opacity=1)
+        .mark_point(filled=True, size=90, color=theme.ink.today, stroke=theme.ink.ground, strokeWidth=1.5, opacity=1)
         .encode(x="day:T", y="to:Q", tooltip=["Limit passed:N", "Curve:N"])
     )
     return point

@@ -12,7 +12,7 @@ from core.growth.read import Growth
 from dashboard.charts import treemap_chart
 from dashboard.charts.downloads import Figure
 from dashboard.charts.palette import Chart
-from dashboard.charts.theme import Pen
+from dashboard.charts.theme import Theme
 from dashboard.charts.treemap import Leaf
 from dashboard.growth import bars, notes
 from dashboard.growth import charts as growth_charts
@@ -30,14 +30,14 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
             title,
             words,
             alt,
-            lambda ink: draw(*values, Pen(ink, growth.prices, growth.currency)),
+            lambda ink: draw(*values, Theme(ink, growth.prices, growth.currency)),
             table,
             note,
             empty,
         )
 
     today = growth.today
-    black = Pen(prices=growth.prices, currency=growth.currency)
+    black = Theme(prices=growth.prices, currency=growth.currency)
     passings = (growth.passing_kept, growth.passing_planned)
     found = (
         made("stored", growth_charts.stored, growth.history, title="What is stored", words="by where it is",

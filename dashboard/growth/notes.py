@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from core.growth.read import Growth
 from core.growth.words import due_words, percent, year_words
 from core.text import human_bytes, human_date, plural
-from dashboard.charts.theme import Pen
+from dashboard.charts.theme import Theme
 
 
 def months_note(growth: Growth) -> str:
@@ -47,13 +47,13 @@ def tested(growth: Growth) -> str:
     return next((error.sentence for error in reversed(growth.forecast.past) if error.days <= 365), "")
 
 
-def due_note(growth: Growth, pen: Pen) -> str:
+def due_note(growth: Growth, theme: Theme) -> str:
     """What is due now and within a year, and what that frees."""
     if not growth.leaving:
         return "Nothing leaves within a year."
     freed = [one for one in growth.leaving if one.freed_on is not None and one.freed_on <= until(growth)]
     later = (
-        f"Within a year {plural(len(freed), 'partition')} with {pen.say(sum(one.bytes for one in freed))} would leave"
+        f"Within a year {plural(len(freed), 'partition')} with {theme.say(sum(one.bytes for one in freed))} would leave"
         " the server."
         if freed
         else "Nothing would leave the server within a year."

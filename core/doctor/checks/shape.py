@@ -80,8 +80,8 @@ def unique_constraint(case: Case) -> Iterator[Finding]:
         Severity.NOTE if unique else Severity.WARNING,
         f"{only} one row of {table.name} from another",
         "The same row can be written twice. A unique constraint of a partitioned table must contain its key.",
-        hint=f"With the columns that tell rows apart in place of kid_id; it reads every row and holds up writers:\n"
-        f"ALTER TABLE {table.sql} ADD UNIQUE (kid_id, {ident(column)});",
+        hint=f"With the columns that tell rows apart in place of the dots; it reads every row and holds up writers:\n"
+        f"ALTER TABLE {table.sql} ADD UNIQUE (..., {ident(column)});",
     )
 
 

@@ -9,6 +9,7 @@ from datetime import date
 
 from alembic import context, op
 
+from core.absences import PARTITIONED
 from core.migrations.convert import Migration, partition, unpartition
 from core.plans.convert import Target
 
@@ -32,7 +33,7 @@ def _tell(sentences: tuple[str, ...]) -> None:
 def upgrade() -> None:
     """Makes the table partitioned, with all its rows."""
     key = context.get_x_argument(as_dictionary=True).get("key")
-    target = Target(key=key, unique=()) if isinstance(key, str) and key != Target().key else Target()
+    target = Target(key) if isinstance(key, str) and key != PARTITIONED.key else PARTITIONED
     _tell(partition(_migration(), target, date.today()))
 
 

@@ -490,7 +490,7 @@ def test_rows_that_nothing_tells_apart_are_a_warning() -> None:
     found = only("unique_constraint", table(indexes=(BY_DATE,)))
     assert found.severity is Severity.WARNING
     assert "Nothing tells one row of kid_absences from another" in found.title
-    assert 'ALTER TABLE "public"."kid_absences" ADD UNIQUE (kid_id, "date");' in found.hint
+    assert 'ALTER TABLE "public"."kid_absences" ADD UNIQUE (..., "date");' in found.hint
     assert "(kid_id, date)" in only("unique_constraint", table()).title
 
 

@@ -14,7 +14,7 @@ from core.growth.read import Growth
 from core.growth.report import report_html
 from core.growth.savings import Money, Prices
 from core.growth.words import about, amount, limit_size, percent, signed, signed_percent, stands, verdict
-from dashboard.charts.theme import Pen
+from dashboard.charts.theme import Theme
 from dashboard.growth.cards import cards, costs
 from dashboard.growth.figures import figures
 from tests.unit.growth_factories import MB, TODAY, growth
@@ -88,7 +88,7 @@ def test_money() -> None:
     amounts = (0, 0.004, 0.01, 12.3, 1250, -3)
     said = [amount(Money(value), "EUR").replace("\xa0", " ") for value in amounts]
     assert said == ["0.00 EUR", "under 0.01 EUR", "0.01 EUR", "12.30 EUR", "1,250 EUR", f"{MINUS}3.00 EUR"]
-    assert Pen(prices=Prices(1250.0), currency="EUR").paid(10**9) == amount(Money(1250), "EUR")
+    assert Theme(prices=Prices(1250.0), currency="EUR").paid(10**9) == amount(Money(1250), "EUR")
 
 
 def test_days_to_come_are_said_as_closely_as_they_are_known() -> None:

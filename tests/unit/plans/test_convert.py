@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 
+from core.absences import PARTITIONED as TARGET
 from core.errors import DetachPending, NameTaken, NotServed, Refused
 from core.plans.convert import (
     Target,
@@ -81,7 +82,7 @@ ADDED = 'partition-desk: {"was": "", "nullable": false}'
 
 
 def test_partition() -> None:
-    plan = plan_partition(SIMPLE, ROWS, today=TODAY)
+    plan = plan_partition(SIMPLE, ROWS, TARGET, today=TODAY)
     assert (
         plan.sql
         == f"""\
@@ -232,7 +233,7 @@ def test_of_a_columns_options_only_those_come_along_that_every_server_has() -> N
     assert marked.odd_options == ("of_another=a=b",)
     plain = DefinedColumn("at", "timestamp with time zone", not_null=True, attoptions=("pg_attver=22158904",))
     definition = replace(RICH, columns=(marked, plain))
-    plan = plan_partition(definition, Contents(rows=0), today=TODAY, target=Target("at", ()), zone="Europe/Berlin")
+    plan = plan_partition(definition, Contents(rows=0), Target("at"), today=TODAY, zone="Europe/Berlin")
     settings = [statement for statement in plan.statements if " ALTER COLUMN " in statement]
     assert len(settings) == 3
     assert {statement.partition(" SET ")[2] for statement in settings} == {"(n_distinct=5, n_distinct_inherited=-0.5)"}
@@ -240,7 +241,7 @@ def test_of_a_columns_options_only_those_come_along_that_every_server_has() -> N
 
 
 def test_everything_that_hangs_on_the_table_comes_along() -> None:
-    plan = plan_partition(RICH, Contents(rows=0), today=TODAY, target=Target("at", ()), zone="Europe/Berlin")
+    plan = plan_partition(RICH, Contents(rows=0), Target("at"), today=TODAY, zone="Europe/Berlin")
     table, aside = '"School %"."Ab""sences"', '"School %"."Ab""sences_before"'
     with_options = "WITH (fillfactor='70', toast.autovacuum_enabled='false')"
     assert plan.locks == (
@@ -312,7 +313,7 @@ def test_quoted_columns_stay_whole_in_a_wider_key() -> None:
         SIMPLE,
         constraints=(Constraint("pk", "p", 'PRIMARY KEY (id, "a) (b") INCLUDE (kid_id)', ("id", "a) (b")),),
     )
-    plan = plan_partition(odd, ROWS, today=TODAY)
+    plan = plan_partition(odd, ROWS, TARGET, today=TODAY)
     assert (
         'ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "pk" PRIMARY KEY (id, "a) (b", "date") INCLUDE (kid_id)'
         in plan.statements
@@ -323,7 +324,7 @@ def test_a_name_that_closes_the_quotes_of_the_comparison() -> None:
     odd = replace(SIMPLE, name="$compare$")
     assert any(
         statement.startswith("DO $compare_$") and statement.endswith("$compare_$")
-        for statement in plan_partition(odd, ROWS, today=TODAY).statements
+        for statement in plan_partition(odd, ROWS, TARGET, today=TODAY).statements
     )
 
 
@@ -343,7 +344,7 @@ def test_a_name_that_closes_the_quotes_of_the_comparison() -> None:
 )
 def test_partition_refuses(definition: Definition, contents: Contents, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as raised:
-        plan_partition(definition, contents, today=TODAY)
+        plan_partition(definition, contents, TARGET, today=TODAY)
     assert words in str(raised.value)
 
 
@@ -377,10 +378,10 @@ def test_remembered_key() -> None:
 
 
 def test_wanted_unique() -> None:
-    assert wanted_unique(SIMPLE, Target()) == ("kid_id", "date")
-    assert wanted_unique(SIMPLE, Target(unique=())) == ()
-    assert wanted_unique(SIMPLE, Target(unique=("kid", "date"))) == ()
-    assert wanted_unique(PARTITIONED, Target()) == ()
+    assert wanted_unique(SIMPLE, TARGET) == ("kid_id", "date")
+    assert wanted_unique(SIMPLE, Target("date")) == ()
+    assert wanted_unique(SIMPLE, Target("date", ("kid", "date"))) == ()
+    assert wanted_unique(PARTITIONED, TARGET) == ()
 
 
 @pytest.mark.parametrize("comment", [None, "one line", "two\nlines"])

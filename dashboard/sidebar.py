@@ -31,7 +31,7 @@ def _database(trouble: DeskError | None) -> None:
     if desk.embedded:
         st.badge("Embedded demo database", icon=":material/science:", color="violet")
     else:
-        st.markdown(plain(desk.place))
+        st.markdown(plain(desk.address))
     if trouble is not None:
         st.badge("Not reached", icon=":material/cloud_off:", color="red")
     else:

@@ -65,9 +65,9 @@ def reattach(engine: Engine, table: PartitionedTable, name: str) -> Plan:
 
 
 def drop(engine: Engine, table: PartitionedTable, name: str, every: Iterable[Kept], *, today: date) -> Plan:
-    """What it takes to drop an archived table."""
+    """What it takes to drop an archived table, whatever the place of its backup."""
     noon = datetime(today.year, today.month, today.day, 12, tzinfo=UTC)
-    return desk(engine, now=noon).plan(Drop(table, name, tuple(every)))
+    return replace(desk(engine, now=noon).plan(Drop(table, name, tuple(every))), place="")
 
 
 def later_drop(

@@ -151,7 +151,7 @@ class Desk:
         return Budget(self.settings.lock_budget_ms, self.settings.patience_s)
 
     @property
-    def place(self) -> str:
+    def backup_place(self) -> str:
         """The label of the place of the backups. Raises SettingError."""
         return self.storage.open().label
 

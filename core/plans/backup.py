@@ -35,8 +35,8 @@ class BackUp:
         found = require_backed_up(table, partition_of(table, self.partition, desk.zone))
         made = backup_id(table.server.database, table.address, found.name, desk.now, secrets.token_hex(3))
         tool = desk.dump_tool(table.server.version_num)
-        plan = plan_backup(table, table.called(found), id=made, place_label=desk.place, tool=tool)
-        return replace(plan, place=desk.place)
+        plan = plan_backup(table, table.called(found), id=made, place_label=desk.backup_place, tool=tool)
+        return replace(plan, place=desk.backup_place)
 
 
 def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str, tool: str) -> Plan:

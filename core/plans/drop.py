@@ -61,7 +61,7 @@ class Drop:
             today=desk.today,
             dependents=hanging.dependents,
             belongings=hanging.belongings,
-            place=desk.place,
+            place=desk.backup_place,
         )
 
 

@@ -99,7 +99,7 @@ class Sources(Protocol):
         """Whether anything may be dropped at all."""
 
     @property
-    def place(self) -> str:
+    def backup_place(self) -> str:
         """The label of the place of the backups. Raises SettingError."""
 
     def read(self, table: str) -> PartitionedTable:

@@ -46,8 +46,8 @@ class Restore:
         except TableNotFound:
             table = None
         there = desk.surroundings(self.kept.backup)
-        plan = plan_restore(table, self.kept, there=there, hold=self.hold, place_label=desk.place)
-        return replace(plan, place=desk.place)
+        plan = plan_restore(table, self.kept, there=there, hold=self.hold, place_label=desk.backup_place)
+        return replace(plan, place=desk.backup_place)
 
 
 def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:

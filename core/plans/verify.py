@@ -26,7 +26,7 @@ class Verify:
 
     def plan(self, desk: Sources) -> Plan:
         """Reads nothing but the name of the place."""
-        return replace(plan_verify(self.kept.backup, desk.place), place=desk.place)
+        return replace(plan_verify(self.kept.backup, desk.backup_place), place=desk.backup_place)
 
 
 def plan_verify(backup: Backup, place_label: str) -> Plan:

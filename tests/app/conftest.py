@@ -21,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.console.worker import Worker
 from core.period import Period
+from core.postgres import connection
 from dashboard.format import JOINER
 from dashboard.state import database
 from tests.tables import Made
@@ -92,7 +93,7 @@ def _opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
     monkeypatch.setattr(database, "Worker", keeping(database.Worker, workers))
     for name in ("reading_engine", "working_engine"):
-        monkeypatch.setattr(database, name, keeping(getattr(database, name), engines))
+        monkeypatch.setattr(connection, name, keeping(getattr(connection, name), engines))
     st.cache_resource.clear()
     address = config.get_option("server.address")
     config.set_option("server.address", "127.0.0.1")

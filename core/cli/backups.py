@@ -344,7 +344,7 @@ def _require_one_range(table: PartitionedTable, found: Iterable[Kept], text: str
     if len(newest) > 1:
         said = ", ".join(
             f"{address(backup.schema, backup.name)} ({backup.bounds.removeprefix('FOR VALUES ')}): {backup.id}"
-            for backup in newest.values()
+            for backup in sorted(newest.values(), key=lambda backup: backup.bounds)
         )
         raise AmbiguousName(
             f"{text} means backups of {len(newest)} partitions of {table.label}: {said}.",

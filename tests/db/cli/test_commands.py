@@ -125,7 +125,7 @@ def test_see_ensure_archive_find_reattach(partitions: Partitions, run: Run) -> N
     ended = partitions("archive", "--year", "2024", "--reason", "is over")
     assert ended.code == 0
     assert "Done: archive kid_absences_2024 in " in ended.out
-    assert "Reattach: partitions reattach --partition kid_absences_2024\n" in ended.out
+    assert "Reattach: partitions reattach --partition kid_absences_2024 --table public.kid_absences\n" in ended.out
     assert "--table=archive.kid_absences_2024 " in ended.out
     assert "--command='DROP TABLE archive.kid_absences_2024'" in ended.out
     assert ended.err.splitlines()[0] == "Create the schema archive, closed to the public"

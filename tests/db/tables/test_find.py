@@ -104,7 +104,8 @@ def test_an_archived_row_is_found_with_the_day_of_its_archive_and_the_way_back(e
     assert places(found) == [(Kind.ARCHIVED, "archive.kid_absences_2024", 12)]
     assert found.verdict == (
         "The 12 rows of 3 May 2024 are in archive.kid_absences_2024, archived on 20 October 2026; reattach it to see"
-        " them through public.kid_absences again: partitions reattach --partition kid_absences_2024 --table public.kid_absences"
+        " them through public.kid_absences again: partitions reattach --partition kid_absences_2024"
+        " --table public.kid_absences"
     )
 
 

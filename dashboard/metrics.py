@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from core.backups.kept import read_database_backups
 from core.backups.storage import StorageSettings
-from core.console.metrics import Figures, metrics_text, read_metrics
+from core.console.metrics import Readings, metrics_text, read_metrics
 from core.errors import DeskError
 from core.plans.manifest import Kept
 from core.postgres.connection import parse_url, reading_engine
@@ -64,7 +64,7 @@ class Scraper:
             return _said(None)
 
 
-def _said(figures: Figures | None) -> str:
+def _said(figures: Readings | None) -> str:
     return metrics_text(figures, now=datetime.now(UTC))
 
 

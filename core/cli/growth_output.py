@@ -10,6 +10,7 @@ from core.growth.history import Change
 from core.growth.outlook import Leaving
 from core.growth.read import Growth
 from core.growth.samples.daily import Sampled
+from core.growth.savings import Quarter
 from core.growth.series import day_of
 from core.growth.words import (
     MINUS,
@@ -146,7 +147,7 @@ def sampled_json(sampled: Sampled) -> Json:
 
 def growth_json(growth: Growth) -> Json:
     """What `growth --json` prints; sizes are bytes."""
-    forecast, parts = growth.forecast, growth.shares
+    parts = growth.shares
     return {
         "database": growth.database,
         "table": growth.table or None,
@@ -185,18 +186,7 @@ def growth_json(growth: Growth) -> Json:
             }
             for bar in growth.by_period
         ],
-        "forecast": {
-            "trust": forecast.verdict.trust.value,
-            "needs_days": forecast.verdict.needs_days,
-            "per_month_bytes": round(forecast.per_month) if forecast.possible else None,
-            "seasonal": forecast.seasonal,
-            "points": [_point_json(growth, place) for place in _places(growth)],
-            "past_errors": [
-                {"days": one.days, "tries": one.tries, "of_size": one.of_size, "of_growth": one.of_growth}
-                for one in forecast.past
-            ],
-            "notes": list(forecast.verdict.notes),
-        },
+        "forecast": _forecast_json(growth),
         "limit_bytes": growth.limit,
         "limit_passed_if_kept": _passing_json(growth.passing_kept),
         "limit_passed_as_planned": _passing_json(growth.passing_planned),
@@ -206,17 +196,7 @@ def growth_json(growth: Growth) -> Json:
             for one in growth.growers
         ],
         "leaving": [_leaving_json(one) for one in growth.leaving],
-        "savings": [
-            {
-                "quarter": one.label,
-                "archived_bytes": one.archived,
-                "archived_partitions": one.archived_partitions,
-                "freed_bytes": one.freed,
-                "freed_partitions": one.freed_partitions,
-                "returned_bytes": one.returned,
-            }
-            for one in growth.savings
-        ],
+        "savings": [_quarter_json(one) for one in growth.savings],
         "shares": {
             "heap_bytes": parts.heap,
             "index_bytes": parts.index,
@@ -226,6 +206,33 @@ def growth_json(growth: Growth) -> Json:
         "money": _money_json(growth),
         "history": _history_json(growth),
         "notes": list(growth.notes),
+    }
+
+
+def _forecast_json(growth: Growth) -> Json:
+    forecast = growth.forecast
+    return {
+        "trust": forecast.verdict.trust.value,
+        "needs_days": forecast.verdict.needs_days,
+        "per_month_bytes": round(forecast.per_month) if forecast.possible else None,
+        "seasonal": forecast.seasonal,
+        "points": [_point_json(growth, place) for place in _places(growth)],
+        "past_errors": [
+            {"days": one.days, "tries": one.tries, "of_size": one.of_size, "of_growth": one.of_growth}
+            for one in forecast.past
+        ],
+        "notes": list(forecast.verdict.notes),
+    }
+
+
+def _quarter_json(one: Quarter) -> Json:
+    return {
+        "quarter": one.label,
+        "archived_bytes": one.archived,
+        "archived_partitions": one.archived_partitions,
+        "freed_bytes": one.freed,
+        "freed_partitions": one.freed_partitions,
+        "returned_bytes": one.returned,
     }
 
 

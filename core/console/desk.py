@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from core.console.actor import Actor
     from core.console.execute import Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
-    from core.console.metrics import Figures
+    from core.console.metrics import Readings
     from core.doctor.findings import Finding
     from core.errors import DeskError
     from core.growth.outlook import Retention
@@ -237,7 +237,7 @@ class Desk:
         )
         return read_growth(self.reading, asked)
 
-    def metrics(self, kept: tuple[Kept, ...] | None) -> Figures:
+    def metrics(self, kept: tuple[Kept, ...] | None) -> Readings:
         """The figures of every table of the database."""
         from core.console.metrics import read_metrics
 

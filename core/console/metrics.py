@@ -48,7 +48,7 @@ class TableFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Readings:
     """What is told of a database that answers."""
 
     tables: tuple[TableFigures, ...]
@@ -59,7 +59,7 @@ class Figures:
 
 def read_metrics(
     engine: Engine, *, archive_schema: str, today: date, zone: str, kept: Sequence[Kept] | None
-) -> Figures:
+) -> Readings:
     """The figures of every partitioned table; `kept` are the backups of this database, None where nobody knows.
 
     Reads no rows but those in DEFAULT partitions, and waits behind no lock for more than a moment. Raises CatalogBusy,
@@ -85,7 +85,7 @@ def read_metrics(
         for coverage in read_coverage(engine)
     )
     last = next(iter(read_runs(engine, limit=1)), None)
-    return Figures(tables, None if last is None or last.generated else last.taken_at, kept is not None)
+    return Readings(tables, None if last is None or last.generated else last.taken_at, kept is not None)
 
 
 def _default_rows(engine: Engine, coverage: Coverage, until: float) -> int | None:
@@ -132,7 +132,7 @@ _Sample = tuple[dict[str, str], float]
 """Labels and value of one line."""
 
 
-def metrics_text(figures: Figures | None, *, now: datetime) -> str:
+def metrics_text(figures: Readings | None, *, now: datetime) -> str:
     """The figures for Prometheus, as of `now`; `partition_desk_up 0` alone where the database can't be reached."""
     if figures is None:
         return _family("up", "gauge", "Whether the database answers.", [({}, 0)])

@@ -71,7 +71,7 @@ class Detached:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Descent:
     """The parent of a table that was a partition, and what tells its bounds."""
 
     parent: Parent
@@ -92,12 +92,12 @@ class Ownership:
             if parent.key is not None:
                 self._by_key.setdefault(parent.key, []).append(parent)
 
-    def origin(self, table: Detached) -> Origin | None:
+    def origin(self, table: Detached) -> Descent | None:
         """Where the table came from; None for one that is nobody's."""
         found = self.claims(table)
         return found[0] if len(found) == 1 else None
 
-    def claims(self, table: Detached) -> tuple[Origin, ...]:
+    def claims(self, table: Detached) -> tuple[Descent, ...]:
         """The parents that the table fits best: none, one, or several that it fits equally."""
         tag = table.tag
         marked = self._by_sql.get(tag.parent) if tag is not None else None
@@ -106,7 +106,7 @@ class Ownership:
         if tag is not None and marked is not None and marked.owner in table.speaks_for:
             bounds = tag.range_on(marked.key) if marked.key is not None else None
             if bounds is not None:
-                return (Origin(marked, bounds, Source.TAG),)
+                return (Descent(marked, bounds, Source.TAG),)
             found = _fits(table, marked) if table.ours else None
             return () if found is None else (found,)
         if not table.ours:
@@ -128,18 +128,18 @@ class Ownership:
                 yield from (parent for parent in parents if parent.columns <= table.columns)
 
 
-def _closest(table: Detached, parents: Iterable[Parent]) -> tuple[Origin, ...]:
+def _closest(table: Detached, parents: Iterable[Parent]) -> tuple[Descent, ...]:
     """Of the parents that it fits, the one with the most of its columns, or several with as many."""
     fitting = [found for parent in parents if (found := _fits(table, parent)) is not None]
     most = max((_shared(table, found) for found in fitting), default=0)
     return tuple(found for found in fitting if _shared(table, found) == most)
 
 
-def _shared(table: Detached, origin: Origin) -> int:
+def _shared(table: Detached, origin: Descent) -> int:
     return len(origin.parent.columns) if origin.parent.columns <= table.columns else 0
 
 
-def _fits(table: Detached, parent: Parent) -> Origin | None:
+def _fits(table: Detached, parent: Parent) -> Descent | None:
     """What its CHECK or its name tells, as a former partition of this parent; None where it can be none."""
     key = parent.key
     named = table.name.startswith(f"{parent.name}_")
@@ -148,10 +148,10 @@ def _fits(table: Detached, parent: Parent) -> Origin | None:
         label = range_of_label(table.name[len(parent.name) + 1 :]) if named else None
         checked = _checked(table, key)
         if checked is not None and (label or whole):
-            return Origin(parent, checked, Source.CHECK)
+            return Descent(parent, checked, Source.CHECK)
         if label is not None:
-            return Origin(parent, Bounds.between(key, *label), Source.NAME)
-    return Origin(parent, None, None) if named and whole else None
+            return Descent(parent, Bounds.between(key, *label), Source.NAME)
+    return Descent(parent, None, None) if named and whole else None
 
 
 def _checked(table: Detached, key: Key) -> Bounds | None:

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from core.backups.storage.base import Entry, Storage
+from core.backups.storage.base import Storage, StoredObject
 from core.backups.storage.bucket import open_bucket
 from core.backups.storage.folder import Folder
 from core.errors import SettingError
 
-__all__ = ["Entry", "Folder", "Storage", "StorageSettings", "open_storage"]
+__all__ = ["Folder", "Storage", "StorageSettings", "StoredObject", "open_storage"]
 
 DEFAULT_FOLDER = "backups"
 """Below PARTITION_DESK_HOME, where BACKUP_URL says nothing."""

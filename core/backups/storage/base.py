@@ -23,7 +23,7 @@ NO_ROOM = "Make room there, or give another place in BACKUP_URL."
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredObject:
     """One object of a place."""
 
     path: str
@@ -58,7 +58,7 @@ class Storage(ABC):
         """The bytes of the object; None where there is none."""
 
     @abstractmethod
-    def list(self, prefix: str = "") -> tuple[Entry, ...]:
+    def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         """Every object below the folder `prefix`, by path. What bears a name that can't be a path is left out."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.backups.storage.aws import s3_config, s3_credentials, s3_endpoint
-from core.backups.storage.base import NO_ROOM, TEXT_MOST, Entry, Storage, checked, failed, is_path
+from core.backups.storage.base import NO_ROOM, TEXT_MOST, Storage, StoredObject, checked, failed, is_path
 from core.errors import SettingError
 
 if TYPE_CHECKING:
@@ -106,12 +106,12 @@ class Bucket(Storage):
                 self._reach(path)
                 return None
 
-    def list(self, prefix: str = "") -> tuple[Entry, ...]:
+    def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         import obstore
 
         with self._telling("listed"):
             found = [
-                Entry(meta["path"], meta["size"], meta["last_modified"])
+                StoredObject(meta["path"], meta["size"], meta["last_modified"])
                 for batch in obstore.list(self._quick, checked(prefix) if prefix else None, chunk_size=1000)
                 for meta in batch
                 if is_path(meta["path"])

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from core.backups.storage.base import NO_ROOM, Entry, Storage, checked, failed, is_path
+from core.backups.storage.base import NO_ROOM, Storage, StoredObject, checked, failed, is_path
 from core.errors import StorageFailed
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Folder(Storage):
                 return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def list(self, prefix: str = "") -> tuple[Entry, ...]:
+    def list(self, prefix: str = "") -> tuple[StoredObject, ...]:
         start = self._root / checked(prefix) if prefix else self._root
         with self._telling("listed"):
             self._look()
@@ -98,7 +98,7 @@ class Folder(Storage):
                     return
                 yield chunk
 
-    def _entries(self, start: Path) -> Iterator[Entry]:
+    def _entries(self, start: Path) -> Iterator[StoredObject]:
         """Follows links to folders, as to one that was moved to another disk; each folder is gone through once."""
         seen: set[tuple[int, int]] = set()
         for folder, below, files in os.walk(start, onerror=_unless_missing, followlinks=True):
@@ -111,7 +111,7 @@ class Folder(Storage):
                 with suppress(FileNotFoundError):  # one that was deleted meanwhile
                     found = file.stat()
                     if stat.S_ISREG(found.st_mode) and is_path(path):
-                        yield Entry(path, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+                        yield StoredObject(path, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _look(self) -> None:
         """Raises where the folder isn't there and couldn't be made either, as with a disk that isn't mounted."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, planned, script
 from core.names import fit, ident
-from core.plans.archive import attach_obstacles, plan_archive
+from core.plans.archive import plan_archive
+from core.plans.attachable import attach_obstacles
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.commands import twin

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import CatalogBusy
 from core.growth.holdings import Holding, Stage, holding, parsed_bounds
 from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make
-from core.growth.samples.values import STAGES, Entry, Figures, Known, SampleRun
+from core.growth.samples.values import STAGES, Figures, Known, SampleEntry, SampleRun
 from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, split_qualified
 from core.postgres.connection import session, translate
@@ -25,7 +25,7 @@ from core.tables.bounds import Bounds
 from core.tables.catalog.ownership import MAY_BE_DETACHED, oid_array, read_detached, read_parents
 from core.tables.catalog.relation import BUSY, size_columns
 from core.tables.key import End
-from core.tables.ownership import Origin, Ownership, Parent
+from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.size import Size
 
 EXACT_UP_TO = 20_000
@@ -208,7 +208,7 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     return _Look(seen, not many, frozenset(address(row.nspname, row.relname) for row in plain))
 
 
-def _seen(row: Row, parent: Parent | None, origin: Origin | None) -> _Seen:
+def _seen(row: Row, parent: Parent | None, origin: Descent | None) -> _Seen:
     bounds = row.bounds
     if origin is not None:
         parent, bounds = origin.parent, origin.bounds.text if origin.bounds else None
@@ -244,10 +244,10 @@ def _read_look(
 
 def _entries(
     look: _Look, known: Sequence[Known], backups: Mapping[tuple[str, str], int] | None
-) -> tuple[list[Entry], tuple[str, ...]]:
+) -> tuple[list[SampleEntry], tuple[str, ...]]:
     """(everything with its figures, the names of what was skipped)."""
     match = _Matcher(known)
-    entries: list[Entry] = []
+    entries: list[SampleEntry] = []
     skipped: list[str] = []
     for seen in look.seen:
         one = match.take(seen)
@@ -262,7 +262,7 @@ def _entries(
         moved = last.state if last is not None and last.state != seen.state else None
         figures = Figures(seen.state, moved, heap, index, toast, cold, seen.live, seen.dead, look.exact)
         bounds = seen.bounds or (one.bounds if one else None)
-        entries.append(Entry(one, table, seen.oid, seen.name, bounds, figures))
+        entries.append(SampleEntry(one, table, seen.oid, seen.name, bounds, figures))
     held = _Held(entries)
     entries.extend(_gone(one, backups, replaced=one.table in look.plain or held.covers(one)) for one in match.left())
     entries.extend(_only_in_storage(entries, backups or {}))
@@ -305,7 +305,7 @@ def _cold(backups: Mapping[tuple[str, str], int] | None, table: str, name: str, 
 class _Held:
     """The ranges that the partitions of each table hold now, in the order of their lower ends."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[SampleEntry]) -> None:
         self._by_table: dict[str, list[tuple[End, Bounds]]] = {}
         for entry in entries:
             bounds = parsed_bounds(entry.bounds)
@@ -324,7 +324,7 @@ class _Held:
         return any(bounds.overlaps(own) for _, bounds in found[max(0, end - 2) : end])
 
 
-def _gone(one: Known, backups: Mapping[tuple[str, str], int] | None, *, replaced: bool) -> Entry:
+def _gone(one: Known, backups: Mapping[tuple[str, str], int] | None, *, replaced: bool) -> SampleEntry:
     """What is no longer on the server, at its last size; at none where its rows went elsewhere meanwhile."""
     dropped = STAGES.index(Stage.DROPPED)
     last = one.figures or Figures(dropped, None, 0, 0, 0, 0, None, None, exact=True)
@@ -333,15 +333,15 @@ def _gone(one: Known, backups: Mapping[tuple[str, str], int] | None, *, replaced
     figures = replace(last, state=dropped, moved_from=moved, dead=None, cold=_cold(backups, one.table, one.name, last))
     if replaced:
         figures = replace(figures, heap=0, index=0, toast=0, live=0)
-    return Entry(one, one.table, one.relation, one.name, one.bounds, figures)
+    return SampleEntry(one, one.table, one.relation, one.name, one.bounds, figures)
 
 
-def _only_in_storage(entries: Iterable[Entry], backups: Mapping[tuple[str, str], int]) -> list[Entry]:
+def _only_in_storage(entries: Iterable[SampleEntry], backups: Mapping[tuple[str, str], int]) -> list[SampleEntry]:
     """Backups of what was gone before the first sample."""
     there = {(entry.table, entry.name) for entry in entries}
     dropped = STAGES.index(Stage.DROPPED)
     return [
-        Entry(None, table, None, name, None, Figures(dropped, None, 0, 0, 0, size, None, None, exact=True))
+        SampleEntry(None, table, None, name, None, Figures(dropped, None, 0, 0, 0, size, None, None, exact=True))
         for (table, name), size in backups.items()
         if (table, name) not in there
     ]

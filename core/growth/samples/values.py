@@ -68,7 +68,7 @@ class SampleRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SampleEntry:
     """A partition with its figures of the day."""
 
     known: Known | None

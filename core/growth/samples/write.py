@@ -20,7 +20,7 @@ from core.growth.samples.tables import (
     rollback,
     text_array,
 )
-from core.growth.samples.values import STAGES, Entry, Figures, Known, Past, SampleRun
+from core.growth.samples.values import STAGES, Figures, Known, Past, SampleEntry, SampleRun
 from core.names import literal
 
 _KNOWN = """
@@ -66,7 +66,7 @@ def read_known(connection: Connection, day: date) -> list[Known]:
     ]
 
 
-def write_day(connection: Connection, entries: Sequence[Entry], run: SampleRun) -> None:
+def write_day(connection: Connection, entries: Sequence[SampleEntry], run: SampleRun) -> None:
     """Writes down one day's sample, or writes it anew, in one transaction; the connection is in AUTOCOMMIT.
 
     `entries` is everything, changed or not. Raises DBAPIError.
@@ -87,7 +87,7 @@ def write_day(connection: Connection, entries: Sequence[Entry], run: SampleRun) 
         raise
 
 
-def _follow_renames(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
+def _follow_renames(connection: Connection, entries: Sequence[SampleEntry]) -> list[SampleEntry]:
     """A table that was renamed keeps its history, and what was archived from it before."""
     known = {entry.known.table for entry in entries if entry.known}
     there = {entry.table for entry in entries if entry.figures.state == 0}
@@ -117,7 +117,7 @@ def _table_ids(connection: Connection, addresses: Iterable[str]) -> dict[str, in
     return found
 
 
-def _partition_ids(connection: Connection, entries: Sequence[Entry], tables: Mapping[str, int]) -> list[int]:
+def _partition_ids(connection: Connection, entries: Sequence[SampleEntry], tables: Mapping[str, int]) -> list[int]:
     """The number of each entry's partition; new ones are written down, and what is known of others is set right."""
     moved = [entry for entry in entries if entry.renamed]
     if moved:
@@ -187,7 +187,7 @@ def _before(connection: Connection, day: date) -> set[tuple[int, int]]:
 
 
 def _totals(
-    entries: Iterable[Entry], tables: Mapping[str, int], day: date, before: Iterable[tuple[int, int]]
+    entries: Iterable[SampleEntry], tables: Mapping[str, int], day: date, before: Iterable[tuple[int, int]]
 ) -> list[_Total]:
     """The day's sums; a place that is empty now and was not is written down as empty."""
     sums: dict[tuple[int, int], list[int]] = {place: [0] * 7 for place in before}
@@ -247,12 +247,12 @@ def write_generated(connection: Connection, pasts: Sequence[Past], days: Sequenc
 
 def _write_pasts(connection: Connection, pasts: Sequence[Past], days: Sequence[date]) -> None:
     nothing = Figures(0, None, 0, 0, 0, 0, None, None, exact=True)
-    firsts = [Entry(None, past.table, past.relation, past.name, past.bounds, nothing) for past in pasts]
+    firsts = [SampleEntry(None, past.table, past.relation, past.name, past.bounds, nothing) for past in pasts]
     tables = _table_ids(connection, {past.table for past in pasts})
     ids = _partition_ids(connection, firsts, tables)
     rows: list[tuple[int, date, Figures]] = []
     totals: list[_Total] = []
-    current: dict[int, Entry] = {}
+    current: dict[int, SampleEntry] = {}
     waiting = {number: list(past.changes) for number, past in zip(ids, pasts, strict=True)}
     ever: set[tuple[int, int]] = set()
     for day in days:

@@ -35,7 +35,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.stored import stored_bounds
 from core.tables.key import Key, KeyType, unserved
 from core.tables.marks import Marks
-from core.tables.ownership import Origin, Ownership, Parent
+from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.partition import Partition
 from core.tables.structure import Column, ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
@@ -317,7 +317,7 @@ def _archived(
     return tuple(sorted(found, key=lambda a: (a.bounds is None, a.bounds.text if a.bounds else "")))
 
 
-def _archived_value(row: Row, origin: Origin, exact: bool) -> Archived:
+def _archived_value(row: Row, origin: Descent, exact: bool) -> Archived:
     counts = origin.parent.owner in row.speaks_for
     comment, marks = Marks.split(row.comment) if counts else (row.comment, Marks())
     tag = marks.tag

@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from core.console.metrics import Figures, TableFigures, metrics_text
+from core.console.metrics import Readings, TableFigures, metrics_text
 from core.tables.coverage import UNLIMITED
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 Labels = tuple[tuple[str, str], ...]
-PLAIN = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
-_LINE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(?:,|$)')
 
 
 def parsed(text: str) -> dict[tuple[str, Labels], float]:
-    """The samples by name and labels. Fails for anything that is not the format, or is there twice."""
+    """The samples by name and labels, as Prometheus's own client reads them. Fails for what is not the format.
+
+    Each name is told once, with its help and its kind, and each sample once.
+    """
     found: dict[tuple[str, Labels], float] = {}
-    kinds: dict[str, str] = {}
-    helped: set[str] = set()
     assert text.endswith("\n")
-    for line in text.splitlines():
-        if line.startswith("# HELP "):
-            name = line.split(" ")[2]
-            assert name not in helped
-            helped.add(name)
-        elif line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert kind in ("gauge", "counter")
-            assert name not in kinds
-            kinds[name] = kind
-        else:
-            match = _LINE.fullmatch(line)
-            assert match, line
-            name, inside, value = match.groups()
-            pairs = _LABEL.findall(inside or "")
-            assert "".join(f'{a}="{b}",' for a, b in pairs).rstrip(",") == (inside or "")
-            labels = tuple((a, re.sub(r"\\.", lambda m: PLAIN[m[0]], b)) for a, b in pairs)
-            assert name in kinds
-            assert name in helped
-            assert (kinds[name] == "counter") == name.endswith("_total")
-            assert (name, labels) not in found
-            found[name, labels] = float(value)
+    told = [line.split(" ")[1:3] for line in text.splitlines() if line.startswith("# ")]
+    assert len(told) == len({tuple(words) for words in told})
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
+        assert family.type in ("gauge", "counter")
+        assert family.documentation
+        for sample in family.samples:
+            assert (family.type == "counter") == sample.name.endswith("_total")
+            key = (sample.name, tuple(sample.labels.items()))
+            assert key not in found
+            found[key] = float(sample.value)
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == len(found)
     return found
 
 
@@ -65,7 +55,7 @@ def table(**changes: object) -> TableFigures:
 
 
 def told(*tables: TableFigures, sample: datetime | None = None, place: bool = True) -> dict[tuple[str, Labels], float]:
-    return parsed(metrics_text(Figures(tables, sample, place), now=NOW))
+    return parsed(metrics_text(Readings(tables, sample, place), now=NOW))
 
 
 def test_every_figure_is_told() -> None:
@@ -127,5 +117,5 @@ def test_an_age_is_never_negative() -> None:
 
 
 def test_large_numbers_are_whole() -> None:
-    text = metrics_text(Figures((table(bytes={"attached": 2**60}),), None, True), now=NOW)
+    text = metrics_text(Readings((table(bytes={"attached": 2**60}),), None, True), now=NOW)
     assert f'state="attached"}} {2**60}' in text

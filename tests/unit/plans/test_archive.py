@@ -22,7 +22,8 @@ from core.errors import (
     ReadOnlyServer,
     Refused,
 )
-from core.plans.archive import ARCHIVE, REATTACH, attach_obstacles, plan_archive, plan_reattach
+from core.plans.archive import ARCHIVE, REATTACH, plan_archive, plan_reattach
+from core.plans.attachable import attach_obstacles
 from core.plans.plan import Lock, Mode, Plan
 from core.tables.archived import Source
 from core.tables.bounds import Bounds

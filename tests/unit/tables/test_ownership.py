@@ -9,7 +9,7 @@ import pytest
 from core.tables.archived import Source
 from core.tables.key import Key, KeyType
 from core.tables.marks import Tag
-from core.tables.ownership import Detached, Origin, Ownership, Parent
+from core.tables.ownership import Descent, Detached, Ownership, Parent
 from core.tables.structure import Check
 
 DAY = Key("day", KeyType.DATE)
@@ -33,7 +33,7 @@ def table(name: str = "orders_2020", **changes: object) -> Detached:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def told(origin: Origin | None) -> tuple[int, str | None, Source | None] | None:
+def told(origin: Descent | None) -> tuple[int, str | None, Source | None] | None:
     """(the parent, the year of the lower end, what tells it)."""
     if origin is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 
 import click
@@ -10,7 +11,7 @@ from core.cli.acting import Given, act, put, target
 from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, calendar_date, command, number
 from core.cli.output.acts import next_steps
 from core.console import journal
-from core.errors import Refused
+from core.errors import DeskError, Refused
 from core.period import Range, year_range
 from core.plans.archive import Archive, Reattach
 from core.plans.ensure import Ensure
@@ -55,8 +56,10 @@ def archive(
 ) -> None:
     plan = act(given, Archive(given.table, target(year, partition), allow_current), reason=reason, dry_run=dry_run)
     if not dry_run and given.desk.url is not None:
-        one = given.read().by_oid(plan.oid)
-        name = one.name if one else plan.subject
+        name = plan.subject
+        with suppress(DeskError):  # it is done already, whatever can be read now
+            one = given.read().by_oid(plan.oid)
+            name = one.name if one else name
         put(next_steps(name, given.desk.archive_schema, given.desk.url, embedded=given.desk.embedded))
 
 

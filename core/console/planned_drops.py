@@ -64,7 +64,7 @@ def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Du
     at = replace(desk, reading=desk.working, clock=lambda: now)
     found: list[Due] = []
     for name, drop in read_planned_drops(at.reading):
-        if not drop.is_due(now) or (not again and _was_tried(at, name, drop)):
+        if not drop.is_due(now) or (not again and _was_tried(at, drop)):
             continue
         try:
             found.append(Due(name, drop, _plan_due(at, name, drop)))
@@ -96,9 +96,9 @@ def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
     return plan
 
 
-def _was_tried(desk: Desk, name: str, drop: PlannedDrop) -> bool:
+def _was_tried(desk: Desk, drop: PlannedDrop) -> bool:
     since = max(datetime.fromisoformat(drop.at), desk.now - AGAIN)
     return any(
-        o.plan.operation is DROP and (o.subject == name or o.plan.backup == drop.backup) and o.requested_at >= since
+        o.plan.operation is DROP and o.plan.backup == drop.backup and o.requested_at >= since
         for o in read_operations(desk.reading, table=drop.parent)
     )

@@ -77,7 +77,7 @@ class Worker:
         self._looked = -math.inf
         self._sampled = -math.inf
         self._sampling: Future[None] | None = None
-        self._refused: dict[str, str] = {}
+        self._refused: dict[tuple[str, str], str] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._mine: dict[int, Cancellation] = {}
@@ -180,8 +180,8 @@ class Worker:
         for one in plan_due_drops(self._desk, now=server_time(self._engine), again=False):
             if one.plan is not None:
                 self._desk.enqueue(one.plan, one.actor, one.reason)
-            elif self._refused.get(one.name) != str(one.refused):
-                self._refused[one.name] = str(one.refused)
+            elif self._refused.get((one.name, one.drop.backup)) != str(one.refused):
+                self._refused[one.name, one.drop.backup] = str(one.refused)
                 log.warning("The planned drop of %s is not begun: %s", one.name, one.refused)
 
     def _take(self, operation_id: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap
+from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap, UsageError
 from core.names import fit, ident, qualified, split_qualified
 from core.period import Range, period_of
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
@@ -41,13 +41,14 @@ class Ensure:
     def plan(self, desk: Sources) -> Plan:
         """Counts what the DEFAULT holds of the ranges that lack a partition."""
         table = table_for(desk, self.table)
-        ranges = [*self.ranges]
         period = table.period(desk.zone)
-        ranges += [part for year in self.years for part in period.cover(*year)]
-        ranges += [period.containing(day) for day in self.dates]
-        if self.ahead is not None or not ranges:
+        ranges = [*self.ranges, *(part for year in self.years for part in period.cover(*year))]
+        ahead = 1 if self.ahead is None and not (ranges or self.dates) else self.ahead
+        if ahead is not None or self.dates:
             _require_width(table, desk.usual_table)
-            ranges += next_periods(table, desk.today, 1 if self.ahead is None else self.ahead, desk.zone)
+        ranges += [period.containing(_possible(day)) for day in self.dates]
+        if ahead is not None:
+            ranges += next_periods(table, desk.today, ahead, desk.zone)
         wanted = tuple(dict.fromkeys(ranges))
         lacking = missing(table, wanted, desk.zone) if table.default is not None else ()
         default_rows = desk.default_rows(table, [new.bounds for new in lacking])
@@ -61,6 +62,13 @@ class NewPartition:
     name: str
     label: str
     bounds: Bounds
+
+
+def _possible(day: date) -> date:
+    """Raises UsageError for a date that is a slip of the hand, or whose period ends beyond the calendar."""
+    if not 1000 <= day.year <= 9998:
+        raise UsageError(f"{day} can't get a partition here.", next="Give a date of the years 1000 to 9998.")
+    return day
 
 
 def _require_width(table: PartitionedTable, usual: str) -> None:

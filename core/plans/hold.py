@@ -51,12 +51,11 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
     lift = twin("hold", table, name, "--lift")
     if hold is None:
         title, effect = f"Lift the hold of {name}", f"Rules and people may archive or drop {name} again."
-        command, back = lift, twin("hold", table, name, "--reason ...")
+        command, back = lift, _hold_twin(table, name, marks.hold)
     else:
         until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
         title, effect = f"Hold {name} {until}", f"No rule archives {name} and nobody drops it {until}: {hold.reason}"
-        limit = [f"--until {hold.until}"] if hold.until else []
-        command, back = twin("hold", table, name, *limit, option("--reason", hold.reason)), lift
+        command, back = _hold_twin(table, name, hold), lift
     plan = Plan(
         operation=HOLD,
         table=table.address,
@@ -69,3 +68,11 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
         oid=one.oid,
     )
     return plan if new != marks else replace(plan, steps=())
+
+
+def _hold_twin(table: PartitionedTable, name: str, hold: Hold | None) -> str:
+    """The command that holds it so, or as it was held; with the reason left open where nothing was."""
+    if hold is None:
+        return twin("hold", table, name, "--reason ...")
+    limit = [f"--until {hold.until}"] if hold.until else []
+    return twin("hold", table, name, *limit, option("--reason", hold.reason))

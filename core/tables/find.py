@@ -212,7 +212,7 @@ def _note_archived(search: _Search, archived: Archived, holds: bool) -> str:
         return f"{when}; nothing tells which range it held, so all of it was looked through."
     if not holds:
         return f"{when}; its name says another range, so these rows stand where nobody expects them."
-    return f"{when}; to see its rows through the table again: {_reattach(search.table, archived.name)}"
+    return f"{when}; to see its rows through the table again: {_reattach(search.table, search.table.called(archived))}"
 
 
 def _since(archived: Archived) -> str:
@@ -312,7 +312,7 @@ def _in_one(table: PartitionedTable, place: Place, what: str) -> str:
         archived = next(a for a in table.archived if _name(a) == place.relation)
         return (
             f"{rows} in {place.relation}, archived {_since(archived)}; reattach it to see them through {table.label}"
-            f" again: {_reattach(table, archived.name)}"
+            f" again: {_reattach(table, table.called(archived))}"
         )
     if place.kind is Kind.DETACH_PENDING:
         return f"{rows} in {place.relation}, out of the table's sight. {place.note}"

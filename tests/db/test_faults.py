@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.console import worker
+from core.console import run as console_run
 from core.console.journal import OperationState, read_operations
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
@@ -163,7 +163,7 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
 def test_a_server_that_crashes_in_the_middle_loses_nothing(
     act: Act, record_property: Note, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
+    monkeypatch.setattr(console_run, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     request.addfinalizer(partial(shutil.rmtree, home))
     injected = 0

@@ -21,7 +21,8 @@ from sqlalchemy import Engine
 
 from core.backups.storage.base import Storage
 from core.backups.storage.folder import PLACES, Folder
-from core.console import worker
+from core.console import file_work
+from core.console import run as console_run
 from core.console.execute import Budget, Cancellation
 from core.console.journal import (
     OPERATION_LOCKS,
@@ -109,7 +110,7 @@ def road(
 ) -> Iterator[Road]:
     home = Path(tempfile.mkdtemp(prefix="pd-road-"))
     home.chmod(0o711)
-    monkeypatch.setattr(worker, "TOLD_S", 0.05)
+    monkeypatch.setattr(file_work, "TOLD_S", 0.05)
     environ = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(tmp_path / "place")}
     yield Road(database_url, home, environ, monkeypatch, capsys, reader, worker, run)
     assert {entry.name for entry in home.iterdir()} <= {PLACES}, "a throwaway server was left behind"
@@ -198,7 +199,7 @@ def rest_in_peace(road: Road) -> None:
 POINTS = {BACKUP: (1, 2, 3, 4, 5, 6, 7, 8), RESTORE: (1, 3, 7, 8, -2, -4, -6, -8, -10, -12)}
 
 
-@pytest.mark.parametrize("kind", list(POINTS))
+@pytest.mark.parametrize("kind", list(POINTS), ids=str)
 def test_a_process_killed_at_any_point(road: Road, make_table: Make, kind: Operation, record_property: Note) -> None:
     made = make_table()
     kept = prepared(road, made, kind)
@@ -312,7 +313,7 @@ def test_a_backend_terminated_at_any_statement(
 def test_a_server_that_crashes_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], record_property: Note
 ) -> None:
-    monkeypatch.setattr(worker, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
+    monkeypatch.setattr(console_run, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
     home = Path(tempfile.mkdtemp(prefix="pd-"))
     injected = 0
     # at the fifth point of a backup the rows are in the place, and the server is no longer asked for anything
@@ -321,7 +322,7 @@ def test_a_server_that_crashes_in_the_middle(
         for kind, at in cases:
             with ExitStack() as stack:
                 url = stack.enter_context(running_server(home))
-                road = _opened(stack, url, home, tmp_path / kind.value / str(at), monkeypatch, capsys)
+                road = _opened(stack, url, home, tmp_path / kind.name / str(at), monkeypatch, capsys)
                 road.run("DROP SCHEMA IF EXISTS archive CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
                 made = make_table(road.run)
                 if at == 2:  # more than is read ahead
@@ -343,7 +344,7 @@ def test_a_server_that_crashes_in_the_middle(
                 injected += 1
             with ExitStack() as stack:
                 url = stack.enter_context(running_server(home))
-                road = _opened(stack, url, home, tmp_path / kind.value / str(at), monkeypatch, capsys)
+                road = _opened(stack, url, home, tmp_path / kind.name / str(at), monkeypatch, capsys)
                 assert read_operations(road.reader)[0].state is OperationState.INTERRUPTED
                 assert road.is_there(RELATION) is (kind is not RESTORE)
                 whole = 0 if (kind, at) == (BACKUP, 2) else 1

@@ -139,7 +139,7 @@ def test_see_ensure_archive_find_reattach(partitions: Partitions, run: Run) -> N
 
     ended = partitions("reattach", "--year", "2024")
     assert ended.code == 0
-    assert "Archive: partitions archive --partition kid_absences_2024\n" in ended.out
+    assert "Archive: partitions archive --partition kid_absences_2024 --table public.kid_absences\n" in ended.out
     assert run(ROWS.format("kid_absences")) == before
 
     history = json.loads(partitions("history", "--json").out)["operations"]

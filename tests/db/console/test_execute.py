@@ -18,7 +18,6 @@ from sqlalchemy import URL, Engine
 
 from core.console.execute import Budget
 from core.console.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations, request_cancel
-from core.console.run import run_now
 from core.errors import Cancelled, ConnectionFailed, DetachPending, Failed, LockNotObtained, PlanOutdated, TableNotFound
 from core.plans.archive import plan_archive
 from core.plans.plan import Plan
@@ -396,7 +395,7 @@ def test_an_autovacuum_of_the_partition_is_waited_for_and_never_cancelled(
         until(lambda: run(vacuums))
         ((pid,),) = run(vacuums)
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        operation = pool.submit(run_now, worker, plan, ADMIN, "a test", budget=LONG, archive_schema="archive")
+        operation = pool.submit(desks.desk(worker, budget=LONG).run, plan, ADMIN, "a test")
         until(lambda: waits_for(reader, pid))
         assert kinds_in_the_way(reader) == ["autovacuum"]
         for _ in range(30):  # longer than the second after which it would be cancelled

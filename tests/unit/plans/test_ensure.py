@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,16 +15,20 @@ from core.errors import (
     NotAllowed,
     NotAttachable,
     NotServed,
+    OffCalendar,
     Overlap,
     ReadOnlyServer,
+    UsageError,
 )
 from core.period import Range
-from core.plans.ensure import ENSURE, missing, plan_ensure
+from core.plans.ensure import ENSURE, Ensure, missing, plan_ensure
 from core.plans.plan import Lock, Mode, Plan
 from core.plans.steps import exclusion_name
 from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyType
 from core.tables.structure import Check, ForeignKey
+from core.tables.table import PartitionedTable
+from tests import desks
 from tests.unit.factories import archived, bounds, default_partition, partition, server, table
 
 Y2028 = (date(2028, 1, 1), date(2029, 1, 1))
@@ -192,3 +196,30 @@ def test_rows_in_the_default_are_told() -> None:
 def test_nothing_missing_asks_for_no_rights_to_create() -> None:
     bare = replace(table(), may_create=False)
     assert plan_ensure(bare, [(date(2026, 1, 1), date(2027, 1, 1))]).steps == ()
+
+
+# What can be said of dates ----------------------------------------------------------------------------------------
+
+EMPTY = table(name="visits", partitions=())
+
+
+def wished(of: PartitionedTable, **wish: Any) -> Plan:
+    return desks.desk(desks.NO_ENGINE, now=datetime(2026, 10, 20, 9, 30, tzinfo=UTC)).plan(Ensure(of, **wish))
+
+
+@pytest.mark.parametrize("wish", [{}, {"dates": (date(2026, 6, 1),)}, {"ahead": 1}])
+def test_a_table_without_partitions_gets_no_year_unless_a_year_is_named(wish: dict[str, Any]) -> None:
+    with pytest.raises(OffCalendar, match="nothing tells how wide its partitions are to be"):
+        wished(EMPTY, **wish)
+    assert wished(EMPTY, years=(Y2028,)).subject == "2028"
+
+
+@pytest.mark.parametrize("day", [date(9999, 12, 31), date(26, 5, 1), date.min])
+def test_a_date_that_is_a_slip_of_the_hand(day: date) -> None:
+    with pytest.raises(UsageError, match="can't get a partition here"):
+        wished(table(), dates=(day,))
+
+
+def test_the_period_of_a_date() -> None:
+    plan = wished(table(), dates=(date(2029, 5, 5),))
+    assert (plan.subject, plan.command) == ("2029", "partitions ensure --year 2029 --table public.kid_absences")

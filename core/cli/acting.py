@@ -9,22 +9,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from core.cli.output.acts import operation_json, outcome, script
-from core.console.actor import Actor, Origin, system_user
 from core.console.desk import Desk
 from core.console.desk import opened as open_desk
-from core.console.execute import Cancellation
-from core.console.journal import OperationRecord
-from core.console.worker import printer
 from core.errors import DeskError, Failed, PlanOutdated, UsageError
 from core.period import Range
-from core.plans.operation import Role, Wish
-from core.plans.plan import Plan
-from core.plans.target import Target
 from core.settings import read_settings
 from core.tables.table import PartitionedTable
 from core.text import NBSP, Json, shown
+
+if TYPE_CHECKING:
+    from core.console.actor import Actor
+    from core.console.journal import OperationRecord
+    from core.plans.operation import Wish
+    from core.plans.plan import Plan
+    from core.plans.target import Target
 
 PLANNED_AGAIN = 5
 """How often an act is planned anew because the table changed before it was begun."""
@@ -94,6 +94,10 @@ def run_plan(
 
     Returns what is printed as JSON; `quiet` leaves the printing to the caller.
     """
+    from core.cli.output.acts import operation_json, outcome, script
+    from core.console.actor import Actor, Origin, system_user
+    from core.plans.operation import Role
+
     told: Json
     if dry_run:
         told = {"dry_run": True, "plan": json.loads(plan.to_json())}
@@ -113,6 +117,8 @@ def run_plan(
 
 def _run(given: Given, plan: Plan, actor: Actor, reason: str) -> OperationRecord | None:
     """Runs the plan in a thread: the driver, while it waits for the server, does not hear Ctrl-C."""
+    from core.console.execute import Cancellation
+    from core.console.worker import printer
 
     ended: list[OperationRecord | None] = []
     failed: list[DeskError] = []

@@ -8,9 +8,7 @@ import click
 
 from core.cli.acting import Given, put, put_json
 from core.cli.options import JSON, calendar_date, column_value, command, number
-from core.cli.output.acts import history_text, operation_json
 from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
-from core.console import journal
 from core.errors import TableNotFound, UsageError
 from core.names import address, split_qualified
 from core.tables.find import find_rows
@@ -68,6 +66,9 @@ def find(given: Given, *, day: date, where: tuple[tuple[str, str], ...], as_json
 @click.option("--limit", metavar="N", type=number("The limit", 1, 100_000), default="20", help="how many (default 20)")
 @JSON
 def history(given: Given, *, limit: int, as_json: bool) -> None:
+    from core.cli.output.acts import history_text, operation_json
+    from core.console import journal
+
     table = None if click.get_current_context().params["table"] is None else _address(given)
     operations = journal.read_operations(given.desk.reading, table=table, limit=limit)
     if as_json:

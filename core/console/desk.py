@@ -17,28 +17,21 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
-from core.console import journal, run
-from core.console.execute import Budget
-from core.console.hanging import read_hanging
-from core.doctor.examine import examine
-from core.doctor.findings import Case
-from core.plans.drop import require_drops
-from core.plans.operation import Wish
 from core.postgres import connection
-from core.postgres.embedded import running_server
-from core.postgres.programs import find_pg_dump
 from core.postgres.server import read_server
 from core.settings import Settings
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 
+# What acts and what examines is loaded where it is needed: a command that only looks starts without.
+
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from core.backups.kept import Backups
     from core.console.actor import Actor
-    from core.console.execute import Cancellation, Progress
+    from core.console.execute import Budget, Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
     from core.console.metrics import Readings
     from core.doctor.findings import Finding
@@ -49,6 +42,7 @@ if TYPE_CHECKING:
     from core.growth.savings import Prices
     from core.plans.drop import Hanging
     from core.plans.manifest import Backup, Kept
+    from core.plans.operation import Wish
     from core.plans.plan import Plan
     from core.plans.restore import Surroundings
     from core.postgres.server import Server
@@ -148,6 +142,8 @@ class Desk:
     @property
     def budget(self) -> Budget:
         """How long an operation may hold others up, and wait itself."""
+        from core.console.execute import Budget
+
         return Budget(self.settings.lock_budget_ms, self.settings.patience_s)
 
     @property
@@ -186,6 +182,9 @@ class Desk:
 
     def examine(self, table: PartitionedTable, backups: Backups | None) -> tuple[Finding, ...]:
         """What the Doctor says of a table; without its backups, what can be said before they are read."""
+        from core.doctor.examine import examine
+        from core.doctor.findings import Case
+
         return examine(
             Case(
                 table=table,
@@ -270,6 +269,8 @@ class Desk:
 
     def hanging(self, archived: Archived) -> Hanging:
         """What hangs on an archived table. Raises CatalogBusy while somebody holds it."""
+        from core.console.hanging import read_hanging
+
         return read_hanging(self.reading, archived)
 
     def surroundings(self, backup: Backup) -> Surroundings:
@@ -280,6 +281,8 @@ class Desk:
 
     def dump_tool(self, version_num: int) -> str:
         """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""
+        from core.postgres.programs import find_pg_dump
+
         return f"pg_dump {find_pg_dump(version_num, environ=self.storage.environ).version}"
 
     # --- acting ---
@@ -302,19 +305,27 @@ class Desk:
         If the same is being done already, by whomever, that is followed to its end instead. Raises how it failed.
         """
         self._require_allowed(plan)
-        return run.run_now(self, plan, actor, reason, cancellation=cancellation, progress=progress)
+        from core.console.run import run_now
+
+        return run_now(self, plan, actor, reason, cancellation=cancellation, progress=progress)
 
     def run_unrecorded(self, plan: Plan) -> None:
         """Runs a plan for a role that may not write the journal; for an application's start-up only."""
-        run.run_unrecorded(self, plan)
+        from core.console.run import run_unrecorded
+
+        run_unrecorded(self, plan)
 
     def enqueue(self, plan: Plan, actor: Actor, reason: str = "") -> Ticket:
         """Puts a confirmed plan into the queue of the workers. Raises NotAllowed for the actor's role."""
         self._require_allowed(plan)
-        return journal.enqueue(self.working, plan, actor, reason)
+        from core.console.journal import enqueue
+
+        return enqueue(self.working, plan, actor, reason)
 
     def _require_allowed(self, plan: Plan) -> None:
         if plan.operation.destroys:
+            from core.plans.drop import require_drops
+
             require_drops(allowed=self.may_drop)
 
 
@@ -328,6 +339,8 @@ def opened(settings: Settings, *, say: Callable[[str], None]) -> Iterator[Desk]:
         finally:
             desk.close()
         return
+    from core.postgres.embedded import running_server
+
     say(f"Using the embedded database in {settings.home}.")
     with running_server(settings.home) as url:
         desk = Desk.at(url, settings, embedded=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
-from core.doctor.findings import Finding, Severity
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.commands import twin
@@ -15,6 +15,9 @@ from core.tables.key import End
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import Json, aligned, human_bytes, human_date, human_rows, human_time, plural, shown
+
+if TYPE_CHECKING:
+    from core.doctor.findings import Finding
 
 # A table --------------------------------------------------------------------------------------
 
@@ -146,6 +149,8 @@ def finding_json(finding: Finding) -> Json:
 
 
 def findings_text(table: PartitionedTable, findings: Sequence[Finding]) -> str:
+    from core.doctor.findings import Severity
+
     wrong = [finding for finding in findings if finding.severity is not Severity.OK]
     right = len(findings) - len(wrong)
     lines = [f"{table.label}: {plural(len(wrong), 'finding')}; {plural(right, 'check')} found nothing wrong."]

@@ -7,6 +7,7 @@
       CatalogBusy              what was to be read is locked for longer than a reader waits
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
+        JournalPublished       the console's own tables would stop a subscriber
         TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver, AlreadyArchived,
         NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing
@@ -61,6 +62,10 @@ class Refused(DeskError):
 
 class NotAllowed(Refused):
     """The actor's role, or the connected database role, may not do this."""
+
+
+class JournalPublished(Refused):
+    """The console's own tables are not there yet, and a subscriber that lacks them would stop at their first row."""
 
 
 class TableNotFound(Refused):

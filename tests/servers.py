@@ -32,6 +32,7 @@ _FAST = (
     "ALTER SYSTEM SET full_page_writes = off",
     "ALTER SYSTEM SET autovacuum = off",  # a worker that comes by would be one more who holds a lock
     "ALTER SYSTEM SET max_prepared_transactions = 10",
+    "ALTER SYSTEM SET wal_level = logical",  # so that a test may have a subscriber
 )
 
 

@@ -100,6 +100,7 @@ def run_plan(
 
     told: Json
     if dry_run:
+        plan = given.desk.warned(plan)
         told = {"dry_run": True, "plan": json.loads(plan.to_json())}
         text = script(plan)
     else:

@@ -1,4 +1,4 @@
-"""The commands that only look: status, doctor, find, history."""
+"""The commands that only look: status, doctor, find, history, journal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from core.cli.options import JSON, calendar_date, column_value, command, number
 from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
 from core.errors import TableNotFound, UsageError
 from core.names import address, split_qualified
+from core.postgres.publications import OWN_SCHEMA
 from core.tables.find import find_rows
 
 _STATUS_JSON = """\
@@ -67,14 +68,25 @@ def find(given: Given, *, day: date, where: tuple[tuple[str, str], ...], as_json
 @JSON
 def history(given: Given, *, limit: int, as_json: bool) -> None:
     from core.cli.output.acts import history_text, operation_json
-    from core.console import journal
+    from core.console.journal import read_operations
 
     table = None if click.get_current_context().params["table"] is None else _address(given)
-    operations = journal.read_operations(given.desk.reading, table=table, limit=limit)
+    operations = read_operations(given.desk.reading, table=table, limit=limit)
     if as_json:
         put_json({"operations": [operation_json(operation) for operation in operations]})
     else:
         put(history_text(operations))
+
+
+@command("journal", "print the SQL that makes the console's own tables, for subscribers of a published database")
+def journal(given: Given) -> None:
+    from core.console import journal_tables
+    from core.growth.samples import tables
+
+    put(
+        "-- The console's own tables. Run it on every subscriber, then on this database as the console's role.\n"
+        f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA};\n{journal_tables.definition()};\n{tables.definition()};"
+    )
 
 
 def _address(given: Given) -> str:

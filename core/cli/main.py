@@ -20,7 +20,7 @@ from core.errors import DeskError, UsageError
 from core.postgres import connection
 
 COMMANDS = {
-    "look": ("status", "doctor", "find", "history"),
+    "look": ("status", "doctor", "find", "history", "journal"),
     "act": ("ensure", "archive", "reattach", "cancel"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "growth": ("sample", "growth", "report", "metrics"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
 from core.postgres import connection
+from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import Settings
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
@@ -185,6 +186,7 @@ class Desk:
         from core.doctor.examine import examine
         from core.doctor.findings import Case
 
+        unmade_for, sent_by = self._journal_published()
         return examine(
             Case(
                 table=table,
@@ -198,6 +200,8 @@ class Desk:
                 backups=backups.kept if backups else None,
                 unusable=backups.unusable if backups else (),
                 backups_unread=str(backups.unread or "") if backups else "",
+                journal_unmade_for=unmade_for,
+                journal_sent_by=sent_by,
             ),
             with_backups=backups is not None,
         )
@@ -290,6 +294,22 @@ class Desk:
     def plan(self, wish: Wish) -> Plan:
         """What a wish takes, as everything is now. Raises Refused for what stands in the way."""
         return wish.plan(self)
+
+    def warned(self, plan: Plan) -> Plan:
+        """The plan with what has to be known before it is confirmed: whether it is refused for a subscriber's sake."""
+        unmade_for, _ = self._journal_published() if plan.steps else ((), ())
+        if not unmade_for:
+            return plan
+        told = f"It is refused as yet. {why_not(unmade_for)} {MAKE_THERE}"
+        return replace(plan, warnings=(told, *plan.warnings))
+
+    def _journal_published(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The publications that keep the journal from being made, and those that send it."""
+        from core.console.journal_tables import read_is_made
+
+        made = read_is_made(self.reading)
+        found = read_publishing(self.reading, made=made)
+        return ((), found) if made else (found, ())
 
     def run(
         self,

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.console.actor import Actor
+from core.console.journal_tables import exists, make
 from core.console.locks import Blocker
 from core.console.register import named
-from core.errors import DeskError, NotAllowed
-from core.names import ident, literal
+from core.errors import DeskError
+from core.names import literal
 from core.plans.drop import DROP
 from core.plans.plan import Plan, Step
 from core.postgres.connection import session, sqlstate, translate
@@ -30,65 +31,6 @@ TABLE_LOCKS = 20549
 """First key of the advisory lock under which one operation at a time acts on a table."""
 STALE_AFTER_S = 120
 """A queued operation that nobody took for so long is not begun any more."""
-
-_SCHEMA = "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'partition_desk'"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS partition_desk.operation (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    table_address text NOT NULL,
-    kind text NOT NULL,
-    subject text NOT NULL,
-    plan json NOT NULL,
-    digest text NOT NULL,
-    actor text NOT NULL,
-    role text NOT NULL,
-    origin text NOT NULL,
-    reason text NOT NULL,
-    state text NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'interrupted')),
-    step integer NOT NULL DEFAULT 0,
-    steps integer NOT NULL,
-    doing text NOT NULL DEFAULT '',
-    tries integer NOT NULL DEFAULT 0,
-    blockers json NOT NULL DEFAULT '[]',
-    cancel_requested boolean NOT NULL DEFAULT false,
-    requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    started_at timestamptz,
-    finished_at timestamptz,
-    error text NOT NULL DEFAULT '',
-    sqlstate text NOT NULL DEFAULT '',
-    server_message text NOT NULL DEFAULT ''
-);
-CREATE UNIQUE INDEX IF NOT EXISTS operation_once ON partition_desk.operation (table_address, kind, subject)
-    WHERE state IN ('queued', 'running');
-CREATE INDEX IF NOT EXISTS operation_by_table ON partition_desk.operation (table_address, id DESC);
-CREATE TABLE IF NOT EXISTS partition_desk.operation_step (
-    operation_id bigint NOT NULL REFERENCES partition_desk.operation,
-    step integer NOT NULL,
-    title text NOT NULL,
-    sql text NOT NULL,
-    started_at timestamptz NOT NULL,
-    finished_at timestamptz NOT NULL,
-    PRIMARY KEY (operation_id, step)
-)
-"""
-
-# Columns that came after the first version of the journal, which an older one gets with the next act.
-_ADDED = """
-ALTER TABLE partition_desk.operation
-    ADD COLUMN IF NOT EXISTS rows_before bigint,
-    ADD COLUMN IF NOT EXISTS rows_after bigint,
-    ADD COLUMN IF NOT EXISTS share real,
-    ADD COLUMN IF NOT EXISTS error_kind text NOT NULL DEFAULT ''
-"""
-_NEWEST_COLUMN = "error_kind"
-
-_EXISTS = f"""
-SELECT count(*) FILTER (WHERE c.relname IN ('operation', 'operation_step')) = 2 AS there,
-    coalesce(bool_or(a.attname IS NOT NULL), false) AS current
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND c.relname = 'operation' AND a.attname = '{_NEWEST_COLUMN}'
-WHERE n.nspname = 'partition_desk'
-"""
 
 
 class OperationState(StrEnum):
@@ -207,16 +149,10 @@ def _record(row: Any) -> OperationRecord:
     )
 
 
-def _exists(connection: Connection, *, current: bool = False) -> bool:
-    """Whether the journal is there; with `current`, whether it has every column of this version."""
-    row = connection.exec_driver_sql(_EXISTS).one()
-    return bool(row.there and (row.current or not current))
-
-
 def _select(engine: Engine, where: str) -> tuple[OperationRecord, ...]:
     with session(engine) as connection:
         try:
-            if not _exists(connection):
+            if not exists(connection):
                 return ()
             return tuple(_record(row) for row in connection.exec_driver_sql(f"{_READ} {where}").all())
         except DBAPIError as error:
@@ -240,7 +176,7 @@ def read_failures(engine: Engine) -> dict[str, int]:
     """How many operations of each table failed or were interrupted so far, by its address; those of none left out."""
     with session(engine) as connection:
         try:
-            if not _exists(connection):
+            if not exists(connection):
                 return {}
             rows = connection.exec_driver_sql(
                 f"SELECT table_address, count(*) AS failures FROM ({_READ}) o"
@@ -257,7 +193,7 @@ def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
     """The committed steps of an operation, in order."""
     with session(engine) as connection:
         try:
-            if not _exists(connection):
+            if not exists(connection):
                 return ()
             rows = connection.exec_driver_sql(
                 "SELECT step, title, sql, started_at, finished_at FROM partition_desk.operation_step"
@@ -266,31 +202,6 @@ def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
         except DBAPIError as error:
             raise translate(error) from error
     return tuple(StepRecord(*row) for row in rows)
-
-
-def make(connection: Connection) -> None:
-    """Makes the journal's schema and tables where they are missing; the connection is in AUTOCOMMIT."""
-    if _exists(connection, current=True):
-        return
-    connection.exec_driver_sql("BEGIN")
-    try:
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({TABLE_LOCKS}, 0)")
-        # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
-        if not connection.exec_driver_sql(_SCHEMA).scalar_one():
-            connection.exec_driver_sql("CREATE SCHEMA partition_desk")
-        connection.exec_driver_sql(_TABLES)
-        connection.exec_driver_sql(_ADDED)
-        connection.exec_driver_sql("COMMIT")
-    except DBAPIError as error:
-        if not connection.invalidated:
-            connection.exec_driver_sql("ROLLBACK")
-        if sqlstate(error) == "42501":
-            user = connection.exec_driver_sql("SELECT current_user").scalar_one()
-            raise NotAllowed(
-                f"The role {user} may not make the console's journal, without which nothing is done.",
-                next=f"Run once as an administrator: CREATE SCHEMA partition_desk AUTHORIZATION {ident(str(user))}.",
-            ) from error
-        raise
 
 
 def _insert(plan: Plan, actor: Actor, reason: str, state: OperationState) -> str:
@@ -394,7 +305,7 @@ def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: O
 
 def queued(connection: Connection, *, drops: bool = True) -> tuple[int, ...]:
     """The numbers of the operations that wait to be begun, oldest first; without `drops` those are left to others."""
-    if not _exists(connection):
+    if not exists(connection):
         return ()
     rows = connection.exec_driver_sql(
         "SELECT id FROM partition_desk.operation WHERE state = 'queued' AND requested_at >"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.doctor.checks import archived, backups, coverage, server, shape
+from core.doctor.checks import archived, backups, coverage, replication, server, shape
 from core.doctor.findings import Case, Finding, Severity
 from core.tables.table import PartitionedTable
 
@@ -68,6 +68,8 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     shape.unique_constraint,
     shape.key_index,
     shape.never_analyzed,
+    replication.journal_published,
+    replication.partitions_published,
     server.privileges,
     server.owners,
     server.writable,

@@ -81,6 +81,10 @@ class Case:
     unusable: tuple[Unreadable, ...] = ()
     backups_unread: str = ""
     """Why the place could not be read."""
+    journal_unmade_for: tuple[str, ...] = ()
+    """The publications for whose subscribers' sake the console's own tables are not made by the first act."""
+    journal_sent_by: tuple[str, ...] = ()
+    """The publications that send the console's own tables."""
 
     @property
     def key(self) -> Key:

@@ -20,6 +20,7 @@ from core.names import address, comment_sql, fit, ident, qualified
 from core.plans.attachable import attach_obstacles, is_not_null, missing_foreign_keys, missing_indexes, row_obstacles
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.publishing import leaving, returning
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import (
     LEAVE_IN_DEFAULT,
@@ -307,6 +308,7 @@ def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
         found.append(f"Rows that {names} refers to keep the partition from being detached; then nothing happens.")
     if table.archive.open_to_public:
         found.append(f"The schema {table.archive.name} is open to every role of the database.")
+    found += leaving(table, partition)
     found.append("Archived rows are readable by their owner alone until you grant more; row security is off there.")
     return tuple(found)
 
@@ -403,7 +405,7 @@ def plan_reattach(
         ),
         way_back=f"Archive: {twin('archive', table, _called_in(table, archived, home))}",
         command=twin("reattach", table, called),
-        warnings=_reattach_warnings(table, archived),
+        warnings=(*_reattach_warnings(archived), *returning(table, archived, home)),
         oid=archived.oid,
     )
 
@@ -470,7 +472,7 @@ def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, ho
     return Step(f"Move it back to {home} and attach it", tuple(statements), locks)
 
 
-def _reattach_warnings(table: PartitionedTable, archived: Archived) -> tuple[str, ...]:
+def _reattach_warnings(archived: Archived) -> tuple[str, ...]:
     found: list[str] = []
     if archived.source is Source.NAME:
         found.append("It was archived by hand: its bounds come from its name and are proven against every row first.")

@@ -12,6 +12,7 @@ from core.names import fit, ident, qualified, split_qualified
 from core.period import Range, period_of
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
+from core.plans.publishing import entering
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import LEAVE_IN_DEFAULT, attach, attach_locks, exclude_from_default, readmit_to_default
 from core.tables.bounds import Bounds
@@ -165,6 +166,7 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
             f"{one.name} is created, empty, for {one.bounds.lower_sql} up to, not including, {one.bounds.upper_sql}."
             for one in new
         ),
+        warnings=entering(table, table.schema, (one.name for one in new)) if new else (),
         way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
         command=twin("ensure", table, "", *_said(table, wanted, zone)),
     )

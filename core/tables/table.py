@@ -16,6 +16,7 @@ from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.key import Key
 from core.tables.partition import Partition
+from core.tables.publication import Publication
 from core.tables.structure import Check, Column, ForeignKey, Index
 
 
@@ -62,6 +63,8 @@ class PartitionedTable:
     partitions: tuple[Partition, ...] = ()
     """In the order of their lower ends; DEFAULT last."""
     archived: tuple[Archived, ...] = ()
+    publications: tuple[Publication, ...] = field(default=(), compare=False)
+    """Those of the database that send changes of rows."""
     as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
     """When it was read, UTC."""
 

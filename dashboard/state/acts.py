@@ -26,10 +26,15 @@ from core.tables.table import PartitionedTable
 from dashboard.state import access, backups, clock, current, database, keys, reads
 
 
+def _plan(wish: Wish) -> Plan:
+    desk = database.desk()
+    return desk.warned(desk.plan(wish))
+
+
 def planned(wish: Callable[[PartitionedTable], Wish]) -> Plan:
     """The plan of a wish for the table as it is now. Raises Refused for what stands in the way."""
     reads.refresh()
-    return database.desk().plan(wish(current.table_now()))
+    return _plan(wish(current.table_now()))
 
 
 def plan_ensure(ranges: tuple[Range, ...]) -> Plan:
@@ -54,7 +59,7 @@ def plan_backup(name: str) -> Plan:
 
 def plan_verify(backup: str) -> Plan:
     """A plan to prove a backup."""
-    return database.desk().plan(Verify(backups.require_kept(backup)))
+    return _plan(Verify(backups.require_kept(backup)))
 
 
 def plan_drop(name: str, after: Duration | None, backup: str = "") -> Plan:
@@ -68,7 +73,7 @@ def plan_drop(name: str, after: Duration | None, backup: str = "") -> Plan:
     wish: Wish = Drop(table, name, every, backup)
     if after is not None:
         wish = DropLater(table, name, every, after, system_user(), backup)
-    return database.desk().plan(wish)
+    return _plan(wish)
 
 
 def plan_not_to_drop(name: str) -> Plan:
@@ -79,7 +84,7 @@ def plan_not_to_drop(name: str) -> Plan:
 def plan_to_hold(name: str, until: date | None, reason: str) -> Plan:
     """A plan to hold a partition or an archived table, on the table as it was read for the dialog."""
     hold = Hold(until.isoformat() if until else "", reason, system_user())
-    return database.desk().plan(PutHold(current.table_now(), name, hold))
+    return _plan(PutHold(current.table_now(), name, hold))
 
 
 def plan_lift(name: str) -> Plan:
@@ -91,7 +96,7 @@ def plan_restore(backup: str) -> Plan:
     """A plan to bring a backup back, under a hold. Raises Refused for what stands in the way."""
     reads.refresh()
     hold = hold_of_restored(database.desk().settings.hold, clock.today(), system_user())
-    return database.desk().plan(Restore(backups.require_kept(backup), hold))
+    return _plan(Restore(backups.require_kept(backup), hold))
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:

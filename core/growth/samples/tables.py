@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import NotAllowed
 from core.names import ident, literal
 from core.postgres.connection import sqlstate
+from core.postgres.publications import require_unpublished
 
 SAMPLE_LOCKS = 20551
 """First key of the advisory lock under which one process at a time samples."""
@@ -98,10 +99,16 @@ def rollback(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
 
 
+def definition() -> str:
+    """The SQL that makes what of the tables is missing, once their schema is there."""
+    return _TABLES.strip()
+
+
 def make(connection: Connection) -> None:
-    """Makes the tables where they are missing; the connection is in AUTOCOMMIT. Raises NotAllowed."""
+    """Makes the tables where they are missing; the connection is in AUTOCOMMIT. Raises NotAllowed, JournalPublished."""
     if exists(connection):
         return
+    require_unpublished(connection)
     connection.exec_driver_sql("BEGIN")
     try:
         connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_MAKING}, 0)")

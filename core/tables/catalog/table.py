@@ -17,6 +17,7 @@ from core.postgres.snapshot import read_snapshot
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.catalog.ownership import detached, read_parents
+from core.tables.catalog.publications import publications_of
 from core.tables.catalog.relation import (
     ACTIVITY,
     BUSY,
@@ -220,6 +221,7 @@ def _read_table(
         taken=taken[row.nspname],
         partitions=children,
         archived=archived,
+        publications=publications_of(connection, row.oid, row.nspname, server.version_num),
         as_of=datetime.now(UTC),
     )
 

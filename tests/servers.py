@@ -16,11 +16,13 @@ import psycopg2
 from psycopg2 import extensions
 from sqlalchemy import URL
 
-from core.errors import ConnectionFailed
 from core.postgres.connection import parse_url
-from core.postgres.embedded import running_server, server_binaries
+from core.postgres.embedded import running_server
+from tests.binaries import NotHere, unpack
 
-MAJORS = (18, 16, 15)
+MAJORS = (18, 17, 16, 15, 14)
+DIFFERENT = (18, 15, 14)
+"""What most tests run on that run on several: both ends, and 15, whose newest releases write options of their own."""
 GIVEN = os.environ.get("TEST_DATABASE_URL") or None
 """A server to use instead of those that are started here."""
 
@@ -34,15 +36,6 @@ _FAST = (
     "ALTER SYSTEM SET max_prepared_transactions = 10",
     "ALTER SYSTEM SET wal_level = logical",  # so that a test may have a subscriber
 )
-
-
-def installed(major: int) -> bool:
-    """Whether the binaries of that version are here."""
-    try:
-        server_binaries(major)
-    except ConnectionFailed:
-        return False
-    return True
 
 
 def make_homes() -> None:
@@ -74,7 +67,7 @@ class Servers:
         self._urls: dict[int | None, URL] = {}
 
     def url(self, major: int | None) -> URL:
-        """The address of the running server of that version; of the given one for None."""
+        """The address of the running server of that version; of the given one for None. Raises NotHere."""
         if major not in self._urls:
             self._urls[major] = self._given() if major is None else self._start(major)
         return self._urls[major]
@@ -92,14 +85,29 @@ class Servers:
         home = homes / str(major)
         with (homes / f"{major}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            binaries = _binaries(homes, major)
             if not home.exists():
-                _make_fast(home, major)  # and stopped again: not every setting is taken while a server runs
-            return parse_url(self._stack.enter_context(running_server(home, major=major)))
+                _make_fast(home, major, binaries)  # and stopped again: not every setting is taken while a server runs
+            return parse_url(self._stack.enter_context(running_server(home, major=major, binaries=binaries)))
 
 
-def _make_fast(home: Path, major: int) -> None:
+def _binaries(homes: Path, major: int) -> Path:
+    """Those of that version, unpacked by whichever process comes first. Raises NotHere, for one reason."""
+    found = homes / f"{major}.found"
+    if not found.exists():
+        try:
+            found.write_text(str(unpack(major, homes / f"binaries-{major}")))
+        except NotHere as error:
+            found.write_text(f"not here: {error}")
+    if found.read_text().startswith("not here: "):
+        raise NotHere(found.read_text().partition(": ")[2])
+    return Path(found.read_text())
+
+
+def _make_fast(home: Path, major: int, binaries: Path) -> None:
     """Makes the cluster in `home` with the settings of tests."""
-    with running_server(home, major=major) as url, closing(connect(url)) as connection, connection.cursor() as cursor:
+    running = running_server(home, major=major, binaries=binaries)
+    with running as url, closing(connect(url)) as connection, connection.cursor() as cursor:
         for statement in _FAST:
             cursor.execute(statement)
 

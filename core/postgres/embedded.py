@@ -67,33 +67,32 @@ def embedded_url(home: Path) -> str:
 
 
 def server_binaries(major: int) -> Path:
-    """The folder with `postgres`, `initdb`, `pg_dump` and their like: 18 and 16 from the wheel, others as Debian's
-    packages install them. Raises ConnectionFailed where they are not installed."""
-    if major in _FOLDERS:
-        # The wheel isn't imported: doing so creates folders and warns.
-        spec = find_spec(_WHEEL)
-        folder = Path(spec.origin).parent / _FOLDERS[major] / "bin" if spec and spec.origin else None
-    else:
-        folder = Path(f"/usr/lib/postgresql/{major}/bin")
+    """The folder with `postgres`, `initdb`, `pg_dump` and their like in the wheel, which has 18 and 16.
+
+    Raises ConnectionFailed where it has none or isn't installed.
+    """
+    spec = find_spec(_WHEEL)  # it isn't imported: doing so creates folders and warns
+    folder = Path(spec.origin).parent / _FOLDERS.get(major, "none") / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
         raise ConnectionFailed(f"PostgreSQL {major} is not installed here.", next=_OWN_SERVER)
     return folder
 
 
 @contextmanager
-def running_server(home: Path, *, major: int = DEFAULT_MAJOR) -> Iterator[str]:
+def running_server(home: Path, *, major: int = DEFAULT_MAJOR, binaries: Path | None = None) -> Iterator[str]:
     """The URL of the server in `home`, started if nobody has; the last of all processes to leave stops it.
 
+    Other `binaries` than the wheel's have to be where the server's user can run them.
     Raises SettingError where `home` can't serve, before anything is created if its path is too long, and
     ConnectionFailed where the server doesn't start.
     """
     home = home.absolute()
     _check_path(home)
-    binaries = server_binaries(major)
+    installed = binaries or server_binaries(major)
     account = _account()
     _make_home(home, account)
     with _own_file(home / "users.lock") as users:
-        server = _Server(home, major, binaries, account)
+        server = _Server(home, major, installed, account)
         with _start_lock(home):
             fcntl.flock(users, fcntl.LOCK_SH)
             try:
@@ -173,8 +172,8 @@ class _Server:
 
     def _reachable_binaries(self) -> Path:
         """Where the server's user can run them: in place, or in a copy made once for each version of the wheel."""
-        if not self.account.other or self.major not in _FOLDERS:
-            return self.installed  # a system's package is open to everyone
+        if not self.account.other or _WHEEL not in self.installed.parts:
+            return self.installed
         copy = self.home / f"postgres-{self.major}-{version(_WHEEL)}"
         # The libraries are found by their place relative to the programs, so both keep their places.
         folder = copy / _WHEEL / _FOLDERS[self.major]

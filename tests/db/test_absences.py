@@ -56,7 +56,7 @@ def partitions(run: Callable[[str], list[tuple[Any, ...]]], parent: str = "publi
     )
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_this_year_and_next_are_created_and_logged_as_the_procedure_shows(
     application: Engine, run: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

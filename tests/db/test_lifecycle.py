@@ -23,7 +23,7 @@ from tests import desks
 from tests.conftest import Act, OpenSession
 from tests.tables import KEY_TYPES, Made, Run, describe, fingerprint
 
-pytestmark = pytest.mark.every_version
+pytestmark = pytest.mark.all_versions
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 Make = Callable[..., Made]

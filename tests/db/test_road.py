@@ -94,7 +94,7 @@ def _unnamed(lines: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted((line[0], "" if _is_foreign_key(line) else line[1], line[2]) for line in lines)
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_the_full_circle(road: Road, make_table: Make) -> None:
     made = make_table()
     road.run(f"COMMENT ON TABLE {T} IS 'checked by Anna:\nit''s \\ 100% fine'")
@@ -163,7 +163,7 @@ def test_a_backup_of_another_server_is_not_taken_for_one_of_this(road: Road, mak
     road.done("verify", kept.backup.id)
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_a_new_database_finds_its_backups_and_gets_its_table_back(
     road: Road, make_table: Make, server_url: URL
 ) -> None:
@@ -354,7 +354,7 @@ def test_a_backup_that_went_after_the_plan_was_made_is_no_ground_for_a_drop(
             road.plan_drop(made, T)
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_a_writer_just_before_the_lock_makes_the_drop_refuse(
     road: Road, make_table: Make, session: OpenSession
 ) -> None:
@@ -431,7 +431,7 @@ def test_a_drop_waits_for_a_long_reader_outside_of_the_queue(
     assert road.drop(made, T) is None
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 @pytest.mark.parametrize(
     "change",
     [

@@ -19,7 +19,7 @@ from tests.servers import connect
 from tests.tables import describe, runner
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_the_full_circle(walk: Walk, make_table: Make) -> None:
     made = make_table()
     walk.run(f"COMMENT ON TABLE {made.first} IS 'checked by Anna:\nit''s \\ 100% fine'")
@@ -87,7 +87,7 @@ def test_an_attached_partition(walk: Walk, make_table: Make, alone: Alone) -> No
     assert after[2:] == before[2:]
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 @pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
 def test_it_restores_alone(walk: Walk, make_table: Make, alone: Alone, odd: Odd, shared: None) -> None:
     if odd.icu and not walk.run("SELECT 1 FROM pg_collation WHERE collname = 'sv-x-icu'"):
@@ -117,7 +117,7 @@ def test_it_restores_alone(walk: Walk, make_table: Make, alone: Alone, odd: Odd,
     walk.reattach(made, made.first)
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_options_of_columns_that_only_this_server_knows(walk: Walk, make_table: Make, alone: Alone) -> None:
     """PostgreSQL 15.20 marks every column of a new table, each table with another number; others know no such mark."""
     made = make_table()
@@ -150,7 +150,7 @@ def test_options_of_columns_that_only_this_server_knows(walk: Walk, make_table: 
     walk.reattach(made, made.first)
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 def test_another_encoding(walk: Walk, server_url: URL, make_table: Make) -> None:
     name = f"pd_latin_{os.getpid()}"
     admin = connect(server_url)

@@ -221,7 +221,7 @@ def waiting(walk: Walk, make_table: Make, session: OpenSession, monkeypatch: pyt
     return Waiting(walk, make_table(), session(), monkeypatch)
 
 
-@pytest.mark.every_version
+@pytest.mark.all_versions
 @pytest.mark.parametrize(
     ("change", "rows"),
     [

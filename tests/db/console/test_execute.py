@@ -335,9 +335,9 @@ def kinds_in_the_way(reader: Engine) -> list[str]:
 def test_a_vacuum_of_the_partition_is_waited_for_outside_of_the_queue(
     reader: Engine, start: Start, make_table: Make, session: OpenSession, run: Run, default: bool
 ) -> None:
-    made = make_table(default=default)
+    made = make_table(default=default, rows=300)  # 14 would be through with fewer before anybody looks
     plan = archiving(reader, made)
-    run(f"DELETE FROM {made.first} WHERE kid_id < 10")
+    run(f"DELETE FROM {made.first} WHERE kid_id % 30 = 0")
     vacuum = session()
     vacuum.run("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
     vacuum.background(f"VACUUM {made.first}")
@@ -348,7 +348,7 @@ def test_a_vacuum_of_the_partition_is_waited_for_outside_of_the_queue(
     vacuum.join()
     assert vacuum.error is None
     assert operation.result() is not None
-    assert fingerprint(reader, '"archive"."kid_absences_2022"')[0] == 10
+    assert fingerprint(reader, '"archive"."kid_absences_2022"')[0] == 290
 
 
 # A worker that comes at once, is as slow as can be, and comes for nothing but the table that asks for it.

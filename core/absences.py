@@ -36,8 +36,8 @@ from core.plans.plan import Plan
 from core.plans.refusals import require_served
 from core.postgres.connection import session, translate
 from core.settings import read_settings
+from core.tables.catalog.address import read_address
 from core.tables.catalog.coverage import lacks
-from core.tables.catalog.table import read_address
 from core.tables.table import PartitionedTable
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def ensure_absence_partition_for_year(
 
 def _ensure_year(desk: Desk, wanted: Range) -> tuple[str, ...]:
     """Creates what the year lacks, and returns what was created here rather than by somebody else meanwhile."""
-    name = read_address(desk.working, desk.settings.table)
+    name = read_address(desk.working, desk.settings.table, archive_schema=desk.archive_schema)
     outcome: DeskError | None = None
     for _ in range(TRIES):
         table = desk.read_working(name)

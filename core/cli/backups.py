@@ -33,7 +33,16 @@ from core.cli.options import (
 from core.cli.output.backups import kept_json, kept_text
 from core.console.actor import system_user
 from core.console.planned_drops import Due, plan_due_drops, server_time
-from core.errors import AmbiguousName, BackupNotFound, DeskError, PlanOutdated, Refused, UsageError
+from core.errors import (
+    AmbiguousName,
+    BackupNotFound,
+    ConnectionFailed,
+    DeskError,
+    PlanOutdated,
+    Refused,
+    TableNotFound,
+    UsageError,
+)
 from core.names import address, split_qualified
 from core.period import Duration, Range
 from core.plans.backup import BackUp
@@ -94,7 +103,8 @@ def verify(
 def backups(given: Given, *, every: bool, as_json: bool) -> None:
     place = given.desk.storage.open()
     there, unreadable = read_all_kept(place)
-    found = there if every else tuple(kept for kept in there if _is_asked_for(given, kept))
+    address = "" if every else _address_of(given)
+    found = tuple(kept for kept in there if every or _is_of(address, kept))
     others = len(there) - len(found)
     if as_json:
         put_json(
@@ -109,11 +119,19 @@ def backups(given: Given, *, every: bool, as_json: bool) -> None:
         put(kept_text(found, unreadable, place.label, others=others))
 
 
-def _is_asked_for(given: Given, kept: Kept) -> bool:
-    """Whether a backup is one of the table that was named, by its address alone: it may be gone with its database."""
-    schema, name = split_qualified(given.table)
+def _is_of(address: str, kept: Kept) -> bool:
+    """Whether a backup is one of the table of that address, by its manifest alone; of a bare name, of any so called."""
+    schema, name = split_qualified(address)
     parent_schema, parent = split_qualified(kept.backup.parent)
     return parent == name and schema in (None, parent_schema)
+
+
+def _address_of(given: Given) -> str:
+    """The address of the table that was named; as it was named where it is gone, or the database is."""
+    try:
+        return given.desk.address_of(given.table)
+    except (TableNotFound, ConnectionFailed):
+        return given.table
 
 
 @command(

@@ -10,7 +10,6 @@ from core.cli.acting import Given, put, put_json
 from core.cli.options import JSON, calendar_date, column_value, command, number
 from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
 from core.errors import TableNotFound, UsageError
-from core.names import address, split_qualified
 from core.postgres.publications import OWN_SCHEMA
 from core.tables.find import find_rows
 
@@ -91,10 +90,7 @@ def journal(given: Given) -> None:
 
 def _address(given: Given) -> str:
     """The address of the table; what a table that is gone had done with it can still be asked for."""
-    schema, name = split_qualified(given.table)
-    if schema is not None:
-        return address(schema, name)
     try:
-        return given.read().address
+        return given.desk.address_of(given.table)
     except TableNotFound:
-        return address("public", name)
+        return given.desk.address_to_be(given.table)

@@ -17,10 +17,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
+from core.names import address, split_qualified
 from core.postgres import connection
 from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import Settings
+from core.tables.catalog.address import read_address, read_path
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
@@ -159,8 +161,20 @@ class Desk:
 
     # --- looking ---
 
+    def address_of(self, table: str) -> str:
+        """The schema and name of the table that a name means. Raises TableNotFound, AmbiguousName."""
+        return read_address(self.reading, table, archive_schema=self.archive_schema)
+
+    def address_to_be(self, table: str) -> str:
+        """The schema and name that a table of this name would be made under, for one that is gone."""
+        schema, name = split_qualified(table)
+        return address(schema or next(iter(read_path(self.reading)), "public"), name)
+
     def read(self, table: str = "") -> PartitionedTable:
-        """A table as it is now, that of the settings where none is named. Raises TableNotFound, CatalogBusy."""
+        """A table as it is now, that of the settings where none is named.
+
+        Raises TableNotFound, AmbiguousName, CatalogBusy.
+        """
         return read_table(self.reading, table or self.settings.table, archive_schema=self.archive_schema)
 
     def read_working(self, table: str) -> PartitionedTable:

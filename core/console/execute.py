@@ -184,10 +184,9 @@ def _require_unchanged(run: _Run, archive_schema: str) -> None:
 
 
 def _read_patiently(run: _Run, archive_schema: str) -> PartitionedTable:
-    schema, name = split_qualified(run.plan.table)
     while True:
         try:
-            return read_table_on(run.work, schema, name, archive_schema=archive_schema, exact=False)
+            return read_table_on(run.work, run.plan.table, archive_schema=archive_schema, exact=False)
         except CatalogBusy:
             if run.left() <= 0 or run.cancellation.wait(0.1):
                 raise

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from core.errors import CatalogBusy, DeskError, UsageError
+from core.errors import AmbiguousName, CatalogBusy, DeskError, TableNotFound, UsageError
 from core.names import split_qualified
 from core.plans.plan import Plan
 from core.tables.archived import Archived
@@ -44,13 +44,31 @@ def settle() -> None:
         st.query_params[keys.TABLE_PARAMETER] = st.session_state[keys.TABLE]
 
 
+@st.cache_resource(ttl=database.LIST_TTL_S, show_spinner=False)
+def _address(url: str, name: str) -> str:
+    """Cached by address of the database and name."""
+    return database.open_url(url).desk.address_of(name)
+
+
 def _known(asked: str, known: tuple[TableSummary, ...]) -> str | None:
-    """The whole address of a table that was named with or without its schema; None where there is none."""
+    """The whole address of a table that was named with or without its schema; None where there is none.
+
+    A name that means several stays as it is: reading it tells the choices.
+    """
     try:
-        schema, name = split_qualified(asked)
-    except UsageError:
+        if split_qualified(asked)[0] is None:
+            return _address(database.url(), asked)
+        return next((t.address for t in known if split_qualified(t.address) == split_qualified(asked)), None)
+    except AmbiguousName:
+        return asked
+    except (UsageError, TableNotFound):
         return None
-    return next((t.address for t in known if t.name == name and schema in (None, t.schema)), None)
+
+
+def forget() -> None:
+    """Forgets what was read, and which tables names mean."""
+    read_table.clear()
+    _address.clear()
 
 
 def choose(address: str) -> None:

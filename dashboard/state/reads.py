@@ -127,7 +127,7 @@ def refresh() -> None:
     """Forgets what was read, so that the next read is of now."""
     for reading in list(database.opened().readings.values()):
         reading.forget()
-    current.read_table.clear()
+    current.forget()
     database.read_tables.clear()
     _findings.clear()
     _growth.clear()

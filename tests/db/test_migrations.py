@@ -651,3 +651,20 @@ def test_autogenerate_proposes_no_partition_to_drop(
     assert proposals(include_name=skip_partitions) == expected
     also = proposals(include_name=lambda c: skip_partitions(c, also=lambda name, kind, parents: name != "forgotten"))
     assert also == expected - {"remove_table forgotten"}
+
+
+def test_the_search_path_of_the_role_decides_which_table_is_migrated(
+    database_url: str, alembic: Alembic, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("CREATE SCHEMA tenant")
+    plain(run)
+    run("CREATE TABLE tenant.kid_absences (LIKE kid_absences INCLUDING ALL)")
+    monkeypatch.setenv("DATABASE_URL", f"{database_url}&options=-csearch_path%3Dtenant")
+    alembic.upgrade()
+    kinds = "SELECT relnamespace::regnamespace::text, relkind::text FROM pg_class WHERE relname = 'kid_absences'"
+    assert sorted(run(kinds)) == [("public", "r"), ("tenant", "p")]
+    run("DROP TABLE tenant.kid_absences")
+    run("CREATE SCHEMA north")
+    run("CREATE TABLE north.kid_absences (LIKE kid_absences INCLUDING ALL)")
+    with pytest.raises(CommandError, match=r"on the search path: north\.kid_absences, public\.kid_absences"):
+        alembic.upgrade()

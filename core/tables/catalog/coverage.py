@@ -13,6 +13,7 @@ from core.postgres.connection import APPLICATION_NAME, session, translate
 from core.postgres.server import read_server
 from core.postgres.session import Row, rows_of
 from core.tables.bounds import Bounds
+from core.tables.catalog.address import own_path
 from core.tables.catalog.stored import stored_bounds, stored_key_type
 from core.tables.coverage import Coverage
 from core.tables.key import Key, KeyType, unserved
@@ -62,14 +63,13 @@ def _coverage(rows: Sequence[Row]) -> Coverage:
     )
 
 
-# One round trip, whatever the session's settings are: bounds come as stored, and a bare name is looked for where
-# `read_address` and `read_table` find it, on the search path and then in public. Looked up one catalog after the other,
+# One round trip, whatever the settings of the session: bounds come as stored, a bare name is looked for on the search
+# path, as `read_address` does; what that does not find at once is left to it. Looked up one catalog after the other,
 # since a join takes longer to plan than to run.
 _STORED = """
-SELECT c.relpartbound::text FROM pg_catalog.pg_class c WHERE c.oid = ANY (ARRAY(
+SELECT c.relpartbound::text FROM pg_catalog.pg_class c WHERE c.relpersistence <> 't' AND c.oid = ANY (ARRAY(
     SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE NOT i.inhdetachpending AND i.inhparent = (
-        SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p
-        WHERE p.partrelid = coalesce(pg_catalog.to_regclass({name}), pg_catalog.to_regclass({public}))
+        SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = pg_catalog.to_regclass({name})
             AND p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] <> 0)))
 """
 
@@ -78,12 +78,14 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
     """Whether some of the ranges may lack a partition, in one round trip and without a lock; False is certain."""
     schema, relation = split_qualified(name)
     target = qualified(schema, relation) if schema else ident(relation)
-    sql = _STORED.format(name=literal(target), public=literal(qualified(schema or "public", relation)))
+    sql = _STORED.format(name=literal(target))
     try:
         with engine.connect() as connection:
             if not connection.info.get(APPLICATION_NAME):  # the console's own are in AUTOCOMMIT
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-            rows = connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
+            rows = connection.exec_driver_sql(
+                own_path(connection) + sql, execution_options={"no_parameters": True}
+            ).all()
     except DBAPIError:
         return True
     key_type = next((known for (node,) in rows if (known := stored_key_type(node)) is not None), None)

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import CatalogBusy, TableNotFound, UsageError
-from core.names import address, fit, ident, literal, split_qualified
+from core.errors import CatalogBusy, TableNotFound
+from core.names import fit, literal, split_qualified
 from core.postgres.connection import session, translate
 from core.postgres.server import Server, server_of
 from core.postgres.session import Row, rows_of
 from core.postgres.snapshot import read_snapshot
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
+from core.tables.catalog.address import read_address
 from core.tables.catalog.ownership import detached, read_parents
 from core.tables.catalog.publications import publications_of
 from core.tables.catalog.relation import (
@@ -71,9 +72,8 @@ LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
 LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
 LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace
 LEFT JOIN pg_catalog.pg_namespace an ON an.nspname = {archive}
-WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND {schema}
+WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND n.nspname = {schema}
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'partition_desk')
-ORDER BY c.relkind = 'p' DESC, n.nspname = 'public' DESC, n.nspname = {archive}, n.nspname
 """
 
 _CHILDREN = """
@@ -131,21 +131,22 @@ def _array(names: Iterable[str]) -> str:
 
 
 def read_table(engine: Engine, name: str, *, archive_schema: str = "archive", exact: bool = True) -> PartitionedTable:
-    """The table called `name` or `schema.name`, its partitions, and what was archived from it.
+    """The table that `name` means, as `read_address` says, its partitions, and what was archived from it.
 
     One snapshot. `exact` sizes ask the file system, others come from the last analyze. Raises TableNotFound,
-    ConnectionFailed, and CatalogBusy where the table itself stays locked.
+    AmbiguousName, ConnectionFailed, and CatalogBusy where the table itself stays locked.
     """
-    schema, relation = split_qualified(name)
+    address = read_address(engine, name, archive_schema=archive_schema)
     with session(engine) as connection:
-        return read_table_on(connection, schema, relation, archive_schema=archive_schema, exact=exact)
+        return read_table_on(connection, address, archive_schema=archive_schema, exact=exact)
 
 
-def read_table_on(
-    connection: Connection, schema: str | None, name: str, *, archive_schema: str, exact: bool = True
-) -> PartitionedTable:
-    """`read_table` on a connection that is there already, which must be in AUTOCOMMIT."""
-    busy = CatalogBusy(f"{name} is locked by somebody else just now.", next="It is read again in a moment.")
+def read_table_on(connection: Connection, address: str, *, archive_schema: str, exact: bool = True) -> PartitionedTable:
+    """`read_table` of an address, on a connection that is there already, which must be in AUTOCOMMIT."""
+    schema, name = split_qualified(address)
+    if schema is None:
+        raise ValueError(f"{address} is no address")
+    busy = CatalogBusy(f"{address} is locked by somebody else just now.", next="It is read again in a moment.")
     try:
         return read_snapshot(
             connection, lambda: _read_table(connection, schema, name, archive_schema, exact), busy=busy
@@ -154,9 +155,8 @@ def read_table_on(
         raise translate(error) from error
 
 
-def _parent(connection: Connection, schema: str | None, name: str, archive_schema: str, database: str) -> Row:
-    """The row of the table, partitioned before plain, public before others. Raises TableNotFound, UsageError."""
-    where = f"n.nspname = {literal(schema)}" if schema else f"n.nspname <> {literal(archive_schema)}"
+def _parent(connection: Connection, schema: str, name: str, archive_schema: str, database: str) -> Row:
+    """The row of the table. Raises TableNotFound."""
     parents = rows_of(
         connection,
         _PARENT.format(
@@ -166,24 +166,18 @@ def _parent(connection: Connection, schema: str | None, name: str, archive_schem
             indexes=indexes_column(definition=True),
             archive=literal(archive_schema),
             name=literal(name),
-            schema=where,
+            schema=literal(schema),
         ),
     )
     if not parents:
         raise TableNotFound(
-            f"There is no table {f'{schema}.' if schema else ''}{name} in the database {database}.",
+            f"There is no table {schema}.{name} in the database {database}.",
             next="Check the name, its capitals and its schema; partitions status --table names another.",
         )
-    row = parents[0]
-    if len(parents) > 1 and parents[1].relkind == "p" == row.relkind and row.nspname != "public":
-        names = ", ".join(f"{other.nspname}.{other.relname}" for other in parents if other.relkind == "p")
-        raise UsageError(f"{name} stands in several schemas: {names}.", next="Name one with its schema.")
-    return row
+    return parents[0]
 
 
-def _read_table(
-    connection: Connection, schema: str | None, name: str, archive_schema: str, exact: bool
-) -> PartitionedTable:
+def _read_table(connection: Connection, schema: str, name: str, archive_schema: str, exact: bool) -> PartitionedTable:
     server = server_of(connection)
     row = _parent(connection, schema, name, archive_schema, server.database)
     key, not_served = _key(row)
@@ -376,23 +370,3 @@ def _taken(
         if not (row.nspname == parent.nspname and row.relname in own):
             taken[row.nspname].add(row.relname)
     return {place: frozenset(names) for place, names in taken.items()}
-
-
-_NAMED = """
-SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = pg_catalog.to_regclass({name})
-"""
-
-
-def read_address(engine: Engine, name: str) -> str:
-    """`name` with the schema that the engine's own search path finds it in; as it is where that finds none."""
-    schema, relation = split_qualified(name)
-    if schema:
-        return name
-    try:
-        with engine.connect() as connection:
-            own = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
-            rows = rows_of(own, _NAMED.format(name=literal(ident(relation))))
-    except DBAPIError as error:
-        raise translate(error, engine.url) from error
-    return address(rows[0].nspname, rows[0].relname) if rows else name

@@ -305,7 +305,11 @@ BAD = [
     ("ensure --table several", 1, "public.several is only shown here: it is partitioned by several columns."),
     ("ensure --table numbered", 1, "public.numbered is only shown here: its key is integer"),
     ("archive --table sub --year 2024", 1, "public.sub is only shown here: some of its partitions are partitioned"),
-    ("status --table twice", 2, "twice stands in several schemas: a.twice, b.twice."),
+    (
+        "status --table twice",
+        1,
+        "twice stands in several schemas, none of which is on the search path: a.twice, b.twice.",
+    ),
     ("cancel 77", 1, "There is no operation 77."),
 ]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine
 
-from core.errors import CatalogBusy, TableNotFound, UsageError
+from core.errors import AmbiguousName, CatalogBusy, TableNotFound
 from core.period import Period
 from core.postgres.connection import parse_url, reading_engine
 from core.postgres.server import read_server
@@ -210,7 +210,7 @@ def test_a_table_that_is_not_there(reader: Engine, make_table: Make, name: str) 
 def test_a_name_in_several_schemas(reader: Engine, make_table: Make) -> None:
     make_table(schema="north")
     make_table(schema="south")
-    with pytest.raises(UsageError, match=r"stands in several schemas: north\.kid_absences, south\.kid_absences"):
+    with pytest.raises(AmbiguousName, match=r"on the search path: north\.kid_absences, south\.kid_absences"):
         read_table(reader, "kid_absences")
     assert read_table(reader, "south.kid_absences").schema == "south"
     make_table()

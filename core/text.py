@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -83,6 +84,31 @@ def shown(text: str) -> str:
 
 def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape").decode()
+
+
+def shell_word(text: str) -> str:
+    """`text` as one word of a shell, in one line that can be pasted: $'...' where something in it is not printable."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(_in_shell(letter) for letter in text) + "'"
+
+
+def _in_shell(letter: str) -> str:
+    if letter.isprintable():
+        return f"\\{letter}" if letter in "\\'" else letter
+    known = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return known.get(letter) or "".join(f"\\{byte:03o}" for byte in letter.encode(errors="surrogateescape"))
+
+
+def listed(labels: Sequence[str]) -> str:
+    """A few labels as they are; of many the first, the last and the count."""
+    if len(labels) <= MOST_LISTED:
+        return ", ".join(labels)
+    return f"{labels[0]} to {labels[-1]} ({len(labels):,} of them)"
+
+
+MOST_LISTED = 8
+"""How many labels are told one by one."""
 
 
 def aligned(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, numbers: int) -> list[str]:

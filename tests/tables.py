@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -175,3 +176,9 @@ def runner(connection: extensions.connection) -> Run:
             return cursor.fetchall() if cursor.description else []
 
     return run
+
+
+def shell_words(line: str) -> list[str]:
+    """What a real shell makes of a line."""
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    return done.stdout.decode().split("\0")[:-1]

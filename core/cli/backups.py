@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date
 
@@ -21,7 +22,6 @@ from core.cli.acting import (
 from core.cli.options import (
     BACKUP,
     DRY_RUN,
-    DURATION,
     JSON,
     PARTITION,
     REASON,
@@ -53,6 +53,7 @@ from core.plans.operation import Wish
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.target import archived_of
 from core.plans.verify import Verify
+from core.tables.commands import option
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
 from core.text import Json
@@ -134,6 +135,13 @@ def _address_of(given: Given) -> str:
         return given.table
 
 
+def later(argument: str) -> Duration:
+    """How much later; at once has an option of its own."""
+    if re.fullmatch(r"\s*0+\s*[a-z]*\s*", argument, re.IGNORECASE):
+        raise UsageError(f"--after {argument} is at once.", next="If that is meant, say so: --now.")
+    return Duration.parse(argument)
+
+
 @command(
     "drop",
     "drop an archived table that a verified backup holds, now or later",
@@ -145,7 +153,7 @@ def _address_of(given: Given) -> str:
 @click.option("--confirm", metavar="NAME", type=plain_text, help="the name of the table, typed once more")
 @click.option("--backup", metavar="BACKUP", type=plain_text, default="", help="rest on this backup")
 @click.option("--now", is_flag=True, help="at once, not after PARTITION_DESK_DROP_AFTER")
-@click.option("--after", metavar="D", type=DURATION, help="after this long, such as 7d")
+@click.option("--after", metavar="D", type=later, help="after this long, such as 7d")
 @REASON
 @DRY_RUN
 @JSON
@@ -183,7 +191,7 @@ def _require_confirmed(name: str, partition: str | None, confirm: str | None) ->
     """Raises Refused unless the name of the table was typed once more."""
     if confirm not in (name, partition or name):
         raise Refused(
-            f"To drop {name}, type its name: --confirm {name}"
+            f"To drop {name}, type its name: {option('--confirm', name)}"
             if confirm is None
             else f"--confirm says {confirm!r}, and the table is {name}.",
             next="Nothing is dropped by a slip of the hand.",

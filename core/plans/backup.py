@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -16,7 +15,7 @@ from core.tables.archived import Archived
 from core.tables.commands import twin
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import human_rows
+from core.text import human_rows, shell_word
 
 BACKUP = Operation("backup", "Back up", Role.OPERATOR, Danger.CLICK, counts_rows=False, moves_files=True)
 
@@ -47,7 +46,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
     found = require_backed_up(table, name)
     name = table.called(found)
     target = f"{place_label.rstrip('/')}/{id}.sql.zst"
-    dump = f"pg_dump --dbname={shlex.quote(table.server.database)} --table={shlex.quote(found.sql)}"
+    dump = f"pg_dump --dbname={shell_word(table.server.database)} --table={shell_word(found.sql)}"
     rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
     return Plan(
         operation=BACKUP,
@@ -57,7 +56,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
         steps=(
             Step(
                 f"Write {name} to {place_label}",
-                (f"{dump} | zstd -3 > {shlex.quote(target)}",),
+                (f"{dump} | zstd -3 > {shell_word(target)}",),
                 (Lock(found.sql, Mode.ACCESS_SHARE, brief=False),),
                 transactional=False,
             ),

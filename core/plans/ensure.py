@@ -20,9 +20,11 @@ from core.tables.commands import twin
 from core.tables.coverage import next_periods
 from core.tables.key import Key, KeyType
 from core.tables.table import PartitionedTable
-from core.text import plural
+from core.text import listed, plural
 
-ENSURE = Operation("ensure", "Ensure", Role.OPERATOR, Danger.CLICK, scope=Scope.ALL, counts_rows=False)
+ENSURE = Operation(
+    "ensure", "Ensure", Role.OPERATOR, Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
     if new:
         _require_possible(table, new, default_rows)
         steps = [step for one in new for step in _create(table, key, one)]
-    labels = ", ".join(one.label for one in new) or "nothing"
+    labels = listed([one.label for one in new]) or "nothing"
     return Plan(
         operation=ENSURE,
         table=table.address,
@@ -201,7 +203,7 @@ def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], de
     if default_rows and table.default is not None:
         raise NotAttachable(
             f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of"
-            f" {', '.join(one.label for one in new)}.",
+            f" {listed([one.label for one in new])}.",
             ("PostgreSQL refuses the new partition while they are there.",),
             next=LEAVE_IN_DEFAULT,
         )

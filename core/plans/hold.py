@@ -51,11 +51,11 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
     lift = twin("hold", table, name, "--lift")
     if hold is None:
         title, effect = f"Lift the hold of {name}", f"Rules and people may archive or drop {name} again."
-        command, back = lift, _hold_twin(table, name, marks.hold)
+        command, back = lift, f"Hold it again: {_hold_twin(table, name, marks.hold)}"
     else:
         until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
         title, effect = f"Hold {name} {until}", f"No rule archives {name} and nobody drops it {until}: {hold.reason}"
-        command, back = _hold_twin(table, name, hold), lift
+        command, back = _hold_twin(table, name, hold), f"Lift it: {lift}"
     plan = Plan(
         operation=HOLD,
         table=table.address,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ from core.plans.manifest import Backup, Kept
 from core.plans.operation import Danger, Operation, Role, Sources
 from core.plans.plan import Plan, Step
 from core.tables.commands import backup_twin
-from core.text import human_bytes, human_rows
+from core.text import human_bytes, human_rows, shell_word
 
 VERIFY = Operation(
     "verify", "Verify", Role.OPERATOR, Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup"
@@ -31,7 +30,7 @@ class Verify:
 
 def plan_verify(backup: Backup, place_label: str) -> Plan:
     """A plan that fetches a backup and restores it into a PostgreSQL of its own, which is thrown away afterwards."""
-    source = shlex.quote(f"{place_label.rstrip('/')}/{backup.object}")
+    source = shell_word(f"{place_label.rstrip('/')}/{backup.object}")
     return Plan(
         operation=VERIFY,
         table=backup.parent,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-
 from core.tables.table import PartitionedTable
+from core.text import shell_word
 
 
 def option(name: str, value: str) -> str:
     """`--name value`; in one word where the value could be taken for an option."""
-    return f"{name}={shlex.quote(value)}" if value.startswith("-") else f"{name} {shlex.quote(value)}"
+    return f"{name}={shell_word(value)}" if value.startswith("-") else f"{name} {shell_word(value)}"
 
 
 def twin(verb: str, table: PartitionedTable, partition: str = "", *words: str) -> str:
@@ -20,4 +19,4 @@ def twin(verb: str, table: PartitionedTable, partition: str = "", *words: str) -
 
 def backup_twin(verb: str, backup: str, *words: str) -> str:
     """`partitions VERB WORDS BACKUP`, for what is done with a backup by its id."""
-    return " ".join(["partitions", verb, *words, *(["--"] if backup.startswith("-") else []), shlex.quote(backup)])
+    return " ".join(["partitions", verb, *words, *(["--"] if backup.startswith("-") else []), shell_word(backup)])

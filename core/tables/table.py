@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -18,6 +17,7 @@ from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.publication import Publication
 from core.tables.structure import Check, Column, ForeignKey, Index
+from core.text import shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class PartitionedTable:
             said = ", ".join(f"{self.called(one)} ({_spoken(one)})" for one in found)
             raise AmbiguousName(
                 f"{name} means {len(found)} tables of {self.label}: {said}.",
-                next=f"Name one of them with its schema, as --partition {shlex.quote(self.called(found[0]))} does.",
+                next=f"Name one of them with its schema, as --partition {shell_word(self.called(found[0]))} does.",
             )
         return found[0] if found else None
 

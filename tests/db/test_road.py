@@ -654,7 +654,9 @@ def test_bad_input_is_told_in_a_line(road: Road, make_table: Make, tmp_path: Pat
     refused(road, "keep", "--year", "2023", says="is attached to")
     refused(road, "hold", "--year", "2022", says="A hold needs its reason", code=2)
     refused(road, "hold", "--year", "2022", "--reason", "x", "--until", "2020-01-01", says="is over", code=2)
-    for bad in ("7", "0d", "-1 day", "soon", "1 hour"):
+    at_once = "--after 0d is at once. Nothing was changed. If that is meant, say so: --now."
+    refused(road, "drop", "--year", "2022", f"--confirm={T}", "--after=0d", says=at_once, code=2)
+    for bad in ("7", "-1 day", "soon", "1 hour"):
         refused(road, "drop", "--year", "2022", f"--confirm={T}", f"--after={bad}", says="is not a duration", code=2)
 
     refused(road, *restore, says=f"archive already holds {T}")

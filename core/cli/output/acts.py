@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from datetime import UTC
 
@@ -16,7 +15,7 @@ from core.plans.hold import HOLD
 from core.plans.plan import Plan
 from core.plans.verify import VERIFY
 from core.postgres.embedded import DEFAULT_MAJOR, server_binaries
-from core.text import Json, aligned, human_seconds, shown
+from core.text import Json, aligned, human_seconds, shell_word, shown
 
 
 def script(plan: Plan) -> str:
@@ -65,16 +64,16 @@ def by_hand(schema: str, name: str, where: str = '"$DATABASE_URL"', programs: st
     relation = f"{schema}.{name}" if simple else qualified(schema, name)
     file = re.sub(r"[^\w.-]+", "_", name).lstrip("-") + ".dump"
     return (
-        f"{programs}pg_dump --format=custom --table={shlex.quote(relation)} --file={file} {where}",
+        f"{programs}pg_dump --format=custom --table={shell_word(relation)} --file={file} {where}",
         f"{programs}pg_restore --file=/dev/null {file} && aws s3 cp {file} s3://your-bucket/archives/",
-        f"psql {where} --command={shlex.quote(f'DROP TABLE {relation}')}",
+        f"psql {where} --command={shell_word(f'DROP TABLE {relation}')}",
     )
 
 
 def next_steps(name: str, schema: str, url: URL, *, embedded: bool) -> str:
     """What to do with an archived table: back up, upload, drop."""
-    programs = shlex.quote(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
-    backup, upload, drop = by_hand(schema, name, shlex.quote(without_password(url)), programs)
+    programs = shell_word(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
+    backup, upload, drop = by_hand(schema, name, shell_word(without_password(url)), programs)
     lines = (
         "",
         "Next steps, if its rows are to leave the database:",

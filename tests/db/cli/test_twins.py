@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -22,10 +21,10 @@ from core.plans.operation import Wish
 from core.plans.restore import Restore
 from core.plans.verify import Verify
 from core.tables.marks import Hold
-from core.text import NBSP
+from core.text import NBSP, shown
 from tests import desks
 from tests.road import Road
-from tests.tables import Made
+from tests.tables import Made, shell_words
 
 Make = Callable[..., Made]
 
@@ -55,7 +54,7 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     def same(wish: Wish) -> None:
         plan = desks.desk(road.reader, road.worker, storage=road.cold).plan(wish)
         assert plan.steps, plan.operation
-        words = shlex.split(plan.command)
+        words = shell_words(shown(plan.command))
         assert words[0] == "partitions"
         dry = [*words[1:2], "--dry-run", *words[2:]]
         ended = road.done(*dry, PARTITION_DESK_TABLE="public.other")

@@ -46,6 +46,12 @@ def test_nothing_is_missing() -> None:
     assert (plan.steps, plan.subject, plan.effects) == ((), "nothing", ())
 
 
+def test_a_thousand_periods_are_told_by_the_first_the_last_and_their_number() -> None:
+    plan = plan_ensure(table(), [(date(year, 1, 1), date(year + 1, 1, 1)) for year in range(2025, 3026)])
+    assert (plan.subject, len(plan.steps)) == ("2028 to 3025 (998 of them)", 998)
+    assert ENSURE.told_apart_by == "steps", "others between the same two are another wish"
+
+
 def test_like_then_attach() -> None:
     plan = plan_ensure(table(), [(date(2027, 1, 1), date(2028, 1, 1)), Y2028])
     assert scripts(plan) == [

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pytest
 
 from core.tables.commands import backup_twin, option, twin
+from tests.tables import shell_words
 from tests.unit.factories import table
 
 HOSTILE = (
@@ -19,6 +18,8 @@ HOSTILE = (
     "$(reboot)",
     "`id`",
     "new\nline",
+    "it's\ta \\n\r\nline\x1b[31m\x01",
+    "no\N{NO-BREAK SPACE}break\N{RIGHT-TO-LEFT OVERRIDE}2024",
     "ünïcode",
     "*",
     "~",
@@ -51,9 +52,10 @@ def test_a_partition(name: str, words: str) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_shell_gives_the_value_back(value: str) -> None:
-    words = shlex.split(option("--reason", value))
+    words = shell_words(option("--reason", value))
     assert "".join(words).removeprefix("--reason").removeprefix("=" if value.startswith("-") else "") == value
-    assert shlex.split(backup_twin("verify", value))[-1] == value
+    assert shell_words(backup_twin("verify", value))[-1] == value
+    assert backup_twin("verify", value).isprintable(), "one line, whatever shows it"
 
 
 def test_an_id_that_looks_like_an_option_stands_behind_two_dashes() -> None:

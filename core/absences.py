@@ -35,6 +35,7 @@ from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.plans.refusals import require_served
 from core.postgres.connection import session, translate
+from core.postgres.session import under_own_path
 from core.settings import read_settings
 from core.tables.catalog.address import read_address
 from core.tables.catalog.coverage import lacks
@@ -74,7 +75,8 @@ def create_table(engine: Engine, name: str = TABLE) -> None:
     """Creates the table `name`, in `public` where no schema is named; it must not exist yet."""
     with session(engine) as connection:
         try:
-            connection.exec_driver_sql(definition(name))
+            with under_own_path(connection):
+                connection.exec_driver_sql(definition(name))
         except DBAPIError as error:
             raise translate(error) from error
 

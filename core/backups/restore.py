@@ -11,7 +11,6 @@ import zstandard
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.driver import driver_of, is_closed, wrapped
 from core.backups.progress import Following, Report
 from core.backups.storage.base import Storage
 from core.backups.streams import Fetched, Rows, codec, copy_rows
@@ -23,7 +22,9 @@ from core.plans.plan import Plan
 from core.plans.restore import Surroundings
 from core.plans.script import after_rows, before_rows
 from core.postgres.connection import MISMATCH, is_lost, server_message, session, sqlstate, translate
+from core.postgres.driver import driver_of, is_closed, wrapped
 from core.postgres.server import read_server
+from core.postgres.session import as_the_role
 from core.tables.table import ArchiveSchema
 
 _SURROUNDINGS = """
@@ -132,6 +133,7 @@ def restore(
         rows = Rows(source, backup, follow)
         try:
             work.exec_driver_sql("BEGIN")
+            as_the_role(work)
             _run_restore(work, plan, rows, source, backup, follow)
             work.exec_driver_sql("COMMIT")
         except (psycopg2.Error, DBAPIError, DeskError, zstandard.ZstdError) as error:

@@ -24,13 +24,14 @@ import zstandard
 from psycopg2 import extensions
 from sqlalchemy import Engine
 
-from core.backups.driver import wrapped
 from core.backups.progress import FOLLOW_S, Following
 from core.errors import BackupDamaged, BackupUnusable, DeskError, Failed
 from core.names import ident
 from core.plans.manifest import Backup
 from core.plans.script import after_rows, before_rows
 from core.postgres.connection import translate
+from core.postgres.driver import wrapped
+from core.postgres.encoding import python_codec
 
 LEVEL = 3
 """Of zstd: 0.8 s of a processor for 170 MB of rows, half of gzip's bytes; from 6 on it costs three times that."""
@@ -206,8 +207,7 @@ class Dump:
 
 def codec(encoding: str) -> str:
     """Python's name of an encoding of PostgreSQL's. Raises BackupUnusable where Python has none."""
-    known: dict[str, str] = extensions.encodings
-    found = known.get(encoding) or known.get(encoding.replace("_", ""))
+    found = python_codec(encoding)
     if found is None:
         raise BackupUnusable(f"The database's encoding {encoding} is not known here.")
     return found

@@ -14,7 +14,6 @@ import zstandard
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.driver import driver_of, wrapped
 from core.backups.kept import read_kept, read_proofs
 from core.backups.progress import Following, Report
 from core.backups.restore import why_not_its_own
@@ -27,6 +26,8 @@ from core.names import ident, literal, qualified
 from core.plans.manifest import PROOFS, Backup, BackupColumn, Proof, proofs_to_json
 from core.plans.script import copy_line, marks_of
 from core.postgres.connection import is_lost, server_message, session, sqlstate
+from core.postgres.driver import driver_of, wrapped
+from core.postgres.encoding import RAW
 from core.tables.bounds import Bounds
 from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
 from core.tables.key import Key, KeyType
@@ -166,7 +167,8 @@ def _fetch(storage: Storage, backup: Backup, target: Path, follow: Following, fo
 def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Following, found: _Found) -> str:
     """Runs the object's own text as a driver does, and returns what is not as the manifest says."""
     driver = driver_of(connection)
-    driver.set_client_encoding(backup.encoding)
+    if backup.encoding not in RAW:  # the session of a database in such a one is in it already
+        driver.set_client_encoding(backup.encoding)
     source = Fetched(iter(lambda: file.read(CHUNK), b""), follow)
     rows = Rows(source, backup, follow)
     rows.require_before()
@@ -179,7 +181,8 @@ def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Fol
     follow.tell("Building its indexes and constraints")
     with driver.cursor() as cursor:
         cursor.execute(rows.after.decode(codec(backup.encoding)).removeprefix("\\.\n"))
-    driver.set_client_encoding("UTF8")
+    if backup.encoding not in RAW:
+        driver.set_client_encoding("UTF8")
     follow.tell("Comparing every row")
     return _compare(connection, backup, found)
 

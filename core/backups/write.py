@@ -15,7 +15,6 @@ from importlib.metadata import version
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.driver import driver_of, is_closed
 from core.backups.progress import Following, Report
 from core.backups.standalone import Lone, read_checks, write_lone
 from core.backups.storage.base import Storage
@@ -26,6 +25,7 @@ from core.plans.backup import require_backed_up
 from core.plans.manifest import Backup
 from core.plans.script import after_rows, before_rows, general_statements, marks_of
 from core.postgres.connection import session, translate
+from core.postgres.driver import driver_of, is_closed
 from core.postgres.programs import Tool
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, within

@@ -29,10 +29,22 @@ from core.errors import (
     LockNotObtained,
     PlanOutdated,
 )
-from core.names import literal, qualified, split_qualified
+from core.names import ident, literal, qualified, split_qualified
 from core.plans.archive import ARCHIVE
 from core.plans.plan import Lock, Mode, Plan, Step, outdated
-from core.postgres.connection import CANCELLED, DEADLOCK, LOCK_TIMEOUT, is_lost, session, sqlstate, translate
+from core.postgres.connection import (
+    CANCELLED,
+    DEADLOCK,
+    LOCK_TIMEOUT,
+    is_lost,
+    raised_in,
+    server_message,
+    session,
+    sqlstate,
+    translate,
+)
+from core.postgres.server import read_event_triggers
+from core.postgres.session import as_the_role, under_own_path
 from core.tables.catalog.table import read_table_on
 from core.tables.table import PartitionedTable
 
@@ -93,6 +105,10 @@ class _Run:
     deadline: float
     done: int = 0
     tries: int = 0
+    gave_way: bool = False
+    """Whether the watcher cancelled this try because it queued for longer than the budget."""
+    refusal: str = ""
+    """What the server said of the last try that waited in vain."""
 
     def left(self) -> float:
         """Seconds of patience that are left."""
@@ -148,7 +164,7 @@ def apply(
                     _step(run, number, step)
                     run.done = number
         except DBAPIError as error:
-            raise _with_outcome(run, translate(error)) from error
+            raise _with_outcome(run, _told(run, error)) from error
         except PendingRollbackError as error:  # the watching session was lost while the working one went on
             lost = ConnectionFailed("The connection to the server was lost.", next="Try again once the server is back.")
             raise _with_outcome(run, lost) from error
@@ -202,7 +218,7 @@ def _step(run: _Run, number: int, step: Step) -> None:
     started = datetime.now(UTC)
     finishing = False
     for attempt in range(1_000_000):
-        run.tries = attempt
+        run.tries, run.gave_way = attempt, False
         current = Step(step.title, (step.finish,), step.locks, waits_for_all=True) if finishing else step
         _wait_for_gap(run, current)
         try:
@@ -215,13 +231,14 @@ def _step(run: _Run, number: int, step: Step) -> None:
         except DBAPIError as error:
             if is_lost(error):
                 raise
-            if not current.transactional and not current.finish:
-                raise  # a failed CREATE INDEX CONCURRENTLY leaves an index that has to be looked at first
             finishing = finishing or (bool(current.finish) and _is_pending(run))
             if run.cancellation.requested:
                 raise _cancelled_error(finishing) from error
-            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK, CANCELLED):
+            if not current.transactional and not current.finish:
+                raise  # a failed CREATE INDEX CONCURRENTLY leaves an index that has to be looked at first
+            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK) and not (run.gave_way and sqlstate(error) == CANCELLED):
                 raise
+            run.refusal = server_message(error)
         _back_off(run, step, attempt)
 
 
@@ -288,6 +305,8 @@ def _in_the_way(run: _Run, step: Step) -> tuple[Blocker, ...]:
 
 def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> LockNotObtained:
     who = "; ".join(blocker.sentence() for blocker in blockers[:3]) or "sessions that came and went without a gap"
+    if not blockers and run.refusal:
+        who += f"; the server said: {run.refusal}"
     strong = any(lock.mode is Mode.ACCESS_EXCLUSIVE for lock in step.locks)
     advice = "Ask again in a quieter hour, or allow more patience (PARTITION_DESK_PATIENCE_S)"
     if strong and not step.finish:
@@ -306,20 +325,25 @@ def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> Lo
 
 
 def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> None:
-    """All statements of a step and its journal row in one transaction, which waits no longer than the budget in all."""
+    """All statements of a step and its journal row in one transaction, which waits no longer than the budget in all.
+
+    A rehearsal is rolled back, and its journal row written afterwards.
+    """
     work = run.work
     work.exec_driver_sql("BEGIN")
     try:
+        as_the_role(work)
         began = time.monotonic()
         long = any(not lock.brief for lock in step.locks)
         for statement in step.statements:
             spent = 0.0 if long else (time.monotonic() - began) * 1000
             work.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, round(run.budget.lock_ms - spent))}")
             work.exec_driver_sql(statement)
-        work.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        work.exec_driver_sql("ROLLBACK" if step.rehearsal else "SET LOCAL lock_timeout = 0")
         if run.record is not None:
             run.record.step_done(work, number, run.plan.steps[number - 1], started, last=number == len(run.plan.steps))
-        work.exec_driver_sql("COMMIT")
+        if not step.rehearsal:
+            work.exec_driver_sql("COMMIT")
     except DBAPIError:
         if not work.invalidated:
             with suppress(DBAPIError):
@@ -330,7 +354,8 @@ def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> No
 def _alone(run: _Run, number: int, step: Step, started: datetime) -> None:
     """One statement that PostgreSQL runs outside of any transaction; it waits for people, not in front of them."""
     run.work.exec_driver_sql(f"SET lock_timeout = {max(1, round(run.left() * 1000))}")
-    run.work.exec_driver_sql(step.statements[0])
+    with under_own_path(run.work):
+        run.work.exec_driver_sql(step.statements[0])
     if run.record is not None:
         run.record.step_done(run.work, number, step, started, last=number == len(run.plan.steps))
 
@@ -378,6 +403,7 @@ def _watch(run: _Run, step: Step, over: threading.Event) -> None:
                 queues = waits_for_relation(run.watch, run.pid)
                 queued_since = (queued_since or now) if queues else None
                 if queued_since is not None and (now - queued_since) * 1000 > run.budget.lock_ms - WATCH_S * 1000:
+                    run.gave_way = True
                     run.watch.exec_driver_sql(f"SELECT pg_catalog.pg_cancel_backend({run.pid})")
             if now - told > 0.3:
                 told = now
@@ -394,24 +420,57 @@ def _watch(run: _Run, step: Step, over: threading.Event) -> None:
 _PENDING = "The partition is detach pending: all its rows are there, out of the table's sight."
 
 
+def _told(run: _Run, error: DBAPIError) -> DeskError:
+    """What the server's error means, and which event trigger raised it, if one did."""
+    told = translate(error)
+    if isinstance(told, ConnectionFailed) or run.work.invalidated:
+        return told
+    with suppress(DBAPIError):
+        found = [name for name, function in read_event_triggers(run.work) if function in raised_in(error)]
+        if found:
+            told.what += f" That was raised by the event trigger {' or '.join(found)}."
+            told.next = (
+                f"Have its function mended, or let it rest for this act: ALTER EVENT TRIGGER {ident(found[0])} DISABLE;"
+                f" and ENABLE afterwards."
+            )
+    return told
+
+
 def _with_outcome(run: _Run, error: DeskError) -> DeskError:
     """The same error, saying what became of the steps that were committed; takes back those that can be."""
-    committed = run.plan.steps[: run.done]
+    committed = tuple(step for step in run.plan.steps[: run.done] if not step.rehearsal)
     if isinstance(error, ConnectionFailed):
         done = "; ".join(step.title for step in committed) or "nothing that is known"
         error.safe = f"No row is lost: each step happened whole or not at all. Done before: {done}."
         error.next = "Ask for the same again once the server is back; it goes on from wherever this stopped."
-    elif committed and error.safe == NOTHING_CHANGED:
+    elif error.safe == NOTHING_CHANGED:
+        left = _left_behind(run)
         if any(_detaches(step) for step in run.plan.steps) and _is_pending(run):
-            error.safe, error.next = _PENDING, "Archive it again to finish."
+            error.safe, error.next = _PENDING, f"{error.next} Archive it again to finish.".strip()
             return error
         kept = _take_back(run, committed)
-        error.safe = (
-            f"No row was changed. Done and kept: {'; '.join(kept)}. Asking for the same again goes on from there."
-            if kept
-            else "What was begun was taken back; nothing is changed."
-        )
+        if kept:
+            error.safe = (
+                f"No row was changed. Done and kept: {'; '.join(kept)}. Asking for the same again goes on from there."
+            )
+        elif committed and not left:
+            error.safe = "What was begun was taken back; nothing is changed."
+        if left:
+            error.safe = f"{error.safe} {left}" if kept else f"No row was changed. {left}"
     return error
+
+
+def _left_behind(run: _Run) -> str:
+    """Takes away what the step that failed left half made; a sentence on what stays, empty where nothing does."""
+    index = run.plan.steps[run.done].leaves if run.done < len(run.plan.steps) else ""
+    if not index or run.work.invalidated:
+        return ""
+    invalid = f"SELECT count(*) FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass({literal(index)})"
+    if not run.work.exec_driver_sql(f"{invalid} AND NOT indisvalid").scalar_one():
+        return ""
+    if _undone(run, (f"DROP INDEX {index}",)):
+        return ""
+    return f"The index {index} is left unfinished, which slows writes; asking for the same again takes it away first."
 
 
 def _detaches(step: Step) -> bool:
@@ -424,18 +483,19 @@ def _take_back(run: _Run, committed: tuple[Step, ...]) -> list[str]:
     last_detach = max((number for number, step in enumerate(committed) if _detaches(step)), default=-1)
     kept: list[str] = []
     for number, step in reversed(list(enumerate(committed))):
-        if not (step.undo and number > last_detach and _undone(run, step)):
+        if not (step.undo and number > last_detach and _undone(run, step.undo)):
             kept.insert(0, step.title)
     return kept
 
 
-def _undone(run: _Run, step: Step) -> bool:
+def _undone(run: _Run, statements: tuple[str, ...]) -> bool:
     if run.work.invalidated:
         return False
     for _ in range(20):
         try:
             run.work.exec_driver_sql("BEGIN")
-            for statement in step.undo:
+            as_the_role(run.work)
+            for statement in statements:
                 run.work.exec_driver_sql(f"SET LOCAL lock_timeout = {run.budget.lock_ms}")
                 run.work.exec_driver_sql(statement)
             run.work.exec_driver_sql("COMMIT")
@@ -445,5 +505,7 @@ def _undone(run: _Run, step: Step) -> bool:
                 return False
             with suppress(DBAPIError):
                 run.work.exec_driver_sql("ROLLBACK")
+            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK):
+                return False
             time.sleep(0.1)
     return False

@@ -19,11 +19,13 @@ from core.console.actor import Actor
 from core.console.journal_tables import exists, make
 from core.console.locks import Blocker
 from core.console.register import named
-from core.errors import DeskError
+from core.errors import DeskError, Refused
 from core.names import literal
 from core.plans.drop import DROP
 from core.plans.plan import Plan, Step
 from core.postgres.connection import session, sqlstate, translate
+from core.postgres.encoding import storable, unstorable
+from core.postgres.session import encoding_of
 
 OPERATION_LOCKS = 20548
 """First key of the advisory lock that a running operation holds; the second is its id."""
@@ -204,17 +206,42 @@ def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
     return tuple(StepRecord(*row) for row in rows)
 
 
-def _insert(plan: Plan, actor: Actor, reason: str, state: OperationState) -> str:
+def _text(connection: Connection, text: str) -> str:
+    """A text for the journal as a constant, in letters that the database has."""
+    return literal(storable(text.replace("\x00", ""), encoding_of(connection)))
+
+
+def _json(connection: Connection, text: str) -> str:
+    """The same for JSON, which writes what the database lacks so that it is read back."""
+    plain = unstorable(text, encoding_of(connection))
+    return literal(json.dumps(json.loads(text), sort_keys=True) if plain else text)
+
+
+def _require_storable(connection: Connection, plan: Plan) -> None:
+    """Raises Refused where the database lacks a letter of what the plan would write into it."""
+    if plan.operation.moves_files:  # of a backup, which is of the same encoding, or no SQL at all
+        return
+    encoding = encoding_of(connection)
+    for statement in (statement for step in plan.steps for statement in step.statements):
+        letter = unstorable(statement, encoding)
+        if letter:
+            raise Refused(
+                f"This database keeps text in {encoding}, which has no {letter!r}: {' '.join(statement.split())[:200]}",
+                next="Say it in letters that the database has.",
+            )
+
+
+def _insert(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> str:
     values = (
         literal(plan.table),
         literal(plan.operation.name),
         literal(plan.subject),
-        literal(plan.to_json()),
+        _json(connection, plan.to_json()),
         literal(plan.digest),
-        literal(actor.name),
+        _text(connection, actor.name),
         literal(actor.role),
         literal(actor.origin),
-        literal(reason),
+        _text(connection, reason),
         literal(state),
         str(len(plan.steps)),
         "NULL" if state is OperationState.QUEUED else "pg_catalog.clock_timestamp()",
@@ -290,11 +317,12 @@ WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {tabl
 
 
 def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> Ticket:
+    _require_storable(connection, plan)
     _reap(connection)
     if plan.operation.marks_only:  # a drop that still waits is not to win that race
         connection.exec_driver_sql(_CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject)))
     for _ in range(3):
-        new = connection.exec_driver_sql(_insert(plan, actor, reason, state)).scalar_one_or_none()
+        new = connection.exec_driver_sql(_insert(connection, plan, actor, reason, state)).scalar_one_or_none()
         if new is not None:
             return Ticket(int(new), new=True)
         met = _active_id(connection, plan)
@@ -358,18 +386,19 @@ class Record:
     def doing(self, connection: Connection, what: str, share: float | None = None) -> None:
         """What it is at now, for people, and how much of it is done (0 to 1)."""
         done = "NULL" if share is None else f"{min(max(share, 0.0), 1.0):.4f}"
-        self._update(connection, f"doing = {literal(what)}, share = {done}, blockers = '[]'")
+        self._update(connection, f"doing = {_text(connection, what)}, share = {done}, blockers = '[]'")
 
     def waiting(self, connection: Connection, blockers: Iterable[Blocker], tries: int) -> None:
         """Who it waits for, and how often it tried."""
         people = json.dumps([blocker.as_json() for blocker in blockers], ensure_ascii=False)
-        self._update(connection, f"blockers = {literal(people)}, tries = {tries}")
+        self._update(connection, f"blockers = {_json(connection, people)}, tries = {tries}")
 
     def step_done(self, connection: Connection, number: int, step: Step, started: datetime, *, last: bool) -> None:
         """Step `number` (from 1) is done; inside its transaction, so that both are there or neither is."""
         connection.exec_driver_sql(
             "INSERT INTO partition_desk.operation_step VALUES"
-            f" ({self.id}, {number}, {literal(step.title)}, {literal(step.sql)}, {literal(started.isoformat())},"
+            f" ({self.id}, {number}, {_text(connection, step.title)}, {_text(connection, step.sql)},"
+            f" {literal(started.isoformat())},"
             " pg_catalog.clock_timestamp())"
         )
         end = ", state = 'done', doing = '', finished_at = pg_catalog.clock_timestamp()" if last else ""
@@ -395,7 +424,7 @@ class Record:
         """It ended otherwise than done."""
         self._update(
             connection,
-            f"state = {literal(state)}, doing = '', error = {literal(str(error))},"
+            f"state = {literal(state)}, doing = '', error = {_text(connection, str(error))},"
             f" error_kind = {literal(type(error).__name__)}, sqlstate = {literal(sqlstate)},"
-            f" server_message = {literal(message)}, finished_at = pg_catalog.clock_timestamp()",
+            f" server_message = {_text(connection, message)}, finished_at = pg_catalog.clock_timestamp()",
         )

@@ -9,6 +9,7 @@ from core.errors import NotAllowed
 from core.names import ident
 from core.postgres.connection import session, sqlstate, translate
 from core.postgres.publications import require_unpublished
+from core.postgres.session import as_the_role
 
 _MAKING = 20549
 """First key of the lock under which the console's schema is made: that of samples, too."""
@@ -103,6 +104,7 @@ def make(connection: Connection) -> None:
     require_unpublished(connection)
     connection.exec_driver_sql("BEGIN")
     try:
+        as_the_role(connection)
         connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_MAKING}, 0)")
         # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
         if not connection.exec_driver_sql(_SCHEMA).scalar_one():

@@ -80,12 +80,14 @@ def _convert(
 ) -> tuple[str, ...]:
     table = migration.table
     try:
-        with local_settings(migration.connection, _SETTINGS):
+        with local_settings(migration.connection, _SETTINGS) as before:
             _run(migration.connection, f"SET LOCAL lock_timeout = {migration.settings.lock_budget_ms}")
             require(read_definition(migration.connection, table.schema, table.name))
             definition = _locked(migration, require)
             _run(migration.connection, "SET LOCAL lock_timeout = 0")
             conversion = plan(definition)
+            path = ", ".join(filter(None, ("pg_catalog", before["search_path"])))
+            _run(migration.connection, f"SET LOCAL search_path = {path}")  # for event triggers, CHECKs and the like
             for statement in conversion.statements:
                 _run(migration.connection, statement)
     except DBAPIError as error:

@@ -19,8 +19,9 @@ from core.errors import DeskError, TableNotFound, UsageError
 from core.migrations import version_table
 from core.migrations.convert import Migration
 from core.plans.convert import require_rights
-from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, reading_engine, translate
+from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, pin_each, reading_engine, translate
 from core.postgres.embedded import running_server
+from core.postgres.session import CONSOLE
 from core.settings import Settings, read_settings
 from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
@@ -41,6 +42,8 @@ def _engines(url: URL) -> Iterator[tuple[Engine, Engine]]:
     """(the engine that Alembic works on, the engine that reads the catalog beside it)."""
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME}
     work = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    # Alembic's own table is made under the role's path, as the role's event triggers expect
+    pin_each(work, {name: value for name, value in CONSOLE.items() if name != "search_path"})
     watch = reading_engine(url)
     try:
         yield work, watch

@@ -108,11 +108,12 @@ def plan_archive(
     own, marks = Marks.split(partition.comment)
     comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
     if partition.pending:
-        steps = _finish(table, partition, comment)
+        steps = (*_make_schema(table), *_finish(table, partition, comment))
     elif table.default is None and table.server.detaches_concurrently:
-        steps = _detach_concurrently(table, partition, comment)
+        steps = (*_rehearse(table, key, partition, comment), *_make_schema(table))
+        steps += _detach_concurrently(table, partition, comment)
     else:
-        steps = _detach_in_transaction(table, key, partition, bounds, comment)
+        steps = (*_make_schema(table), *_detach_in_transaction(table, key, partition, bounds, comment))
     target = f"{table.archive.name}.{partition.name}"
     called = table.called(partition)
     return Plan(
@@ -120,7 +121,7 @@ def plan_archive(
         table=table.address,
         subject=called,
         basis=basis(table, partition.oid),
-        steps=(*_make_schema(table), *steps),
+        steps=steps,
         effects=_effects(table, partition, target),
         way_back=f"Reattach: {twin('reattach', table, _called_in(table, partition, table.archive.name))}",
         command=twin("archive", table, called, *(["--allow-current"] if allow_current else [])),
@@ -187,6 +188,7 @@ def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
         Step(
             f"Create the schema {table.archive.name}, closed to the public",
             (f"CREATE SCHEMA IF NOT EXISTS {schema}", f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
+            undo=(f"DROP SCHEMA {schema}",),
         ),
     )
 
@@ -207,6 +209,38 @@ def _detach_concurrently(table: PartitionedTable, partition: Partition, comment:
             finish=f"{detach} FINALIZE",
         ),
         _move_step(table, partition.name, partition.sql),
+    )
+
+
+def _rehearse(table: PartitionedTable, key: Key, partition: Partition, comment: str) -> tuple[Step, ...]:
+    """The whole archive at once and taken back, where event triggers could refuse it halfway.
+
+    A concurrent detach runs them in its second transaction, when there is no way back. A plain one would read every row
+    that refers to the table under its lock, so that those foreign keys go first; where they are another's, any change
+    of the table stands for its detach.
+    """
+    triggers = table.server.event_triggers
+    if not triggers:
+        return ()
+    if all(fk.owned for fk in table.referenced_by):
+        drops = (f"ALTER TABLE {fk.other} DROP CONSTRAINT {ident(fk.name)}" for fk in table.referenced_by)
+        detach = (*drops, f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}")
+        locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
+    else:
+        detach = (f"ALTER TABLE {table.sql} ALTER COLUMN {ident(key.column)} SET STATISTICS -1",)
+        locks = (Lock(table.sql, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE))
+    return (
+        Step(
+            f"Try it and take it back at once, because event triggers see it: {', '.join(triggers)}",
+            (
+                *(statement for step in _make_schema(table) for statement in step.statements),
+                comment,
+                *detach,
+                _move(table, partition.sql),
+            ),
+            locks,
+            rehearsal=True,
+        ),
     )
 
 

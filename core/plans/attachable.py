@@ -126,6 +126,7 @@ def _build_index(archived: Archived, name: str, wanted: Index, broken: Index | N
             (f"CREATE {unique}INDEX CONCURRENTLY {ident(name)} ON {archived.sql} {wanted.definition}",),
             lock,
             transactional=False,
+            leaves=qualified(archived.schema, name),
         )
     )
     if wanted.constraint:

@@ -91,11 +91,17 @@ class Step:
     """Whether it waits for every statement that runs in the database, as FINALIZE does."""
     undo: tuple[str, ...] = ()
     """What takes the step back where a later one fails."""
+    rehearsal: bool = False
+    """Whether it is taken back at once: what others' code refuses is refused before anything is done."""
+    leaves: str = ""
+    """The index, quoted and qualified, that a try that failed leaves behind, invalid."""
 
     @property
     def sql(self) -> str:
         """The step as a script for psql."""
         lines = [f"{statement};" for statement in self.statements]
+        if self.rehearsal:
+            return "\n".join(["BEGIN;", *lines, "ROLLBACK;"])
         return "\n".join(["BEGIN;", *lines, "COMMIT;"] if self.transactional and len(lines) > 1 else lines)
 
 
@@ -164,6 +170,8 @@ class Plan:
                 finish=step["finish"],
                 waits_for_all=step["waits_for_all"],
                 undo=tuple(step["undo"]),
+                rehearsal=step.get("rehearsal", False),  # plans of older journals have neither
+                leaves=step.get("leaves", ""),
             )
             for step in raw["steps"]
         )
@@ -199,6 +207,7 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
     lines = [
         f"table {table.oid} {table.label} by {table.strategy} on {table.key}, owned by {table.owner}",
         f"server {table.server.version_num // 10000}, concurrent detach: {table.server.detaches_concurrently}",
+        *(f"server event trigger {name}" for name in table.server.event_triggers),
         _schema_fact(table, exists=table.archive.exists),
         f"table references: {', '.join(fk.definition for fk in table.references) or 'nothing'}",
         f"table referenced by: {', '.join(fk.other for fk in table.referenced_by) or 'nothing'}",

@@ -140,7 +140,8 @@ def _restore_statements(
 ) -> Iterator[str]:
     relation = qualified(there.archive.name, backup.name)
     archive = ident(there.archive.name)
-    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in PORTABLE.items())
+    # not the path: that is the role's own, after pg_catalog, for what runs functions of others
+    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in PORTABLE.items() if name != "search_path")
     if not there.archive.exists:
         yield f"CREATE SCHEMA {archive}"
         yield f"REVOKE ALL ON SCHEMA {archive} FROM PUBLIC"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -26,8 +26,10 @@ from core.errors import (
     NotVerified,
     ReadOnlyServer,
     SettingError,
+    UsageError,
 )
-from core.postgres.session import CONSOLE, READ_LOCK_TIMEOUT_MS, READ_TIMEOUT_MS, set_sql
+from core.postgres.driver import driver_of
+from core.postgres.session import CONSOLE, READ_LOCK_TIMEOUT_MS, READ_TIMEOUT_MS, pin
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -37,15 +39,12 @@ if TYPE_CHECKING:
 APPLICATION_NAME = "partition-desk"
 CONNECT_TIMEOUT_S = 5
 
-_SETTINGS = set_sql(CONSOLE)
-_READING = set_sql(
-    {
-        **CONSOLE,
-        "default_transaction_read_only": "on",
-        "statement_timeout": str(READ_TIMEOUT_MS),
-        "lock_timeout": str(READ_LOCK_TIMEOUT_MS),
-    }
-)
+_READING = {
+    **CONSOLE,
+    "default_transaction_read_only": "on",
+    "statement_timeout": str(READ_TIMEOUT_MS),
+    "lock_timeout": str(READ_LOCK_TIMEOUT_MS),
+}
 
 
 def parse_url(text: str) -> URL:
@@ -79,10 +78,10 @@ def reading_engine(url: URL) -> Engine:
 
 def working_engine(url: URL) -> Engine:
     """The engine that operations run on; lock and statement time-outs are set by whoever uses it."""
-    return _engine(url, _SETTINGS, pool_size=4)
+    return _engine(url, CONSOLE, pool_size=4)
 
 
-def _engine(url: URL, settings: str, *, pool_size: int) -> Engine:
+def _engine(url: URL, settings: Mapping[str, str], *, pool_size: int) -> Engine:
     made = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -93,15 +92,19 @@ def _engine(url: URL, settings: str, *, pool_size: int) -> Engine:
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME},
     )
 
+    pin_each(made, settings)
+    return made
+
+
+def pin_each(engine: Engine, settings: Mapping[str, str]) -> None:
+    """Has every connection that the engine makes set to these."""
+
     def configure(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute(settings)
-        cursor.close()
+        pin(connection, settings, entry.info)  # type: ignore[arg-type]
         connection.commit()
         entry.info[APPLICATION_NAME] = True
 
-    event.listen(made, "connect", configure)
-    return made
+    event.listen(engine, "connect", configure)
 
 
 @contextmanager
@@ -122,8 +125,19 @@ def session(of: Engine) -> Iterator[Connection]:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
         if not connection.info.get(APPLICATION_NAME):
             connection.detach()
-            connection.exec_driver_sql(f"{_SETTINGS}; SET application_name = '{APPLICATION_NAME}'")
-        yield connection
+            pin(driver_of(connection), {**CONSOLE, "application_name": APPLICATION_NAME}, connection.info)
+        try:
+            yield connection
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{error.object!r} holds what is no letter and can't be sent."[:400], next="Write it in UTF-8."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise Failed(
+                "The server gave a text that is no UTF-8.",
+                safe="What was committed before stays.",
+                next="A role or a database has a name in another encoding: rename it, or drop it.",
+            ) from error
 
 
 def sqlstate(error: DBAPIError) -> str:
@@ -139,10 +153,17 @@ def server_message(error: DBAPIError) -> str:
     return f"{primary} ({detail})" if detail else str(primary)
 
 
+def raised_in(error: DBAPIError) -> str:
+    """Where the server says that an error arose, innermost first: functions and their lines; empty outside of any."""
+    return getattr(getattr(error.orig, "diag", None), "context", None) or ""
+
+
 LOCK_TIMEOUT = "55P03"
 CANCELLED = "57014"
 DEADLOCK = "40P01"
-CONNECTION_LOST = ("08000", "08003", "08006", "57P01", "57P02", "57P03", "57P05", "25P03")
+_SESSION_TIMEOUTS = ("25P03", "25P04", "57P05")
+"""idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout: they end the session."""
+CONNECTION_LOST = ("08000", "08003", "08006", "57P01", "57P02", "57P03", *_SESSION_TIMEOUTS)
 
 
 def is_lost(error: DBAPIError) -> bool:
@@ -186,6 +207,8 @@ def translate(error: DBAPIError, url: URL | None = None, *, safe: str = "Nothing
     said = server_message(error)
     if url is not None and (not state or state.startswith(("28", "3D"))):
         return _login_error(str(error.orig), url)
+    if state in _SESSION_TIMEOUTS:
+        return ConnectionFailed(f"The server ended the session: {said}.", safe=safe, next="Try again.")
     if is_lost(error):
         return ConnectionFailed(
             "The connection to the server was lost.", safe=safe, next="Try again once the server is back."
@@ -199,9 +222,17 @@ def translate(error: DBAPIError, url: URL | None = None, *, safe: str = "Nothing
     if state == MISMATCH:
         primary = str(getattr(getattr(error.orig, "diag", None), "message_primary", said))
         return NotVerified(primary, next="Back it up again and verify that backup, then ask again.")
-    if state == CANCELLED:
-        return Failed("The server took too long and was stopped.", sqlstate=state, server_message=said, safe=safe)
-    return Failed(f"The server refused: {said}.", sqlstate=state, server_message=said, safe=safe)
+    what, next_step = _REFUSED.get(state, ("The server refused", ""))
+    return Failed(f"{what}: {said}.", sqlstate=state, server_message=said, safe=safe, next=next_step)
+
+
+_LETTERS = ("This database's encoding lacks a letter of what was asked", "Say it in letters that the database has.")
+_REFUSED = {
+    CANCELLED: ("The server stopped it", "Ask again."),  # a person's cancel or a time-out: the server says which
+    "22P05": _LETTERS,
+    "22021": _LETTERS,
+}
+"""(what happened, what to do next) of errors whose own words don't say it."""
 
 
 def _login_error(said: str, url: URL) -> ConnectionFailed:

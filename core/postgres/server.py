@@ -28,6 +28,8 @@ class Server:
     journal: bool = False
     """Whether the journal's schema exists."""
     may_write_journal: bool = False
+    event_triggers: tuple[str, ...] = ()
+    """Names of the event triggers that ALTER TABLE runs, but for those of extensions."""
     cluster: str = ""
     """PostgreSQL's system identifier, to tell servers with databases of one name apart; empty where it is hidden."""
 
@@ -53,9 +55,26 @@ SELECT pg_catalog.current_database() AS database, current_user AS role,
             SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
             FROM pg_catalog.pg_class c WHERE c.relnamespace = j.oid AND c.relname = 'operation'),
             pg_catalog.has_schema_privilege(j.oid, 'CREATE'))
-    END AS may_write_journal
+    END AS may_write_journal,
+    (SELECT json_agg(t.evtname ORDER BY t.evtname) FROM pg_catalog.pg_event_trigger t
+        WHERE t.evtenabled <> 'D' AND t.evtevent <> 'login'
+            AND (t.evttags IS NULL OR 'ALTER TABLE' = ANY (t.evttags))
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND (
+                (d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = t.evtfoid)
+                OR (d.classid = 'pg_catalog.pg_event_trigger'::regclass AND d.objid = t.oid)))) AS event_triggers
 FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace j ON j.nspname = 'partition_desk'
 """
+
+_EVENT_TRIGGERS = """
+SELECT t.evtname, p.proname FROM pg_catalog.pg_event_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.evtfoid
+WHERE t.evtenabled <> 'D' ORDER BY t.evtname
+"""
+
+
+def read_event_triggers(connection: Connection) -> tuple[tuple[str, str], ...]:
+    """(name, name of its function) of every event trigger that runs."""
+    return tuple((row.evtname, row.proname) for row in rows_of(connection, _EVENT_TRIGGERS))
+
 
 _CLUSTER = "system_identifier"
 
@@ -82,6 +101,7 @@ def server_of(connection: Connection) -> Server:
         may_create_schema=row.may_create_schema,
         journal=row.journal,
         may_write_journal=row.may_write_journal,
+        event_triggers=tuple(row.event_triggers or ()),
     )
 
 

@@ -6,7 +6,7 @@ What is hashed is the text of the whole row, so that values swapped between two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.names import ident, literal
 from core.postgres.connection import MISMATCH
@@ -41,13 +41,12 @@ def fingerprint(rows: int, total: str) -> str:
 def require_fingerprint_sql(relation: str, columns: Sequence[str], expected: str, message: str) -> str:
     """A DO block that raises `message` with SQLSTATE PD001 unless the table's fingerprint is `expected`.
 
-    It pins the settings for the rest of the transaction. The error's detail tells the fingerprint that was found.
+    The settings are pinned for its own time alone. The error's detail tells the fingerprint that was found.
     """
-    pinned = "\n".join(
-        f"  PERFORM pg_catalog.set_config({literal(name)}, {literal(value)}, true);" for name, value in ROW_TEXT.items()
-    )
+    keep, pinned, put_back = _pinned(ROW_TEXT)
     body = f"""
 DECLARE
+{keep}
   found_rows bigint;
   found_total text;
 BEGIN
@@ -57,6 +56,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '{MISMATCH}', MESSAGE = {literal(message)},
       DETAIL = pg_catalog.concat({literal(KIND + ":")}, found_rows, ':', found_total);
   END IF;
+{put_back}
 END
 """
     return f"DO {dollar_quoted(body)}"
@@ -75,18 +75,35 @@ def require_same_sql(
     differs = [
         f"pg_catalog.strpos({comment}, {literal(text)}) {'=' if text in said else '>'} 0" for text in (*said, *unsaid)
     ]
+    keep, pinned, put_back = _pinned({"search_path": "pg_catalog"})
     body = f"""
+DECLARE
+{keep}
 BEGIN
-  PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+{pinned}
   IF (SELECT pg_catalog.array_agg(a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)
       FROM pg_catalog.pg_attribute a WHERE a.attrelid = {literal(relation)}::pg_catalog.regclass
         AND a.attnum > 0 AND NOT a.attisdropped) IS DISTINCT FROM ARRAY[{wanted}]::text[]
 {"".join(f"      OR {one}{chr(10)}" for one in differs)}  THEN
     RAISE EXCEPTION USING ERRCODE = '{MISMATCH}', MESSAGE = {literal(message)};
   END IF;
+{put_back}
 END
 """
     return f"DO {dollar_quoted(body)}"
+
+
+def _pinned(settings: Mapping[str, str]) -> tuple[str, str, str]:
+    """What keeps the settings of before, sets these, and puts those of before back, in PL/pgSQL."""
+    kept = ", ".join(f"pg_catalog.current_setting({literal(name)})" for name in settings)
+    sets = "\n".join(
+        f"  PERFORM pg_catalog.set_config({literal(name)}, {literal(value)}, true);" for name, value in settings.items()
+    )
+    back = "\n".join(
+        f"  PERFORM pg_catalog.set_config({literal(name)}, of_before[{number}], true);"
+        for number, name in enumerate(settings, 1)
+    )
+    return f"  of_before CONSTANT text[] := ARRAY[{kept}];", sets, back
 
 
 def dollar_quoted(body: str) -> str:

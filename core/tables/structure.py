@@ -83,3 +83,5 @@ class ForeignKey:
     name: str
     other: str
     definition: str
+    owned: bool = True
+    """Whether the connected role may change the table on the other side."""

@@ -68,7 +68,17 @@ def driver_error(state: str | None, message: str, detail: str | None = None, *, 
         (driver_error("55P03", "canceling statement due to lock timeout"), CatalogBusy, "locked by somebody else"),
         (driver_error("42501", "must be owner of table t"), NotAllowed, "may not do this: must be owner of table t."),
         (driver_error("25006", "cannot execute in a read-only transaction"), ReadOnlyServer, "takes no changes"),
-        (driver_error("57014", "canceling statement due to user request"), Failed, "took too long and was stopped"),
+        (
+            driver_error("57014", "canceling statement due to user request"),
+            Failed,
+            "The server stopped it: canceling statement due to user request.",
+        ),
+        (driver_error("22P05", "character has no equivalent"), Failed, "This database's encoding lacks a letter"),
+        (
+            driver_error("25P04", "terminating connection due to transaction timeout"),
+            ConnectionFailed,
+            "The server ended the session: terminating connection due to transaction timeout.",
+        ),
         (
             driver_error("23505", "duplicate key", "Key (a)=(1)"),
             Failed,

@@ -15,6 +15,7 @@ from core.errors import NotAllowed
 from core.names import ident, literal
 from core.postgres.connection import sqlstate
 from core.postgres.publications import require_unpublished
+from core.postgres.session import as_the_role
 
 SAMPLE_LOCKS = 20551
 """First key of the advisory lock under which one process at a time samples."""
@@ -111,6 +112,7 @@ def make(connection: Connection) -> None:
     require_unpublished(connection)
     connection.exec_driver_sql("BEGIN")
     try:
+        as_the_role(connection)
         connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_MAKING}, 0)")
         # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
         if not connection.exec_driver_sql(_SCHEMA).scalar_one():

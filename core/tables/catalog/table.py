@@ -58,7 +58,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_use
         JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
         WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0) AS refs,
     (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
-            pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
+            pg_catalog.pg_get_constraintdef(k.oid), pg_catalog.pg_has_role(fc.relowner, 'USAGE')) ORDER BY k.conname)
         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class fc ON fc.oid = k.conrelid
         JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
         WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 AND k.conrelid <> c.oid) AS referenced_by,

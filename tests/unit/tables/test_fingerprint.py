@@ -38,7 +38,7 @@ def test_a_required_fingerprint_pins_the_settings_itself() -> None:
     sql = require_fingerprint_sql('"a"."b"', ["id"], "text-1:1:2", "it's \\ changed")
     assert sql.startswith("DO $desk$\nDECLARE\n")
     assert sql.endswith("END\n$desk$")
-    assert sql.count("pg_catalog.set_config(") == len(SETTINGS)
+    assert sql.count("pg_catalog.set_config(") == 2 * len(SETTINGS)  # and those of before afterwards
     assert "<> 'text-1:1:2' THEN" in sql
     assert "ERRCODE = 'PD001', MESSAGE =  E'it''s \\\\ changed'," in sql
     assert ' AS total INTO STRICT found_rows, found_total FROM ONLY "a"."b" t;' in sql

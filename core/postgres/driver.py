@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 def driver_of(connection: Connection) -> extensions.connection:
     """psycopg2's own connection, for what SQLAlchemy has no words for: COPY, and to cancel from another thread."""
-    found: extensions.connection = connection.connection.driver_connection  # type: ignore[assignment]
+    found: extensions.connection = connection.connection.dbapi_connection  # type: ignore[assignment]
     return found
 
 

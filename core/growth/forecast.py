@@ -86,10 +86,6 @@ class Forecast:
             return None
         return float(self.band.low[place]), float(self.band.expected[place]), float(self.band.high[place])
 
-    def past_error(self, days: int) -> PastError | None:
-        """The one of that horizon."""
-        return next((error for error in self.past if error.days == days), None)
-
 
 _NOTHING = np.array([], dtype=np.float64)
 

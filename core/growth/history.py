@@ -76,11 +76,6 @@ def on_server(history: History, *, today: date | None = None) -> Series:
     return clean(history.days, history.server, today=today)
 
 
-def written_rows(history: History, *, today: date | None = None) -> Series:
-    """Rows written so far by day; also a series that can be forecast."""
-    return clean(history.days, history.rows, today=today)
-
-
 def _made(table: str, days: Days, sums: Mapping[str, Floats], generated_until: date | None, how: str) -> History:
     return History(
         table=table,

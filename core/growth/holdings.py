@@ -145,8 +145,6 @@ class PeriodBytes:
     """The planner's estimate; None where a partition was never analyzed."""
     complete: bool
     """Whether the period is over."""
-    derived: bool = True
-    how: str = "Derived from the present size of the partitions for these days."
 
 
 def by_period(items: Iterable[Holding], period: Period, *, today: date) -> tuple[PeriodBytes, ...]:

@@ -5,7 +5,7 @@ Bytes are bytes; a day is a date of the application's time zone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -105,8 +105,6 @@ class Outlook:
     """If everything stays where it is."""
     planned: Band
     """With the planned retention: the same as `kept` where nothing is dropped."""
-    in_table: Band
-    """What is left in the tables themselves with the planned retention."""
 
     @property
     def frees(self) -> bool:
@@ -121,52 +119,40 @@ def outlook(forecast: Forecast, schedules: Sequence[Schedule], *, today: date) -
     come are cut as wide as the present ones. Empty where the forecast is.
     """
     items = [item for schedule in schedules for item in schedule.items]
-    attached = float(sum(item.bytes for item in items if item.stage is Stage.ATTACHED))
-    server = attached + sum(item.bytes for item in items if item.stage is Stage.ARCHIVED)
+    server = float(sum(item.bytes for item in items if item.stage is not Stage.DROPPED))
     last = today + timedelta(days=max(0, len(forecast.days) - 1))
     parting = [(schedule.share, _parting(schedule, today, last)) for schedule in schedules] if forecast.possible else []
-    bands: dict[str, list[Floats]] = {"kept": [], "planned": [], "in_table": []}
+    kept: list[Floats] = []
+    planned: list[Floats] = []
     # Whatever the server holds today is known: only what is added is uncertain.
     anchor = forecast.band.expected[0] if forecast.possible else 0.0
     for curve in (forecast.band.low, forecast.band.expected, forecast.band.high):
         added = curve - anchor
-        gone_server, gone_table = np.zeros_like(curve), np.zeros_like(curve)
+        gone = np.zeros_like(curve)
         for share, leavers in parting:
-            _take(leavers, added * share, gone_server, gone_table, today)
-        bands["kept"].append(np.maximum(0, server + added))
-        bands["planned"].append(np.maximum(0, server + added - np.cumsum(gone_server)))
-        bands["in_table"].append(np.maximum(0, attached + added - np.cumsum(gone_table)))
-    return Outlook(forecast.days, *(Band(*bands[name]) for name in ("kept", "planned", "in_table")))
+            _take(leavers, added * share, gone, today)
+        kept.append(np.maximum(0, server + added))
+        planned.append(np.maximum(0, server + added - np.cumsum(gone)))
+    return Outlook(forecast.days, Band(*kept), Band(*planned))
 
 
-_Parting = list[tuple[Holding, date | None, date | None]]
-"""Partitions with the days on which they leave their table and the server."""
+def _parting(schedule: Schedule, today: date, last: date) -> list[tuple[Holding, date]]:
+    """The partitions that leave the server by `last`, each with its day."""
+    leaving = ((item, _leaves(item, schedule.retention, today)[1]) for item in _with_future(schedule, today, last))
+    return [(item, day) for item, day in leaving if day is not None and day <= last]
 
 
-def _parting(schedule: Schedule, today: date, last: date) -> _Parting:
-    """Those that leave either by `last`."""
-    found = []
-    for item in _with_future(schedule, today, last):
-        days = [None if day is None or day > last else day for day in _leaves(item, schedule.retention, today)]
-        if any(days):
-            found.append((item, days[0], days[1]))
-    return found
-
-
-def _take(parting: _Parting, added: Floats, server: Floats, table: Floats, today: date) -> None:
-    """Adds to `server` and `table` what leaves them on each day."""
+def _take(parting: Iterable[tuple[Holding, date]], added: Floats, gone: Floats, today: date) -> None:
+    """Adds to `gone` what leaves the server on each day."""
     last = len(added) - 1
 
     def until(day: date) -> float:
         """What is added up to that day."""
         return float(added[min(max((day - today).days, 0), last)])
 
-    for item, left, freed in parting:
+    for item, day in parting:
         written_yet = until(item.upper) - until(item.lower or today) if item.upper and item.upper > today else 0.0
-        size = item.bytes + max(0.0, written_yet)
-        for day, gone in ((left, table), (freed, server)):
-            if day is not None:
-                gone[(day - today).days] += size
+        gone[(day - today).days] += item.bytes + max(0.0, written_yet)
 
 
 def _with_future(schedule: Schedule, today: date, last: date) -> list[Holding]:

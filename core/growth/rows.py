@@ -18,15 +18,16 @@ class MonthRows:
     first: date
     rows: float
     complete: bool
-    derived: bool
-    how: str
+
+
+DERIVED = "Derived from the planner's statistics of the last analyze."
+"""Where the rows of a month are from."""
 
 
 def rows_by_month(
     rows: int, statistics: KeyStatistics, lower: date, upper: date, *, today: date
 ) -> tuple[MonthRows, ...]:
     """How `rows` rows of a partition for [lower, upper) spread over its months up to today's, by statistics."""
-    how = "Derived from the planner's statistics of the last analyze."
     found = []
     first = lower.replace(day=1)
     while first < upper and first <= today:
@@ -34,18 +35,9 @@ def rows_by_month(
         start, end = statistics.share_before(max(first, lower)), statistics.share_before(min(following, upper))
         if start is None or end is None:
             return ()
-        found.append(MonthRows(first, rows * (end - start), following <= today, derived=True, how=how))
+        found.append(MonthRows(first, rows * (end - start), following <= today))
         first = following
     return tuple(found)
-
-
-def counted_by_month(counts: Mapping[date, int], *, today: date) -> tuple[MonthRows, ...]:
-    """The same from rows that somebody counted, by the first day of the month."""
-    how = "Counted in the table itself."
-    return tuple(
-        MonthRows(first, float(rows), add_months(first, 1) <= today, derived=False, how=how)
-        for first, rows in sorted(counts.items())
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +50,6 @@ class YearToDate:
     bytes: float
     bytes_before: float
     how: str
-    derived: bool = True
 
     @property
     def share(self) -> float | None:

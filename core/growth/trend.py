@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from core.growth.series import Days, Floats, Ints, Series, day_numbers, level
+from core.growth.series import Days, Floats, Ints, day_numbers
 
 YEAR = 365.2425
 
@@ -106,11 +106,6 @@ def repeats(x: Ints, y: Floats) -> bool:
     r = min(float((now * before).sum()) / size, 0.999999)
     freedom = pairs - 2
     return r > 0 and r * math.sqrt(freedom / (1 - r * r)) > 2.58 + 8 / freedom
-
-
-def repeats_yearly(series: Series) -> bool:
-    """Whether the years show the same pattern, which a year and a half of measurements is needed for."""
-    return len(series) > 1 and repeats(day_numbers(series.days), level(series).values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from core.growth.read import Growth
+from core.growth.rows import DERIVED
 from core.growth.savings import Money
 from core.growth.series import day_of
 
@@ -87,7 +88,7 @@ def months(growth: Growth) -> Table:
 
 def month_rows(growth: Growth) -> Table:
     """Rows by month."""
-    rows = ((m.first, round(m.rows), "yes" if m.complete else "not over yet", m.how) for m in growth.month_rows)
+    rows = ((m.first, round(m.rows), "yes" if m.complete else "not over yet", DERIVED) for m in growth.month_rows)
     return ("month", "rows", "whole", "how"), rows
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from statistics import median
+from unittest.mock import patch
 
 from core.absences import definition
-from core.tables.catalog.summaries import read_all_partitions, read_tables
+from core.growth.samples import measure
+from core.growth.samples.measure import read_present
+from core.tables.catalog.summaries import read_tables
 from tests.bench.report import Table, Target, ms, times
 from tests.bench.server import Desk, desk, timed
 
@@ -93,6 +96,11 @@ def _vacuum_catalog(at: Desk) -> None:
     at.run("CHECKPOINT")
 
 
+def _estimated(at: Desk) -> None:
+    with patch.object(measure, "EXACT_UP_TO", 0):
+        read_present(at.reading, archive_schema="archive")
+
+
 def _measure(at: Desk, partitions: int, runs: int) -> tuple[list[tuple[str, ...]], list[Target]]:
     def taken(*works: object) -> tuple[float, ...]:
         found = [[timed(work) for work in works] for _ in range(runs + 1)]  # type: ignore[arg-type]
@@ -101,8 +109,8 @@ def _measure(at: Desk, partitions: int, runs: int) -> tuple[list[tuple[str, ...]
     name = name_of(1)
     hand, exact, estimated, overview = taken(
         lambda: at.run(_BY_HAND.format(pattern="kid_absences_%")),
-        lambda: read_all_partitions(at.reading, exact=True),
-        lambda: read_all_partitions(at.reading, exact=False),
+        lambda: read_present(at.reading, archive_schema="archive"),
+        lambda: _estimated(at),
         lambda: read_tables(at.reading),
     )
     one_hand, one_exact, one_estimated = taken(
@@ -110,7 +118,7 @@ def _measure(at: Desk, partitions: int, runs: int) -> tuple[list[tuple[str, ...]
         lambda: at.table(name, exact=True),
         lambda: at.table(name),
     )
-    assert len(read_all_partitions(at.reading, exact=False)) == partitions
+    assert len(read_present(at.reading, archive_schema="archive")) == partitions
     rows = [
         (f"all {partitions:,} partitions", ms(hand), ms(exact), ms(estimated), times(hand, exact)),
         (f"all {partitions:,} partitions, summed by table", ms(hand), "", ms(overview), times(hand, overview)),

@@ -6,7 +6,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from core.errors import BackupDamaged, BackupNotFound, StorageFailed, UsageError
@@ -28,8 +27,6 @@ class StoredObject:
 
     path: str
     bytes: int
-    modified: datetime
-    """When it was last written, in UTC."""
 
 
 class Storage(ABC):

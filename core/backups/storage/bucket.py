@@ -111,7 +111,7 @@ class Bucket(Storage):
 
         with self._telling("listed"):
             found = [
-                StoredObject(meta["path"], meta["size"], meta["last_modified"])
+                StoredObject(meta["path"], meta["size"])
                 for batch in obstore.list(self._quick, checked(prefix) if prefix else None, chunk_size=1000)
                 for meta in batch
                 if is_path(meta["path"])

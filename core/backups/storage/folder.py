@@ -11,7 +11,6 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -111,7 +110,7 @@ class Folder(Storage):
                 with suppress(FileNotFoundError):  # one that was deleted meanwhile
                     found = file.stat()
                     if stat.S_ISREG(found.st_mode) and is_path(path):
-                        yield StoredObject(path, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+                        yield StoredObject(path, found.st_size)
 
     def _look(self) -> None:
         """Raises where the folder isn't there and couldn't be made either, as with a disk that isn't mounted."""

@@ -159,17 +159,3 @@ def read_moves(engine: Engine) -> tuple[Move, ...]:
         Move(row.day, row.address, row.name, STAGES[row.moved_from], STAGES[row.state], row.bytes)
         for row in _read(engine, _MOVES)
     )
-
-
-_PARTITION = """
-SELECT s.day, s.heap + s.index_bytes + s.toast AS bytes, s.state
-FROM partition_desk.size_sample s JOIN partition_desk.sampled_partition p ON p.id = s.partition_id
-JOIN partition_desk.sampled_table t ON t.id = p.table_id
-WHERE t.address = {table} AND p.name = {name} ORDER BY s.day
-"""
-
-
-def read_partition(engine: Engine, table: str, name: str) -> tuple[tuple[date, Stage, int], ...]:
-    """(day, place, bytes) of each change of one partition, oldest first."""
-    rows = _read(engine, _PARTITION.format(table=literal(table), name=literal(name)))
-    return tuple((row.day, STAGES[row.state], row.bytes) for row in rows)

@@ -1,4 +1,4 @@
-"""Reads every partitioned table or every partition of a database at once, with sizes."""
+"""Reads every partitioned table of a database at once, with sizes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core.postgres.connection import session, translate
 from core.postgres.session import rows_of
-from core.tables.catalog.relation import BUSY, size_columns
 from core.tables.key import unserved
-from core.tables.size import Size
-from core.tables.summaries import PartitionSummary, TableSummary
+from core.tables.summaries import TableSummary
 
 # pg_class is read once, and indexes are summed once: asked for each of 10,000 partitions it takes twice as long.
 _TABLES = """
@@ -68,65 +66,4 @@ def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
             bytes=row.bytes,
         )
         for row in rows
-    )
-
-
-# Joined by hashes of the whole catalog: the planner expects few partitions where `parent` is not set apart.
-_ALL_PARTITIONS = """
-WITH parent AS MATERIALIZED (
-    SELECT t.partrelid AS oid, n.nspname, p.relname FROM pg_catalog.pg_partitioned_table t
-    JOIN pg_catalog.pg_class p ON p.oid = t.partrelid
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace)
-    {estimate}
-SELECT p.nspname AS parent_schema, p.relname AS parent, n.nspname, c.relname,
-    nullif(c.reltuples, -1)::bigint AS rows, {size}
-FROM parent p
-JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid
-JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'f')
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-{sources}
-"""
-
-_EXACT_SOURCES = f"LEFT JOIN ({BUSY}) b ON b.oid = c.oid"
-
-_ESTIMATE = """,
-class AS MATERIALIZED (SELECT oid, relkind, relpages FROM pg_catalog.pg_class WHERE relkind IN ('t', 'i')),
-indexed AS MATERIALIZED (
-    SELECT x.indrelid AS oid, sum(r.relpages)::bigint AS pages
-    FROM pg_catalog.pg_index x JOIN class r ON r.oid = x.indexrelid GROUP BY x.indrelid),
-toast AS MATERIALIZED (
-    SELECT r.oid, r.relpages + coalesce(x.pages, 0) AS pages
-    FROM class r LEFT JOIN indexed x ON x.oid = r.oid WHERE r.relkind = 't')
-"""
-
-_ESTIMATED = """
-    c.relpages::bigint * pg_catalog.current_setting('block_size')::int AS heap,
-    coalesce(x.pages, 0) * pg_catalog.current_setting('block_size')::int AS index_bytes,
-    coalesce(t.pages, 0) * pg_catalog.current_setting('block_size')::int AS toast
-"""
-
-_ESTIMATE_SOURCES = "LEFT JOIN indexed x ON x.oid = c.oid LEFT JOIN toast t ON t.oid = c.reltoastrelid"
-
-
-def read_all_partitions(engine: Engine, *, exact: bool) -> tuple[PartitionSummary, ...]:
-    """Every leaf partition of every table of the database with its size, in one set-based query, in no order.
-
-    Exact sizes cost a look at each file; a partition that somebody holds exclusively has none then. Raises CatalogBusy
-    where one was locked between the look at the locks and the look at its files.
-    """
-    sql = _ALL_PARTITIONS.format(
-        estimate="" if exact else _ESTIMATE,
-        size=size_columns(exact=True) if exact else _ESTIMATED,
-        sources=_EXACT_SOURCES if exact else _ESTIMATE_SOURCES,
-    )
-    with session(engine) as connection:
-        try:
-            rows = rows_of(connection, sql)
-        except DBAPIError as error:
-            raise translate(error) from error
-    return tuple(
-        PartitionSummary(
-            parent_schema, parent, schema, name, estimate, None if heap is None else Size(heap, index, toast, exact)
-        )
-        for parent_schema, parent, schema, name, estimate, heap, index, toast in rows
     )

@@ -21,7 +21,7 @@ from core.growth.key_statistics import read_key_statistics
 from core.growth.rows import rows_by_month, year_to_date
 from core.growth.samples import measure
 from core.growth.samples.prune import prune
-from core.growth.samples.read import read_histories, read_holdings, read_moves, read_partition, read_runs
+from core.growth.samples.read import read_histories, read_holdings, read_moves, read_runs
 from core.growth.samples.tables import SAMPLE_LOCKS
 from core.growth.samples.values import Past, SampleRun
 from core.growth.samples.write import write_generated
@@ -77,7 +77,6 @@ def archive(engine: Engine, act: Act, made: Made, name: str) -> None:
 
 def test_reading_where_nothing_was_sampled_finds_nothing_and_makes_nothing(reader: Engine, run: Run) -> None:
     assert read_histories(reader) == read_holdings(reader, on=DAY) == read_runs(reader) == read_moves(reader) == ()
-    assert read_partition(reader, "public.t", "t_2026") == ()
     assert prune(reader, today=DAY, keep_days=1) == 0
     assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
 
@@ -167,8 +166,11 @@ def test_only_what_changed_gets_a_row(worker: Engine, reader: Engine, make_table
     (history,) = read_histories(reader)
     one, two, three = history.written
     assert one == two < three == sum(item.bytes for item in holdings(read_table(reader, made.address)))
-    changes = read_partition(reader, made.address, made.partition(made.ranges[2][0]))
-    assert [day for day, _, _ in changes] == [DAY, DAY + timedelta(days=2)]
+    changes = run(
+        "SELECT day FROM partition_desk.size_sample JOIN partition_desk.sampled_partition ON id = partition_id"
+        f" WHERE name = '{made.partition(made.ranges[2][0])}' ORDER BY day"
+    )
+    assert changes == [(DAY,), (DAY + timedelta(days=2),)]
 
 
 def test_once_more_on_a_day_replaces_it(worker: Engine, reader: Engine, make_table: Make, run: Run) -> None:
@@ -580,8 +582,7 @@ def test_the_demo_has_two_years_of_samples_that_today_s_continues(
     assert [one.generated for one in read_runs(reader, limit=2)] == [False, True]
     found = forecast(written(history, today=DAY), today=DAY)
     assert found.seasonal
-    error = found.past_error(90)
-    assert error is not None
+    (error,) = (one for one in found.past if one.days == 90)
     assert error.of_growth is not None
     assert error.of_growth < 0.3
     record_property("said", f"growth: the demo as filled, its own back-test: {error.sentence}")

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from core.errors import AmbiguousName, CatalogBusy, TableNotFound
+from core.growth.samples import measure
+from core.growth.samples.measure import read_present
 from core.period import Period
 from core.postgres.connection import parse_url, reading_engine
 from core.postgres.server import read_server
@@ -18,7 +20,7 @@ from core.tables.bounds import Bounds
 from core.tables.catalog.coverage import lacks
 from core.tables.catalog.rows import count_default_rows, read_key_range
 from core.tables.catalog.stored import stored_bounds
-from core.tables.catalog.summaries import read_all_partitions, read_tables
+from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.key import Key, KeyRange, KeyType
 from core.tables.partition import State
@@ -164,19 +166,21 @@ def test_sizes_add_up_to_what_the_server_says(reader: Engine, make_table: Make, 
 
 
 def test_all_partitions_of_the_database_have_the_sizes_of_their_tables(
-    reader: Engine, make_table: Make, run: Run
+    reader: Engine, make_table: Make, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make_table(default=True)
     make_table(name="other", schema="away", rows=0)
     run("VACUUM ANALYZE")
-    for exact in (True, False):
-        found = {(one.parent, one.name): one.size for one in read_all_partitions(reader, exact=exact)}
+    for exact, most in ((True, measure.EXACT_UP_TO), (False, 2)):
+        monkeypatch.setattr(measure, "EXACT_UP_TO", most)
+        found = {(one.table, one.name): one.size for one in read_present(reader, archive_schema="archive")}
         own = read_table(reader, made.address, exact=exact)
         assert len(found) == 4 + 3
-        assert [found[made.name, p.name] for p in own.partitions] == [p.size for p in own.partitions]
+        assert [found[made.address, p.name] for p in own.partitions] == [p.size for p in own.partitions]
+    monkeypatch.undo()
     run("BEGIN")
     run(f"LOCK TABLE {made.first} IN ACCESS EXCLUSIVE MODE")
-    busy = [one.name for one in read_all_partitions(reader, exact=True) if one.size is None]
+    busy = [one.name for one in read_present(reader, archive_schema="archive") if one.size is None]
     run("ROLLBACK")
     assert busy == [made.first]
 

@@ -29,10 +29,10 @@ from core.growth.history import (
 from core.growth.holdings import Holding, Stage, by_period, holdings, shares
 from core.growth.key_statistics import KeyStatistics
 from core.growth.outlook import Retention, Schedule, leaves_on, next_leaving, outlook
-from core.growth.rows import counted_by_month, rows_by_month, year_to_date
+from core.growth.rows import rows_by_month, year_to_date
 from core.growth.savings import GB, Move, Prices, merge_moves, savings, tagged_moves
-from core.growth.series import Series, clean, days_of, holes, jumps
-from core.growth.trend import repeats_yearly, theil_sen
+from core.growth.series import Series, clean, day_numbers, days_of, holes, jumps, level
+from core.growth.trend import repeats, theil_sen
 from core.period import Duration, Period
 from core.tables.bounds import Bounds
 from core.tables.marks import Hold, PlannedDrop
@@ -172,7 +172,7 @@ def test_no_season_is_invented(kind: str, record_property: Callable[[str, object
         count = (600, 730, 1095)[seed % 3]
         off = rng.normal(0, 5 * MB, count) if kind == "noise" else np.cumsum(rng.normal(0, MB, count))
         given = clean(days(count), linear(0) + 2 * MB * np.arange(count) + off, today=TODAY)
-        invented += repeats_yearly(given)
+        invented += repeats(day_numbers(given.days), level(given).values)
     record_property("said", f"growth: a season was seen in {invented} of 120 series without one ({kind})")
     assert invented <= 3
 
@@ -574,7 +574,6 @@ def test_bytes_by_period() -> None:
         (date(2025, 1, 1), 8 * MB, None, True),
         (date(2026, 1, 1), 55, 55, False),
     ]
-    assert all(one.derived and one.how for one in found)
     (wide,) = by_period([held(2024, 7)], Period.MONTH, today=TODAY)
     assert (wide.lower, wide.upper) == (date(2024, 1, 1), date(2025, 1, 1))
 
@@ -588,7 +587,6 @@ def test_rows_a_month_from_statistics() -> None:
     assert sum(month.rows for month in found) == pytest.approx(2900, rel=0.01)
     assert found[2].rows == pytest.approx(310, rel=0.02)
     assert [month.complete for month in found] == [True] * 9 + [False]
-    assert all(month.derived and month.how for month in found)
     assert rows_by_month(10, KeyStatistics((), ()), date(2026, 1, 1), date(2027, 1, 1), today=TODAY) == ()
 
 
@@ -599,12 +597,6 @@ def test_common_dates_count_with_their_share() -> None:
     assert sum(month.rows for month in found) == pytest.approx(1000, rel=0.01)
     only = KeyStatistics(((date(2026, 3, 2), 0.5), (date(2026, 9, 1), 0.5)), ())
     assert only.share_before(date(2026, 6, 1)) == 0.5
-
-
-def test_counted_rows_are_not_derived() -> None:
-    one, two = counted_by_month({date(2026, 10, 1): 5, date(2026, 9, 1): 7}, today=TODAY)
-    assert (one.rows, one.complete, one.derived) == (7, True, False)
-    assert (two.rows, two.complete) == (5, False)
 
 
 def test_this_year_to_date_beside_the_last() -> None:
@@ -618,7 +610,6 @@ def test_this_year_to_date_beside_the_last() -> None:
     assert found.rows == pytest.approx(900, rel=0.02)
     assert found.rows_before == pytest.approx(1000 * 293 / 365, rel=0.02)
     assert found.share == pytest.approx(900 / (1000 * 293 / 365) - 1, abs=0.03)
-    assert found.derived
     assert "evenly" not in found.how
     even = year_to_date(items, {}, today=TODAY)
     assert even is not None
@@ -699,14 +690,12 @@ def test_with_retention_the_server_keeps_its_size_and_without_it_grows() -> None
     falls = {n for n in range(1, 3 * 365) if ahead.planned.expected[n] < ahead.planned.expected[n - 1] - MB}
     assert falls == at
     assert ahead.planned.expected[-1] == pytest.approx(now + 2 * MB * 3 * 365 - 3 * 730 * MB)
-    assert np.array_equal(ahead.in_table.expected, ahead.planned.expected)
 
 
 def test_without_dropping_the_retention_moves_and_frees_nothing() -> None:
     found, items = _growing()
     ahead = outlook(found, [Schedule(items, Retention(THREE_YEARS), Period.YEAR)], today=TODAY)
     assert np.array_equal(ahead.planned.expected, ahead.kept.expected)
-    assert ahead.in_table.expected[-1] == pytest.approx(ahead.kept.expected[-1] - 730 * MB)
 
 
 def test_partitions_to_come_leave_as_well() -> None:

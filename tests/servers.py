@@ -6,12 +6,15 @@ import fcntl
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 from psycopg2 import extensions
 from sqlalchemy import URL
@@ -27,7 +30,13 @@ GIVEN = os.environ.get("TEST_DATABASE_URL") or None
 """A server to use instead of those that are started here."""
 
 _HOMES = "PARTITION_DESK_TEST_HOMES"
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 3 * 2**30
+"""So much of it has to be free; a run takes less than a third of that."""
+_TEMPLATE = "pd_template"
 _COUNTER = itertools.count(1)
+_SESSIONS: dict[URL, extensions.connection] = {}
+"""This process's own session on each server, for making databases and dropping them."""
 _FAST = (
     "ALTER SYSTEM SET fsync = off",
     "ALTER SYSTEM SET synchronous_commit = off",
@@ -39,10 +48,44 @@ _FAST = (
 
 
 def make_homes() -> None:
-    """Makes the folder of all servers of this run; pytest's other processes find it in their environment."""
-    homes = Path(tempfile.mkdtemp(prefix="pd-"))
+    """Makes the folder of all servers of this run; pytest's other processes find it in their environment.
+
+    It is in memory where that has room: a database a test is some three hundred files a test.
+    """
+    _sweep()
+    homes = Path(tempfile.mkdtemp(prefix=f"pd-{os.getpid()}-", dir=_MEMORY if _memory_serves() else None))
     homes.chmod(0o711)  # the server's user has to pass through
     os.environ[_HOMES] = str(homes)
+
+
+def _memory_serves() -> bool:
+    """Whether servers can be run from there, with their programs."""
+    if not os.access(_MEMORY, os.W_OK | os.X_OK) or os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC:
+        return False
+    return min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) > _MEMORY_BYTES
+
+
+def _sweep() -> None:
+    """Stops and removes the servers of runs that were killed: memory would hold them until the machine ends."""
+    for homes in _MEMORY.glob("pd-*-*"):
+        with suppress(OSError, psutil.Error):  # another run may be at it
+            if homes.stat().st_uid != os.geteuid() or psutil.pid_exists(int(homes.name.split("-")[1])):
+                continue
+            for noted in homes.rglob("postmaster.pid"):
+                server = psutil.Process(int(noted.read_text().partition("\n")[0]))
+                if server.cwd() == str(noted.parent):
+                    server.send_signal(signal.SIGQUIT)
+                    server.wait(10)
+            shutil.rmtree(homes, ignore_errors=True)
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """An empty folder for a server, beside those of the run: pytest's own folders are closed to a server's user."""
+    home = Path(tempfile.mkdtemp(prefix="pd-", dir=os.environ[_HOMES]))
+    home.chmod(0o711)
+    yield home
+    shutil.rmtree(home)
 
 
 def remove_homes() -> None:
@@ -74,6 +117,8 @@ class Servers:
 
     def close(self) -> None:
         """Stops what was started here and is used by no other process."""
+        while _SESSIONS:
+            _SESSIONS.popitem()[1].close()
         self._stack.close()
 
     def _given(self) -> URL:
@@ -105,20 +150,25 @@ def _binaries(homes: Path, major: int) -> Path:
 
 
 def _make_fast(home: Path, major: int, binaries: Path) -> None:
-    """Makes the cluster in `home` with the settings of tests."""
+    """Makes the cluster in `home` with the settings of tests, and the template of their databases."""
     running = running_server(home, major=major, binaries=binaries)
     with running as url, closing(connect(url)) as connection, connection.cursor() as cursor:
-        for statement in _FAST:
+        for statement in (*_FAST, f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0"):
             cursor.execute(statement)
+        # Whoever is first in a database writes the cache that lets others in faster; it is copied with the rest.
+        connect(parse_url(url).set(database=_TEMPLATE)).close()
 
 
 class Database:
     """A fresh database of a server, dropped by `drop`, which finds whoever was left connected to it."""
 
-    def __init__(self, server: URL, worker: str) -> None:
+    def __init__(self, server: URL, worker: str, template: str | None = None) -> None:
         self._server = server
         self.name = f"pd_{worker}_{os.getpid()}_{next(_COUNTER)}"
-        self._run(f'CREATE DATABASE "{self.name}" TEMPLATE template0')
+        # Less work than to log every page of it, which is what 15 and later do if not told.
+        copied = " STRATEGY file_copy" if _session(server).server_version >= 150000 else ""
+        source = template or ("template0" if GIVEN else _TEMPLATE)
+        _run(server, f'CREATE DATABASE "{self.name}" TEMPLATE {source}{copied}')
 
     @property
     def url(self) -> str:
@@ -129,9 +179,10 @@ class Database:
         """The sessions that are still connected: (application, state, last query); a closing one gets a moment."""
         give_up = time.monotonic() + patience_s
         while True:
-            found = self._run(
+            found = _run(
+                self._server,
                 "SELECT application_name, state, left(query, 200) FROM pg_stat_activity"
-                f" WHERE datname = '{self.name}' AND backend_type = 'client backend'"
+                f" WHERE datname = '{self.name}' AND backend_type = 'client backend'",
             )
             if not found or time.monotonic() > give_up:
                 return found
@@ -139,13 +190,23 @@ class Database:
 
     def drop(self) -> None:
         """Drops it with everybody who is in it."""
-        self._run(f'DROP DATABASE "{self.name}" WITH (FORCE)')
+        _run(self._server, f'DROP DATABASE "{self.name}" WITH (FORCE)')
 
-    def _run(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = connect(self._server)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+
+def _session(server: URL) -> extensions.connection:
+    """This process's session there; a new one where the server was started again since."""
+    if server not in _SESSIONS or _SESSIONS[server].closed:
+        _SESSIONS[server] = connect(server)
+    return _SESSIONS[server]
+
+
+def _run(server: URL, sql: str) -> list[tuple[Any, ...]]:
+    session = _session(server)
+    try:
+        with session.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+    except psycopg2.OperationalError:
+        if not session.closed:
+            raise
+        return _run(server, sql)  # it was lost before the statement came there

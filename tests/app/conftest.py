@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -24,6 +22,7 @@ from core.period import Period
 from core.postgres import connection
 from dashboard.format import JOINER
 from dashboard.state import database
+from tests.servers import temporary_home
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -40,14 +39,12 @@ class Open(Protocol):
 @pytest.fixture(autouse=True)
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the test's backups, in a home of its own; pytest's folders are closed to a server's user."""
-    home = Path(tempfile.mkdtemp(prefix="pd-app-"))
-    home.chmod(0o711)
-    monkeypatch.setenv("PARTITION_DESK_HOME", str(home))
     monkeypatch.delenv("BACKUP_URL", raising=False)
     for name in ("ALLOW_DROP", "DROP_AFTER", "VERIFY_EVERY", "HOLD"):
         monkeypatch.delenv(f"PARTITION_DESK_{name}", raising=False)
-    yield home / "backups"
-    shutil.rmtree(home, ignore_errors=True)
+    with temporary_home() as home:
+        monkeypatch.setenv("PARTITION_DESK_HOME", str(home))
+        yield home / "backups"
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Console, button, dialog
+from tests.servers import temporary_home
 from tests.tables import Made, Run
 
 OpenPage = Callable[..., Page]
@@ -20,10 +19,8 @@ OpenPage = Callable[..., Page]
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home that a server's user may pass through, for the verification."""
-    path = Path(tempfile.mkdtemp(prefix="pd-road-"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with temporary_home() as path:
+        yield path
 
 
 def done(page: Page, what: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +10,16 @@ from sqlalchemy import Engine
 
 from core.backups.storage.folder import PLACES
 from tests.road import Road
+from tests.servers import temporary_home
 from tests.tables import Run
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """Where throwaway servers lie; pytest's own folders are closed to the server's user."""
-    path = Path(tempfile.mkdtemp(prefix="pd-road-"))
-    path.chmod(0o711)
-    yield path
-    assert {entry.name for entry in path.iterdir()} <= {PLACES}, "a verification left something behind"
-    shutil.rmtree(path)
+    with temporary_home() as path:
+        yield path
+        assert {entry.name for entry in path.iterdir()} <= {PLACES}, "a verification left something behind"
 
 
 @pytest.fixture

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +18,7 @@ from core.tables.catalog.table import read_table
 from core.tables.partition import State
 from tests.conftest import until
 from tests.faults import ACTS, YEAR, Act, Console, EndWhileItWaits, Strike, killed_at, stop_at_once, terminate
-from tests.servers import connect
+from tests.servers import connect, temporary_home
 from tests.tables import runner
 
 Note = Callable[[str, object], None]
@@ -161,13 +158,11 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
 
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ("archive", "reattach-stripped")], ids=lambda a: a.name)
 def test_a_server_that_crashes_in_the_middle_loses_nothing(
-    act: Act, record_property: Note, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    act: Act, record_property: Note, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console_run, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
-    home = Path(tempfile.mkdtemp(prefix="pd-"))
-    request.addfinalizer(partial(shutil.rmtree, home))
     injected = 0
-    with ExitStack() as stack:
+    with temporary_home() as home, ExitStack() as stack:
         url = stack.enter_context(running_server(home))
         for at in range(2, MOST, 5):
             with Console(url) as console, closing(connect(url)) as connection:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from sqlalchemy import create_engine
 
 from core.demo import is_demo
 from core.postgres.embedded import embedded_url
+from tests.servers import temporary_home
 from tests.unit.console.test_metrics import Labels, parsed
 
 START_S = 90
@@ -36,9 +35,8 @@ SECRET = "a-secret-word"
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """The PARTITION_DESK_HOME of this file's tests: a short path below folders that everyone may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="pd-"))
-    yield folder
-    shutil.rmtree(folder)
+    with temporary_home() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +46,7 @@ from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
 from tests.faults import EndWhileItWaits, Strike, stop_at_once, terminate
 from tests.road import NOW, Road
-from tests.servers import connect
+from tests.servers import connect, temporary_home
 from tests.tables import Made, Run, fingerprint, make_table, runner
 
 Make = Callable[..., Made]
@@ -108,13 +106,11 @@ def road(
     worker: Engine,
     run: Run,
 ) -> Iterator[Road]:
-    home = Path(tempfile.mkdtemp(prefix="pd-road-"))
-    home.chmod(0o711)
     monkeypatch.setattr(file_work, "TOLD_S", 0.05)
-    environ = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(tmp_path / "place")}
-    yield Road(database_url, home, environ, monkeypatch, capsys, reader, worker, run)
-    assert {entry.name for entry in home.iterdir()} <= {PLACES}, "a throwaway server was left behind"
-    shutil.rmtree(home)
+    with temporary_home() as home:
+        environ = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(tmp_path / "place")}
+        yield Road(database_url, home, environ, monkeypatch, capsys, reader, worker, run)
+        assert {entry.name for entry in home.iterdir()} <= {PLACES}, "a throwaway server was left behind"
 
 
 def wish(road: Road, made: Made, kind: Operation, kept: Kept | None) -> Plan:
@@ -314,11 +310,10 @@ def test_a_server_that_crashes_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], record_property: Note
 ) -> None:
     monkeypatch.setattr(console_run, "RECONNECT_S", 0.1)  # the server is not started again before the console gives up
-    home = Path(tempfile.mkdtemp(prefix="pd-"))
     injected = 0
     # at the fifth point of a backup the rows are in the place, and the server is no longer asked for anything
     cases = ((BACKUP, 2), (BACKUP, 5), (DROP, -3), (RESTORE, -6))
-    try:
+    with temporary_home() as home:
         for kind, at in cases:
             with ExitStack() as stack:
                 url = stack.enter_context(running_server(home))
@@ -354,8 +349,6 @@ def test_a_server_that_crashes_in_the_middle(
                 road.run_plan(wish(road, made, kind, kept))
                 assert road.is_there(RELATION) is (kind is not DROP)
                 assert len(road.every()) == (2 if at == 5 else 1)
-    finally:
-        shutil.rmtree(home)
     record_property("faults", injected)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from core.cli.main import main
+from tests.servers import temporary_home
 from tests.tables import Run
 
 YEARS = (2021, 2022, 2023, 2098)
@@ -19,10 +17,7 @@ Cli = Callable[..., tuple[int, str]]
 @pytest.fixture
 def cli(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
     """Runs one command on the table `readings`: (exit status, everything it said)."""
-    home = Path(tempfile.mkdtemp(prefix="pd-same-"))
-    home.chmod(0o711)
     monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("PARTITION_DESK_HOME", str(home))
     monkeypatch.setenv("PARTITION_DESK_TABLE", "public.readings")
     monkeypatch.delenv("BACKUP_URL", raising=False)
 
@@ -31,8 +26,9 @@ def cli(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         said = capsys.readouterr()
         return code, said.out + said.err
 
-    yield run
-    shutil.rmtree(home, ignore_errors=True)
+    with temporary_home() as home:
+        monkeypatch.setenv("PARTITION_DESK_HOME", str(home))
+        yield run
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,18 +19,16 @@ from core.postgres.connection import working_engine
 from core.postgres.programs import Tool, find_pg_dump
 from tests.conftest import Act
 from tests.db.backups.walks import Alone, Walk
-from tests.servers import connect
+from tests.servers import connect, temporary_home
 from tests.tables import Run, runner
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """Where throwaway servers lie; pytest's own folders are closed to the server's user."""
-    path = Path(tempfile.mkdtemp(prefix="pd-cold-"))
-    path.chmod(0o711)
-    yield path
-    assert list(path.iterdir()) == [], "a verification left something behind"
-    shutil.rmtree(path)
+    with temporary_home() as path:
+        yield path
+        assert list(path.iterdir()) == [], "a verification left something behind"
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,6 +21,7 @@ from core.cli.main import main
 from core.names import fit, ident, qualified
 from core.postgres.connection import parse_url
 from core.postgres.embedded import server_binaries
+from tests.servers import temporary_home
 from tests.tables import Run
 
 THIS_YEAR = datetime.now(UTC).year
@@ -501,8 +500,7 @@ def test_no_password_is_printed(partitions: Partitions, run: Run, database_url: 
 
 
 def test_without_an_address_it_is_the_embedded_server(started: Any) -> None:
-    home = Path(tempfile.mkdtemp(prefix="pd-"))
-    try:
+    with temporary_home() as home:
         process = started("ensure", DATABASE_URL="", PARTITION_DESK_HOME=str(home))
         out, err = process.communicate(timeout=120)
         assert (process.returncode, out) == (1, "")
@@ -510,5 +508,3 @@ def test_without_an_address_it_is_the_embedded_server(started: Any) -> None:
         assert first == f"Using the embedded database in {home}."
         assert last.startswith("There is no table kid_absences in the database postgres.")
         assert not (home / "data" / "postmaster.pid").exists()
-    finally:
-        shutil.rmtree(home)

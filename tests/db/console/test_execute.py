@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +25,7 @@ from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 from tests import desks, tables
 from tests.conftest import ADMIN, Act, OpenSession, Session, until
-from tests.servers import Database, connect
+from tests.servers import Database, connect, temporary_home
 from tests.tables import Made, Run, describe, fingerprint
 
 every_version = pytest.mark.every_version
@@ -366,10 +364,8 @@ _SLOW_AUTOVACUUM = (
 @pytest.fixture(scope="module")
 def vacuuming() -> Iterator[tuple[URL, Path]]:
     """A server of its own with autovacuum, which the others do without, and its log."""
-    home = Path(tempfile.mkdtemp(prefix="pd-"))
-    with running_server(home) as url:
+    with temporary_home() as home, running_server(home) as url:
         yield parse_url(url), home / "server.log"
-    shutil.rmtree(home)
 
 
 @pytest.mark.parametrize("default", [False, True], ids=["", "default"])
@@ -378,7 +374,7 @@ def test_an_autovacuum_of_the_partition_is_waited_for_and_never_cancelled(
 ) -> None:
     """It would yield to whoever queues for a second; nobody does."""
     server, log = vacuuming
-    database = Database(server, "vacuum")
+    database = Database(server, "vacuum", "template0")
     with ExitStack() as stack:
         stack.callback(database.drop)
         run = tables.runner(stack.enter_context(closing(connect(database.url))))

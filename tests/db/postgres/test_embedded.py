@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +17,7 @@ from sqlalchemy import create_engine
 
 from core.errors import ConnectionFailed, SettingError
 from core.postgres.embedded import SERVER_USER, embedded_url, running_server, server_binaries
+from tests.servers import temporary_home
 
 ROOT = Path(__file__).parents[3]
 AS_ROOT = os.geteuid() == 0
@@ -35,10 +34,10 @@ with running_server(Path(sys.argv[1])):
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """An empty folder with a short path below ones that everyone may enter; pytest's own are closed to other users."""
-    path = Path(tempfile.mkdtemp(prefix="pd-"))
-    yield path
-    shutil.rmtree(path)
+    """An empty folder that its maker alone may enter."""
+    with temporary_home() as path:
+        path.chmod(0o700)
+        yield path
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from core.absences import definition
 from core.console.actor import Actor, Origin
 from core.console.desk import Desk
-from core.errors import AlreadyArchived, DeskError, Refused
+from core.errors import DeskError, Refused
 from core.growth.holdings import Stage
 from core.growth.samples.values import Past
 from core.growth.samples.write import write_generated
@@ -369,9 +369,8 @@ def _acts(today: date) -> tuple[_Act, ...]:
 
 def _run(desk: Desk, act: _Act) -> None:
     """Does what is left of it; an archive that is done is left alone."""
-    with suppress(AlreadyArchived):
-        plan = replace(desk, clock=lambda: act.when).plan(act.wish)
-        desk.run(plan, Actor("Demo", Role.ADMIN, act.origin), act.reason)
+    plan = replace(desk, clock=lambda: act.when).plan(act.wish)
+    desk.run(plan, Actor("Demo", Role.ADMIN, act.origin), act.reason)
 
 
 _BACKDATE = """

@@ -8,7 +8,7 @@
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
         JournalPublished       the console's own tables would stop a subscriber
-        TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver, AlreadyArchived,
+        TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver,
         NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing
       PlanOutdated             the table changed between plan and apply
@@ -86,10 +86,6 @@ class AmbiguousName(Refused):
 
 class PeriodNotOver(Refused):
     """Archiving the current or a future period was asked for without allowing it."""
-
-
-class AlreadyArchived(Refused):
-    """What was to be archived is archived already."""
 
 
 class NameTaken(Refused):

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, event
 from core.console.actor import Actor, Origin
 from core.console.execute import Budget
 from core.console.journal import TABLE_LOCKS
-from core.errors import AlreadyArchived, DeskError
+from core.errors import DeskError
 from core.plans.archive import plan_archive
 from core.plans.operation import Role
 from core.plans.plan import Plan
@@ -174,8 +174,7 @@ class Console:
         try:
             plan = wish(self.reader)
         except DeskError as error:
-            attached = "attached" in str(error) and "already" in str(error)
-            return "nothing" if isinstance(error, AlreadyArchived) or attached else f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {error}"
         if strike is not None:
             strike.arm(self._worker)
         try:

@@ -24,7 +24,10 @@ from core.plans.script import after_rows, before_rows
 from core.postgres.connection import MISMATCH, is_lost, server_message, session, sqlstate, translate
 from core.postgres.driver import driver_of, is_closed, wrapped
 from core.postgres.server import read_server
-from core.postgres.session import as_the_role
+from core.postgres.session import as_the_role, reading
+from core.tables.catalog.rows import ROWS_TIMEOUT_MS
+from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
+from core.tables.marks import Marks
 from core.tables.table import ArchiveSchema
 
 _SURROUNDINGS = """
@@ -85,6 +88,39 @@ def read_surroundings(engine: Engine, backup: Backup, *, archive_schema: str) ->
 
 def _scalar(connection: Connection, expression: str) -> Any:
     return connection.exec_driver_sql(f"SELECT {expression}").scalar_one()
+
+
+_COLUMNS = """
+SELECT pg_catalog.obj_description(c.oid, 'pg_class') AS comment, (
+    SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({name}) AND c.relkind = 'r'
+"""
+
+
+def holds(engine: Engine, relation: str, backup: Backup) -> bool:
+    """Whether a table, quoted and qualified, has the columns and the very rows of a backup, and no mark of another.
+
+    Reads every row; False as well where that takes too long, or can't be done just now.
+    """
+    columns = [[column.name, column.type] for column in backup.columns]
+    with session(engine) as connection:
+        try:
+            with reading(connection, timeout_ms=ROWS_TIMEOUT_MS):
+                row = connection.exec_driver_sql(_COLUMNS.format(name=literal(relation))).one_or_none()
+                if row is None or row.columns != columns:
+                    return False
+                tag = Marks.split(row.comment)[1].tag
+                if tag is not None and tag.bounds != backup.bounds:
+                    return False
+                for statement in SETTINGS:
+                    connection.exec_driver_sql(statement)
+                found = connection.exec_driver_sql(fingerprint_sql(relation, [name for name, _ in columns])).one()
+        except DBAPIError as error:
+            if is_lost(error):
+                raise translate(error) from error
+            return False
+    return fingerprint(found.rows, found.total) == backup.fingerprint
 
 
 _LOOKS = {

@@ -55,7 +55,7 @@ def archive(
     given: Given, *, year: Range | None, partition: str | None, allow_current: bool, reason: str, dry_run: bool
 ) -> None:
     plan = act(given, Archive(given.table, target(year, partition), allow_current), reason=reason, dry_run=dry_run)
-    if not dry_run and given.desk.url is not None:
+    if plan.steps and not dry_run and given.desk.url is not None:
         name = plan.subject
         with suppress(DeskError):  # it is done already, whatever can be read now
             one = given.read().by_oid(plan.oid)

@@ -108,6 +108,7 @@ def run_plan(
         plan = done.plan if done else plan  # the same was under way already, and was followed
         told = {"dry_run": False, "operation": operation_json(done) if done else None, "backup": plan.backup or None}
         text = outcome(plan, done, given.desk.address)
+    told["nothing_to_do"] = None if plan.steps else " ".join(plan.effects)
     if not quiet:
         if as_json:
             put_json(told)

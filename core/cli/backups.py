@@ -38,6 +38,7 @@ from core.errors import (
     BackupNotFound,
     ConnectionFailed,
     DeskError,
+    PartitionNotFound,
     PlanOutdated,
     Refused,
     TableNotFound,
@@ -51,7 +52,7 @@ from core.plans.hold import PutHold
 from core.plans.manifest import Kept
 from core.plans.operation import Wish
 from core.plans.restore import Restore, hold_of_restored
-from core.plans.target import archived_of
+from core.plans.target import Target, archived_of
 from core.plans.verify import Verify
 from core.tables.commands import option
 from core.tables.marks import Hold
@@ -178,7 +179,7 @@ def drop(
         raise UsageError("Which table is to be dropped?", next="Name it with --year or --partition, or ask for --due.")
     wanted = target(year, partition)
     if not dry_run:
-        _require_confirmed(archived_of(given.read(), wanted, given.desk.zone), partition, confirm)
+        _require_confirmed(given, wanted, partition, confirm)
     every, _ = read_all_kept(given.desk.storage.open())
     wish: Wish = Drop(given.table, wanted, every, backup)
     if not now:
@@ -187,8 +188,15 @@ def drop(
     return 0
 
 
-def _require_confirmed(name: str, partition: str | None, confirm: str | None) -> None:
-    """Raises Refused unless the name of the table was typed once more."""
+def _require_confirmed(given: Given, wanted: Target, partition: str | None, confirm: str | None) -> None:
+    """Raises Refused unless the name of the table was typed once more; what is not there needs no care."""
+    table = given.read()
+    try:
+        name = archived_of(table, wanted, given.desk.zone)
+    except PartitionNotFound:
+        return
+    if not table.named(name):
+        return
     if confirm not in (name, partition or name):
         raise Refused(
             f"To drop {name}, type its name: {option('--confirm', name)}"

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from core.growth.savings import Prices
     from core.plans.drop import Hanging
     from core.plans.manifest import Backup, Kept
-    from core.plans.operation import Wish
+    from core.plans.operation import Operation, Wish
     from core.plans.plan import Plan
     from core.plans.restore import Surroundings
     from core.postgres.server import Server
@@ -296,6 +296,18 @@ class Desk:
         from core.backups.restore import read_surroundings
 
         return read_surroundings(self.reading, backup, archive_schema=self.archive_schema)
+
+    def done_at(self, operation: Operation, table: str, backup: str) -> datetime | None:
+        """When an operation on that table was last done with that backup, as the journal has it."""
+        from core.console.journal import read_done
+
+        return read_done(self.reading, operation, table, backup)
+
+    def holds(self, relation: str, backup: Backup) -> bool:
+        """Whether a table, quoted and qualified, is what a backup holds. Reads all of its rows."""
+        from core.backups.restore import holds
+
+        return holds(self.reading, relation, backup)
 
     def dump_tool(self, version_num: int) -> str:
         """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""

@@ -22,6 +22,7 @@ from core.console.register import named
 from core.errors import DeskError, Refused
 from core.names import literal
 from core.plans.drop import DROP
+from core.plans.operation import Operation
 from core.plans.plan import Plan, Step
 from core.postgres.connection import session, sqlstate, translate
 from core.postgres.encoding import storable, unstorable
@@ -172,6 +173,16 @@ def read_operations(engine: Engine, *, table: str | None = None, limit: int = 20
 def read_operation(engine: Engine, operation_id: int) -> OperationRecord | None:
     """One operation by its number."""
     return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}")), None)
+
+
+def read_done(engine: Engine, operation: Operation, table: str, backup: str) -> datetime | None:
+    """When such an operation on a table was last done with a backup; None where the journal knows of none."""
+    found = _select(
+        engine,
+        f"WHERE o.state = 'done' AND o.kind = {literal(operation.name)} AND o.table_address = {literal(table)}"
+        f" AND o.plan ->> 'backup' = {literal(backup)} ORDER BY o.id DESC LIMIT 1",
+    )
+    return found[0].finished_at if found else None
 
 
 def read_failures(engine: Engine) -> dict[str, int]:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from core.console.actor import Actor, Origin
 from core.console.file_work import require_backup
 from core.console.journal import read_operations
-from core.errors import DeskError, NotVerified
+from core.errors import DeskError, NotVerified, PartitionNotFound
 from core.plans.drop import DROP, Drop
 from core.plans.operation import Role
 from core.plans.plan import Plan
@@ -85,7 +85,9 @@ def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
         )
     of_that_name = [archived for archived in table.archived if archived.name == name]
     marked = [archived for archived in of_that_name if archived.drop == drop]
-    if of_that_name and not marked:
+    if not of_that_name:
+        raise PartitionNotFound(f"{name} is no longer there.")
+    if not marked:
         raise NotVerified(
             f"{of_that_name[0].sql} is not the table that says that it is to be dropped: another has its name.",
             next="Look whose tables of that name there are, and plan the drop again.",

@@ -129,6 +129,8 @@ def follow(
     if operation.state is OperationState.CANCELLED:
         raise Cancelled(operation.error, safe="")
     message = operation.error or f"Operation {operation_id} was interrupted."
+    if operation.state is OperationState.INTERRUPTED and not asked:  # whoever asks now goes on from where that stopped
+        raise PlanOutdated(message, safe="", next="")
     if operation.error_kind == PlanOutdated.__name__:
         raise PlanOutdated(message, tuple(operation.server_message.splitlines()), safe="", next="")
     raise Failed(message, sqlstate=operation.sqlstate, safe="")

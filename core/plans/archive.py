@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from typing import ClassVar
 
 from core.errors import (
-    AlreadyArchived,
     NameTaken,
     NotAllowed,
     NotAttachable,
@@ -19,7 +18,7 @@ from core.errors import (
 from core.names import address, comment_sql, fit, ident, qualified
 from core.plans.attachable import attach_obstacles, is_not_null, missing_foreign_keys, missing_indexes, row_obstacles
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
-from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving, returning
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import (
@@ -91,7 +90,8 @@ def plan_archive(
     """A plan that detaches the partition `name` and moves it to the archive schema, tagged with its bounds.
 
     CONCURRENTLY wherever the server allows it, else in one transaction. From a detach that was cut short, or a
-    move that was, it plans what is left. `now` goes into the tag. Raises Refused for what stands in the way.
+    move that was, it plans what is left; no steps where nothing is. `now` goes into the tag. Raises Refused for what
+    stands in the way.
     """
     key = require_served(table)
     partition = table.find(name)
@@ -363,10 +363,8 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     if archived.tag is not None and check is not None and not check.validated:
         steps.append(_validate_step(qualified(table.archive.name, archived.name), check.name))
     if not steps:
-        raise AlreadyArchived(
-            f"{called} is archived already: {archived.schema}.{archived.name}.",
-            next=f"To bring it back: {twin('reattach', table, called)}",
-        )
+        why = f"{called} is archived already: {archived.schema}.{archived.name}."
+        return nothing_to_do(ARCHIVE, table.address, called, why, command=twin("archive", table, called))
     return Plan(
         operation=ARCHIVE,
         table=table.address,
@@ -392,13 +390,19 @@ def plan_reattach(
 
     `rows` is its real range of keys, needed unless a validated CHECK proves the bounds; `default_rows` how many rows
     of the range the DEFAULT holds. Missing indexes are built and the bounds are proven before the attach, so that
-    its lock lasts moments. Raises Refused, NotAttachable with every reason at once.
+    its lock lasts moments. No steps where it is attached. Raises Refused, NotAttachable with every reason at once.
     """
     key = require_served(table)
+    attached = table.find(name)
+    if attached is not None and not attached.pending:
+        called = table.called(attached)
+        why = f"{called} is attached to {table.label} already."
+        return nothing_to_do(REATTACH, table.address, called, why, command=twin("reattach", table, called))
     require_nothing_pending(table)
     archived = table.find_archived(name)
     if archived is None:
-        raise _not_archived(table, name)
+        known = ", ".join(table.called(a) for a in table.archived) or "none"
+        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
     bounds = _require_attachable(table, key, archived, rows, default_rows)
     home = archived.tag.schema if archived.tag else table.schema
     called = table.called(archived)
@@ -442,13 +446,6 @@ def plan_reattach(
         warnings=(*_reattach_warnings(archived), *returning(table, archived, home)),
         oid=archived.oid,
     )
-
-
-def _not_archived(table: PartitionedTable, name: str) -> Refused:
-    if table.find(name) is not None:
-        return Refused(f"{name} is attached to {table.label} already.", next="There is nothing to bring back.")
-    known = ", ".join(table.called(a) for a in table.archived) or "none"
-    return PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
 
 
 def _require_attachable(

@@ -9,13 +9,15 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from core.errors import BackupNotFound, NotAllowed, NotVerified, Refused
+from core.names import qualified
 from core.period import Duration
-from core.plans.manifest import Kept
+from core.plans.manifest import Backup, Kept
 from core.plans.marking import comment_step, require_archived
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
-from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.target import Target, archived_of
 from core.tables.archived import Archived
+from core.tables.bounds import Bounds
 from core.tables.commands import backup_twin, option, twin
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
 from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
@@ -52,7 +54,10 @@ class Drop:
     """The id of the one to rest on; empty for the best."""
 
     def plan(self, desk: Sources) -> Plan:
-        """Reads what hangs on the table."""
+        """Reads what hangs on the table; where there is none any more, whether that very drop was done."""
+        done = _done_before(desk, self)
+        if done is not None:
+            return done
         table, name, kept, hanging = _look(desk, self.table, self.partition, self.every, self.backup)
         return plan_drop(
             table,
@@ -79,10 +84,21 @@ class DropLater:
 
     def plan(self, desk: Sources) -> Plan:
         """Looks at everything as for a drop."""
+        done = _done_before(desk, self)
+        if done is not None:
+            return done
         table, name, kept, hanging = _look(desk, self.table, self.partition, self.every, self.backup)
         at = later(desk.now, self.after, desk.zone)
         return plan_later_drop(
-            table, name, kept, at=at, by=self.by, today=desk.today, dependents=hanging.dependents, after=self.after
+            table,
+            name,
+            kept,
+            at=at,
+            by=self.by,
+            today=desk.today,
+            dependents=hanging.dependents,
+            after=self.after,
+            zone=desk.zone,
         )
 
 
@@ -127,6 +143,47 @@ def _look(
     if backup and not asked:
         raise BackupNotFound(f"There is no backup {backup} in the place.", next="See: partitions backups")
     return found, name, choose(asked, found, archived), desk.hanging(archived)
+
+
+def _done_before(desk: Sources, wish: Drop | DropLater) -> Plan | None:
+    """A plan without steps, where what is to be dropped was dropped already on the strength of such a backup.
+
+    The journal tells; where it doesn't, a proven backup that was asked for by its id. None where any table holds a part
+    of that range: another is meant then.
+    """
+    require_drops(allowed=desk.may_drop)
+    table = table_for(desk, wish.table)
+    asked = [kept for kept in wish.every if wish.backup in ("", kept.backup.id)]
+    for kept in sorted(asked, key=lambda kept: kept.backup.finished_at, reverse=True):
+        backup = kept.backup
+        if not _is_meant(backup, table, wish.partition, desk.zone) or _is_there(table, backup):
+            continue
+        at = desk.done_at(DROP, table.address, backup.id)
+        if at is None and not (wish.backup and kept.proven):
+            continue
+        day = human_date(at.astimezone(ZoneInfo(desk.zone)).date()) if at else ""
+        gone = f"was dropped on {day}" if at else "is not on the server"
+        why = f"{backup.name} {gone}; the backup {backup.id} keeps all of it."
+        return nothing_to_do(wish.operation, table.address, backup.name, why, backup=backup.id)
+    return None
+
+
+def _is_meant(backup: Backup, table: PartitionedTable, target: Target, zone: str) -> bool:
+    """Whether the backup is one of the target, of this table in this database."""
+    if backup.parent != table.address or not backup.is_from(table.server.database, table.server.cluster):
+        return False
+    if not isinstance(target, str):
+        return table.bounds_between(*target, zone).covers(Bounds.parse(backup.bounds))
+    places = [qualified(schema, backup.name) for schema in (table.archive.name, backup.schema)]
+    places += [f"{schema}.{backup.name}" for schema in (table.archive.name, backup.schema)]
+    return target in (backup.name, *places)
+
+
+def _is_there(table: PartitionedTable, backup: Backup) -> bool:
+    """Whether any table, attached or archived, holds a part of the range of a backup, or may."""
+    bounds = Bounds.parse(backup.bounds)
+    known = [one.bounds for one in table.everything]
+    return any(one is None or (not one.is_default and one.overlaps(bounds)) for one in known)
 
 
 def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
@@ -222,16 +279,22 @@ def plan_later_drop(
     today: date,
     dependents: tuple[str, ...] = (),
     after: Duration | None = None,
+    zone: str = "UTC",
 ) -> Plan:
     """A plan that writes into the table's comment that it is to be dropped, by whom, not before `at`, on what proof.
 
-    Raises as `plan_drop` does; everything is looked at again when the time has come.
+    No steps where that is written already for the same day. Raises as `plan_drop` does; everything is looked at again
+    when the time has come.
     """
     archived, kept = _require_droppable(table, name, kept, today, dependents)
     called = table.called(archived)
     moment = at.astimezone(UTC).isoformat(timespec="seconds")
     drop = PlannedDrop(table.address, moment, kept.backup.id, kept.backup.fingerprint, by)
     day = human_date(at.date())
+    before = archived.drop
+    if before is not None and replace(before, at=moment) == drop and _day(before, zone) == _day(drop, zone):
+        why = f"{called} is to be dropped on {day} already; {by} planned it."
+        return nothing_to_do(SCHEDULE, table.address, called, why, backup=kept.backup.id)
     after_words = [option("--after", str(after))] if after is not None else []
     return _marking(
         table,
@@ -250,6 +313,10 @@ def plan_later_drop(
     )
 
 
+def _day(drop: PlannedDrop, zone: str) -> date:
+    return datetime.fromisoformat(drop.at).astimezone(ZoneInfo(zone)).date()
+
+
 def plan_keep(table: PartitionedTable, name: str) -> Plan:
     """A plan that calls a planned drop off. No steps where none is planned. Raises Refused."""
     archived = require_archived(table, name)
@@ -265,7 +332,9 @@ def plan_keep(table: PartitionedTable, name: str) -> Plan:
         way_back=f"Plan it again: {twin('drop', table, called, option('--confirm', called))}",
         command=twin("keep", table, called),
     )
-    return plan if archived.drop is not None else replace(plan, steps=())
+    if archived.drop is not None:
+        return plan
+    return nothing_to_do(SCHEDULE, table.address, called, f"No drop of {called} is planned.", command=plan.command)
 
 
 def _require_droppable(

@@ -167,7 +167,8 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
         effects=tuple(
             f"{one.name} is created, empty, for {one.bounds.lower_sql} up to, not including, {one.bounds.upper_sql}."
             for one in new
-        ),
+        )
+        or (f"{table.address} has all of it already.",),
         warnings=entering(table, table.schema, (one.name for one in new)) if new else (),
         way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
         command=twin("ensure", table, "", *_said(table, wanted, zone)),

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from core.plans.marking import comment_step, require_archived
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
-from core.plans.plan import Plan, basis
+from core.plans.plan import Plan, basis, nothing_to_do
 from core.plans.refusals import require_served
 from core.plans.target import Target, partition_of
 from core.tables.commands import option, twin
@@ -67,7 +67,10 @@ def plan_hold(table: PartitionedTable, name: str, hold: Hold | None) -> Plan:
         command=command,
         oid=one.oid,
     )
-    return plan if new != marks else replace(plan, steps=())
+    if new != marks:
+        return plan
+    why = f"{name} is held so already." if hold else f"{name} is not held."
+    return nothing_to_do(HOLD, table.address, name, why, command=command)
 
 
 def _hold_twin(table: PartitionedTable, name: str, hold: Hold | None) -> str:

@@ -117,6 +117,12 @@ class Sources(Protocol):
     def surroundings(self, backup: Backup) -> Surroundings:
         """What there is of what a backup needs to be brought back."""
 
+    def done_at(self, operation: Operation, table: str, backup: str) -> datetime | None:
+        """When an operation on that table was last done with that backup, as the journal has it."""
+
+    def holds(self, relation: str, backup: Backup) -> bool:
+        """Whether a table, quoted and qualified, is what a backup holds. Reads all of its rows."""
+
     def dump_tool(self, version_num: int) -> str:
         """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""
 

@@ -192,6 +192,13 @@ class Plan:
         )
 
 
+def nothing_to_do(
+    operation: Operation, table: str, subject: str, why: str, *, command: str = "", backup: str = ""
+) -> Plan:
+    """A plan without steps: what is wished holds already, and `why` says how that is known."""
+    return Plan(operation, table, subject, basis=(), steps=(), effects=(why,), command=command, backup=backup)
+
+
 def called_now(plan: Plan, table: PartitionedTable) -> str:
     """What means the very table of the plan, wherever it is by now. Raises PlanOutdated where it is gone."""
     if plan.oid is None:

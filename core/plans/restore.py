@@ -14,7 +14,7 @@ from core.period import Duration
 from core.plans.guard import OwnStatements
 from core.plans.manifest import Backup, Kept, LeftOut, Needed
 from core.plans.operation import Danger, Operation, Role, Sources
-from core.plans.plan import Plan, Step, basis
+from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.plans.script import copy_statement, marks_of
 from core.postgres.server import Server
 from core.postgres.session import PORTABLE
@@ -46,8 +46,31 @@ class Restore:
         except TableNotFound:
             table = None
         there = desk.surroundings(self.kept.backup)
+        done = _done_before(desk, table, self.kept.backup, there)
+        if done is not None:
+            return done
         plan = plan_restore(table, self.kept, there=there, hold=self.hold, place_label=desk.backup_place)
         return replace(plan, place=desk.backup_place)
+
+
+def _done_before(desk: Sources, table: PartitionedTable | None, backup: Backup, there: Surroundings) -> Plan | None:
+    """A plan without steps, where the table is in the archive schema as the backup has it.
+
+    Or where it was restored from that very backup and is attached since, unchanged.
+    """
+    address, archive = table.address if table else backup.parent, there.archive.name
+    bounds = Bounds.parse(backup.bounds)
+    archived = [one for one in table.archived if (one.schema, one.name) == (archive, backup.name)] if table else []
+    other = any(one.bounds is not None and one.bounds.text != backup.bounds for one in archived)
+    if backup.name in there.archive.taken and not other and desk.holds(qualified(archive, backup.name), backup):
+        why = f"{archive}.{backup.name} is there as the backup {backup.id} has it, row by row."
+        return nothing_to_do(RESTORE, address, backup.name, why, backup=backup.id)
+    attached = [one for one in table.ranges if one.bounds == bounds and not one.pending] if table else []
+    if attached and desk.done_at(RESTORE, address, backup.id) and desk.holds(attached[0].sql, backup):
+        where = f"{attached[0].schema}.{attached[0].name}"
+        why = f"It was restored and is attached to {address} as {where}, as the backup {backup.id} has it, row by row."
+        return nothing_to_do(RESTORE, address, backup.name, why, backup=backup.id)
+    return None
 
 
 def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:

@@ -62,7 +62,7 @@ def drop(name: str) -> None:
     st.session_state[keys.TYPED] = ""
     st.session_state[keys.WHEN] = When.LATER
     st.session_state[keys.DAYS] = days
-    about(plan)
+    _open(plan)
 
 
 def restore(backup: str) -> None:
@@ -75,11 +75,23 @@ def hold(name: str) -> None:
     until = database.desk().settings.hold.after(clock.today())
     st.session_state[keys.UNTIL] = until
     reads.refresh()
-    about(acts.plan_to_hold(name, until, ""))
+    _open(acts.plan_to_hold(name, until, ""))
 
 
 def about(plan: Plan) -> None:
-    """Opens the dialog for a plan, such as a doctor's fix."""
+    """Opens the dialog for a plan, such as a doctor's fix; says why where nothing is to be done."""
+    if plan.steps:
+        _open(plan)
+    else:
+        st.session_state[keys.WORD] = told_nothing(plan)
+
+
+def told_nothing(plan: Plan) -> str:
+    """That nothing is to be done, and why."""
+    return f"Nothing to do: {' '.join(plan.effects)}"
+
+
+def _open(plan: Plan) -> None:
     subject = current.subject(plan)
     size = subject.size if subject else None
     compared = any(not lock.brief for step in plan.steps for lock in step.locks)

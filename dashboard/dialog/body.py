@@ -55,7 +55,8 @@ def _body() -> None:
     if plan.locks:
         _who_is_in_the_way(plan)
         _locked(plan)
-    st.markdown(f"**The way back** — {plain(plan.way_back)}")
+    if plan.way_back:
+        st.markdown(f"**The way back** — {plain(plan.way_back)}")
     with st.expander("Exactly what will run", icon=":material/code:"):
         st.code(plan.sql, language="sql", wrap_lines=True)
         st.caption("The same from the command line")
@@ -95,6 +96,8 @@ def _lacking(asked: ask.Asked) -> str | None:
     """What has to be filled in before it can be confirmed."""
     if asked.trouble is not None:
         return plain(asked.trouble.what)
+    if not asked.plan.steps:
+        return plain(ask.told_nothing(asked.plan))
     if ask.is_drop(asked.plan) and st.session_state.get(keys.TYPED, "") != asked.plan.subject:
         return "Type the table's name first."
     if asked.plan.operation is HOLD and not inputs.reason():

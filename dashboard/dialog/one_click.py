@@ -18,7 +18,7 @@ ASKED_HERE = "asked for in the dashboard"
 
 def ensure(ranges: tuple[Range, ...]) -> None:
     """Creates what the ranges lack, with this one click. Raises Refused for what stands in the way."""
-    _begin_if_needed(acts.plan_ensure(ranges), "Nothing is missing: every date asked for has a partition.")
+    begin(acts.plan_ensure(ranges), ASKED_HERE)
 
 
 def back_up(name: str) -> None:
@@ -33,19 +33,12 @@ def verify(backup: str) -> None:
 
 def keep(name: str) -> None:
     """Calls a planned drop off, with this one click. Raises Refused."""
-    _begin_if_needed(acts.plan_not_to_drop(name), f"No drop of {name} is planned any more.")
+    begin(acts.plan_not_to_drop(name), ASKED_HERE)
 
 
 def lift(name: str) -> None:
     """Ends a hold, with this one click. Raises Refused."""
-    _begin_if_needed(acts.plan_lift(name), f"{name} is not held any more.")
-
-
-def _begin_if_needed(plan: Plan, otherwise: str) -> None:
-    if plan.steps:
-        begin(plan, ASKED_HERE)
-    else:
-        st.session_state[keys.WORD] = otherwise
+    begin(acts.plan_lift(name), ASKED_HERE)
 
 
 def run(plan: Plan) -> None:
@@ -57,7 +50,10 @@ def run(plan: Plan) -> None:
 
 
 def begin(plan: Plan, reason: str) -> None:
-    """Enqueues a plan. Raises Refused where another operation on the same is still running."""
+    """Enqueues a plan, or says why nothing is to be done. Raises Refused where another one on the same still runs."""
+    if not plan.steps:
+        st.session_state[keys.WORD] = ask.told_nothing(plan)
+        return
     ticket = acts.enqueue(plan, reason)
     if not ticket.new:
         met = reads.operation(ticket.id)

@@ -50,7 +50,7 @@ def test_list_detail_and_link(console: Open, absences: Made) -> None:
 def test_ensure_another_year_and_nothing_missing(console: Open, absences: Made, run: Run) -> None:
     app = console("partitions")
     app.button(key="ensure_now").click().run()
-    assert [toast.value for toast in app.toast] == [plain("Nothing is missing: every date asked for has a partition.")]
+    assert [toast.value for toast in app.toast] == [plain("Nothing to do: public.kid_absences has all of it already.")]
     app.number_input[0].set_value(THIS_YEAR + 2).run()
     app.button(key="ensure_more").click().run()
     settle(app, lambda page: f"Ensure {THIS_YEAR + 2}** is done" in texts(page))

@@ -21,7 +21,7 @@ from core.text import Json, aligned, human_seconds, shell_word, shown
 def script(plan: Plan) -> str:
     """The plan as a script for psql, what it means in comments."""
     if not plan.steps:
-        return f"-- Nothing to do: {shown(plan.table)} has all of it. Nothing was changed."
+        return f"-- Nothing to do: {shown(' '.join(plan.effects))} Nothing was changed."
     comments = [
         f"{plan.operation} {plan.subject}, table {plan.table}. This is a dry run: nothing was changed.",
         *plan.effects,
@@ -36,9 +36,7 @@ _PROVEN = "It was restored elsewhere: its rows, fingerprint, columns and bounds 
 
 def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
     if not plan.steps:
-        if plan.operation in (HOLD, SCHEDULE):
-            return f"Nothing to do: {shown(plan.subject)} is so already."
-        return f"Nothing to do: {shown(plan.table)} has all of it already."
+        return f"Nothing to do: {shown(' '.join(plan.effects))}"
     number = f"operation {done.id}, " if done else ""
     took = human_seconds(done.seconds) if done else "no time"
     what = f"{plan.operation} {plan.subject}"

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from core.errors import (
-    AlreadyArchived,
     DeskError,
     DetachPending,
     NameTaken,
@@ -258,14 +257,25 @@ def test_the_current_period_where_it_is_allowed() -> None:
     )
 
 
+@pytest.mark.parametrize("tagged", [True, False])
+def test_what_is_archived_has_nothing_left_to_do(tagged: bool) -> None:
+    plan = plan_archive(table(partitions=(), archived=(archived(2025, tagged=tagged),)), "kid_absences_2025", now=NOW)
+    assert plan.steps == ()
+    assert plan.effects == ("kid_absences_2025 is archived already: archive.kid_absences_2025.",)
+
+
+def test_what_is_attached_has_nothing_to_come_back_from() -> None:
+    plan = plan_reattach(table(partitions=(partition(2025), partition(2026, pending=True))), "kid_absences_2025")
+    assert plan.steps == ()
+    assert plan.effects == ("kid_absences_2025 is attached to public.kid_absences already.",)
+
+
 ABOVE = partition(2025, bounds=Bounds.parse("FOR VALUES FROM ('2025-01-01') TO (MAXVALUE)"))
 ARCHIVE_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
     ("shown", {"not_served": "it is partitioned by HASH"}, NotServed, "public.kid_absences is only shown here"),
     ("standby", {"server": server(in_recovery=True)}, ReadOnlyServer, "Connect to the primary server"),
     ("owner", {"owned": False, "owner": "boss"}, NotAllowed, "grant the role boss to app"),
     ("missing", {"partitions": (partition(2026),)}, PartitionNotFound, "has no partition kid_absences_2025"),
-    ("archived", {"partitions": (), "archived": (archived(2025),)}, AlreadyArchived, "archived already: archive.kid_"),
-    ("by hand", {"partitions": (), "archived": (archived(2025, tagged=False),)}, AlreadyArchived, "archived already"),
     (
         "pending",
         {"partitions": (partition(2025), partition(2026, pending=True))},
@@ -487,7 +497,6 @@ REATTACH_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
     ("owner", {"owned": False}, NotAllowed, "PostgreSQL lets nobody else attach or detach"),
     ("pending", {"partitions": (partition(2025, pending=True),)}, DetachPending, "not finished"),
     ("missing", {"archived": ()}, PartitionNotFound, "kid_absences_2024"),
-    ("attached", {"archived": (), "partitions": (partition(2024),)}, Refused, "kid_absences_2024"),
     (
         "bounds",
         {"archived": (archived(2024, bounds=None, tag=None, source=None),)},

@@ -36,7 +36,7 @@ def _database(trouble: DeskError | None) -> None:
         st.badge("Not reached", icon=":material/cloud_off:", color="red")
     else:
         server = database.server()
-        st.caption(f"PostgreSQL {plain(server.version.split(' ', maxsplit=1)[0])} as {plain(server.user)}")
+        st.caption(f"{plain(server.product)} as {plain(server.user)}")
 
 
 def _choose_table() -> None:

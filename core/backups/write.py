@@ -101,7 +101,7 @@ def _snapshot(
     lock waited, the table would have no rows. SET and LOCK take none; every SELECT would.
     """
     timeouts = ["statement_timeout", "idle_in_transaction_session_timeout"]
-    if table.server.version_num >= 170000:
+    if table.server.can.transaction_timeout:
         timeouts.append("transaction_timeout")
     reader.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from core.errors import (
 from core.names import ident, literal, qualified, split_qualified
 from core.plans.archive import ARCHIVE
 from core.plans.plan import Lock, Mode, Plan, Step, outdated
+from core.postgres.capabilities import Capabilities
 from core.postgres.connection import (
     CANCELLED,
     DEADLOCK,
@@ -103,6 +104,7 @@ class _Run:
     cancellation: Cancellation
     progress: Progress | None
     deadline: float
+    can: Capabilities = field(default_factory=Capabilities)
     done: int = 0
     tries: int = 0
     gave_way: bool = False
@@ -194,7 +196,9 @@ def _table_to_ourselves(run: _Run) -> Iterator[None]:
 
 
 def _require_unchanged(run: _Run, archive_schema: str) -> None:
-    changes = outdated(run.plan, _read_patiently(run, archive_schema))
+    table = _read_patiently(run, archive_schema)
+    run.can = table.server.can
+    changes = outdated(run.plan, table)
     if changes:
         raise PlanOutdated(f"{run.plan.table} is no longer as it was when this was planned.", changes)
 
@@ -304,7 +308,9 @@ def _in_the_way(run: _Run, step: Step) -> tuple[Blocker, ...]:
 
 
 def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> LockNotObtained:
-    who = "; ".join(blocker.sentence() for blocker in blockers[:3]) or "sessions that came and went without a gap"
+    unseen = "somebody on another server, whom citus_lock_waits shows, or " if run.can.citus else ""
+    who = "; ".join(blocker.sentence() for blocker in blockers[:3])
+    who = who or f"{unseen}sessions that came and went without a gap"
     if not blockers and run.refusal:
         who += f"; the server said: {run.refusal}"
     strong = any(lock.mode is Mode.ACCESS_EXCLUSIVE for lock in step.locks)
@@ -337,7 +343,7 @@ def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> No
         long = any(not lock.brief for lock in step.locks)
         for statement in step.statements:
             spent = 0.0 if long else (time.monotonic() - began) * 1000
-            work.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, round(run.budget.lock_ms - spent))}")
+            work.exec_driver_sql(_budget(run, run.budget.lock_ms - spent))
             work.exec_driver_sql(statement)
         work.exec_driver_sql("ROLLBACK" if step.rehearsal else "SET LOCAL lock_timeout = 0")
         if run.record is not None:
@@ -349,6 +355,11 @@ def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> No
             with suppress(DBAPIError):
                 work.exec_driver_sql("ROLLBACK")
         raise
+
+
+def _budget(run: _Run, milliseconds: float) -> str:
+    """What makes the rest of a transaction wait no longer than that, wherever it waits."""
+    return f"{run.can.lock_budget}SET LOCAL lock_timeout = {max(1, round(milliseconds))}"
 
 
 def _alone(run: _Run, number: int, step: Step, started: datetime) -> None:
@@ -496,7 +507,7 @@ def _undone(run: _Run, statements: tuple[str, ...]) -> bool:
             run.work.exec_driver_sql("BEGIN")
             as_the_role(run.work)
             for statement in statements:
-                run.work.exec_driver_sql(f"SET LOCAL lock_timeout = {run.budget.lock_ms}")
+                run.work.exec_driver_sql(_budget(run, run.budget.lock_ms))
                 run.work.exec_driver_sql(statement)
             run.work.exec_driver_sql("COMMIT")
             return True

@@ -21,6 +21,7 @@ from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving, returning
 from core.plans.refusals import require_nothing_pending, require_served
+from core.plans.spread import spread_like_parent
 from core.plans.steps import (
     LEAVE_IN_DEFAULT,
     add_check,
@@ -109,7 +110,7 @@ def plan_archive(
     comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
     if partition.pending:
         steps = (*_make_schema(table), *_finish(table, partition, comment))
-    elif table.default is None and table.server.detaches_concurrently:
+    elif table.default is None and table.detaches_concurrently:
         steps = (*_rehearse(table, key, partition, comment), *_make_schema(table))
         steps += _detach_concurrently(table, partition, comment)
     else:
@@ -408,7 +409,7 @@ def plan_reattach(
     called = table.called(archived)
     check = archived.bounds_check(key)
     proven = check is not None and (check.excludes_null() or is_not_null(archived, key))
-    steps: list[Step] = [*missing_indexes(table, archived)]
+    steps: list[Step] = [*spread_like_parent(table, archived), *missing_indexes(table, archived)]
     own_check = archived.tag is not None and archived.tag.made_check
     if check is None or not proven:
         taken = tuple(c.name for c in archived.checks)

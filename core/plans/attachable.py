@@ -31,7 +31,7 @@ def attach_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, 
         for check in table.checks
         if (check.name, check.definition) not in checks
     ]
-    if archived.owner != table.owner and not table.server.superuser:
+    if archived.owner != table.owner and not table.server.can.superuser:
         reasons.append(
             f"Its owner is {archived.owner}, not {table.owner}: ALTER TABLE {archived.sql} OWNER TO"
             f" {ident(table.owner)}."

@@ -342,7 +342,7 @@ def _require_droppable(
 ) -> tuple[Archived, Kept]:
     archived = require_archived(table, name)
     name, label = table.called(archived), f"{archived.schema}.{archived.name}"
-    if archived.owner not in (table.owner, table.server.user) and not table.server.superuser:
+    if archived.owner not in (table.owner, table.server.user) and not table.server.can.superuser:
         raise NotAllowed(
             f"{label} belongs to {archived.owner}; only its owner can drop it.",
             next=f"Connect as {archived.owner}.",

@@ -213,7 +213,7 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
     """Everything that a plan can rest on, one fact a line; volatile figures are not among them."""
     lines = [
         f"table {table.oid} {table.label} by {table.strategy} on {table.key}, owned by {table.owner}",
-        f"server {table.server.version_num // 10000}, concurrent detach: {table.server.detaches_concurrently}",
+        f"server {table.server.major}, concurrent detach: {table.detaches_concurrently}",
         *(f"server event trigger {name}" for name in table.server.event_triggers),
         _schema_fact(table, exists=table.archive.exists),
         f"table references: {', '.join(fk.definition for fk in table.references) or 'nothing'}",
@@ -247,6 +247,7 @@ def _archived_fact(archived: Archived) -> str:
         f" owned by {archived.owner}, columns {archived.columns}, checks {archived.checks}"
         f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}"
         f", comment {archived.comment!r}, {archived.marks}"
+        f"{f', {archived.distribution}' if archived.distribution else ''}"
     )
 
 

@@ -215,9 +215,9 @@ def _require_usable(backup: Backup, there: Surroundings) -> None:
             reasons.append(f"The type {name} here lacks {', '.join(lacking)}: ALTER TYPE {name} ADD VALUE ...")
         if need.kind == "extension" and name not in there.types and name not in there.available:
             reasons.append(f"It needs the extension {need.name}, which is not installed on this server.")
-    if there.server.version_num < 180000 and any(column.generated == "v" for column in backup.columns):
+    if not there.server.can.named_not_null and any(column.generated == "v" for column in backup.columns):
         reasons.append("It has a virtual generated column, which came with PostgreSQL 18.")
-    if there.server.version_num < 180000 and any(_is_not_null(statement) for statement in backup.afterwards):
+    if not there.server.can.named_not_null and any(_is_not_null(statement) for statement in backup.afterwards):
         reasons.append("It has a NOT NULL that was not validated, which came with PostgreSQL 18.")
     if reasons:
         raise BackupUnusable(f"The backup of {backup.name} can't be restored here.", tuple(reasons))

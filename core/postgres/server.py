@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.postgres.capabilities import CAPABILITIES, Capabilities, capabilities_of
 from core.postgres.connection import session, translate
 from core.postgres.session import rows_of
 
@@ -22,8 +23,7 @@ class Server:
     in_recovery: bool
     read_only: bool
     time_zone: str = "UTC"
-    superuser: bool = False
-    citus: bool = False
+    can: Capabilities = field(default_factory=Capabilities)
     may_create_schema: bool = False
     journal: bool = False
     """Whether the journal's schema exists."""
@@ -34,19 +34,43 @@ class Server:
     """PostgreSQL's system identifier, to tell servers with databases of one name apart; empty where it is hidden."""
 
     @property
-    def detaches_concurrently(self) -> bool:
-        """DETACH ... CONCURRENTLY came with 14; Citus refuses it."""
-        return self.version_num >= 140000 and not self.citus
+    def major(self) -> int:
+        """For words and programs; what it can do is asked."""
+        return self.version_num // 10000
+
+    @property
+    def product(self) -> str:
+        """What it is, for people: "PostgreSQL 16.4 on Amazon RDS, Citus 13.2-1"."""
+        on = f" on {self.can.provider}" if self.can.provider else ""
+        return f"PostgreSQL {self.version.split(' ', maxsplit=1)[0]}{on}" + (
+            f", Citus {self.can.citus}" if self.can.citus else ""
+        )
+
+    @property
+    def foreign_keys_fixed_in(self) -> str:
+        """The release that keeps foreign keys through ATTACH and DETACH, where this one doesn't, else empty."""
+        minor = self.version_num % 10000
+        fixed = _FOREIGN_KEYS_FIXED.get(self.major, 0)
+        if self.major < min(_FOREIGN_KEYS_FIXED):
+            return "14.14"
+        return f"{self.major}.{fixed}" if minor < fixed else ""
+
+    @property
+    def crashes_on_pending_identity(self) -> bool:
+        """Partitions share their parent's identity column since 17; the crash was seen on 18, and is expected on."""
+        return self.version_num >= 170000
 
 
-_SERVER = """
+_FOREIGN_KEYS_FIXED = {13: 17, 14: 14, 15: 9, 16: 5, 17: 1}
+"""The minor release of each major that keeps foreign keys enforced through ATTACH and DETACH; 18 always did."""
+
+_SERVER = f"""
 SELECT pg_catalog.current_database() AS database, current_user AS role,
     pg_catalog.current_setting('server_version_num')::int AS version_num,
     pg_catalog.current_setting('server_version') AS version, pg_catalog.pg_is_in_recovery() AS in_recovery,
     (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only') = 'on' AS read_only,
     (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone') AS time_zone,
-    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser,
-    EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'citus') AS citus,
+    {CAPABILITIES},
     pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
     j.oid IS NOT NULL AS journal,
     pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_read_cluster,
@@ -96,8 +120,7 @@ def server_of(connection: Connection) -> Server:
         in_recovery=row.in_recovery,
         read_only=row.read_only,
         time_zone=row.time_zone,
-        superuser=row.superuser,
-        citus=row.citus,
+        can=capabilities_of(row),
         may_create_schema=row.may_create_schema,
         journal=row.journal,
         may_write_journal=row.may_write_journal,

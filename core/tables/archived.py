@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from core.names import qualified
 from core.tables.bounds import Bounds
+from core.tables.distribution import Distribution
 from core.tables.key import Key
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.partition import State
@@ -43,6 +44,10 @@ class Archived:
     """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
     hold: Hold | None = None
     drop: PlannedDrop | None = None
+    distribution: Distribution | None = None
+    """How Citus spreads it over servers; None where it is here, in one piece."""
+    left_here: bool = field(default=False, compare=False)
+    """Whether rows from before it was distributed lie on the coordinator still, unseen; known with exact sizes."""
     busy: bool = field(default=False, compare=False)
     size: Size | None = field(default=None, compare=False)
     rows: int | None = field(default=None, compare=False)

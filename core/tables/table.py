@@ -13,6 +13,7 @@ from core.period import Period
 from core.postgres.server import Server
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
+from core.tables.distribution import Distribution
 from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.publication import Publication
@@ -58,6 +59,8 @@ class PartitionedTable:
     referenced_by: tuple[ForeignKey, ...] = ()
     references: tuple[ForeignKey, ...] = ()
     tablespace: str | None = None
+    distribution: Distribution | None = None
+    """How Citus spreads it over servers; None where it is here, in one piece."""
     taken: frozenset[str] = field(default=frozenset(), compare=False)
     """Names in the table's own schema that a new or returning partition could meet."""
     partitions: tuple[Partition, ...] = ()
@@ -82,6 +85,11 @@ class PartitionedTable:
     def address(self) -> str:
         """A name that `split_qualified` reads back, whatever is in it."""
         return address(self.schema, self.name)
+
+    @property
+    def detaches_concurrently(self) -> bool:
+        """Whether a partition can leave while reads and writes go on; Citus refuses it to what it distributes."""
+        return self.server.can.concurrent_detach and self.distribution is None
 
     @property
     def identifying(self) -> tuple[Column, ...]:

@@ -85,7 +85,7 @@ def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> 
     how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
     lines = [
         *_verdict(table, today, zone),
-        f"{table.label} in {place}, PostgreSQL {table.server.version}, {how}, {human_time(table.as_of)}.",
+        f"{table.label} in {place}, {table.server.product}, {how}, {human_time(table.as_of)}.",
     ]
     lines = [shown(line) for line in lines]
     if table.partitions or table.archived:

@@ -28,11 +28,10 @@ def detach_pending(case: Case) -> Iterator[Finding]:
         " Add no column to the table before the detach is finished: it could not be finished then."
     )
     identity = [column.name for column in table.columns if column.identity]
-    # Partitions share their parent's identity column since 17; the crash was seen on 18.
-    if identity and table.server.version_num >= 170000:
+    if identity and table.server.crashes_on_pending_identity:
         reason += (
             f" Let nobody insert straight into {pending.name} and leave {identity[0]} to its default:"
-            f" PostgreSQL {table.server.version_num // 10000} can crash on it, with every session."
+            f" PostgreSQL {table.server.major} can crash on it, with every session."
         )
     found = Finding(
         "detach_pending",

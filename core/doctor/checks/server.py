@@ -110,43 +110,44 @@ def writable(case: Case) -> Iterator[Finding]:
         yield Finding("writable", Severity.OK, "The server takes changes: it is neither a standby nor read-only")
 
 
-_FOREIGN_KEYS_FIXED = {13: 17, 14: 14, 15: 9, 16: 5, 17: 1}
-"""The minor release of each major that keeps foreign keys enforced through ATTACH and DETACH."""
+_MANAGED = (
+    "Its provider runs it: nobody is a superuser there, no file of it can be reached, and nothing here needs either."
+)
 
 
 def server_version(case: Case) -> Iterator[Finding]:
-    """WARNING below 14, and below the minor releases that keep foreign keys enforced through a detach."""
+    """WARNING where a detach makes everybody wait, and where a release leaves foreign keys unenforced after one."""
     table, server = case.table, case.table.server
-    major, minor = divmod(server.version_num, 10000)
-    old = not server.detaches_concurrently
+    old = not table.detaches_concurrently
     if old:
+        citus = server.can.concurrent_detach
         yield Finding(
             "server_version",
             Severity.WARNING,
-            f"PostgreSQL {server.version} can't detach while reads and writes go on",
-            "Citus refuses DETACH CONCURRENTLY: everybody waits for a moment instead."
-            if server.citus and major >= 14
+            f"{server.product} can't detach while reads and writes go on",
+            "Citus refuses DETACH CONCURRENTLY of a distributed table: everybody waits for a moment instead, on every"
+            " server at most as long as the lock budget."
+            if citus
             else "DETACH CONCURRENTLY came with 14: until then everybody waits for a moment when a year is archived.",
             hint="Nothing needs doing: archiving waits briefly, and tries again."
-            if server.citus and major >= 14
+            if citus
             else "Update the server to PostgreSQL 14 or later.",
         )
-    fixed = _FOREIGN_KEYS_FIXED.get(major, 0 if major > max(_FOREIGN_KEYS_FIXED) else 9999)
-    faulty = minor < fixed and bool(table.references or table.referenced_by)
+    fixed = server.foreign_keys_fixed_in
+    faulty = bool(fixed) and bool(table.references or table.referenced_by)
     if faulty:
         names = listed(dict.fromkeys(fk.name for fk in (*table.references, *table.referenced_by)))
-        target = f"{major}.{fixed}" if fixed < 9999 else "14.14"
         yield Finding(
             "server_version",
             Severity.WARNING,
-            f"PostgreSQL {server.version} can leave foreign keys unenforced after a detach",
+            f"{server.product} can leave foreign keys unenforced after a detach",
             f"{names} could let wrong rows in once a partition has been archived. PostgreSQL has fixed it.",
-            hint=f"Update the server to {target} or later; then drop and add again the foreign keys of tables that"
+            hint=f"Update the server to {fixed} or later; then drop and add again the foreign keys of tables that"
             " were detached before.",
         )
     if not old and not faulty:
-        title = f"PostgreSQL {server.version} is new enough for everything that is done here"
-        yield Finding("server_version", Severity.OK, title)
+        title = f"{server.product} is new enough for everything that is done here"
+        yield Finding("server_version", Severity.OK, title, _MANAGED if server.can.provider else "")
 
 
 def time_zone(case: Case) -> Iterator[Finding]:

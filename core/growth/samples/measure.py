@@ -19,11 +19,14 @@ from core.growth.samples.values import STAGES, Figures, Known, SampleEntry, Samp
 from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, split_qualified
 from core.postgres.connection import session, translate
+from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
 from core.postgres.snapshot import read_snapshot
 from core.tables.bounds import Bounds
 from core.tables.catalog.ownership import MAY_BE_DETACHED, oid_array, read_detached, read_parents
 from core.tables.catalog.relation import BUSY, size_columns
+from core.tables.catalog.shards import read_spread
+from core.tables.distribution import Shards
 from core.tables.key import End
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.size import Size
@@ -193,6 +196,7 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
         sources=_ESTIMATED_FROM if many else "",
     )
     rows = rows_of(connection, sql)
+    spread = read_spread(connection, server_of(connection).can, exact=not many)
     parents = read_parents(connection)
     ownership = Ownership(parents)
     origins = {
@@ -204,12 +208,15 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     parts = (split_qualified(one) for one in addresses)
     names = ", ".join(f"({literal(schema or '')}, {literal(name)})" for schema, name in parts)
     plain = rows_of(connection, _PLAIN.format(names=names)) if names else ()
-    seen = tuple(_seen(row, by_oid.get(row.root), origins.get(row.oid)) for row in rows)
+    seen = tuple(_seen(row, spread.of(row.oid), by_oid.get(row.root), origins.get(row.oid)) for row in rows)
     return _Look(seen, not many, frozenset(address(row.nspname, row.relname) for row in plain))
 
 
-def _seen(row: Row, parent: Parent | None, origin: Descent | None) -> _Seen:
+def _seen(row: Row, shards: Shards | None, parent: Parent | None, origin: Descent | None) -> _Seen:
     bounds = row.bounds
+    figures = None if row.heap is None else (row.heap, row.index_bytes, row.toast)
+    if shards is not None:
+        figures = (shards.size.heap, shards.size.index, shards.size.toast) if shards.size else None
     if origin is not None:
         parent, bounds = origin.parent, origin.bounds.text if origin.bounds else None
     return _Seen(
@@ -218,9 +225,9 @@ def _seen(row: Row, parent: Parent | None, origin: Descent | None) -> _Seen:
         state=STAGES.index(Stage.ARCHIVED if row.level == 0 else Stage.ATTACHED),
         table=parent.address if parent else None,
         bounds=bounds,
-        figures=None if row.heap is None else (row.heap, row.index_bytes, row.toast),
-        live=row.live,
-        dead=row.dead,
+        figures=figures,
+        live=shards.rows if shards else row.live,
+        dead=None if shards else row.dead,
     )
 
 

@@ -35,7 +35,7 @@ ORDER BY n.nspname, c.relname
 
 def read_coverage(engine: Engine) -> tuple[Coverage, ...]:
     """What every partitioned table of the database covers, in one look that opens no relation and takes no lock."""
-    pending = "i.inhdetachpending" if read_server(engine).version_num >= 140000 else "false"
+    pending = "i.inhdetachpending" if read_server(engine).can.concurrent_detach else "false"
     with session(engine) as connection:
         try:
             rows = rows_of(connection, _COVERAGE.format(pending=f"coalesce({pending}, false)"))

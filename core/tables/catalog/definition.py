@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from core.errors import TableNotFound
 from core.names import literal
+from core.postgres.capabilities import CAPABILITIES, Capabilities, capabilities_of
 from core.postgres.session import Row, rows_of
 from core.tables.definition import (
     Child,
@@ -70,8 +71,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartitio
     c.relrowsecurity, c.relforcerowsecurity, c.reloftype <> 0 AS typed, ts.spcname, am.amname,
     pg_catalog.pg_get_userbyid(c.relowner) AS owner, current_user AS role,
     pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-    pg_catalog.current_setting('server_version_num')::int AS version_num,
-    EXISTS (SELECT 1 FROM pg_catalog.pg_extension e WHERE e.extname = 'citus') AS citus,
+    {capabilities},
     EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid) AS ruled,
     EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
     EXISTS (SELECT 1 FROM pg_catalog.pg_seclabel l
@@ -93,7 +93,13 @@ WHERE n.nspname = {schema} AND c.relname = {name} AND c.relkind IN ('r', 'p')
 def read_definition(connection: Connection, schema: str, name: str) -> Definition:
     """The definition of `schema`.`name`, plain or partitioned. Raises TableNotFound."""
     creator = "(SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)"
-    sql = _TABLE.format(options=_OPTIONS, rights=_rights("r", "r", creator), schema=literal(schema), name=literal(name))
+    sql = _TABLE.format(
+        capabilities=CAPABILITIES,
+        options=_OPTIONS,
+        rights=_rights("r", "r", creator),
+        schema=literal(schema),
+        name=literal(name),
+    )
     found = rows_of(connection, sql)
     if not found:
         raise TableNotFound(f"There is no table {schema}.{name}.", next="Check the name, its capitals and its schema.")
@@ -115,7 +121,7 @@ def read_definition(connection: Connection, schema: str, name: str) -> Definitio
         triggers=_triggers(connection, row.oid),
         policies=_policies(connection, row.oid),
         statistics=_statistics(connection, row.oid),
-        publications=_publications(connection, row.oid, row.version_num),
+        publications=_publications(connection, row.oid, capabilities_of(row)),
         children=children,
         rights=_rights_value(row),
         regranted=row.regranted,
@@ -373,8 +379,8 @@ ORDER BY p.pubname
 """
 
 
-def _publications(connection: Connection, oid: int, version_num: int) -> tuple[Publication, ...]:
-    narrow = version_num >= 150000  # columns and conditions of publications came with 15
+def _publications(connection: Connection, oid: int, can: Capabilities) -> tuple[Publication, ...]:
+    narrow = can.narrow_publications
     sql = _PUBLICATIONS.format(
         columns=_names("r.prattrs", "r.prrelid") if narrow else "NULL",
         condition="pg_catalog.pg_get_expr(r.prqual, r.prrelid)" if narrow else "NULL",

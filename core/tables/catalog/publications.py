@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from core.postgres.capabilities import Capabilities
 from core.postgres.session import rows_of
 from core.tables.publication import Publication
 
@@ -25,9 +26,9 @@ _SCHEMAS = """(SELECT pg_catalog.array_agg(n.nspname::text) FROM pg_catalog.pg_p
     JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid)"""
 
 
-def publications_of(connection: Connection, parent: int, schema: str, version_num: int) -> tuple[Publication, ...]:
+def publications_of(connection: Connection, parent: int, schema: str, can: Capabilities) -> tuple[Publication, ...]:
     """The publications that send changes of rows, and how each is about the table `parent` in `schema`."""
-    sql = _PUBLICATIONS.format(schemas=_SCHEMAS if version_num >= 150000 else "NULL::text[]", parent=parent)
+    sql = _PUBLICATIONS.format(schemas=_SCHEMAS if can.narrow_publications else "NULL::text[]", parent=parent)
     return tuple(
         Publication(
             name=row.pubname,

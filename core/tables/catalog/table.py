@@ -34,7 +34,9 @@ from core.tables.catalog.relation import (
     size_columns,
     size_of,
 )
+from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_bounds
+from core.tables.distribution import Spread
 from core.tables.key import Key, KeyType, unserved
 from core.tables.marks import Marks
 from core.tables.ownership import Descent, Ownership, Parent
@@ -181,12 +183,13 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     server = server_of(connection)
     row = _parent(connection, schema, name, archive_schema, server.database)
     key, not_served = _key(row)
-    children = _children(connection, row, key, server, exact) if row.relkind == "p" else ()
+    spread = read_spread(connection, server.can, exact=exact)
+    children = _children(connection, row, key, server, spread, exact) if row.relkind == "p" else ()
     if any(not child.leaf for child in children) and not_served is None:
         not_served = "some of its partitions are partitioned again, or foreign tables"
     columns = columns_of(row.columns)
     archived = (
-        _archived(connection, row, key, archive_schema, columns, exact)
+        _archived(connection, row, key, archive_schema, columns, spread, exact)
         if key is not None and not_served is None
         else ()
     )
@@ -212,10 +215,11 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         references=tuple(ForeignKey(*fk) for fk in row.refs or ()),
         referenced_by=tuple(ForeignKey(*fk) for fk in row.referenced_by or ()),
         tablespace=row.spcname,
+        distribution=spread.tables.get(row.oid),
         taken=taken[row.nspname],
         partitions=children,
         archived=archived,
-        publications=publications_of(connection, row.oid, row.nspname, server.version_num),
+        publications=publications_of(connection, row.oid, row.nspname, server.can),
         as_of=datetime.now(UTC),
     )
 
@@ -233,17 +237,17 @@ def _key(row: Row) -> tuple[Key | None, str | None]:
 
 
 def _children(
-    connection: Connection, parent: Row, key: Key | None, server: Server, exact: bool
+    connection: Connection, parent: Row, key: Key | None, server: Server, spread: Spread, exact: bool
 ) -> tuple[Partition, ...]:
     sql = _CHILDREN.format(
         busy=BUSY,
-        pending="i.inhdetachpending" if server.version_num >= 140000 else "false",
+        pending="i.inhdetachpending" if server.can.concurrent_detach else "false",
         size=size_columns(exact),
         activity=ACTIVITY,
         checks=CHECKS.format(parent=parent.oid),
         parent=parent.oid,
     )
-    return tuple(sorted((_partition(row, key, exact) for row in rows_of(connection, sql)), key=_place))
+    return tuple(sorted((_partition(row, key, spread, exact) for row in rows_of(connection, sql)), key=_place))
 
 
 def _printed(bounds: str, key: Key | None) -> Bounds | None:
@@ -254,9 +258,10 @@ def _printed(bounds: str, key: Key | None) -> Bounds | None:
         return Bounds(bounds, None, None) if key is None and bounds.startswith("FOR VALUES FROM ") else None
 
 
-def _partition(row: Row, key: Key | None, exact: bool) -> Partition:
+def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partition:
     bounds = _printed(row.bounds, key) if row.bounds else stored_bounds(row.stored or "")
     indexes = row.index_names or ()
+    shards = spread.of(row.oid)
     return Partition(
         oid=row.oid,
         schema=row.nspname,
@@ -270,9 +275,9 @@ def _partition(row: Row, key: Key | None, exact: bool) -> Partition:
         comment=row.comment,
         constraint_names=tuple(row.constraint_names or ()),
         busy=row.busy,
-        size=size_of(row, exact),
-        rows=row.rows,
-        activity=activity_of(row),
+        size=shards.size if shards else size_of(row, exact),
+        rows=shards.rows if shards else row.rows,
+        activity=None if shards else activity_of(row),
         invalid_indexes=tuple(name for name, valid in indexes if not valid),
     )
 
@@ -285,7 +290,13 @@ def _place(item: Partition) -> tuple[int, tuple[bool, float], str]:
 
 
 def _archived(
-    connection: Connection, row: Row, key: Key, schema: str, columns: tuple[Column, ...], exact: bool
+    connection: Connection,
+    row: Row,
+    key: Key,
+    schema: str,
+    columns: tuple[Column, ...],
+    spread: Spread,
+    exact: bool,
 ) -> tuple[Archived, ...]:
     parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(c.name for c in columns))
     sql = _ARCHIVED.format(
@@ -306,19 +317,20 @@ def _archived(
     marked = all(one.tag and one.tag.parent == parent.sql and parent.owner in one.speaks_for for _, one in rows)
     ownership = Ownership([parent] if marked else read_parents(connection))
     found = (
-        _archived_value(row, origin, exact)
+        _archived_value(row, origin, spread, exact)
         for row, one in rows
         if (origin := ownership.origin(one)) and origin.parent.oid == parent.oid
     )
     return tuple(sorted(found, key=lambda a: (a.bounds is None, a.bounds.text if a.bounds else "")))
 
 
-def _archived_value(row: Row, origin: Descent, exact: bool) -> Archived:
+def _archived_value(row: Row, origin: Descent, spread: Spread, exact: bool) -> Archived:
     counts = origin.parent.owner in row.speaks_for
     comment, marks = Marks.split(row.comment) if counts else (row.comment, Marks())
     tag = marks.tag
     if tag is not None and origin.source is not Source.TAG:
         comment, tag = Marks(tag).beside(comment), None
+    shards = spread.of(row.oid)
     return Archived(
         oid=row.oid,
         schema=row.nspname,
@@ -334,10 +346,12 @@ def _archived_value(row: Row, origin: Descent, exact: bool) -> Archived:
         foreign_keys=tuple(row.foreign_keys or ()),
         hold=marks.hold,
         drop=marks.drop,
+        distribution=spread.tables.get(row.oid),
+        left_here=shards is not None and exact and bool(row.heap),
         busy=row.busy,
-        size=size_of(row, exact),
-        rows=row.rows,
-        activity=activity_of(row),
+        size=shards.size if shards else size_of(row, exact),
+        rows=shards.rows if shards else row.rows,
+        activity=None if shards else activity_of(row),
     )
 
 

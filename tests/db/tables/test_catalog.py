@@ -238,7 +238,7 @@ def test_a_role_that_may_only_read_the_catalog(
     assert theirs.partitions == ours.partitions
     assert [p.size for p in theirs.partitions] == [p.size for p in ours.partitions]
     assert (theirs.server.user, theirs.owned, theirs.may_read, theirs.may_create) == (name, False, False, False)
-    assert (theirs.server.superuser, theirs.server.may_create_schema) == (False, False)
+    assert (theirs.server.can.superuser, theirs.server.may_create_schema) == (False, False)
     assert (theirs.server.cluster, bool(ours.server.cluster)) == ("", True)
     assert [table.name for table in tables] == ["kid_absences"]
 

@@ -18,8 +18,10 @@ from core.plans.hold import HOLD
 from core.plans.manifest import Unreadable
 from core.plans.steps import EXCLUSION
 from core.plans.verify import VERIFY
+from core.postgres.capabilities import Capabilities
 from core.tables.archived import Source
 from core.tables.bounds import Bounds
+from core.tables.distribution import Distribution
 from core.tables.key import Key, KeyType
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.size import Size
@@ -586,7 +588,10 @@ def test_on_a_standby_no_finding_has_a_plan() -> None:
 
 
 def test_a_server_before_14_is_told_so() -> None:
-    found = only("server_version", table(server=server(version_num=130020, version="13.20")))
+    found = only(
+        "server_version",
+        table(server=server(version_num=130020, version="13.20", can=Capabilities(concurrent_detach=False))),
+    )
     assert found.severity is Severity.WARNING
     assert "PostgreSQL 13.20 can't detach while reads and writes go on" in found.title
     assert only("server_version", table()).severity is Severity.OK
@@ -624,7 +629,7 @@ def test_without_a_foreign_key_the_minor_release_does_not_matter() -> None:
 
 
 def test_citus_is_told_apart_from_an_old_server() -> None:
-    found = only("server_version", table(server=server(citus=True)))
+    found = only("server_version", table(distribution=Distribution("kid_id", 1)))
     assert found.severity is Severity.WARNING
     assert "Citus" in found.reason
 

@@ -24,8 +24,10 @@ from core.errors import (
 from core.plans.archive import ARCHIVE, REATTACH, plan_archive, plan_reattach
 from core.plans.attachable import attach_obstacles
 from core.plans.plan import Lock, Mode, Plan
+from core.postgres.capabilities import Capabilities
 from core.tables.archived import Source
 from core.tables.bounds import Bounds
+from core.tables.distribution import Distribution
 from core.tables.key import KeyRange
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.structure import Check, Column, ForeignKey
@@ -117,9 +119,17 @@ def test_in_one_transaction_with_a_default() -> None:
     assert "land in the DEFAULT partition kid_absences_default instead of failing" in plan.effects[0]
 
 
-@pytest.mark.parametrize("other", [server(version_num=130023), server(citus=True)], ids=["13", "Citus"])
-def test_in_one_transaction_where_concurrently_is_not_to_be_had(other: Any) -> None:
-    assert scripts(archiving(server=other)) == IN_TRANSACTION
+@pytest.mark.parametrize(
+    "other",
+    [{"server": server(can=Capabilities(concurrent_detach=False))}, {"distribution": Distribution("kid_id", 1)}],
+    ids=["13", "Citus"],
+)
+def test_in_one_transaction_where_concurrently_is_not_to_be_had(other: dict[str, Any]) -> None:
+    assert scripts(archiving(**other)) == IN_TRANSACTION
+
+
+def test_what_citus_does_not_distribute_is_detached_as_everywhere() -> None:
+    assert scripts(archiving(server=server(can=Capabilities(citus="13.2-1")))) == scripts(archiving())
 
 
 def test_a_users_own_check_of_the_bounds_is_used_and_kept() -> None:
@@ -580,7 +590,7 @@ def test_every_reason_is_told_at_once() -> None:
 
 
 def test_a_superuser_need_not_own_it() -> None:
-    assert attach_obstacles(table(server=server(superuser=True)), archived(2024, owner="boss")) == ()
+    assert attach_obstacles(table(server=server(can=Capabilities(superuser=True))), archived(2024, owner="boss")) == ()
 
 
 def test_reattach_of_hostile_names() -> None:

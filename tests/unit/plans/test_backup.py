@@ -15,6 +15,7 @@ from core.plans.plan import Lock, Mode, Plan
 from core.plans.restore import RESTORE, plan_restore
 from core.plans.script import after_rows, before_rows, make_if_missing
 from core.plans.verify import VERIFY, plan_verify
+from core.postgres.capabilities import Capabilities
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold
 from tests.unit import factories
@@ -151,12 +152,12 @@ def test_what_is_missing_is_made_first() -> None:
             "needs the extension citext",
         ),
         (
-            {"server": factories.server(version_num=160004)},
+            {"server": factories.server(can=Capabilities(named_not_null=False))},
             {"columns": (*backup().columns, BackupColumn("v", "int", False, "v", ""))},
             "virtual generated column",
         ),
         (
-            {"server": factories.server(version_num=160004)},
+            {"server": factories.server(can=Capabilities(named_not_null=False))},
             {"afterwards": (f'ALTER TABLE {RELATION} ADD CONSTRAINT "n" NOT NULL reason NOT VALID',)},
             "a NOT NULL that was not validated",
         ),

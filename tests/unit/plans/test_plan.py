@@ -13,6 +13,7 @@ from core.period import Period
 from core.plans.archive import ARCHIVE, plan_archive, plan_reattach
 from core.plans.ensure import plan_ensure
 from core.plans.plan import Lock, Mode, Plan, Step, basis, facts, outdated
+from core.tables.distribution import Distribution
 from core.tables.structure import Check, ForeignKey
 from core.tables.table import PartitionedTable
 from tests.unit.factories import (
@@ -146,7 +147,7 @@ EVERYBODY, ARCHIVING, ENSURING, ATTACHING = {ARCHIVE, REATTACH, ENSURE}, {ARCHIV
         (replace(BEFORE, references=(ForeignKey("f", "o", "FOREIGN KEY"),)), EVERYBODY),
         (replace(BEFORE, referenced_by=(ForeignKey("f", "o", "FOREIGN KEY"),)), EVERYBODY),
         (replace(BEFORE, server=server(version_num=160004)), EVERYBODY),
-        (replace(BEFORE, server=server(citus=True)), EVERYBODY),
+        (replace(BEFORE, distribution=Distribution("kid_id", 1)), EVERYBODY),
         (replace(BEFORE, archive=archive_schema(exists=False)), EVERYBODY),
         (replace(BEFORE, partitions=BEFORE.partitions[:2]), EVERYBODY),
         (with_partition(0, pending=True), EVERYBODY),

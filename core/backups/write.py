@@ -201,10 +201,11 @@ def _draft(
         left_out=lone.left_out,
         owner=definition.owner,
         comment=comment,
+        time_zone=where.time_zone,
     )
     relation = qualified(archive_schema, found.name)
     create = (
-        *general_statements(where.encoding, archive_schema, lone.needs),
+        *general_statements(where.encoding, archive_schema, lone.needs, where.time_zone),
         lone.create,
         *lone.settings,
     )
@@ -218,7 +219,11 @@ def _draft(
 _WHERE = """
 SELECT pg_catalog.current_database() AS database, pg_catalog.current_setting('server_version') AS version,
     pg_catalog.current_setting('server_version_num')::int AS version_num,
-    pg_catalog.getdatabaseencoding() AS encoding
+    pg_catalog.getdatabaseencoding() AS encoding,
+    coalesce((SELECT substr(one, 10) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) one
+            WHERE s.setrole = 0 AND lower(one) LIKE 'timezone=%' AND s.setdatabase =
+                (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())),
+        (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'TimeZone')) AS time_zone
 """
 
 

@@ -34,7 +34,7 @@ _ELSEWHERE = re.compile(r"\b(?:REFERENCES|AS\s+IDENTITY)\b", re.IGNORECASE)
 def require_its_own(backup: Backup) -> None:
     """Checks everything that a verification runs of a backup, as a restore does. Raises BackupUnusable."""
     parts = OwnStatements(backup, backup.archive)
-    general = general_statements(backup.encoding, backup.archive, backup.needs)
+    general = general_statements(backup.encoding, backup.archive, backup.needs, backup.time_zone)
     for position, expected in enumerate(general):
         found = backup.create[position] if position < len(backup.create) else ""
         if found != expected:

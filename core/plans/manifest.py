@@ -126,6 +126,8 @@ class Backup:
     owner: str
     comment: str | None
     """The user's own."""
+    time_zone: str = ""
+    """The database's, in which CHECKs that depend on it hold; empty in the oldest manifests."""
 
     def is_from(self, database: str, cluster: str) -> bool:
         """Whether it was made of this database; by its name alone where one of the servers hides which it is."""
@@ -298,6 +300,10 @@ def _object(text: str) -> dict[str, Any]:
     return raw
 
 
+_LATER = ("time_zone",)
+"""Fields that the first manifests lack."""
+
+
 @lru_cache
 def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
@@ -309,13 +315,13 @@ def _read(kind: type[T], raw: object, where: str) -> T:
         raise BackupDamaged(f"The {where} holds {type(raw).__name__} where fields are expected.", next=_ANOTHER)
     hints = _hints(typing.cast(Any, kind))
     names = [field.name for field in fields(typing.cast(Any, kind))]
-    missing = [name for name in names if name not in raw]
+    missing = [name for name in names if name not in raw and name not in _LATER]
     unknown = [str(name) for name in raw if name not in names]
     if missing or unknown:
         said = [f"lacks {', '.join(missing)}"] if missing else []
         said += [f"has {', '.join(unknown)} besides"] if unknown else []
         raise BackupDamaged(f"The {where} {' and '.join(said)}.", next=_ANOTHER)
-    return kind(**{name: _value(hints[name], raw[name], f"{where}'s {name}") for name in names})
+    return kind(**{name: _value(hints[name], raw[name], f"{where}'s {name}") for name in names if name in raw})
 
 
 def _value(hint: Any, raw: object, where: str) -> Any:

@@ -164,7 +164,9 @@ def _restore_statements(
     relation = qualified(there.archive.name, backup.name)
     archive = ident(there.archive.name)
     # not the path: that is the role's own, after pg_catalog, for what runs functions of others
-    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in PORTABLE.items() if name != "search_path")
+    settings = {name: value for name, value in PORTABLE.items() if name != "search_path"}
+    settings["TimeZone"] = backup.time_zone or there.server.time_zone  # a CHECK may depend on it
+    yield from (f"SET LOCAL {name} = {literal(value)}" for name, value in settings.items())
     if not there.archive.exists:
         yield f"CREATE SCHEMA {archive}"
         yield f"REVOKE ALL ON SCHEMA {archive} FROM PUBLIC"

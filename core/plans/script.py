@@ -11,9 +11,9 @@ from core.tables.fingerprint import dollar_quoted
 from core.tables.marks import Hold, Marks, Tag
 
 
-def session_statements(encoding: str) -> tuple[str, ...]:
+def session_statements(encoding: str, time_zone: str) -> tuple[str, ...]:
     """The statements that every object begins with."""
-    wanted = {"client_encoding": encoding, **PORTABLE}
+    wanted = {"client_encoding": encoding, **PORTABLE, **({"TimeZone": time_zone} if time_zone else {})}
     return tuple(f"SET {name} = {literal(value)}" for name, value in wanted.items())
 
 
@@ -27,10 +27,10 @@ def make_if_missing(need: Needed) -> tuple[str, ...]:
     return (*schema, f"DO {dollar_quoted(body)}")
 
 
-def general_statements(encoding: str, archive: str, needs: Iterable[Needed]) -> tuple[str, ...]:
+def general_statements(encoding: str, archive: str, needs: Iterable[Needed], time_zone: str) -> tuple[str, ...]:
     """What every object begins with: the session, the schema, and the types that the table needs."""
     return (
-        *session_statements(encoding),
+        *session_statements(encoding, time_zone),
         f"CREATE SCHEMA IF NOT EXISTS {ident(archive)}",
         *(statement for need in needs for statement in make_if_missing(need)),
     )

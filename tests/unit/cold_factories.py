@@ -47,7 +47,7 @@ def backup(**changes: Any) -> Backup:
         reason="",
         needs=(),
         create=(
-            *session_statements("UTF8"),
+            *session_statements("UTF8", ""),
             'CREATE SCHEMA IF NOT EXISTS "archive"',
             f'CREATE TABLE {RELATION} (\n    "id" bigint NOT NULL,\n    "kid_id" bigint NOT NULL,\n'
             '    "date" date NOT NULL,\n    "reason" text\n)',

@@ -215,7 +215,7 @@ def test_an_extension_that_would_do_more(sql: str) -> None:
 
 def test_what_stands_before_the_table_is_ours_to_the_letter() -> None:
     """A verification runs it as it stands there."""
-    ours = general_statements("UTF8", "archive", ())
+    ours = general_statements("UTF8", "archive", (), "")
     require_its_own(backup())
     for place in range(len(ours)):
         create = [*backup().create]

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import AmbiguousName, TableNotFound
 from core.names import address, literal, split_qualified
-from core.postgres.connection import APPLICATION_NAME, session, translate
-from core.postgres.session import Row, rows_of
+from core.postgres.connection import session, translate
+from core.postgres.session import Row, as_the_role, reading, rows_of
 
 _KINDS = {"v": "view", "m": "materialized view", "f": "foreign table", "S": "sequence", "c": "type"}
 
@@ -23,23 +23,20 @@ ORDER BY place, n.nspname
 """
 
 
-def own_path(connection: Connection) -> str:
-    """What a statement begins with that has to see the search path that the role has without the console's settings.
-
-    A name is looked up in that path alone: what the path says of operators and functions is nobody's business.
-    """
-    return "SET LOCAL search_path TO DEFAULT; " if connection.info.get(APPLICATION_NAME) else ""
-
-
 def read_path(engine: Engine) -> tuple[str, ...]:
     """The schemas that the role's own search path leads to, in order; of another's engine, the path that it sets."""
-    try:
-        with engine.connect() as connection:
-            own = connection.execution_options(isolation_level="AUTOCOMMIT", no_parameters=True)
-            sql = f"{own_path(own)}SELECT pg_catalog.current_schemas(false)::text[] AS path"
-            return tuple(rows_of(own, sql)[0].path)
-    except DBAPIError as error:
-        raise translate(error, engine.url) from error
+    with session(engine) as connection:
+        try:
+            return _read_path(connection)
+        except DBAPIError as error:
+            raise translate(error) from error
+
+
+def _read_path(connection: Connection) -> tuple[str, ...]:
+    with reading(connection, timeout_ms=None):
+        as_the_role(connection)
+        path = rows_of(connection, "SELECT pg_catalog.current_schemas(false)::text[] AS path")[0].path
+    return tuple(schema for schema in path if not schema.startswith("pg_"))
 
 
 def read_address(engine: Engine, name: str, *, archive_schema: str = "archive") -> str:
@@ -51,9 +48,9 @@ def read_address(engine: Engine, name: str, *, archive_schema: str = "archive") 
     schema, relation = split_qualified(name)
     if schema is not None:
         return address(schema, relation)
-    path = read_path(engine)
     with session(engine) as connection:
         try:
+            path = _read_path(connection)
             rows = rows_of(connection, _OF_THAT_NAME.format(path=_array(path), name=literal(relation)))
             database = str(connection.exec_driver_sql("SELECT pg_catalog.current_database()").scalar_one())
         except DBAPIError as error:

@@ -13,7 +13,6 @@ from core.postgres.connection import APPLICATION_NAME, session, translate
 from core.postgres.server import read_server
 from core.postgres.session import Row, rows_of
 from core.tables.bounds import Bounds
-from core.tables.catalog.address import own_path
 from core.tables.catalog.stored import stored_bounds, stored_key_type
 from core.tables.coverage import Coverage
 from core.tables.key import Key, KeyType, unserved
@@ -81,11 +80,11 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
     sql = _STORED.format(name=literal(target))
     try:
         with engine.connect() as connection:
-            if not connection.info.get(APPLICATION_NAME):  # the console's own are in AUTOCOMMIT
+            if not connection.info.get(APPLICATION_NAME):
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-            rows = connection.exec_driver_sql(
-                own_path(connection) + sql, execution_options={"no_parameters": True}
-            ).all()
+            elif schema is None:  # the console's own are in AUTOCOMMIT, and have their path pinned
+                sql = f"SET LOCAL search_path TO DEFAULT; {sql}"
+            rows = connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
     except DBAPIError:
         return True
     key_type = next((known for (node,) in rows if (known := stored_key_type(node)) is not None), None)

@@ -15,10 +15,11 @@ from sqlalchemy import Engine
 from core import demo
 from core.absences import TABLE
 from core.console.journal import OperationState, read_operations, read_steps
-from core.demo import fill, is_demo, main, school_days
+from core.demo import fill, is_demo, main
 from core.errors import Refused
 from core.period import Duration
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
+from core.school import school_days
 from core.settings import read_settings
 from core.tables.archived import Source
 from core.tables.catalog.table import read_table

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = ("ground", "postgres", "tables", "plans", "backups", "doctor", "growth", "console", "edges")
 GROUND = ("errors", "names", "period", "settings", "text")
 """The modules that stand beside the packages, at the bottom."""
-EDGES = ("absences", "cli", "database", "demo", "migrations", "__main__")
+EDGES = ("absences", "cli", "database", "demo", "migrations", "school", "__main__")
 """What programs and people meet: nothing in core but themselves imports them."""
 PURE = ("ground", "plans", "doctor")
 """Layers of the standard library alone, besides core itself."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.demo import _starts, enrolled, school_days, sizes_until
+from core.demo import sizes_until
 from core.growth.forecast import Forecast, Trust, forecast, passing
 from core.growth.history import (
     History,
@@ -34,6 +34,7 @@ from core.growth.savings import GB, Move, Prices, merge_moves, savings, tagged_m
 from core.growth.series import Series, clean, day_numbers, days_of, holes, jumps, level
 from core.growth.trend import repeats, theil_sen
 from core.period import Duration, Period
+from core.school import enrolled, school_days, starts_on
 from core.tables.bounds import Bounds
 from core.tables.marks import Hold, PlannedDrop
 from core.tables.size import Activity, Size
@@ -385,7 +386,7 @@ ROW = 170
 def _absences(year: int) -> dict[date, int]:
     """How many absences the demo's arithmetic makes of a year by each of its school days, the first year being 2018."""
     when = school_days(year)
-    return dict(zip(when, (2 * count for count in accumulate(_starts(when, enrolled(year - 2018)))), strict=True))
+    return dict(zip(when, (2 * count for count in accumulate(starts_on(when, enrolled(year - 2018)))), strict=True))
 
 
 def _until(year: int, day: date) -> int:

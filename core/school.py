@@ -143,7 +143,7 @@ def starts_on(days: Sequence[date], kids: range) -> list[int]:
     return [round(len(kids) * _absent_share(day) / _DAYS_PER_SPELL) for day in days]
 
 
-def rows_of(year: int, days: Sequence[date], kids: range) -> str:
+def absences_of(year: int, days: Sequence[date], kids: range) -> str:
     """The INSERT of one year's absences on those school days."""
     starts = starts_on(days, kids)
     return _ROWS.format(

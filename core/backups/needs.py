@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
 from core.plans.manifest import Needed
-
-Row = Any
-"""A row of a result, its columns as attributes."""
+from core.postgres.session import Row, rows_of
 
 _FIRST_OF_USER = 16384
 """FirstNormalObjectId: objects with lower oids came with PostgreSQL."""
-
-
-def rows_of(connection: Connection, sql: str) -> Sequence[Row]:
-    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
 
 
 _DEPENDENCIES = """

@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core.backups.needs import Row, Types, dependencies, rows_of
+from core.backups.needs import Types, dependencies
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
 from core.plans.manifest import BackupColumn, LeftOut, Needed
+from core.postgres.session import Row, rows_of
 from core.tables.definition import Constraint, Definition, Rights
 from core.tables.rebuild import belongings, indexing, with_options
 from core.tables.structure import Check

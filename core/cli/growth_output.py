@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from core.growth.forecast import Passing
-from core.growth.history import Change
+from core.growth.history import Change, Month
+from core.growth.holdings import PeriodBytes
 from core.growth.outlook import Leaving
 from core.growth.read import Growth
 from core.growth.samples.daily import Sampled
@@ -161,31 +162,14 @@ def growth_json(growth: Growth) -> Json:
         "cold_bytes": growth.cold,
         "change_30_days": _change_json(growth.change_30),
         "change_365_days": _change_json(growth.change_365),
-        "months": [
-            {
-                "first": month.first.isoformat(),
-                "added_bytes": round(month.added),
-                "complete": month.complete,
-                "measured": month.measured,
-            }
-            for month in growth.months
-        ],
+        "months": [_month_json(one) for one in growth.months],
         "rows_by_month": [
             {"first": month.first.isoformat(), "rows": round(month.rows), "complete": month.complete}
             for month in growth.month_rows
         ],
         "year_to_date": _year_json(growth),
         "period": growth.period.value,
-        "by_period": [
-            {
-                "lower": bar.lower.isoformat(),
-                "upper": bar.upper.isoformat(),
-                "bytes": bar.bytes,
-                "rows_estimate": bar.rows,
-                "complete": bar.complete,
-            }
-            for bar in growth.by_period
-        ],
+        "by_period": [_period_json(one) for one in growth.by_period],
         "forecast": _forecast_json(growth),
         "limit_bytes": growth.limit,
         "limit_passed_if_kept": _passing_json(growth.passing_kept),
@@ -206,6 +190,25 @@ def growth_json(growth: Growth) -> Json:
         "money": _money_json(growth),
         "history": _history_json(growth),
         "notes": list(growth.notes),
+    }
+
+
+def _month_json(month: Month) -> Json:
+    return {
+        "first": month.first.isoformat(),
+        "added_bytes": round(month.added),
+        "complete": month.complete,
+        "measured": month.measured,
+    }
+
+
+def _period_json(one: PeriodBytes) -> Json:
+    return {
+        "lower": one.lower.isoformat(),
+        "upper": one.upper.isoformat(),
+        "bytes": one.bytes,
+        "rows_estimate": one.rows,
+        "complete": one.complete,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from core.growth.samples.tables import text_array
 from core.names import literal
 from core.postgres.connection import session, translate
+from core.postgres.session import Row, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def read_key_statistics(
     sql = _STATISTICS.format(schema=literal(schema), column=literal(column), names=text_array(wanted) + "::name[]")
     with session(engine) as connection:
         try:
-            rows = connection.exec_driver_sql(sql).all()
+            rows = rows_of(connection, sql)
         except DBAPIError as error:
             raise translate(error) from error
     return {row.name: _statistics(row, zone) for row in rows}
 
 
-def _statistics(row: Any, zone: str) -> KeyStatistics:
+def _statistics(row: Row, zone: str) -> KeyStatistics:
     common = tuple(
         (day, share)
         for text, share in zip(row.common or (), row.shares or (), strict=True)

@@ -43,7 +43,7 @@ DENSE_LETTERS = 1200
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Headline:
     """One figure at the top, with a word beside it and one below."""
 
     title: str
@@ -112,9 +112,9 @@ def _cut(words: str) -> str:
 # The figures at the top -------------------------------------------------------------------------------------------
 
 
-def _cards(growth: Growth) -> tuple[Card, ...]:
+def _cards(growth: Growth) -> tuple[Headline, ...]:
     month, year = growth.change_30, growth.change_365
-    now = Card(
+    now = Headline(
         "Stored now",
         human_bytes(growth.server),
         money_words(growth, growth.money(growth.server, growth.cold or 0)),
@@ -122,22 +122,24 @@ def _cards(growth: Growth) -> tuple[Card, ...]:
         + (f"; {human_bytes(growth.cold)} of backups elsewhere" if growth.cold else ""),
     )
     grown = (
-        _change("In 30 days", month) if month else Card("In 30 days", "unknown", "", "nothing was measured 30 days ago")
+        _change("In 30 days", month)
+        if month
+        else Headline("In 30 days", "unknown", "", "nothing was measured 30 days ago")
     )
     if year is None:
         return now, grown, _ahead(growth), _gone(growth)
     return now, grown, _change("In 365 days", year), _ahead(growth)
 
 
-def _change(title: str, change: Change) -> Card:
-    return Card(title, signed(change.added), signed_percent(change.share), f"since {human_date(change.since)}")
+def _change(title: str, change: Change) -> Headline:
+    return Headline(title, signed(change.added), signed_percent(change.share), f"since {human_date(change.since)}")
 
 
-def _ahead(growth: Growth) -> Card:
+def _ahead(growth: Growth) -> Headline:
     if not growth.forecast.possible:
-        return Card("In a year", "unknown", "", "too little is known for a forecast")
+        return Headline("In a year", "unknown", "", "too little is known for a forecast")
     low, expected, high = ends(growth.outlook.planned)
-    return Card(
+    return Headline(
         f"On {human_date(day_of(growth.outlook.days[-1]))}",
         human_bytes(expected),
         money_words(growth, growth.money(expected)),
@@ -145,8 +147,8 @@ def _ahead(growth: Growth) -> Card:
     )
 
 
-def _gone(growth: Growth) -> Card:
-    return Card(
+def _gone(growth: Growth) -> Headline:
+    return Headline(
         "Freed so far",
         human_bytes(growth.freed_total),
         money_words(growth, growth.money(growth.freed_total)),

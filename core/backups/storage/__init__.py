@@ -44,7 +44,6 @@ class StorageSettings:
 
     def open(self) -> Storage:
         """The place. Raises SettingError."""
-
         return open_storage(self.url, home=self.home, environ=self.environ)
 
 

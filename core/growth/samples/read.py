@@ -17,17 +17,15 @@ from core.growth.samples.values import STAGES, SampleRun
 from core.growth.savings import Move
 from core.names import literal
 from core.postgres.connection import session, sqlstate, translate
+from core.postgres.session import Row, rows_of
 from core.tables.size import Size
-
-Row = Any
-"""A row of a result, its columns as attributes."""
 
 
 def _read(engine: Engine, sql: str) -> Sequence[Row]:
     """The rows; none where there are no samples yet, or where the role may not see them."""
     with session(engine) as connection:
         try:
-            return connection.exec_driver_sql(sql).all() if exists(connection) else ()
+            return rows_of(connection, sql) if exists(connection) else ()
         except DBAPIError as error:
             if sqlstate(error) == "42501":
                 return ()

@@ -39,10 +39,14 @@ def said_by(made: Growth) -> dict[str, str]:
     return {edge: text.replace("\xa0", " ") for edge, text in told.items()}
 
 
-def grown(**changes: object) -> Growth:
+def grown() -> Growth:
     made = growth(limit=700 * MB, prices=Prices(12_000.0, 0.02))
-    year = Change(TODAY - timedelta(days=365), made.server, made.server * 1.066)
-    return replace(made, change_365=year, **changes)
+    return replace(made, change_365=Change(TODAY - timedelta(days=365), made.server, made.server * 1.066))
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, str]:
+    return said_by(grown())
 
 
 @pytest.mark.parametrize(
@@ -57,18 +61,18 @@ def grown(**changes: object) -> Growth:
         "76 MiB",  # archived so far
     ],
 )
-def test_a_figure_reads_alike_on_every_edge(figure: str) -> None:
-    for edge, text in said_by(grown()).items():
+def test_a_figure_reads_alike_on_every_edge(said: dict[str, str], figure: str) -> None:
+    for edge, text in said.items():
         assert figure.lower() in text.lower(), edge
 
 
-def test_the_forecast_reads_alike_on_every_edge() -> None:
+def test_the_forecast_reads_alike_on_every_edge(said: dict[str, str]) -> None:
     made = grown()
     kept = made.passing_kept
     assert kept is not None
     assert kept.expected is not None
     month = about(kept.expected, TODAY)
-    for edge, text in said_by(made).items():
+    for edge, text in said.items():
         assert month in text, edge
     rough = growth(count=60)
     assert rough.forecast.verdict.trust == "rough"

@@ -197,7 +197,7 @@ def test_cut_short_it_is_finished_with_the_same_rows(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(demo, "_rows", interrupt)
+        patched.setattr(demo, "absences_of", interrupt)
         with pytest.raises(KeyboardInterrupt):
             fill(worker, today=TODAY)
     assert not is_demo(worker)

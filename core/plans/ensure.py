@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap, UsageError
+from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap, Refused, UsageError
 from core.names import fit, ident, qualified, split_qualified
 from core.period import Range, period_of
+from core.plans.equip import outfit, published_like, told_apart, told_copied
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
 from core.plans.publishing import entering
@@ -164,15 +165,25 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
         subject=labels,
         basis=basis(table, all_partitions=True),
         steps=tuple(steps),
-        effects=tuple(
-            f"{one.name} is created, empty, for {one.bounds.lower_sql} up to, not including, {one.bounds.upper_sql}."
-            for one in new
-        )
-        or (f"{table.address} has all of it already.",),
-        warnings=entering(table, table.schema, (one.name for one in new)) if new else (),
+        effects=tuple(_effects(table, new)),
+        warnings=tuple(_warnings(table, new)) if new else (),
         way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
         command=twin("ensure", table, "", *_said(table, wanted, zone)),
     )
+
+
+def _effects(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator[str]:
+    if not new:
+        yield f"{table.address} has all of it already."
+        return
+    for one in new:
+        yield f"{one.name} is created, empty, for {one.bounds.lower_sql} up to, not including, {one.bounds.upper_sql}."
+    yield from told_copied(table.equipment)
+
+
+def _warnings(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator[str]:
+    yield from entering(table, _home(table), (one.name for one in new), published_like(table.equipment))
+    yield from told_apart(table.equipment)
 
 
 def _said(table: PartitionedTable, wanted: tuple[Range, ...], zone: str) -> Iterator[str]:
@@ -188,12 +199,23 @@ def _said(table: PartitionedTable, wanted: tuple[Range, ...], zone: str) -> Iter
     yield from (f"--date {lower}" for lower, _ in left)
 
 
+def _home(table: PartitionedTable) -> str:
+    """The schema of a new partition: that of its siblings where they share one."""
+    return table.equipment.schema or table.schema
+
+
 def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], default_rows: int) -> None:
     require_nothing_pending(table)
-    if not table.may_create:
+    home = _home(table)
+    if not (table.may_create if home == table.schema else table.equipment.may_create):
         raise NotAllowed(
-            f"The role {table.server.user} may not create tables in the schema {table.schema}.",
-            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(table.schema)} TO {ident(table.server.user)}.",
+            f"The role {table.server.user} may not create tables in the schema {home}.",
+            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(home)} TO {ident(table.server.user)}.",
+        )
+    if table.equipment.unread:
+        raise Refused(
+            f"Every partition of {table.label} is locked by somebody else: what a new one has to have can't be read.",
+            next="Try again once that has ended.",
         )
     for one in new:
         if one.name in table.taken:
@@ -211,18 +233,18 @@ def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], de
 
 
 def _create(table: PartitionedTable, key: Key, new: NewPartition) -> tuple[Step, ...]:
-    relation = qualified(table.schema, new.name)
-    tablespace = f" TABLESPACE {ident(table.tablespace)}" if table.tablespace else ""
-    statements = [
-        f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS){tablespace}"
-    ]
-    if table.owner != table.server.user:
-        statements.append(f"ALTER TABLE {relation} OWNER TO {ident(table.owner)}")
+    relation = qualified(_home(table), new.name)
+    whole = outfit(table, _home(table), new.name)
     return (
         *exclude_from_default(table, key, new.bounds, new.label),
         Step(
             f"Create {new.name} and attach it",
-            (*statements, attach(table, relation, new.bounds), *readmit_to_default(table, new.label)),
-            attach_locks(table, relation),
+            (
+                *whole.create,
+                attach(table, relation, new.bounds),
+                *whole.late,
+                *readmit_to_default(table, new.label),
+            ),
+            (*attach_locks(table, relation), *whole.locks),
         ),
     )

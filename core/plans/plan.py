@@ -223,6 +223,7 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
         *(f"table column {column}" for column in table.columns),
         *(f"table index {index.name} {index.shape} valid {index.valid}" for index in table.indexes),
     ]
+    lines += _equipment_facts(table)
     lines += [_partition_fact(partition) for partition in table.partitions]
     lines += [_archived_fact(archived) for archived in table.archived]
     return tuple(lines)
@@ -230,6 +231,16 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
 
 def _schema_fact(table: PartitionedTable, *, exists: bool) -> str:
     return f"schema {table.archive.name} exists: {exists}"
+
+
+def _equipment_facts(table: PartitionedTable) -> list[str]:
+    equipment = table.equipment
+    return [
+        f"siblings stand in {equipment.schema or table.schema}",
+        f"siblings default privileges: {', '.join(map(str, equipment.by_default)) or 'none'}",
+        *(f"siblings share {trait}" for trait in equipment.shared),
+        *(f"siblings differ in {one.trait}" for one in equipment.apart),
+    ]
 
 
 def _partition_fact(partition: Partition) -> str:
@@ -254,16 +265,18 @@ def _archived_fact(archived: Archived) -> str:
 def basis(table: PartitionedTable, *oids: int, all_partitions: bool = False) -> tuple[str, ...]:
     """The facts that an operation on the tables `oids` rests on: the parent's, theirs, the DEFAULT's.
 
-    With `all_partitions` the bounds of every partition count, as they do for a new one.
+    With `all_partitions` the bounds of every partition count, and what they share, as they do for a new one.
     """
     wanted = {*oids, *([table.default.oid] if table.default else [])}
     if all_partitions:
         wanted |= {p.oid for p in table.partitions} | {a.oid for a in table.archived}
     return tuple(
-        fact
-        for fact in facts(table)
-        if fact.split(" ", 1)[0] not in ("partition", "archived") or int(fact.split(" ", 2)[1]) in wanted
+        fact for fact in facts(table) if (all_partitions if fact.startswith("siblings ") else _is_of(fact, wanted))
     )
+
+
+def _is_of(fact: str, oids: set[int]) -> bool:
+    return fact.split(" ", 1)[0] not in ("partition", "archived") or int(fact.split(" ", 2)[1]) in oids
 
 
 def outdated(plan: Plan, table: PartitionedTable) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class Rights:
     """Who gets rights on a new relation here by ALTER DEFAULT PRIVILEGES; empty text for PUBLIC."""
 
 
-_COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
+COLUMN_OPTIONS = ("n_distinct", "n_distinct_inherited")
 """The options of a column of a table that every PostgreSQL has."""
 _SERVER_MARKS = ("pg_attver",)
 """What PostgreSQL keeps beside them for itself, from 15.20 on; most servers refuse it in an ALTER TABLE."""
@@ -58,12 +58,12 @@ class DefinedColumn:
     @property
     def options(self) -> tuple[str, ...]:
         """Those that a copy of the table gets, on whatever server."""
-        return _named(self.attoptions, _COLUMN_OPTIONS)
+        return _named(self.attoptions, COLUMN_OPTIONS)
 
     @property
     def odd_options(self) -> tuple[str, ...]:
         """Those that somebody set and that a copy of the table doesn't get."""
-        known = _named(self.attoptions, (*_COLUMN_OPTIONS, *_SERVER_MARKS))
+        known = _named(self.attoptions, (*COLUMN_OPTIONS, *_SERVER_MARKS))
         return tuple(option for option in self.attoptions if option not in known)
 
 

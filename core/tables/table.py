@@ -14,6 +14,7 @@ from core.postgres.server import Server
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.distribution import Distribution
+from core.tables.equipment import Equipment
 from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.publication import Publication
@@ -68,6 +69,8 @@ class PartitionedTable:
     archived: tuple[Archived, ...] = ()
     publications: tuple[Publication, ...] = field(default=(), compare=False)
     """Those of the database that send changes of rows."""
+    equipment: Equipment = field(default=Equipment(), compare=False)
+    """What the newest partitions that nobody holds locked have of their own, for the next one."""
     as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
     """When it was read, UTC."""
 

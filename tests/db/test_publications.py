@@ -170,7 +170,7 @@ OLD = Archive("readings", "readings_2022")
         ),
         (
             "FOR TABLE public.readings_2022",
-            None,
+            "readings_2022 has a place in the publication p, readings_2026 hasn't: a new partition gets none.",
             "The publication p will send archive.readings_2022 under that name: a row that is written to it there stops"
             " a subscriber that has no such table. Archiving itself writes none.",
         ),

@@ -17,6 +17,7 @@ from core.postgres.snapshot import read_snapshot
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.catalog.address import read_address
+from core.tables.catalog.equipment import read_equipment
 from core.tables.catalog.ownership import detached, read_parents
 from core.tables.catalog.publications import publications_of
 from core.tables.catalog.relation import (
@@ -37,6 +38,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_bounds
 from core.tables.distribution import Spread
+from core.tables.equipment import Equipment
 from core.tables.key import Key, KeyType, unserved
 from core.tables.marks import Marks
 from core.tables.ownership import Descent, Ownership, Parent
@@ -194,6 +196,11 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         else ()
     )
     taken = _taken(connection, row, archive_schema, children, archived)
+    equipment = (
+        read_equipment(connection, row, children, key, server)
+        if key is not None and not_served is None
+        else Equipment()
+    )
     return PartitionedTable(
         oid=row.oid,
         schema=row.nspname,
@@ -220,6 +227,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         partitions=children,
         archived=archived,
         publications=publications_of(connection, row.oid, row.nspname, server.can),
+        equipment=equipment,
         as_of=datetime.now(UTC),
     )
 

@@ -1,7 +1,8 @@
-"""Builds a Growth for tests without a database; any field can be given by its name."""
+"""Builds a Growth, and what one is reckoned from, for tests without a database."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,13 +17,41 @@ from core.growth.read import Growth
 from core.growth.rows import year_to_date
 from core.growth.samples.values import SampleRun
 from core.growth.savings import Move, savings
-from core.growth.series import days_of
+from core.growth.series import Series, clean, days_of
 from core.period import Duration, Period
 from core.tables.size import Size
 
 TODAY = date(2026, 10, 20)
 MB = 1_000_000
 TABLE = "public.kid_absences"
+
+
+Curve = Callable[[float], float]
+"""Bytes so many days after the first."""
+
+
+def days(count: int, last: date = TODAY) -> list[date]:
+    return [last - timedelta(days=count - 1 - n) for n in range(count)]
+
+
+def series(count: int, curve: Curve, *, noise: float = 0.0, seed: int = 1, without: range = range(0)) -> Series:
+    """`count` daily samples up to TODAY, a few of them not taken."""
+    rng = np.random.default_rng(seed)
+    off = rng.normal(0, noise, count) if noise else np.zeros(count)
+    kept = [n for n in range(count) if n not in without]
+    when = days(count)
+    return clean([when[n] for n in kept], [curve(n) + off[n] for n in kept], today=TODAY)
+
+
+def linear(n: float) -> float:
+    return 1000 * MB + 2 * MB * n
+
+
+def history(count: int, name: str = "public.kid_absences", last: date = TODAY, **figures: Any) -> History:
+    """A history of `count` days with the given arrays, else of nothing."""
+    names = ("attached", "archived", "freed", "cold", "heap", "index", "toast", "rows", "dead", "partitions")
+    arrays = {one: np.asarray(figures.get(one, np.zeros(count)), float) for one in names}
+    return History(name, days_of(days(count, last)), **arrays)
 
 
 def holding(year: int, megabytes: int, stage: Stage = Stage.ATTACHED, **changes: Any) -> Holding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,14 @@ def layer(module: str) -> str:
     return "ground" if noun in GROUND else "edges" if noun in EDGES else noun
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
     """Every module that a file imports, wherever in it; `from core.console import worker` is core.console.worker."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -106,7 +112,7 @@ def test_pages_know_no_other_page(module: str) -> None:
 
 @pytest.mark.parametrize("module", list(CORE | DASHBOARD))
 def test_every_module_says_in_a_sentence_what_it_is_for(module: str) -> None:
-    sentence = ast.get_docstring(ast.parse((CORE | DASHBOARD)[module].read_text()))
+    sentence = ast.get_docstring(parsed((CORE | DASHBOARD)[module]))
     assert sentence
     assert sentence.split("\n\n")[0].rstrip().endswith((".", ":")) or len(sentence) > 40
 

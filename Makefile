@@ -39,7 +39,7 @@ check: $(ready) ## Lint, format, types and unit tests, in under a minute
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy core dashboard
-	$(python) -m pytest tests/unit
+	$(python) -m pytest -n 2 tests/unit
 
 test: check ## Everything: check, then real PostgreSQL, every page, a real browser
 	$(python) -m pytest -n 3 --dist worksteal --durations 12 tests/db tests/app

@@ -100,12 +100,9 @@ def _snapshot(
     The lock comes before the snapshot: in one that is older than a rewriting ALTER TABLE or a TRUNCATE for which the
     lock waited, the table would have no rows. SET and LOCK take none; every SELECT would.
     """
-    timeouts = ["statement_timeout", "idle_in_transaction_session_timeout"]
-    if table.server.can.transaction_timeout:
-        timeouts.append("transaction_timeout")
     reader.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
-        for statement in (*SETTINGS, *(f"SET LOCAL {name} = 0" for name in timeouts)):
+        for statement in SETTINGS:
             reader.exec_driver_sql(statement)
         reader.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MS}")
         reader.exec_driver_sql(f"LOCK TABLE ONLY {found.sql} IN ACCESS SHARE MODE")

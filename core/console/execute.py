@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
+from core.console.aftermath import PENDING, is_pending, told_of, with_outcome
 from core.console.journal import TABLE_LOCKS, Record
 from core.console.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
 from core.errors import (
@@ -29,7 +30,7 @@ from core.errors import (
     LockNotObtained,
     PlanOutdated,
 )
-from core.names import ident, literal, qualified, split_qualified
+from core.names import literal
 from core.plans.archive import ARCHIVE
 from core.plans.plan import Lock, Mode, Plan, Step, outdated
 from core.postgres.capabilities import Capabilities
@@ -38,13 +39,10 @@ from core.postgres.connection import (
     DEADLOCK,
     LOCK_TIMEOUT,
     is_lost,
-    raised_in,
     server_message,
     session,
     sqlstate,
-    translate,
 )
-from core.postgres.server import read_event_triggers
 from core.postgres.session import as_the_role, under_own_path
 from core.tables.catalog.table import read_table_on
 from core.tables.table import PartitionedTable
@@ -92,7 +90,7 @@ Progress = Callable[[str, tuple[Blocker, ...]], None]
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
     """One application of one plan: its sessions, its limits, and how far it is."""
 
     work: Connection
@@ -115,6 +113,10 @@ class _Run:
     def left(self) -> float:
         """Seconds of patience that are left."""
         return self.deadline - time.monotonic()
+
+    def waiting_at_most(self, milliseconds: float) -> str:
+        """What makes the rest of a transaction wait no longer than that, wherever it waits."""
+        return f"{self.can.lock_budget}SET LOCAL lock_timeout = {max(1, round(milliseconds))}"
 
     def told(self, doing: str) -> None:
         """Says what is being done now, in the journal and to whoever follows."""
@@ -147,7 +149,7 @@ def apply(
     so, or are taken back where they can be; the error says which.
     """
     with session(desk.working) as watch:
-        run = _Run(
+        run = Run(
             work=work,
             watch=watch,
             pid=int(work.exec_driver_sql("SELECT pg_catalog.pg_backend_pid()").scalar_one()),
@@ -166,16 +168,16 @@ def apply(
                     _step(run, number, step)
                     run.done = number
         except DBAPIError as error:
-            raise _with_outcome(run, _told(run, error)) from error
+            raise with_outcome(run, told_of(run, error)) from error
         except PendingRollbackError as error:  # the watching session was lost while the working one went on
             lost = ConnectionFailed("The connection to the server was lost.", next="Try again once the server is back.")
-            raise _with_outcome(run, lost) from error
+            raise with_outcome(run, lost) from error
         except DeskError as error:
-            raise _with_outcome(run, error) from error
+            raise with_outcome(run, error) from error
 
 
 @contextmanager
-def _table_to_ourselves(run: _Run) -> Iterator[None]:
+def _table_to_ourselves(run: Run) -> Iterator[None]:
     """Holds the advisory lock under which one operation at a time acts on a table."""
     key = f"{TABLE_LOCKS}, pg_catalog.hashtext({literal(run.plan.table)})"
     while not run.work.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({key})").scalar_one():
@@ -195,7 +197,7 @@ def _table_to_ourselves(run: _Run) -> Iterator[None]:
                 run.work.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({key})")
 
 
-def _require_unchanged(run: _Run, archive_schema: str) -> None:
+def _require_unchanged(run: Run, archive_schema: str) -> None:
     table = _read_patiently(run, archive_schema)
     run.can = table.server.can
     changes = outdated(run.plan, table)
@@ -203,7 +205,7 @@ def _require_unchanged(run: _Run, archive_schema: str) -> None:
         raise PlanOutdated(f"{run.plan.table} is no longer as it was when this was planned.", changes)
 
 
-def _read_patiently(run: _Run, archive_schema: str) -> PartitionedTable:
+def _read_patiently(run: Run, archive_schema: str) -> PartitionedTable:
     while True:
         try:
             return read_table_on(run.work, run.plan.table, archive_schema=archive_schema, exact=False)
@@ -212,13 +214,13 @@ def _read_patiently(run: _Run, archive_schema: str) -> PartitionedTable:
                 raise
 
 
-def _cancelled(run: _Run) -> bool:
+def _cancelled(run: Run) -> bool:
     if not run.cancellation.requested and run.record is not None and run.record.cancel_requested(run.watch):
         run.cancellation.request()
     return run.cancellation.requested
 
 
-def _step(run: _Run, number: int, step: Step) -> None:
+def _step(run: Run, number: int, step: Step) -> None:
     started = datetime.now(UTC)
     finishing = False
     for attempt in range(1_000_000):
@@ -235,7 +237,7 @@ def _step(run: _Run, number: int, step: Step) -> None:
         except DBAPIError as error:
             if is_lost(error):
                 raise
-            finishing = finishing or (bool(current.finish) and _is_pending(run))
+            finishing = finishing or (bool(current.finish) and is_pending(run))
             if run.cancellation.requested:
                 raise _cancelled_error(finishing) from error
             if not current.transactional and not current.finish:
@@ -246,7 +248,7 @@ def _step(run: _Run, number: int, step: Step) -> None:
         _back_off(run, step, attempt)
 
 
-def _back_off(run: _Run, step: Step, attempt: int) -> None:
+def _back_off(run: Run, step: Step, attempt: int) -> None:
     longest = min(LONGEST_BACKOFF_S, 0.05 * 2 ** min(attempt, 10))
     if run.cancellation.wait(_jitter(longest)):
         raise _cancelled_error(pending=False)
@@ -263,7 +265,7 @@ def _cancelled_error(pending: bool) -> Cancelled:
     if pending:
         return Cancelled(
             "It was cancelled in the middle of the detach.",
-            safe=_PENDING,
+            safe=PENDING,
             next="Archive it again to finish; there is no way back but through it.",
         )
     return Cancelled("It was cancelled.")
@@ -272,7 +274,7 @@ def _cancelled_error(pending: bool) -> Cancelled:
 # --- waiting outside of the queue ---------------------------------------------------------------------------------
 
 
-def _wait_for_gap(run: _Run, step: Step) -> None:
+def _wait_for_gap(run: Run, step: Step) -> None:
     """Waits until nobody is in the way who has been there for longer than one try may last.
 
     A concurrent detach is begun, too, once all who were there at the first look are gone: it then waits only for
@@ -295,7 +297,7 @@ def _wait_for_gap(run: _Run, step: Step) -> None:
         pause = min(pause * 1.5, LONGEST_LOOK_S)
 
 
-def _in_the_way(run: _Run, step: Step) -> tuple[Blocker, ...]:
+def _in_the_way(run: Run, step: Step) -> tuple[Blocker, ...]:
     if step.waits_for_all:
         found = read_running(run.work, run.pid)
     elif step.finish:
@@ -307,7 +309,7 @@ def _in_the_way(run: _Run, step: Step) -> tuple[Blocker, ...]:
     return tuple(b for b in found if b.is_autovacuum or b.pid is None or b.seconds > longest)
 
 
-def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> LockNotObtained:
+def _out_of_patience(run: Run, step: Step, blockers: tuple[Blocker, ...]) -> LockNotObtained:
     unseen = "somebody on another server, whom citus_lock_waits shows, or " if run.can.citus else ""
     who = "; ".join(blocker.sentence() for blocker in blockers[:3])
     who = who or f"{unseen}sessions that came and went without a gap"
@@ -322,7 +324,7 @@ def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> Lo
     pending = step.waits_for_all
     return LockNotObtained(
         f"{step.title}: no lock within {run.budget.patience_s:.0f} s, after {run.tries} tries. In the way: {who}.",
-        safe=_PENDING if pending else NOTHING_CHANGED,
+        safe=PENDING if pending else NOTHING_CHANGED,
         next=("Archive it again to finish." if pending else f"{advice}."),
     )
 
@@ -330,7 +332,7 @@ def _out_of_patience(run: _Run, step: Step, blockers: tuple[Blocker, ...]) -> Lo
 # --- running a step -----------------------------------------------------------------------------------------------
 
 
-def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> None:
+def _in_transaction(run: Run, number: int, step: Step, started: datetime) -> None:
     """All statements of a step and its journal row in one transaction, which waits no longer than the budget in all.
 
     A rehearsal is rolled back, and its journal row written afterwards.
@@ -343,7 +345,7 @@ def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> No
         long = any(not lock.brief for lock in step.locks)
         for statement in step.statements:
             spent = 0.0 if long else (time.monotonic() - began) * 1000
-            work.exec_driver_sql(_budget(run, run.budget.lock_ms - spent))
+            work.exec_driver_sql(run.waiting_at_most(run.budget.lock_ms - spent))
             work.exec_driver_sql(statement)
         work.exec_driver_sql("ROLLBACK" if step.rehearsal else "SET LOCAL lock_timeout = 0")
         if run.record is not None:
@@ -357,34 +359,16 @@ def _in_transaction(run: _Run, number: int, step: Step, started: datetime) -> No
         raise
 
 
-def _budget(run: _Run, milliseconds: float) -> str:
-    """What makes the rest of a transaction wait no longer than that, wherever it waits."""
-    return f"{run.can.lock_budget}SET LOCAL lock_timeout = {max(1, round(milliseconds))}"
-
-
-def _alone(run: _Run, number: int, step: Step, started: datetime) -> None:
+def _alone(run: Run, number: int, step: Step, started: datetime) -> None:
     """One statement that PostgreSQL runs outside of any transaction; it waits for people, not in front of them."""
-    run.work.exec_driver_sql(f"SET lock_timeout = {max(1, round(run.left() * 1000))}")
-    with under_own_path(run.work):
+    with under_own_path(run.work, lock_timeout=str(max(1, round(run.left() * 1000)))):
         run.work.exec_driver_sql(step.statements[0])
     if run.record is not None:
         run.record.step_done(run.work, number, step, started, last=number == len(run.plan.steps))
 
 
-def _is_pending(run: _Run) -> bool:
-    """Whether the parent has a partition whose detach was begun and not finished."""
-    schema, name = split_qualified(run.plan.table)
-    parent = literal(qualified(schema or "public", name))
-    return bool(
-        run.work.exec_driver_sql(
-            "SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhdetachpending"
-            f" AND inhparent = pg_catalog.to_regclass({parent})"
-        ).scalar_one()
-    )
-
-
 @contextmanager
-def _watched(run: _Run, step: Step) -> Iterator[None]:
+def _watched(run: Run, step: Step) -> Iterator[None]:
     """Watches the working session while a statement runs: passes a cancel on, tells who it waits for.
 
     A concurrent detach that queues for a table's lock longer than the budget is stopped, so that nobody queues
@@ -400,7 +384,7 @@ def _watched(run: _Run, step: Step) -> Iterator[None]:
         watcher.join()
 
 
-def _watch(run: _Run, step: Step, over: threading.Event) -> None:
+def _watch(run: Run, step: Step, over: threading.Event) -> None:
     queued_since: float | None = None
     told = asked = time.monotonic()
     while not over.wait(WATCH_S):
@@ -423,100 +407,3 @@ def _watch(run: _Run, step: Step, over: threading.Event) -> None:
                     run.held_up(blockers)
         except DBAPIError:
             return  # the server is gone; the working session finds out by itself
-
-
-# --- after a failure ----------------------------------------------------------------------------------------------
-
-
-_PENDING = "The partition is detach pending: all its rows are there, out of the table's sight."
-
-
-def _told(run: _Run, error: DBAPIError) -> DeskError:
-    """What the server's error means, and which event trigger raised it, if one did."""
-    told = translate(error)
-    if isinstance(told, ConnectionFailed) or run.work.invalidated:
-        return told
-    with suppress(DBAPIError):
-        found = [name for name, function in read_event_triggers(run.work) if function in raised_in(error)]
-        if found:
-            told.what += f" That was raised by the event trigger {' or '.join(found)}."
-            told.next = (
-                f"Have its function mended, or let it rest for this act: ALTER EVENT TRIGGER {ident(found[0])} DISABLE;"
-                f" and ENABLE afterwards."
-            )
-    return told
-
-
-def _with_outcome(run: _Run, error: DeskError) -> DeskError:
-    """The same error, saying what became of the steps that were committed; takes back those that can be."""
-    committed = tuple(step for step in run.plan.steps[: run.done] if not step.rehearsal)
-    if isinstance(error, ConnectionFailed):
-        done = "; ".join(step.title for step in committed) or "nothing that is known"
-        error.safe = f"No row is lost: each step happened whole or not at all. Done before: {done}."
-        error.next = "Ask for the same again once the server is back; it goes on from wherever this stopped."
-    elif error.safe == NOTHING_CHANGED:
-        left = _left_behind(run)
-        if any(_detaches(step) for step in run.plan.steps) and _is_pending(run):
-            error.safe, error.next = _PENDING, f"{error.next} Archive it again to finish.".strip()
-            return error
-        kept = _take_back(run, committed)
-        if kept:
-            error.safe = (
-                f"No row was changed. Done and kept: {'; '.join(kept)}. Asking for the same again goes on from there."
-            )
-        elif committed and not left:
-            error.safe = "What was begun was taken back; nothing is changed."
-        if left:
-            error.safe = f"{error.safe} {left}" if kept else f"No row was changed. {left}"
-    return error
-
-
-def _left_behind(run: _Run) -> str:
-    """Takes away what the step that failed left half made; a sentence on what stays, empty where nothing does."""
-    index = run.plan.steps[run.done].leaves if run.done < len(run.plan.steps) else ""
-    if not index or run.work.invalidated:
-        return ""
-    invalid = f"SELECT count(*) FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass({literal(index)})"
-    if not run.work.exec_driver_sql(f"{invalid} AND NOT indisvalid").scalar_one():
-        return ""
-    if _undone(run, (f"DROP INDEX {index}",)):
-        return ""
-    return f"The index {index} is left unfinished, which slows writes; asking for the same again takes it away first."
-
-
-def _detaches(step: Step) -> bool:
-    """Whether the step is a detach that stands by itself, before which nothing is taken back any more."""
-    return bool(step.finish) or step.waits_for_all
-
-
-def _take_back(run: _Run, committed: tuple[Step, ...]) -> list[str]:
-    """Undoes what can be undone, the last first; returns the titles of the steps that stay."""
-    last_detach = max((number for number, step in enumerate(committed) if _detaches(step)), default=-1)
-    kept: list[str] = []
-    for number, step in reversed(list(enumerate(committed))):
-        if not (step.undo and number > last_detach and _undone(run, step.undo)):
-            kept.insert(0, step.title)
-    return kept
-
-
-def _undone(run: _Run, statements: tuple[str, ...]) -> bool:
-    if run.work.invalidated:
-        return False
-    for _ in range(20):
-        try:
-            run.work.exec_driver_sql("BEGIN")
-            as_the_role(run.work)
-            for statement in statements:
-                run.work.exec_driver_sql(_budget(run, run.budget.lock_ms))
-                run.work.exec_driver_sql(statement)
-            run.work.exec_driver_sql("COMMIT")
-            return True
-        except DBAPIError as error:
-            if is_lost(error):
-                return False
-            with suppress(DBAPIError):
-                run.work.exec_driver_sql("ROLLBACK")
-            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK):
-                return False
-            time.sleep(0.1)
-    return False

@@ -16,8 +16,6 @@ class Capabilities:
     """DETACH ... CONCURRENTLY (14), and a partition that is left detach pending by one; see `refuses_detach`."""
     narrow_publications: bool = True
     """Columns and conditions of a publication's table (15)."""
-    transaction_timeout: bool = True
-    """A limit of whole transactions (17), which a role may be given."""
     named_not_null: bool = True
     """NOT NULL as a constraint with a name, and generated columns that are not stored (18)."""
     superuser: bool = False
@@ -64,7 +62,6 @@ CAPABILITIES = ",\n    ".join(
             f" AND attname = '{column}') AS {name}"
             for name, (table, column) in _COLUMNS.items()
         ),
-        "pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL AS transaction_timeout",
         "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser",
         "(SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'citus') AS citus",
         f"CASE {' '.join(f'WHEN {sign} THEN {literal(name)}' for name, sign in _PROVIDERS)} ELSE '' END AS provider",
@@ -77,7 +74,6 @@ def capabilities_of(row: Row) -> Capabilities:
     return Capabilities(
         concurrent_detach=row.concurrent_detach,
         narrow_publications=row.narrow_publications,
-        transaction_timeout=row.transaction_timeout,
         named_not_null=row.named_not_null,
         superuser=row.superuser,
         provider=row.provider,

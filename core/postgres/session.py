@@ -142,15 +142,16 @@ def as_the_role(connection: Connection) -> None:
 
 
 @contextmanager
-def under_own_path(connection: Connection) -> Iterator[None]:
-    """The same for a statement that runs outside of any transaction."""
-    _set(connection, {"search_path": own_path(connection)}, local=False)
+def under_own_path(connection: Connection, **settings: str) -> Iterator[None]:
+    """The same, and these settings, for a statement that runs outside of any transaction."""
+    wanted = {"search_path": own_path(connection), **settings}
+    _set(connection, wanted, local=False)
     try:
         yield
     finally:
         if not connection.invalidated:
             with suppress(DBAPIError):  # a lost session is never used again
-                _set(connection, {"search_path": PRINTED["search_path"]}, local=False)
+                _set(connection, {name: CONSOLE[name] for name in wanted}, local=False)
 
 
 @contextmanager

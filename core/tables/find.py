@@ -24,7 +24,7 @@ from core.postgres.connection import (
     sqlstate,
     translate,
 )
-from core.postgres.session import reading
+from core.postgres.session import as_the_role, reading, under_own_path
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, spoken_end, within
 from core.tables.commands import twin
@@ -117,7 +117,7 @@ def find_rows(
 def _require_value(engine: Engine, column: Column, value: str) -> None:
     """Raises UsageError where the server can't compare the text with a column of this type."""
     try:
-        with session(engine) as connection:
+        with session(engine) as connection, under_own_path(connection):
             connection.exec_driver_sql(f"SELECT NULL::{column.type} = {literal(value)}")
     except DBAPIError as error:
         if is_lost(error):
@@ -261,6 +261,7 @@ def _count(engine: Engine, *statements: str) -> tuple[int | None, str]:
                 with reading(connection, timeout_ms=FIND_TIMEOUT_MS):
                     # Without row security a policy is an error here, not a smaller count.
                     connection.exec_driver_sql("SET LOCAL row_security = off")
+                    as_the_role(connection)  # for the operators of other people's types
                     return int(connection.exec_driver_sql(statement).scalar_one()), ""
             except DBAPIError as error:
                 if is_lost(error):

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import DeskError
 from core.names import ident, literal
 from core.postgres.connection import session, translate
-from core.postgres.session import Row, reading, rows_of
+from core.postgres.session import Row, as_the_role, reading, rows_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, within
 from core.tables.coverage import Coverage
@@ -25,6 +25,7 @@ def _read_rows(engine: Engine, sql: str, timeout_ms: int = ROWS_TIMEOUT_MS) -> R
     with session(engine) as connection:
         try:
             with reading(connection, timeout_ms=timeout_ms):
+                as_the_role(connection)  # a policy's functions find what they name
                 return rows_of(connection, sql)[0]
         except DBAPIError as error:
             raise translate(error) from error

@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from core.console.execute import Budget
 from core.errors import Failed, LockNotObtained, PlanOutdated
 from core.plans.archive import plan_archive
+from core.postgres.connection import parse_url, reading_engine
+from core.tables.catalog.rows import count_all_default_rows
 from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 from tests import desks
@@ -249,3 +251,21 @@ def test_a_lock_that_an_event_trigger_does_not_get_is_told_in_the_servers_words(
     ) as stopped:
         act(plan_archive(read(reader, made), made.first, now=NOW), Budget(lock_ms=50, patience_s=1.5))
     assert stopped.value.safe.startswith("Nothing was changed.")
+
+
+@pytest.mark.newest_version
+def test_policies_and_operators_of_others_are_found_where_rows_are_counted(
+    make_table: Make, run: Run, make_role: Callable[..., tuple[str, str]]
+) -> None:
+    made = make_table(default=True)
+    role, url = make_role()
+    run("CREATE TABLE allowed (kid bigint)")
+    run("INSERT INTO allowed SELECT generate_series(1, 1000)")
+    run("CREATE FUNCTION may(bigint) RETURNS bool LANGUAGE sql STABLE AS 'SELECT $1 IN (SELECT kid FROM allowed)'")
+    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '2035-05-05')")
+    run(f"ALTER TABLE {made.default} ENABLE ROW LEVEL SECURITY")
+    run(f"CREATE POLICY theirs ON {made.default} USING (may(kid_id))")
+    run(f'GRANT SELECT ON {made.default}, kid_absences, allowed TO "{role}"')
+    theirs = reading_engine(parse_url(url))
+    assert count_all_default_rows(theirs, read(theirs, made)) == 1
+    theirs.dispose()

@@ -1,0 +1,124 @@
+"""What became of an operation that failed: what is taken back, what stays, and what is told of it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from core.errors import NOTHING_CHANGED, ConnectionFailed, DeskError
+from core.names import ident, literal, qualified, split_qualified
+from core.plans.plan import Step
+from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, is_lost, raised_in, sqlstate, translate
+from core.postgres.server import read_event_triggers
+from core.postgres.session import as_the_role
+
+if TYPE_CHECKING:
+    from core.console.execute import Run
+
+PENDING = "The partition is detach pending: all its rows are there, out of the table's sight."
+
+
+def told_of(run: Run, error: DBAPIError) -> DeskError:
+    """What the server's error means, and which event trigger raised it, if one did."""
+    told = translate(error)
+    if isinstance(told, ConnectionFailed) or run.work.invalidated:
+        return told
+    with suppress(DBAPIError):
+        found = [name for name, function in read_event_triggers(run.work) if function in raised_in(error)]
+        if found:
+            told.what += f" That was raised by the event trigger {' or '.join(found)}."
+            told.next = (
+                f"Have its function mended, or let it rest for this act: ALTER EVENT TRIGGER {ident(found[0])} DISABLE;"
+                f" and ENABLE afterwards."
+            )
+    return told
+
+
+def with_outcome(run: Run, error: DeskError) -> DeskError:
+    """The same error, saying what became of the steps that were committed; takes back those that can be."""
+    committed = tuple(step for step in run.plan.steps[: run.done] if not step.rehearsal)
+    if isinstance(error, ConnectionFailed):
+        done = "; ".join(step.title for step in committed) or "nothing that is known"
+        error.safe = f"No row is lost: each step happened whole or not at all. Done before: {done}."
+        error.next = "Ask for the same again once the server is back; it goes on from wherever this stopped."
+    elif error.safe == NOTHING_CHANGED:
+        left = _left_behind(run)
+        if any(_detaches(step) for step in run.plan.steps) and is_pending(run):
+            error.safe, error.next = PENDING, f"{error.next} Archive it again to finish.".strip()
+            return error
+        kept = _take_back(run, committed)
+        if kept:
+            error.safe = (
+                f"No row was changed. Done and kept: {'; '.join(kept)}. Asking for the same again goes on from there."
+            )
+        elif committed and not left:
+            error.safe = "What was begun was taken back; nothing is changed."
+        if left:
+            error.safe = f"{error.safe} {left}" if kept else f"No row was changed. {left}"
+    return error
+
+
+def _left_behind(run: Run) -> str:
+    """Takes away what the step that failed left half made; a sentence on what stays, empty where nothing does."""
+    index = run.plan.steps[run.done].leaves if run.done < len(run.plan.steps) else ""
+    if not index or run.work.invalidated:
+        return ""
+    invalid = f"SELECT count(*) FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass({literal(index)})"
+    if not run.work.exec_driver_sql(f"{invalid} AND NOT indisvalid").scalar_one():
+        return ""
+    if _undone(run, (f"DROP INDEX {index}",)):
+        return ""
+    return f"The index {index} is left unfinished, which slows writes; asking for the same again takes it away first."
+
+
+def _detaches(step: Step) -> bool:
+    """Whether the step is a detach that stands by itself, before which nothing is taken back any more."""
+    return bool(step.finish) or step.waits_for_all
+
+
+def _take_back(run: Run, committed: tuple[Step, ...]) -> list[str]:
+    """Undoes what can be undone, the last first; returns the titles of the steps that stay."""
+    last_detach = max((number for number, step in enumerate(committed) if _detaches(step)), default=-1)
+    kept: list[str] = []
+    for number, step in reversed(list(enumerate(committed))):
+        if not (step.undo and number > last_detach and _undone(run, step.undo)):
+            kept.insert(0, step.title)
+    return kept
+
+
+def _undone(run: Run, statements: tuple[str, ...]) -> bool:
+    if run.work.invalidated:
+        return False
+    for _ in range(20):
+        try:
+            run.work.exec_driver_sql("BEGIN")
+            as_the_role(run.work)
+            for statement in statements:
+                run.work.exec_driver_sql(run.waiting_at_most(run.budget.lock_ms))
+                run.work.exec_driver_sql(statement)
+            run.work.exec_driver_sql("COMMIT")
+            return True
+        except DBAPIError as error:
+            if is_lost(error):
+                return False
+            with suppress(DBAPIError):
+                run.work.exec_driver_sql("ROLLBACK")
+            if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK):
+                return False
+            time.sleep(0.1)
+    return False
+
+
+def is_pending(run: Run) -> bool:
+    """Whether the parent has a partition whose detach was begun and not finished."""
+    schema, name = split_qualified(run.plan.table)
+    parent = literal(qualified(schema or "public", name))
+    return bool(
+        run.work.exec_driver_sql(
+            "SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhdetachpending"
+            f" AND inhparent = pg_catalog.to_regclass({parent})"
+        ).scalar_one()
+    )

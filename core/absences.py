@@ -30,7 +30,7 @@ from core.errors import (
 from core.names import literal, qualified, split_qualified
 from core.period import Range, year_range
 from core.plans.convert import Target
-from core.plans.ensure import Ensure, NewPartition, missing
+from core.plans.ensure import Ensure
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.plans.refusals import require_served
@@ -138,20 +138,21 @@ def _ensure_year(desk: Desk, wanted: Range) -> tuple[str, ...]:
     for _ in range(TRIES):
         table = desk.read_working(name)
         require_served(table)
-        ranges = tuple(table.period(desk.zone).cover(*wanted))
-        new = missing(table, ranges, desk.zone)
-        if not new:
+        width = table.width(desk.zone)
+        narrow = width is not None and width.seconds > 0  # of those a year would be thousands
+        plan = desk.plan(Ensure(table, ahead=1) if narrow else Ensure(table, years=(wanted,)))
+        if not plan.steps:
             return ()
         try:
-            mine = _create(desk, table, desk.plan(Ensure(table, ranges)))
+            mine = _create(desk, table, plan)
         except (PlanOutdated, Failed) as error:
             # somebody else changed the table, or what was followed here failed for them: look again
             outcome = error
             continue
         if mine:
-            for one in new:
-                _tell(one)
-            return tuple(one.name for one in new)
+            for said in plan.effects[: len(plan.makes)]:
+                log.info("Partition: %s", said)
+            return plan.makes
     raise outcome or Failed(f"The partition for {wanted[0].year} was created and is gone again.")
 
 
@@ -170,8 +171,3 @@ def _create(desk: Desk, table: PartitionedTable, plan: Plan) -> bool:
         log.warning("This is not recorded: %s", error.what)
         return True
     return done is not None and done.reason == reason
-
-
-def _tell(new: NewPartition) -> None:
-    lower, upper = (end.strip("'") for end in (new.bounds.lower_sql, new.bounds.upper_sql))
-    log.info("Created partition %s for %s to %s", new.name, lower, upper)

@@ -191,7 +191,7 @@ class _Act:
     @property
     def wish(self) -> Wish:
         """What was asked for."""
-        return Ensure(_TABLE, self.ranges) if self.kind is ENSURE else Archive(_TABLE, self.subject)
+        return Ensure(_TABLE, years=self.ranges) if self.kind is ENSURE else Archive(_TABLE, self.subject)
 
 
 def _acts(today: date) -> tuple[_Act, ...]:

@@ -6,7 +6,7 @@ import re
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from core.errors import UsageError
@@ -76,6 +76,78 @@ class Period(StrEnum):
 def period_of(lower: date, upper: date) -> Period | None:
     """The period that is exactly [lower, upper), or None for any other range."""
     return next((p for p in reversed(Period) if p.containing(lower) == (lower, upper)), None)
+
+
+_UNIT_WORDS = {"second": (0, 0, 1), "minute": (0, 0, 60), "hour": (0, 0, 3600), "day": (0, 1, 0), "week": (0, 7, 0)}
+_UNIT_WORDS |= {"month": (1, 0, 0), "quarter": (3, 0, 0), "year": (12, 0, 0)}
+_WIDTH = re.compile(rf"\s*(\d{{1,5}})?\s*({'|'.join(_UNIT_WORDS)})s?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How far apart the ends of a partition are: months of the calendar, days of it, or seconds; one of the three."""
+
+    months: int = 0
+    days: int = 0
+    seconds: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Width:
+        """'1 month', '10 days', '6 hours', '2 years'. Raises UsageError for anything else."""
+        match = _WIDTH.fullmatch(text)
+        count = int(match[1] or 1) if match else 0
+        if match is None or not 0 < count <= 10_000:
+            raise UsageError(
+                f"{text!r} is not the width of a partition.",
+                next="Write a number and a unit: 1 year, 1 month, 10 days or 6 hours.",
+            )
+        months, days, seconds = (count * part for part in _UNIT_WORDS[match[2].lower()])
+        return cls(months, days, seconds)
+
+    def after(self, local: datetime, times: int = 1) -> datetime:
+        """`local` so many widths later. Raises ValueError or OverflowError beyond the calendar."""
+        if self.months:
+            return datetime.combine(add_months(local.date(), self.months * times), local.time())
+        return local + times * timedelta(days=self.days, seconds=self.seconds)
+
+    def label(self, lower: datetime) -> str:
+        """The suffix of a partition's name: 2027, 2027_q1, 2027_01, 2027_w05, 2027_01_31, 2027_01_31_06."""
+        if lower.time() == time() and not self.seconds:
+            period = period_of(lower.date(), self.after(lower).date())
+            if period is not None:
+                return period.label(lower.date())
+            if self.months and lower.day == 1:
+                return f"{lower:%Y_%m}"
+            return f"{lower:%Y_%m_%d}"
+        if self.seconds % 3600 == 0 and (lower.minute, lower.second) == (0, 0):
+            return f"{lower:%Y_%m_%d_%H}"
+        return f"{lower:%Y_%m_%d_%H%M}" if self.seconds % 60 == 0 else f"{lower:%Y_%m_%d_%H%M%S}"
+
+    @property
+    def unit(self) -> tuple[int, str]:
+        """(how many, of which unit): the largest unit that counts it whole."""
+        for word, (months, days, seconds) in reversed(_UNIT_WORDS.items()):
+            for part, whole in ((months, self.months), (days, self.days), (seconds, self.seconds)):
+                if part and whole and whole % part == 0 and (word != "quarter" or whole == part):
+                    return whole // part, word
+        raise ValueError("a width of nothing")
+
+    @property
+    def nearest(self) -> Period:
+        """The widest unit of the calendar that is no wider, at least a day."""
+        days = self.months * 30.4 + self.days + self.seconds / 86_400
+        least = {Period.YEAR: 364, Period.QUARTER: 90, Period.MONTH: 28, Period.WEEK: 7}
+        return next((period for period, length in least.items() if days >= length), Period.DAY)
+
+    def __str__(self) -> str:
+        count, word = self.unit
+        return f"{count} {word}{'' if count == 1 else 's'}"
+
+    @property
+    def noun(self) -> str:
+        """One of them: month, 10 days."""
+        count, word = self.unit
+        return word if count == 1 else str(self)
 
 
 _LABELS: tuple[tuple[Period, re.Pattern[str]], ...] = (

@@ -21,6 +21,10 @@ _TRUTH = {
 }
 
 
+FIRST_TABLE = "kid_absences"
+"""The table that is meant where no other is named; it is cut by years."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says; README.md has the table for people."""
@@ -79,7 +83,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         lock_budget_ms=int(_number(environ, "PARTITION_DESK_LOCK_BUDGET_MS", "100", 1, 60_000, whole=True)),
         patience_s=_number(environ, "PARTITION_DESK_PATIENCE_S", "300", 0, 86_400),
         archive_schema=environ.get("PARTITION_DESK_ARCHIVE_SCHEMA") or "archive",
-        table=environ.get("PARTITION_DESK_TABLE") or "kid_absences",
+        table=environ.get("PARTITION_DESK_TABLE") or FIRST_TABLE,
         time_zone=_time_zone(environ, "PARTITION_DESK_TIME_ZONE", "UTC"),
         backup_url=environ.get("BACKUP_URL", "").strip(),
         allow_drop=_truth(environ, "PARTITION_DESK_ALLOW_DROP", "true"),

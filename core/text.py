@@ -100,7 +100,7 @@ def _in_shell(letter: str) -> str:
     return known.get(letter) or "".join(f"\\{byte:03o}" for byte in letter.encode(errors="surrogateescape"))
 
 
-def listed(labels: Sequence[str]) -> str:
+def spanned(labels: Sequence[str]) -> str:
     """A few labels as they are; of many the first, the last and the count."""
     if len(labels) <= MOST_LISTED:
         return ", ".join(labels)
@@ -131,3 +131,12 @@ UNITS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024), ("
 def unit_of(largest: int) -> tuple[str, int]:
     """The binary unit that a size is told in, and its bytes."""
     return next((unit for unit in UNITS if largest >= unit[1]), UNITS[-1])
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Names with commas, "and", and how many more there are."""
+    shown = list(names)
+    more = len(shown) - most
+    if more > 0:
+        shown = [*shown[:most], f"{more:,} more"]
+    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + shown[-1] if shown else "none"

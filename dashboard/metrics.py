@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from core.backups.kept import read_database_backups
 from core.backups.storage import StorageSettings
@@ -53,7 +52,7 @@ class Scraper:
                     read_metrics(
                         engine,
                         archive_schema=self._settings.archive_schema,
-                        today=datetime.now(ZoneInfo(self._settings.time_zone)).date(),
+                        now=datetime.now(UTC),
                         zone=self._settings.time_zone,
                         kept=kept,
                     )

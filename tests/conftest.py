@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import hypothesis
 import psycopg2
 import pytest
 from psycopg2 import extensions
@@ -30,6 +31,9 @@ from tests import desks, tables
 from tests.binaries import NotHere
 from tests.objects import S3, ObjectServer
 from tests.servers import DIFFERENT, GIVEN, MAJORS, Database, Servers, connect, make_homes, remove_homes
+
+hypothesis.settings.register_profile("here", deadline=None, derandomize=True, max_examples=60, database=None)
+hypothesis.settings.load_profile("here")
 
 
 def pytest_configure(config: pytest.Config) -> None:

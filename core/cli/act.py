@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 
 import click
 
-from core.cli.acting import Given, act, put, target
-from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, calendar_date, command, number
+from core.cli.acting import Given, act, put, say, target
+from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, date_or_time, number
 from core.cli.output.acts import next_steps
 from core.console import journal
 from core.errors import DeskError, Refused
-from core.period import Range, year_range
+from core.period import Range, Width, year_range
 from core.plans.archive import Archive, Reattach
 from core.plans.ensure import Ensure
 from core.text import shown
@@ -27,22 +27,39 @@ MOST_AHEAD = 1000
     "--date",
     "dates",
     metavar="D ...",
-    type=calendar_date,
+    type=date_or_time,
     multiple=True,
-    help="the periods of these dates, as 2027-05-01",
+    help="the partitions of these dates, as 2027-05-01, or local times, as '2027-05-01 06:00'",
 )
 @click.option(
     "--ahead",
     metavar="N",
     type=number("The number of periods ahead", 0, MOST_AHEAD),
-    help="the current period and N more (default 1)",
+    help="the current partition and N more (default 1)",
+)
+@click.option(
+    "--every",
+    metavar="WIDTH",
+    type=Width.parse,
+    help="how wide partitions are to be, as '1 month', where the table's own don't tell",
 )
 @REASON
 @DRY_RUN
 def ensure(
-    given: Given, *, years: tuple[Range, ...], dates: tuple[date, ...], ahead: int | None, reason: str, dry_run: bool
-) -> None:
-    act(given, Ensure(given.table, years=years, dates=dates, ahead=ahead), reason=reason, dry_run=dry_run)
+    given: Given,
+    *,
+    years: tuple[Range, ...],
+    dates: tuple[date | datetime, ...],
+    ahead: int | None,
+    every: Width | None,
+    reason: str,
+    dry_run: bool,
+) -> int:
+    wish = Ensure(given.table, years=years, dates=dates, ahead=ahead, every=every)
+    plan = act(given, wish, reason=reason, dry_run=dry_run)
+    for left in plan.left:
+        say(f"Left out: {left}")
+    return 1 if plan.left else 0
 
 
 @command("archive", "detach a partition and move it to the archive schema", needs=("year", "partition"))

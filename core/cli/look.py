@@ -26,9 +26,9 @@ an archived table explains."""
 def status(given: Given, *, as_json: bool) -> None:
     table = given.read()
     if as_json:
-        put_json(status_json(table, given.desk.today, given.desk.zone))
+        put_json(status_json(table, given.desk.now, given.desk.zone))
     else:
-        put(status_text(table, given.desk.today, given.desk.zone, given.desk.address))
+        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address))
 
 
 @command("doctor", "check everything that can be wrong, with the reason and the remedy")

@@ -150,6 +150,22 @@ def calendar_date(argument: str) -> date:
         raise UsageError(f"{argument!r} is not a date.", next="Write it as 2025-03-14.") from error
 
 
+def date_or_time(argument: str) -> date | datetime:
+    """A date as 2025-03-14, or a local time as 2025-03-14 06:00."""
+    try:
+        return calendar_date(argument)
+    except UsageError:
+        try:
+            found = datetime.fromisoformat(argument)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is not None or not re.match(r"\d{4}-\d\d-\d\d[ T]\d\d:", argument):
+            raise UsageError(
+                f"{argument!r} is not a date or a local time.", next="Write it as 2025-03-14 or '2025-03-14 06:00'."
+            ) from None
+        return found
+
+
 def column_value(argument: str) -> tuple[str, str]:
     """(column, value) of COLUMN=VALUE."""
     column, equals, value = plain_text(argument).partition("=")

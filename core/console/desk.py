@@ -18,10 +18,11 @@ from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
 from core.names import address, split_qualified
+from core.period import Width
 from core.postgres import connection
 from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
-from core.settings import Settings
+from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
 from core.tables.catalog.summaries import read_tables
@@ -132,10 +133,9 @@ class Desk:
         """A backup that was proven last before this date was so too long ago."""
         return self.settings.verify_every.before(self.today)
 
-    @property
-    def usual_table(self) -> str:
-        """The table that is meant where none is named."""
-        return self.settings.table
+    def usual_width(self, table: PartitionedTable) -> Width | None:
+        """A year for the table that the console was made for; None for any other, of which nothing is known."""
+        return Width(months=12) if self.settings.table == table.name == FIRST_TABLE else None
 
     @property
     def may_drop(self) -> bool:
@@ -258,9 +258,7 @@ class Desk:
         """The figures of every table of the database."""
         from core.console.metrics import read_metrics
 
-        return read_metrics(
-            self.reading, archive_schema=self.archive_schema, today=self.today, zone=self.zone, kept=kept
-        )
+        return read_metrics(self.reading, archive_schema=self.archive_schema, now=self.now, zone=self.zone, kept=kept)
 
     def sample(self) -> Sampled:
         """Writes the sizes of this day down, and forgets what is too old."""

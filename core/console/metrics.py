@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
@@ -16,7 +16,7 @@ from core.growth.samples.read import read_runs
 from core.plans.manifest import Kept
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.rows import count_covered_by_default
-from core.tables.coverage import UNLIMITED, Coverage
+from core.tables.coverage import NEVER, Coverage
 
 COUNT_S = 3.0
 """How long counting rows in DEFAULT partitions may take in all; what is not counted by then is left out."""
@@ -31,8 +31,8 @@ class TableFigures:
 
     table: str
     """Its address."""
-    runway_days: int | None
-    """UNLIMITED for never; None where the table is only shown."""
+    runway: timedelta | None
+    """NEVER for never; None where its key tells no time."""
     partitions: dict[str, int]
     """By state: attached, detach_pending, archived."""
     bytes: dict[str, int]
@@ -58,7 +58,7 @@ class Readings:
 
 
 def read_metrics(
-    engine: Engine, *, archive_schema: str, today: date, zone: str, kept: Sequence[Kept] | None
+    engine: Engine, *, archive_schema: str, now: datetime, zone: str, kept: Sequence[Kept] | None
 ) -> Readings:
     """The figures of every partitioned table; `kept` are the backups of this database, None where nobody knows.
 
@@ -80,7 +80,7 @@ def read_metrics(
             failures.get(coverage.address, 0),
             None if kept is None else backups.get(coverage.address, ()),
             default_rows=_default_rows(engine, coverage, until),
-            runway=coverage.runway_days(today, zone),
+            runway=coverage.runway(now, zone),
         )
         for coverage in read_coverage(engine)
     )
@@ -102,7 +102,7 @@ def _figures(
     backups: Iterable[Kept] | None,
     *,
     default_rows: int | None,
-    runway: int | None,
+    runway: timedelta | None,
 ) -> TableFigures:
     partitions = {Stage.ATTACHED.value: -coverage.pending, PENDING: coverage.pending, Stage.ARCHIVED.value: 0}
     sizes = {Stage.ATTACHED.value: 0, Stage.ARCHIVED.value: 0}
@@ -116,7 +116,7 @@ def _figures(
     proofs = [proof.at for one in own for proof in one.proofs if proof.good]
     return TableFigures(
         table=coverage.address,
-        runway_days=runway,
+        runway=runway,
         partitions=partitions,
         bytes=sizes,
         default_rows=default_rows,
@@ -138,7 +138,7 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
         return _family("up", "gauge", "Whether the database answers.", [({}, 0)])
     tables = figures.tables
     one = [({"table": table.table}, table) for table in tables]
-    runway = [(label, _days(t.runway_days)) for label, t in one if t.runway_days is not None]
+    runway = [(label, _days(t.runway)) for label, t in one if t.runway is not None]
     default = [(label, float(t.default_rows)) for label, t in one if t.default_rows is not None]
     families = [
         _family("up", "gauge", "Whether the database answers.", [({}, 1)]),
@@ -186,8 +186,8 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
     return "".join(families)
 
 
-def _days(days: int) -> float:
-    return float("inf") if days == UNLIMITED else float(days)
+def _days(runway: timedelta) -> float:
+    return float("inf") if runway == NEVER else round(runway / timedelta(days=1), 3)
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

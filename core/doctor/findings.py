@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from core.errors import Refused
-from core.period import Period, Range, period_of
+from core.period import Period, period_of
+from core.plans.ensure import Cell
 from core.plans.manifest import Kept, Unreadable
 from core.plans.operation import Operation
 from core.plans.plan import Plan
-from core.tables.key import End, Key, KeyType, key_value
+from core.tables.coverage import key_at
+from core.tables.cut import Cut
+from core.tables.key import End, Key
 from core.tables.table import PartitionedTable
 from core.text import human_date
 
@@ -94,37 +96,22 @@ class Case:
         return self.table.key
 
     @property
-    def period(self) -> Period:
-        """The period that the newest partitions have."""
-        return self.table.period(self.zone)
-
-    @property
-    def unit(self) -> Period | None:
-        """The calendar unit that the next partition is to have; None where the partitions tell none."""
-        return self.table.unit(self.zone)
+    def cut(self) -> Cut | None:
+        """The grid of the table's partitions; None where they tell none."""
+        found = self.table.cut(self.zone)
+        return found if isinstance(found, Cut) else None
 
     @property
     def moment(self) -> End:
-        """The key of a row of today; of this very moment where partitions may be narrower than a day."""
-        if self.unit is None and self.key.type is not KeyType.DATE:
-            local = self.now.astimezone(ZoneInfo(self.zone))
-            return self.now if self.key.type is KeyType.TIMESTAMPTZ else local.replace(tzinfo=None)
-        return key_value(self.key, self.today, self.zone)
-
-    @property
-    def current(self) -> Range:
-        """The calendar period of today."""
-        return self.period.containing(self.today)
-
-    @property
-    def following(self) -> Range:
-        """The calendar period after the current one."""
-        return self.current[1], self.period.after(self.current[1])
+        """The key of a row of this very moment."""
+        return key_at(self.key, self.now, self.zone)
 
 
-def spoken_period(wanted: Range) -> str:
+def spoken_period(wanted: Cell) -> str:
     """A period for people: 2027, quarter 1 of 2027, January 2027, one date, or the first and the last of it."""
-    lower, upper = wanted
+    if any(local.time() != time() for local in wanted):
+        return f"{human_date(wanted[0].date())} {wanted[0]:%H:%M} to {wanted[1]:%H:%M}"
+    lower, upper = (local.date() for local in wanted)
     period = period_of(lower, upper)
     if period is Period.YEAR:
         return f"{lower.year}"
@@ -135,15 +122,6 @@ def spoken_period(wanted: Range) -> str:
     if period is Period.DAY:
         return human_date(lower)
     return f"{human_date(lower)} to {human_date(upper - timedelta(days=1))}"
-
-
-def listed(names: Iterable[str], most: int = 5) -> str:
-    """Names with commas, "and", and how many more there are."""
-    shown = list(names)
-    more = len(shown) - most
-    if more > 0:
-        shown = [*shown[:most], f"{more:,} more"]
-    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + shown[-1] if shown else "none"
 
 
 def script(*statements: str) -> str:

@@ -17,7 +17,7 @@ from core.names import fit, ident, qualified
 from core.period import Period
 from core.tables.bounds import Bounds
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
-from core.tables.key import Key, KeyType
+from core.tables.key import TIMES, Key, key_type_of
 from core.tables.rebuild import (
     belongings,
     compare,
@@ -95,7 +95,8 @@ def require_partitionable(definition: Definition, target: Target) -> Key:
             f"{definition.label} has no column {target.key} to be partitioned by.",
             next="Name another with alembic -x key=COLUMN upgrade head.",
         )
-    if column.type not in set(KeyType):
+    type_ = key_type_of(column.type)
+    if type_ not in TIMES:
         raise Refused(
             f"{definition.label} can't be partitioned by years: its column {target.key} is {column.type}, "
             "not date, timestamp or timestamp with time zone.",
@@ -104,7 +105,7 @@ def require_partitionable(definition: Definition, target: Target) -> Key:
     reasons = (*definition.oddities, *_left_behind(definition), *_unfit(definition, column))
     if reasons:
         raise Refused(" ".join((f"{definition.label} can't be partitioned as it is.", *reasons)))
-    return Key(target.key, KeyType(column.type))
+    return Key(target.key, type_)
 
 
 def require_unpartitionable(definition: Definition) -> None:
@@ -112,7 +113,7 @@ def require_unpartitionable(definition: Definition) -> None:
     if not definition.partitioned:
         raise NotServed(f"{definition.label} is not partitioned: there is nothing to take back.")
     column = definition.column(definition.key or "")
-    if column is None or column.type not in set(KeyType):
+    if column is None or key_type_of(column.type) not in TIMES:
         raise NotServed(f"{definition.label} is not partitioned by RANGE of one date or timestamp column.")
     for child in definition.children:
         if child.pending:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import date
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap, Refused, UsageError
-from core.names import fit, ident, qualified, split_qualified
-from core.period import Range, period_of
+from core.names import MAX_BYTES, fit, ident, qualified
+from core.period import Range, Width, period_of
 from core.plans.equip import outfit, published_like, told_apart, told_copied
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
@@ -17,11 +20,13 @@ from core.plans.publishing import entering
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import LEAVE_IN_DEFAULT, attach, attach_locks, exclude_from_default, readmit_to_default
 from core.tables.bounds import Bounds
-from core.tables.commands import twin
-from core.tables.coverage import next_periods
-from core.tables.key import Key, KeyType
+from core.tables.commands import option, twin
+from core.tables.coverage import covered_until, holders, is_covered
+from core.tables.cut import Cut, cut_by
+from core.tables.key import Clock, Key, instant, key_value
+from core.tables.naming import Pattern
 from core.tables.table import PartitionedTable
-from core.text import listed, plural
+from core.text import listed, plural, spanned
 
 ENSURE = Operation(
     "ensure", "Ensure", Role.OPERATOR, Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps"
@@ -30,33 +35,47 @@ ENSURE = Operation(
 
 @dataclass(frozen=True, slots=True)
 class Ensure:
-    """That ranges of dates have a partition each."""
+    """That times have a partition each."""
 
     operation: ClassVar = ENSURE
     table: str | PartitionedTable
-    ranges: tuple[Range, ...] = ()
+    ranges: tuple[Bounds, ...] = ()
+    """Just these."""
     years: tuple[Range, ...] = ()
-    """Whole years, each cut into the periods of the table."""
-    dates: tuple[date, ...] = ()
-    """The periods that hold these."""
+    """Whole years, each cut as the table is."""
+    dates: tuple[date | datetime, ...] = ()
+    """The partitions that hold these dates, or these local times of the application."""
     ahead: int | None = None
-    """The current period and so many after it; 1 where nothing else is asked for."""
+    """The current partition and so many after it; 1 where nothing else is asked for."""
+    every: Width | None = None
+    """How wide a partition is to be, where the table's own do not tell."""
 
     def plan(self, desk: Sources) -> Plan:
         """Counts what the DEFAULT holds of the ranges that lack a partition."""
         table = table_for(desk, self.table)
-        period = table.period(desk.zone)
-        ranges = [*self.ranges, *(part for year in self.years for part in period.cover(*year))]
-        ahead = 1 if self.ahead is None and not (ranges or self.dates) else self.ahead
-        if ahead is not None or self.dates:
-            _require_width(table, desk.usual_table)
-        ranges += [period.containing(_possible(day)) for day in self.dates]
+        cut = cut_for(table, desk, self.every)
+        ahead = 1 if self.ahead is None and not (self.ranges or self.years or self.dates) else self.ahead
+        cells = tuple(islice(self._cells(table, cut, desk, ahead), MOST_AT_ONCE + 1))
+        if len(cells) > MOST_AT_ONCE:
+            raise UsageError(f"That is more than {MOST_AT_ONCE:,} partitions at once.", next="Ask for less at a time.")
+        wanted = tuple(dict.fromkeys([*self.ranges, *(cut.bounds(*cell) for cell in cells)]))
+        lacking = [one for one in wanted if not is_covered(one, (p.bounds for p in table.ranges))]
+        rows: dict[Bounds, int] = {}
+        if table.default is not None and lacking and desk.default_rows(table, lacking):
+            rows = {one: desk.default_rows(table, [one]) for one in lacking}
+        return plan_ensure(table, wanted, cut, zone=desk.zone, default_rows=rows, every=self.every)
+
+    def _cells(self, table: PartitionedTable, cut: Cut, desk: Sources, ahead: int | None) -> Iterator[Cell]:
+        for lower, upper in self.years:
+            yield from cut.cover(datetime.combine(lower, time()), datetime.combine(upper, time()))
+        for day in self.dates:
+            yield from _holding(cut, _possible(day), desk.zone)
         if ahead is not None:
-            ranges += next_periods(table, desk.today, ahead, desk.zone)
-        wanted = tuple(dict.fromkeys(ranges))
-        lacking = missing(table, wanted, desk.zone) if table.default is not None else ()
-        default_rows = desk.default_rows(table, [new.bounds for new in lacking])
-        return plan_ensure(table, wanted, zone=desk.zone, default_rows=default_rows)
+            yield from next_cells(table, cut, desk.now, ahead, desk.zone)
+
+
+Cell = tuple[datetime, datetime]
+"""A range of local times in the zone of a grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,97 +87,191 @@ class NewPartition:
     bounds: Bounds
 
 
-def _possible(day: date) -> date:
-    """Raises UsageError for a date that is a slip of the hand, or whose period ends beyond the calendar."""
+MOST_AT_ONCE = 1100
+"""The most partitions that one plan makes."""
+MOST_BETWEEN = 100
+"""The most partitions that are made between the last one and now, where none was made for a while."""
+
+
+def cut_for(table: PartitionedTable, desk: Sources, every: Width | None) -> Cut:
+    """The grid of the table's partitions; with `every`, one of that width from the end of the last one on.
+
+    Raises OffCalendar where neither tells it.
+    """
+    key = require_served(table)
+    found = table.cut(desk.zone)
+    if every is None:
+        every = desk.usual_width(table) if not table.is_cut else None
+    if isinstance(found, Cut) and every in (None, found.width):
+        return found
+    if every is None:
+        raise uncut(table, str(found))
+    if key.clock is None:
+        raise OffCalendar(f"{table.label} can't get partitions of {every}: its key {key.column} tells no time.")
+    last = covered_until(table, desk.today, desk.zone) if table.is_cut else None
+    grid = cut_by(key, every, desk.zone, desk.today)
+    start = grid.local(last) if last is not None else None
+    return grid if start is None else replace(grid, start=start)
+
+
+def uncut(table: PartitionedTable, why: str) -> OffCalendar:
+    """That nothing tells how the next partition is to be cut, and what to say."""
+    zones = ""
+    if table.key is not None and table.key.clock is Clock.INSTANT:
+        zones = " If its ends are midnights of another time zone, set PARTITION_DESK_TIME_ZONE to that."
+    every = twin("ensure", table, "", option("--every", "1 month"))
+    return OffCalendar(
+        f"Nothing tells how wide the next partition of {table.label} is to be: {why}.",
+        next=f"Say it, for what comes after the last one, as in: {every}.{zones}",
+    )
+
+
+def now_in(cut: Cut, now: datetime, zone: str) -> datetime:
+    """This moment by the calendar of the grid; that of the application's zone where the key has none of its own."""
+    place = cut.zone if cut.key.clock is Clock.INSTANT else zone
+    return now.astimezone(ZoneInfo(place)).replace(tzinfo=None)
+
+
+def next_cells(table: PartitionedTable, cut: Cut, now: datetime, ahead: int, zone: str = "UTC") -> tuple[Cell, ...]:
+    """The cell of this moment and `ahead` more, before them what lies between the end of the last partition and now."""
+    lower, upper = cut.containing(now_in(cut, now, zone))
+    found = [(lower, upper)]
+    try:
+        for _ in range(ahead):
+            lower, upper = upper, cut.width.after(upper)
+            found.append((lower, upper))
+    except (ValueError, OverflowError) as error:
+        what = f"{ahead:,} times {cut.width} ahead lies beyond the calendar."
+        raise OffCalendar(what, next="Ask for less.") from error
+    if table.ranges and cut.start < found[0][0]:
+        between = tuple(islice(cut.cover(cut.start, found[0][0]), MOST_BETWEEN + 1))
+        found = [*(between if len(between) <= MOST_BETWEEN else ()), *found]
+    return tuple(found)
+
+
+def _possible(day: date | datetime) -> date | datetime:
+    """Raises UsageError for a date that is a slip of the hand, or whose partition ends beyond the calendar."""
     if not 1000 <= day.year <= 9998:
         raise UsageError(f"{day} can't get a partition here.", next="Give a date of the years 1000 to 9998.")
     return day
 
 
-def _require_width(table: PartitionedTable, usual: str) -> None:
-    """Raises OffCalendar for a table without partitions, unless it is the one that the console is set to."""
-    if not table.is_cut and table.name != split_qualified(usual)[1]:
-        raise OffCalendar(
-            f"{table.label} has no partition yet: nothing tells how wide its partitions are to be.",
-            next="For years, name them: --year 2026 2027. Any other width begins with a partition made by hand.",
-        )
-
-
-def missing(table: PartitionedTable, ranges: Iterable[Range], zone: str = "UTC") -> tuple[NewPartition, ...]:
-    """The partitions that the ranges need and the table lacks; bounds decide, names never.
-
-    Raises Overlap where a range is held in part, or by an archived table; OffCalendar as `require_unit` does.
-    """
-    lacking = [wanted for wanted in ranges if not _is_held(table, wanted, zone)]
-    if lacking:
-        require_unit(table, zone)
-    return tuple(_missing(table, wanted, zone) for wanted in lacking)
-
-
-def require_unit(table: PartitionedTable, zone: str = "UTC") -> None:
-    """Raises OffCalendar where the partitions do not tell how the next one is to be cut."""
-    if table.unit(zone) is not None:
+def _holding(cut: Cut, day: date | datetime, zone: str) -> Iterator[Cell]:
+    """The cells of a date, or the one of a local time in the application's zone."""
+    if isinstance(day, datetime):
+        moment = instant(day, zone) if cut.key.clock is Clock.INSTANT else day
+        yield cut.containing(cut.local(moment) or day)
         return
-    newest = table.newest()
-    if newest is None:
-        what = f"No partition of {table.label} has two ends: nothing tells how wide the next one is to be."
-    else:
-        unit = newest.period(zone)
-        is_what = (
-            f"that is one {unit} alone beside others of another width"
-            if unit
-            else f"that is no day, week from Monday, month, quarter or year of the calendar in the time zone {zone}"
-        )
-        what = f"The newest partition of {table.label} goes {newest.text.removeprefix('FOR VALUES ')}: {is_what}."
-    zones = "; if its ends are midnights of another time zone, set PARTITION_DESK_TIME_ZONE to that"
-    raise OffCalendar(
-        what,
-        next="Create the next partitions by hand, from the end of the last one on"
-        f"{zones if table.key is not None and table.key.type is KeyType.TIMESTAMPTZ else ''}.",
-    )
+    if not cut.width.seconds:
+        yield cut.containing(datetime.combine(day, time()))
+        return
+    begin, end = (cut.local(key_value(cut.key, one, zone)) for one in (day, day + timedelta(days=1)))
+    if begin is not None and end is not None:
+        yield from cut.cover(begin, end)
 
 
-def _is_held(table: PartitionedTable, wanted: Range, zone: str) -> bool:
-    bounds = table.bounds_between(*wanted, zone)
-    return any(p.bounds and p.bounds.covers(bounds) for p in table.holding(*wanted, zone))
+def missing(
+    table: PartitionedTable,
+    wanted: Iterable[Bounds],
+    cut: Cut,
+    zone: str = "UTC",
+    default_rows: Mapping[Bounds, int] | None = None,
+) -> tuple[tuple[NewPartition, ...], tuple[Refused, ...]]:
+    """(the partitions that the ranges need and the table lacks, why others can't be made); bounds decide, not names."""
+    rows = default_rows or {}
+    held = [p.bounds for p in table.ranges]
+    pattern = table.pattern(zone)
+    taken = {*table.taken, *(p.name for p in table.partitions)}
+    new: list[NewPartition] = []
+    refused: list[Refused] = []
+    for bounds in wanted:
+        if is_covered(bounds, held):
+            continue
+        one = _named(table, bounds, cut, pattern, taken)
+        refusal = _refusal(table, one, taken, rows.get(bounds, 0))
+        if refusal is None:
+            new.append(one)
+            taken.add(one.name)
+        else:
+            refused.append(refusal)
+    return tuple(new), tuple(refused)
 
 
-def _missing(table: PartitionedTable, wanted: Range, zone: str) -> NewPartition:
-    lower, upper = wanted
-    bounds = table.bounds_between(lower, upper, zone)
-    holding = table.holding(lower, upper, zone)
-    period = period_of(lower, upper)
-    label = period.label(lower) if period else f"{lower:%Y%m%d}_{upper:%Y%m%d}"
+def _named(
+    table: PartitionedTable, bounds: Bounds, cut: Cut, pattern: Pattern | None, taken: Iterable[str]
+) -> NewPartition:
+    """The partition for a range, named as its siblings are; by its label where that name is no name or is taken."""
+    cell = cut.located(bounds)
+    if cell is None:
+        label = hashlib.sha256(bounds.text.encode()).hexdigest()[:8]
+        return NewPartition(fit(table.name, f"_{label}"), bounds.text.removeprefix("FOR VALUES "), bounds)
+    lower, upper = cell
+    on_grid = cut.width.after(lower) == upper
+    unit = None if on_grid or lower.time() != time() else period_of(lower.date(), upper.date())
+    label = unit.label(lower.date()) if unit else f"{lower:%Y%m%d}_{upper:%Y%m%d}"
+    if on_grid:
+        label = cut.width.label(lower)
+    own = fit(table.name, f"_{label}")
+    if pattern is None or not on_grid:
+        return NewPartition(own, label, bounds)
+    name = pattern.made(lower, upper, 1 + cut.number(lower))
+    fits = 0 < len(name.encode()) <= MAX_BYTES and name not in taken
+    return NewPartition(name if fits else own, label, bounds)
+
+
+def _refusal(table: PartitionedTable, new: NewPartition, taken: Iterable[str], default_rows: int) -> Refused | None:
+    """Why this one can't be made."""
+    holding = holders(table, new.bounds)
     if holding:
-        names = ", ".join(p.name for p in holding)
-        raise Overlap(
-            f"{label} can't get a partition of its own: {names} holds a part of it.",
-            next=f"Its bounds are {'; '.join(p.bounds.text for p in holding if p.bounds)}.",
-        )
-    archived = table.archived_in(lower, upper, zone)
+        names = listed(p.name for p in holding)
+        texts = "; ".join(p.bounds.text for p in holding[:5] if p.bounds)
+        what = f"{new.label} can't get a partition of its own: {names} holds a part of it."
+        return Overlap(what, next=f"Its bounds are {texts}.")
+    archived = [a for a in table.archived if a.bounds is not None and a.bounds.overlaps(new.bounds)]
     if archived:
-        names = ", ".join(f"{a.schema}.{a.name}" for a in archived)
-        raise Overlap(
-            f"{label} is archived in {names}: a new partition would keep it from coming back.",
+        names = listed(f"{a.schema}.{a.name}" for a in archived)
+        return Overlap(
+            f"{new.label} is archived in {names}: a new partition would keep it from coming back.",
             next=f"Reattach it instead: {twin('reattach', table, table.called(archived[0]))}",
         )
-    return NewPartition(fit(table.name, f"_{label}"), label, bounds)
+    if new.name in taken:
+        return NameTaken(
+            f"The name {table.schema}.{new.name} is taken by a table that is not a partition of {table.name}.",
+            next="Rename that table, or attach it if it holds the rows of that time.",
+        )
+    if default_rows and table.default is not None:
+        return NotAttachable(
+            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of {new.label}.",
+            ("PostgreSQL refuses the new partition while they are there.",),
+            next=LEAVE_IN_DEFAULT,
+        )
+    return None
 
 
-def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC", default_rows: int = 0) -> Plan:
+def plan_ensure(
+    table: PartitionedTable,
+    wanted: Iterable[Bounds],
+    cut: Cut,
+    *,
+    zone: str = "UTC",
+    default_rows: Mapping[Bounds, int] | None = None,
+    every: Width | None = None,
+) -> Plan:
     """A plan that gives each range a partition: LIKE, then ATTACH, each range a transaction of its own.
 
-    `default_rows` is how many rows of the ranges the DEFAULT partition holds. No steps when nothing is missing.
-    Raises Refused for what stands in the way.
+    `default_rows` is how many rows of each range the DEFAULT partition holds. What can't be made is left out and told;
+    no steps when nothing is missing. Raises Refused where nothing that is missing can be made.
     """
     key = require_served(table)
-    wanted = tuple(ranges)
-    new = missing(table, wanted, zone)
+    ranges = tuple(wanted)
+    new, refused = missing(table, ranges, cut, zone, default_rows)
+    if refused and not new:
+        raise refused[0]
     steps: list[Step] = []
     if new:
-        _require_possible(table, new, default_rows)
+        _require_possible(table)
         steps = [step for one in new for step in _create(table, key, one)]
-    labels = listed([one.label for one in new]) or "nothing"
+    labels = spanned([one.label for one in new]) or "nothing"
     return Plan(
         operation=ENSURE,
         table=table.address,
@@ -167,8 +280,11 @@ def plan_ensure(table: PartitionedTable, ranges: Iterable[Range], *, zone: str =
         steps=tuple(steps),
         effects=tuple(_effects(table, new)),
         warnings=tuple(_warnings(table, new)) if new else (),
+        makes=tuple(one.name for one in new),
+        ranges=tuple(one.bounds.text for one in new),
+        left=tuple(f"{refusal.what} {refusal.next}".strip() for refusal in refused),
         way_back="An empty partition can be detached and dropped at any time; nothing else changes.",
-        command=twin("ensure", table, "", *_said(table, wanted, zone)),
+        command=twin("ensure", table, "", *_said(ranges, cut, zone), *_every(every)),
     )
 
 
@@ -184,19 +300,30 @@ def _effects(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator
 def _warnings(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator[str]:
     yield from entering(table, _home(table), (one.name for one in new), published_like(table.equipment))
     yield from told_apart(table.equipment)
+    if table.managed_by:
+        yield f"{table.managed_by} makes partitions of this table as well: its settings say how many, and how wide."
 
 
-def _said(table: PartitionedTable, wanted: tuple[Range, ...], zone: str) -> Iterator[str]:
-    """The ranges as options: whole years by their number, any other period by its first date."""
-    left = dict.fromkeys(wanted)
-    period = table.period(zone)
-    for year in dict.fromkeys(lower.year for lower, _ in wanted):
-        whole = tuple(period.cover(date(year, 1, 1), date(year + 1, 1, 1))) if year < date.max.year else ()
+def _every(every: Width | None) -> list[str]:
+    return [option("--every", str(every))] if every is not None else []
+
+
+def _said(wanted: tuple[Bounds, ...], cut: Cut, zone: str) -> Iterator[str]:
+    """The ranges as options: whole years by their number, any other by its first date or local time."""
+    cells = [cell for one in wanted if (cell := cut.located(one))]
+    left = dict.fromkeys(cells)
+    for year in dict.fromkeys(lower.year for lower, _ in cells if lower.year < MAXYEAR):
+        whole = tuple(cut.cover(datetime(year, 1, 1), datetime(year + 1, 1, 1)))  # noqa: DTZ001 in the grid's zone
         if whole and all(part in left for part in whole):
             yield f"--year {year}"
             for part in whole:
                 del left[part]
-    yield from (f"--date {lower}" for lower, _ in left)
+    for lower, _ in left:
+        if cut.width.seconds and cut.key.clock is Clock.INSTANT:
+            local = lower.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            yield option("--date", local.isoformat(sep=" "))
+        else:
+            yield option("--date", lower.isoformat(sep=" ") if cut.width.seconds else lower.date().isoformat())
 
 
 def _home(table: PartitionedTable) -> str:
@@ -204,7 +331,7 @@ def _home(table: PartitionedTable) -> str:
     return table.equipment.schema or table.schema
 
 
-def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], default_rows: int) -> None:
+def _require_possible(table: PartitionedTable) -> None:
     require_nothing_pending(table)
     home = _home(table)
     if not (table.may_create if home == table.schema else table.equipment.may_create):
@@ -216,19 +343,6 @@ def _require_possible(table: PartitionedTable, new: tuple[NewPartition, ...], de
         raise Refused(
             f"Every partition of {table.label} is locked by somebody else: what a new one has to have can't be read.",
             next="Try again once that has ended.",
-        )
-    for one in new:
-        if one.name in table.taken:
-            raise NameTaken(
-                f"The name {table.schema}.{one.name} is taken by a table that is not a partition of {table.name}.",
-                next="Rename that table, or attach it if it holds the rows of that time.",
-            )
-    if default_rows and table.default is not None:
-        raise NotAttachable(
-            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of"
-            f" {listed([one.label for one in new])}.",
-            ("PostgreSQL refuses the new partition while they are there.",),
-            next=LEAVE_IN_DEFAULT,
         )
 
 

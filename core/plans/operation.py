@@ -11,6 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from core.period import Width
 from core.plans.refusals import require_served
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
@@ -90,9 +91,8 @@ class Sources(Protocol):
     def today(self) -> date:
         """The date in `zone`."""
 
-    @property
-    def usual_table(self) -> str:
-        """The table that is meant where none is named."""
+    def usual_width(self, table: PartitionedTable) -> Width | None:
+        """How wide the first partition of a table is to be, where the console was made for that table."""
 
     @property
     def may_drop(self) -> bool:

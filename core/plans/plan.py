@@ -123,6 +123,12 @@ class Plan:
     command: str = ""
     """The same from the command line."""
     warnings: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    """The names of the partitions that it makes, in the order of its ranges."""
+    ranges: tuple[str, ...] = ()
+    """Their bounds, as PostgreSQL prints them."""
+    left: tuple[str, ...] = ()
+    """What was asked for and can't be done now, each with its reason; the rest is done."""
     backup: str = ""
     """The id of the backup that it makes, reads or rests on."""
     place: str = ""
@@ -185,6 +191,9 @@ class Plan:
             way_back=raw["way_back"],
             command=raw["command"],
             warnings=tuple(raw["warnings"]),
+            makes=tuple(raw.get("makes", ())),
+            ranges=tuple(raw.get("ranges", ())),
+            left=tuple(raw.get("left", ())),
             backup=raw.get("backup", ""),  # plans of older journals have none
             place=raw.get("place", ""),
             bytes=raw.get("bytes"),

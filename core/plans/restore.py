@@ -80,8 +80,8 @@ def hold_of_restored(lasts: Duration, today: date, by: str) -> Hold:
 
 def _holding(table: PartitionedTable, backup: Backup) -> tuple[Partition, ...]:
     """The partitions that hold a part of a backup's range."""
-    bounds = Bounds.parse(backup.bounds)
-    if table.key is None or not bounds.is_of(table.key.type):
+    bounds = Bounds.shown(backup.bounds).on(table.key) if table.key is not None else None
+    if bounds is None:
         return ()
     return tuple(p for p in table.ranges if p.bounds is not None and p.bounds.overlaps(bounds))
 

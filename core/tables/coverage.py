@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from core.names import address
-from core.period import Range
 from core.tables.bounds import Bounds
-from core.tables.key import End, Key, day_of, key_value
+from core.tables.key import Beyond, Clock, End, Key, Value, at_clock, day_of, local_moment
+from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.text import plural
 
-UNLIMITED = 1_000_000
-"""Days of runway that stand for "for ever": a partition open to MAXVALUE."""
+NEVER = timedelta(days=1_000_000)
+"""The runway that stands for "for ever": a partition open to MAXVALUE, or beyond the calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,11 @@ class Coverage:
         """A name that `split_qualified` reads back, whatever is in it."""
         return address(self.schema, self.name)
 
-    def runway_days(self, today: date, zone: str = "UTC") -> int | None:
-        """Whole days until a date has no partition, UNLIMITED for never; None where the table is only shown."""
-        return None if self.key is None else _days_until(_reach(self.key, self.ranges, today, zone), today, zone)
+    def runway(self, when: date | datetime, zone: str = "UTC") -> timedelta | None:
+        """How long it takes until a row finds no partition, NEVER for never; None where the key tells no time."""
+        if self.key is None or self.key.clock is None:
+            return None
+        return _left(self.key, _reach(self.key, self.ranges, when, zone), when, zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def unexplained_gaps(table: PartitionedTable, elsewhere: Iterable[Bounds] = ()) 
     """
     pieces: list[Gap] = list(gaps(table))
     holders = [a.bounds for a in table.archived] + [p.bounds for p in table.partitions if p.pending]
-    holders += [bounds for bounds in elsewhere if table.key is not None and bounds.is_of(table.key.type)]
+    holders += [bounds.on(table.key) for bounds in elsewhere if table.key is not None]
     for bounds in holders:
         if bounds is not None:
             pieces = [piece for gap in pieces for piece in _without(gap, bounds)]
@@ -95,19 +98,30 @@ def _without(gap: Gap, bounds: Bounds) -> Iterator[Gap]:
         yield Gap(bounds.upper, gap.upper)
 
 
-def covered_until(table: PartitionedTable, today: date, zone: str = "UTC") -> End | None:
-    """The first moment from `today` on that has no partition; None where the last one is open to MAXVALUE.
+def covered_until(table: PartitionedTable, when: date | datetime, zone: str = "UTC") -> End | None:
+    """The first date or moment from `when` on that has no partition; None where the last one is open to MAXVALUE.
 
-    A DEFAULT partition is not counted: rows in it make the next partition fail.
+    A moment is an aware datetime, a date its first moment in `zone`. A DEFAULT partition is not counted: rows in it
+    make the next partition fail.
     """
-    if table.key is None:
+    if table.key is None or table.key.clock is None:
         return None
-    return _reach(table.key, (p.bounds for p in table.ranges if p.bounds is not None and not p.pending), today, zone)
+    return _reach(table.key, (p.bounds for p in table.ranges if p.bounds is not None and not p.pending), when, zone)
 
 
-def _reach(key: Key, ranges: Iterable[Bounds], today: date, zone: str) -> End | None:
-    """How far ranges, in the order of their lower ends, reach without a gap from `today` on; None for ever."""
-    reach = key_value(key, today, zone)
+def key_at(key: Key, when: date | datetime, zone: str) -> date | datetime:
+    """A date, or a moment, as a value of the key: what a row of just then has."""
+    if not isinstance(when, datetime):
+        return at_clock(key, datetime.combine(when, time()), zone)
+    if key.clock is Clock.INSTANT:
+        return when
+    local = when.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    return local if key.clock is Clock.LOCAL else local.date()
+
+
+def _reach(key: Key, ranges: Iterable[Bounds], when: date | datetime, zone: str) -> End | None:
+    """How far ranges, in the order of their lower ends, reach without a gap from then on; None for ever."""
+    reach: End = key_at(key, when, zone)
     for bounds in ranges:
         if bounds.holds(reach):
             if bounds.upper is None:
@@ -116,24 +130,49 @@ def _reach(key: Key, ranges: Iterable[Bounds], today: date, zone: str) -> End | 
     return reach
 
 
-def runway_days(table: PartitionedTable, today: date, zone: str = "UTC") -> int:
-    """Whole days from `today` until a date has no partition; 0 when today has none."""
-    return _days_until(covered_until(table, today, zone), today, zone)
+def runway(table: PartitionedTable, when: date | datetime, zone: str = "UTC") -> timedelta:
+    """How long it takes from then on until a row finds no partition; nothing where one of then finds none."""
+    if table.key is None or table.key.clock is None:
+        return NEVER
+    return _left(table.key, covered_until(table, when, zone), when, zone)
 
 
-def _days_until(until: End | None, today: date, zone: str) -> int:
-    if until is None:
-        return UNLIMITED
-    moment = until.astimezone(ZoneInfo(zone)) if isinstance(until, datetime) and until.tzinfo else until
-    return max(0, (day_of(moment) - today).days)
+def _left(key: Key, until: End | None, when: date | datetime, zone: str) -> timedelta:
+    if until is None or isinstance(until, Beyond | Value):
+        return NEVER
+    begin = key_at(key, when, zone)
+    if isinstance(until, datetime) and isinstance(begin, datetime):
+        left = until - begin
+        if isinstance(when, datetime) and left < timedelta(days=2):
+            return max(left, timedelta(0))
+        # days of the calendar, not of 24 hours
+        until, begin = local_moment(until, zone) or until, local_moment(begin, zone) or begin
+    return max(timedelta(days=(day_of(until) - day_of(begin)).days), timedelta(0))
 
 
-def next_periods(table: PartitionedTable, today: date, ahead: int, zone: str = "UTC") -> tuple[Range, ...]:
-    """The current period and `ahead` more, by the table's own period."""
-    period = table.period(zone)
-    lower, upper = period.containing(today)
-    found = [(lower, upper)]
-    for _ in range(ahead):
-        lower, upper = upper, period.after(upper)
-        found.append((lower, upper))
-    return tuple(found)
+def spoken_runway(left: timedelta) -> str:
+    """How long for people: 35 days, 9 hours, 40 minutes."""
+    if left >= timedelta(days=2) or not left % timedelta(days=1):
+        return plural(left.days, "day")
+    if left >= timedelta(hours=1):
+        return plural(left // timedelta(hours=1), "hour")
+    return plural(left // timedelta(minutes=1), "minute")
+
+
+def holders(table: PartitionedTable, wanted: Bounds) -> tuple[Partition, ...]:
+    """The partitions that hold a part of a range, or all of it together."""
+    return tuple(p for p in table.ranges if p.bounds is not None and p.bounds.overlaps(wanted))
+
+
+def is_covered(wanted: Bounds, by: Iterable[Bounds | None]) -> bool:
+    """Whether ranges, in the order of their lower ends, hold every value of another between them."""
+    reach, begun = wanted.lower, False
+    for bounds in by:
+        if bounds is None or not bounds.overlaps(wanted):
+            continue
+        if bounds.lower is not None and (reach is None or bounds.lower > reach):
+            return False
+        if bounds.upper is None:
+            return True
+        reach, begun = bounds.upper if reach is None else max(reach, bounds.upper), True
+    return begun and wanted.upper is not None and reach is not None and reach >= wanted.upper

@@ -106,7 +106,7 @@ def find_rows(
             )
     for name, value in asked.items():
         _require_value(engine, columns[name], value)
-    wanted = table.bounds_between(day, day + timedelta(days=1), zone)
+    wanted = Bounds.between(table.key, day, day + timedelta(days=1), zone)
     search = _Search(engine, table, table.key, wanted, asked)
     places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search))
     said = " and ".join(f"{name} {value}" for name, value in asked.items())

@@ -38,7 +38,7 @@ class Tag:
     def range_on(self, key: Key) -> Bounds | None:
         """The bounds, or None where they are none of a key of this type."""
         try:
-            return Bounds.parse(self.bounds, key.type)
+            return Bounds.parse(self.bounds, key)
         except ValueError:
             return None
 
@@ -117,7 +117,7 @@ def _read_mark(line: str) -> dict[str, Any] | None:
     try:
         if line.startswith(_TAG):
             tag = _read_fields(Tag, line.removeprefix(_TAG))
-            if Bounds.parse(tag.bounds).is_default:
+            if Bounds.shown(tag.bounds).is_default:
                 return None
             ident(tag.schema)
             _moment(tag.archived_at)

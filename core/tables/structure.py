@@ -37,7 +37,14 @@ class Index:
     definition: str = field(default="", compare=False)
 
 
-_CONDITION = re.compile(r"(\"(?:[^\"]|\"\")+\"|[\w$]+) (>=|<|IS NOT NULL)(?: ('[^']*')::([a-z ]+))?")
+_CONDITION = re.compile(
+    r"(\()?(?P<column>\"(?:[^\"]|\"\")+\"|[\w$]+)(?(1)\)::(?P<as>[a-z ]+))"
+    r" (?P<operator>>=|<|IS NOT NULL)(?: (?P<constant>'(?:[^']|'')*'|-?\d+(?:\.\d+)?)"
+    r"(?:::(?P<type>(?:\w+|\"[^\"]+\")(?:\.\w+|\.\"[^\"]+\")?(?:\(\d+(?:,\d+)?\))?"
+    r"(?: (?!AND |COLLATE )[a-z ]+(?:\(\d+\))?)?))?"
+    r"(?: COLLATE (?:\w+\.)?\"[^\"]+\")?)?"
+)
+"""One condition of a CHECK as PostgreSQL prints it: a cast stands beside a domain, a length beside a varying text."""
 
 _JOINED = re.compile(r"[() ]|AND")
 
@@ -57,17 +64,18 @@ class Check:
             return None
         lower, upper = "MINVALUE", "MAXVALUE"
         for match in _CONDITION.finditer(body):
-            column = match[1][1:-1].replace('""', '"') if match[1].startswith('"') else match[1]
-            if column != key.column or match[4] not in (None, key.type.value):
+            column = match["column"]
+            column = column[1:-1].replace('""', '"') if column.startswith('"') else column
+            if column != key.column or not (key.is_compared_as(match["as"]) and key.is_compared_as(match["type"])):
                 return None
-            if match[2] == ">=":
-                lower = match[3]
-            elif match[2] == "<":
-                upper = match[3]
+            if match["operator"] == ">=":
+                lower = match["constant"]
+            elif match["operator"] == "<":
+                upper = match["constant"]
         if (lower, upper) == ("MINVALUE", "MAXVALUE"):
             return None
         try:
-            return Bounds.parse(f"FOR VALUES FROM ({lower}) TO ({upper})", key.type)
+            return Bounds.parse(f"FOR VALUES FROM ({lower}) TO ({upper})", key)
         except ValueError:
             return None
 

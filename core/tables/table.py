@@ -9,13 +9,15 @@ from datetime import UTC, date, datetime
 
 from core.errors import AmbiguousName, UsageError
 from core.names import address, qualified, split_qualified
-from core.period import Period
+from core.period import Period, Width
 from core.postgres.server import Server
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
+from core.tables.cut import Cut, read_cut
 from core.tables.distribution import Distribution
 from core.tables.equipment import Equipment
 from core.tables.key import Key
+from core.tables.naming import Pattern, learnt
 from core.tables.partition import Partition
 from core.tables.publication import Publication
 from core.tables.structure import Check, Column, ForeignKey, Index
@@ -71,6 +73,8 @@ class PartitionedTable:
     """Those of the database that send changes of rows."""
     equipment: Equipment = field(default=Equipment(), compare=False)
     """What the newest partitions that nobody holds locked have of their own, for the next one."""
+    managed_by: str = ""
+    """The other tool that makes partitions of it, as "pg_partman 5.2.4"; empty where none is known."""
     as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
     """When it was read, UTC."""
 
@@ -115,7 +119,7 @@ class PartitionedTable:
     @property
     def ranges(self) -> tuple[Partition, ...]:
         """The partitions with known bounds, without the DEFAULT."""
-        return tuple(p for p in self.partitions if p.bounds is not None and not p.bounds.is_default)
+        return tuple(p for p in self.partitions if p.bounds is not None and p.bounds.is_range)
 
     @property
     def everything(self) -> tuple[Partition | Archived, ...]:
@@ -184,51 +188,50 @@ class PartitionedTable:
         return tuple(a for a in self.archived if a.bounds and a.bounds.overlaps(wanted))
 
     def bounds_between(self, lower: date, upper: date, zone: str = "UTC") -> Bounds:
-        """The bounds that a partition for [lower, upper) of this table has."""
+        """The bounds that a partition for [lower, upper) of this table has, in the zone that it is cut in."""
         if self.key is None:
             raise ValueError(f"{self.label} has no key that is served")
-        return Bounds.between(self.key, lower, upper, zone)
+        return Bounds.between(self.key, lower, upper, self.zone_of(zone))
+
+    def zone_of(self, zone: str) -> str:
+        """The zone at whose midnights its partitions are cut, for an application in `zone`."""
+        cut = self.cut(zone)
+        return cut.zone if isinstance(cut, Cut) and not cut.width.seconds else zone
+
+    def cut(self, zone: str = "UTC") -> Cut | str:
+        """The grid that its newest partitions lie on, else its archived tables; or why none can be told."""
+        if self.key is None:
+            return "its key is not served"
+        attached = [p.bounds for p in self.ranges if p.bounds is not None]
+        archived = sorted((a.bounds for a in self.archived if a.bounds is not None), key=lambda one: one.order)
+        known = attached if any(one.is_finite for one in attached) else archived
+        if not self.is_cut:
+            return "it has no partition yet"
+        now = self.as_of if self.as_of.year > 1 else None
+        return read_cut(self.key, tuple(known), (zone, self.server.time_zone, "UTC"), now)
+
+    def width(self, zone: str = "UTC") -> Width | None:
+        """How wide the next partition is to be; None where the partitions don't tell."""
+        cut = self.cut(zone)
+        return cut.width if isinstance(cut, Cut) else None
 
     def period(self, zone: str = "UTC") -> Period:
-        """The period that its newest partitions have, else most of them; year where nothing tells."""
-        return self.unit(zone) or self._commonest(zone) or Period.YEAR
-
-    def _commonest(self, zone: str) -> Period | None:
-        known = [item.bounds for item in self.ranges] + [item.bounds for item in self.archived]
-        found = [period for bounds in known if bounds and (period := bounds.period(zone)) is not None]
-        return max(set(found), key=lambda period: (found.count(period), period.value), default=None)
+        """The unit of the calendar that comes nearest to its partitions, for charts; year where nothing tells."""
+        width = self.width(zone)
+        return width.nearest if width is not None else Period.YEAR
 
     @property
     def is_cut(self) -> bool:
         """Whether there is, or was, a partition with a range."""
         return bool(self.ranges) or any(a.bounds is not None for a in self.archived)
 
-    def newest(self) -> Bounds | None:
-        """The latest range with two ends, of the attached partitions, else of the archived tables."""
-        return next(reversed(self._widths()), None)
-
-    def _widths(self) -> tuple[Bounds, ...]:
-        """The ranges with two ends, in the order of time."""
-        of_archived = sorted((a.bounds for a in self.archived if a.bounds), key=lambda bounds: bounds.text)
-        for known in ([p.bounds for p in self.ranges if p.bounds], of_archived):
-            found = tuple(bounds for bounds in known if bounds.lower is not None and bounds.upper is not None)
-            if found:
-                return found
-        return ()
-
-    def unit(self, zone: str = "UTC") -> Period | None:
-        """The calendar unit that the next partition is to have; None where the partitions tell none.
-
-        The newest unbroken run of one unit decides. One partition alone tells no other unit than most have: it may be
-        the slip, or the beginning of something new. A table that never had a partition has years.
-        """
-        found = self._widths()
-        if not found:
-            return None if self.is_cut else Period.YEAR
-        unit = found[-1].period(zone)
-        before = found[-2] if len(found) > 1 else None
-        alone = before is None or before.upper != found[-1].lower or before.period(zone) is not unit
-        return None if alone and unit is not self._commonest(zone) else unit
+    def pattern(self, zone: str = "UTC") -> Pattern | None:
+        """How the newest partitions are named; None where their names follow no pattern."""
+        cut = self.cut(zone)
+        if not isinstance(cut, Cut):
+            return None
+        located = ((one.name, cut.located(one.bounds)) for one in self.ranges if one.bounds is not None)
+        return learnt([(name, *cell) for name, cell in located if cell is not None and cell[1] <= cut.start])
 
 
 _PLAIN = re.compile(r'[^".]+')

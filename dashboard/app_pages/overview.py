@@ -19,8 +19,8 @@ from dashboard.state import clock, current, reads
 def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     """One line of what there is."""
     missing = sum(item.status is Status.MISSING for item in shown)
-    unit = table.unit(clock.zone())
-    key = f"{f' by {unit.value}' if unit else ''} on *{plain(table.key.column)}*" if table.key else ""
+    width = table.width(clock.zone())
+    key = f"{f' by {width.noun}' if width else ''} on *{plain(table.key.column)}*" if table.key else ""
     return (
         f"**{plain(table.label)}**{key} · {plural(len(table.partitions), 'partition')} attached ·"
         f" {len(table.archived) or 'none'} archived · {missing or 'none'} missing"
@@ -58,7 +58,7 @@ def main() -> None:
     today, zone = clock.today(), clock.zone()
     lives, _ = lines.read(table)
     dropped = periods.elsewhere(lives)
-    title = verdict(table, today, zone, dropped)
+    title = verdict(table, clock.now(), zone, dropped)
     shown = items(table, today, clock.cutoff(), zone, dropped)
     layout.header(plain(title), counted(table, shown))
     if table.not_served is not None or table.key is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import streamlit as st
 
-from core.errors import OffCalendar
-from core.period import Period
-from core.plans.ensure import require_unit
-from core.tables.commands import twin
-from core.tables.coverage import next_periods
+from core.period import Width
+from core.tables.commands import option, twin
 from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout, notices
@@ -21,41 +20,60 @@ from dashboard.state import clock, current
 
 VIEWS = ("Sizes", "Rows", "Bounds")
 MOST_AHEAD = 60
+WIDTHS = ("1 year", "1 quarter", "1 month", "1 week", "1 day", "1 hour")
 
 
 def ensuring(table: PartitionedTable) -> None:
-    """Creates what is missing of this period and the next, or further ahead, with one click."""
-    try:
-        require_unit(table, clock.zone())
-    except OffCalendar as refusal:
-        st.info(f"{plain(refusal.what)} {plain(refusal.next)}", icon=":material/straighten:")
+    """Creates what is missing of this partition and the next, or further ahead, with one click."""
+    cut = table.cut(clock.zone())
+    if isinstance(cut, str):
+        _asking(table, cut)
         return
-    period, today = table.period(clock.zone()), clock.today()
+    noun, by_years = cut.width.noun, cut.width == Width(months=12)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width="content"):
             buttons.button(
-                f"Ensure this {period.value} and the next",
-                lambda: one_click.ensure(next_periods(table, today, 1, clock.zone())),
+                f"Ensure this {noun} and the next" if cut.width.unit[0] == 1 else f"Ensure these {noun} and the next",
+                one_click.ensure,
                 key="ensure_now",
                 primary=True,
                 icon=":material/add_circle:",
                 command=twin("ensure", table),
             )
-        if period is Period.YEAR:
-            label, least, most, value = "Another year", 1, 9998, today.year + 2
+        if by_years:
+            label, least, most, value = "Another year", 1, 9998, clock.today().year + 2
         else:
-            label, least, most, value = f"{period.noun.capitalize()} ahead", 1, MOST_AHEAD, 3
-        number = int(st.number_input(label, least, most, value, step=1, width=150, key=f"number_{period}"))
+            label, least, most, value = "Partitions ahead", 1, MOST_AHEAD, 3
+        number = int(st.number_input(label, least, most, value, step=1, width=150, key=f"number_{cut.width}"))
         with st.container(width="content"):
             buttons.button(
-                f"Ensure {number}" if period is Period.YEAR else f"Ensure {plural(number, period.value)} ahead",
-                lambda: one_click.ensure(
-                    (period.containing(today.replace(number, 1, 1)),)
-                    if period is Period.YEAR
-                    else next_periods(table, today, number, clock.zone())
+                f"Ensure {number}" if by_years else f"Ensure {number} ahead",
+                lambda: (
+                    one_click.ensure(years=((date(number, 1, 1), date(number + 1, 1, 1)),))
+                    if by_years
+                    else one_click.ensure(ahead=number)
                 ),
                 key="ensure_more",
-                command=twin("ensure", table, "", f"--{'year' if period is Period.YEAR else 'ahead'} {number}"),
+                command=twin("ensure", table, "", f"--{'year' if by_years else 'ahead'} {number}"),
+            )
+
+
+def _asking(table: PartitionedTable, why: str) -> None:
+    """Asks how wide the next partition is to be, where the others don't tell."""
+    if table.key is None or table.key.clock is None:
+        st.info("Partitions of a key that tells no time are made by hand.", icon=":material/straighten:")
+        return
+    st.info(f"Nothing tells how wide the next partition is to be: {plain(why)}.", icon=":material/straighten:")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        said = st.selectbox("Width", WIDTHS, index=None, accept_new_options=True, width=200, key="width_said")
+        with st.container(width="content"):
+            buttons.button(
+                f"Ensure {said or 'this and the next'}",
+                lambda: one_click.ensure(every=Width.parse(said or "")),
+                key="ensure_every",
+                closed=None if said else "Choose or type a width first.",
+                icon=":material/add_circle:",
+                command=twin("ensure", table, "", option("--every", said or "1 month")),
             )
 
 

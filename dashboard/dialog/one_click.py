@@ -6,9 +6,10 @@ import streamlit as st
 
 from core.console.run import is_same_wish
 from core.errors import Refused
-from core.period import Range
+from core.period import Range, Width
 from core.plans.operation import Danger
 from core.plans.plan import Plan
+from core.tables.bounds import Bounds
 from dashboard.dialog import ask
 from dashboard.format import deed
 from dashboard.state import acts, keys, reads
@@ -16,9 +17,14 @@ from dashboard.state import acts, keys, reads
 ASKED_HERE = "asked for in the dashboard"
 
 
-def ensure(ranges: tuple[Range, ...]) -> None:
-    """Creates what the ranges lack, with this one click. Raises Refused for what stands in the way."""
-    begin(acts.plan_ensure(ranges), ASKED_HERE)
+def ensure(
+    ranges: tuple[Bounds, ...] = (),
+    years: tuple[Range, ...] = (),
+    ahead: int | None = None,
+    every: Width | None = None,
+) -> None:
+    """Creates what is lacking of what is asked for, with this one click. Raises Refused for what stands in the way."""
+    begin(acts.plan_ensure(ranges, years, ahead, every), ASKED_HERE)
 
 
 def back_up(name: str) -> None:

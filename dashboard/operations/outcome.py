@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
 from core.errors import BackupDamaged
-from core.period import range_of_label
 from core.plans.archive import ARCHIVE, REATTACH
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
@@ -19,6 +18,7 @@ from core.plans.plan import Plan
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived
+from core.tables.bounds import Bounds
 from core.tables.table import PartitionedTable
 from core.text import human_seconds
 from dashboard.dialog import ask, buttons, one_click
@@ -71,10 +71,10 @@ def again(operation: OperationRecord) -> None:
     """Plans the same act anew: what is harmless runs, anything else opens the dialog. Raises Refused."""
     if operation.table != current.address():
         current.choose(operation.table)
-    plan, name = operation.plan, operation.subject
+    plan = operation.plan
     if plan.operation is ENSURE:
-        ranges = (range_of_label(label.strip()) for label in name.split(","))
-        one_click.ensure(tuple(found for found in ranges if found is not None))
+        key = current.table().key
+        one_click.ensure(tuple(Bounds.parse(text, key) for text in plan.ranges))
     elif plan.operation is HOLD:
         ask.about(plan)
     else:

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import streamlit as st
 
 from core.growth.history import sparkline
 from core.growth.series import clean
-from core.tables.coverage import UNLIMITED, covered_until, runway_days
-from core.tables.key import day_of
+from core.period import Width
+from core.tables.bounds import spoken_end
+from core.tables.coverage import NEVER, covered_until, runway, spoken_runway
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
-from core.text import human_bytes, human_date, human_time, plural
+from core.text import human_bytes, human_time, plural
 from dashboard import layout
 from dashboard.lifecycle import lines
 from dashboard.partitions.items import Status
 from dashboard.state import clock, database, reads
 
 MIB = 1024**2
+_SOME_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 widths are of the calendar
 
 
 def draw(table: PartitionedTable) -> None:
     """Runway, size, due and archived."""
     zone = clock.zone()
-    runway = runway_days(table, clock.today(), zone)
-    until = covered_until(table, clock.today(), zone)
+    left = runway(table, clock.now(), zone)
+    until = covered_until(table, clock.now(), zone)
     overdue = due(table, clock.cutoff(), clock.today(), zone)
+    width = table.width(zone)
+    # a month, but no more than one partition's width where that is shorter
+    short = min(timedelta(days=31), (width.after(_SOME_DAY) - _SOME_DAY) if width else timedelta(days=31))
     exact = f"Exact, read on {human_time(table.as_of)}."
     unread = sum(p.size is None for p in table.partitions)
     with st.grid(4, gap="small", min_column_width=170):
         layout.card(
             "Runway",
-            "unlimited" if runway >= UNLIMITED else plural(runway, "day"),
-            "today has no partition"
-            if runway == 0
-            else f"until {human_date(day_of(until))}"
-            if until
-            else "open-ended",
-            colour="red" if runway < 31 else "gray",
+            "unlimited" if left == NEVER else spoken_runway(left),
+            "today has no partition" if not left else f"until {spoken_end(until, zone)}" if until else "open-ended",
+            colour="red" if left < short else "gray",
             help="Days until a date has no partition: from then on, writing it fails.",
         )
         layout.card(
@@ -48,7 +51,7 @@ def draw(table: PartitionedTable) -> None:
         )
         layout.card(
             "Due for archive",
-            plural(len(overdue), unit.value if (unit := table.unit(zone)) else "partition") if overdue else "none",
+            plural(len(overdue), _counted(width)) if overdue else "none",
             f"would move {human_bytes(sum(p.size.total for p in overdue if p.size))}" if overdue else "nothing to do",
             colour="orange" if overdue else "gray",
             help=f"Partitions that ended more than {database.desk().settings.archive_after} ago. {exact}",
@@ -60,6 +63,11 @@ def draw(table: PartitionedTable) -> None:
             help=f"Detached tables, on the server and out of the table's queries. {exact} A backup is verified once it"
             " was restored elsewhere and every row compared.",
         )
+
+
+def _counted(width: Width | None) -> str:
+    """What one partition is: a year, where each is one; else a partition."""
+    return width.noun if width is not None and width.unit[0] == 1 else "partition"
 
 
 def _so_far() -> list[float]:

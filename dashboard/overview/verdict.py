@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from core.tables.bounds import Bounds
-from core.tables.coverage import UNLIMITED, covered_until, runway_days, unexplained_gaps
-from core.tables.key import day_of
+from core.plans.ensure import now_in
+from core.tables.bounds import Bounds, spoken_end
+from core.tables.coverage import NEVER, covered_until, runway, unexplained_gaps
+from core.tables.cut import Cut
 from core.tables.table import PartitionedTable
-from core.text import human_date
+from core.text import human_date, plural
 from dashboard.format import short
 from dashboard.partitions.items import days_of
 
 
-def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()) -> str:
+def verdict(table: PartitionedTable, now: datetime, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()) -> str:
     """The state of a table in one sentence: until when every date has a place, or what fails."""
     if table.not_served is not None or table.key is None:
         return f"{table.label} is only shown here"
@@ -22,9 +24,17 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: 
         return f"The detach of {table.pending.name} is not finished"
     if not table.partitions:
         return f"{table.label} has no partition yet: every insert fails"
-    days = runway_days(table, today, zone)
+    if table.key.clock is None:
+        return f"{table.label} holds {plural(len(table.partitions), 'range')} of {table.key.column}"
+    return _of_times(table, now, zone, elsewhere)
+
+
+def _of_times(table: PartitionedTable, now: datetime, zone: str, elsewhere: Iterable[Bounds]) -> str:
+    """Until when every date of a table has a place, or what fails."""
+    today = now.astimezone(ZoneInfo(zone)).date()
+    left = runway(table, now, zone)
     fails = "rows go to the DEFAULT partition" if table.default else "inserts fail"
-    if days == 0:
+    if not left:
         return f"Today, {human_date(today)}, has no partition: {fails}"
     refused = "its rows go to the DEFAULT" if table.default else "its rows are refused"
     for gap in unexplained_gaps(table, elsewhere):
@@ -33,11 +43,11 @@ def verdict(table: PartitionedTable, today: date, zone: str = "UTC", elsewhere: 
         if lower is not None and lower <= today:
             whole = f"The time from {human_date(lower)} to {human_date(upper)}"
             return f"{short(bounds, whole, zone)} has no partition: {refused}"
-    until = covered_until(table, today, zone)
-    if until is None or days >= UNLIMITED:
+    until = covered_until(table, now, zone)
+    if until is None or left == NEVER:
         return "Everything has a place, without an end"
-    first = days_of(Bounds("", until, until), zone)[0] or day_of(until)
-    period = table.unit(zone)
-    if period is not None and first <= period.containing(today)[1]:
-        return f"{period.label(first).replace('_', '-')} has no partition: {fails} from {human_date(first)}"
-    return f"Everything has a place until {human_date(first)}"
+    cut, first = table.cut(zone), spoken_end(until, zone)
+    local = cut.local(until) if isinstance(cut, Cut) else None
+    if isinstance(cut, Cut) and local is not None and local <= cut.containing(now_in(cut, now, zone))[1]:
+        return f"{cut.width.label(local).replace('_', '-')} has no partition: {fails} from {first}"
+    return f"Everything has a place until {first}"

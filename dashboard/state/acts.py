@@ -11,7 +11,7 @@ from core.console import journal
 from core.console.actor import system_user
 from core.console.journal import Ticket
 from core.errors import DeskError
-from core.period import Duration, Range
+from core.period import Duration, Range, Width
 from core.plans.archive import Archive, Reattach
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, DropLater, Keep, require_drops
@@ -21,6 +21,7 @@ from core.plans.operation import Wish
 from core.plans.plan import Plan
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.verify import Verify
+from core.tables.bounds import Bounds
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
 from dashboard.state import access, backups, clock, current, database, keys, reads
@@ -37,9 +38,14 @@ def planned(wish: Callable[[PartitionedTable], Wish]) -> Plan:
     return _plan(wish(current.table_now()))
 
 
-def plan_ensure(ranges: tuple[Range, ...]) -> Plan:
-    """A plan for the ranges."""
-    return planned(lambda table: Ensure(table, ranges))
+def plan_ensure(
+    ranges: tuple[Bounds, ...] = (),
+    years: tuple[Range, ...] = (),
+    ahead: int | None = None,
+    every: Width | None = None,
+) -> Plan:
+    """A plan for what is asked for; this partition and the next where nothing is."""
+    return planned(lambda table: Ensure(table, ranges, years, ahead=ahead, every=every))
 
 
 def plan_archive(name: str) -> Plan:

@@ -5,14 +5,19 @@ Any field of the built value can be given by its name: `partition(2024, pending=
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+from core.period import Range, Width
+from core.plans.ensure import NewPartition, missing, plan_ensure
 from core.plans.manifest import Backup, BackupColumn, Kept, Proof
+from core.plans.plan import Plan
 from core.postgres.server import Server
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
+from core.tables.cut import Cut, cut_by
 from core.tables.key import Key, KeyType
 from core.tables.marks import Tag
 from core.tables.partition import Partition
@@ -208,3 +213,25 @@ def table(**changes: Any) -> PartitionedTable:
         as_of=NOW,
     )
     return replace(healthy, **changes)
+
+
+def ensured(of: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC", default_rows: int = 0) -> Plan:
+    """plan_ensure for ranges of dates, on the table's own grid, or on that of years where it has none."""
+    wanted, grid = _asked(of, ranges, zone)
+    return plan_ensure(of, wanted, grid, zone=zone, default_rows=dict.fromkeys(wanted, default_rows))
+
+
+def missed(of: PartitionedTable, ranges: Iterable[Range], zone: str = "UTC") -> tuple[NewPartition, ...]:
+    """What `missing` finds to make for ranges of dates; raises the first refusal."""
+    wanted, grid = _asked(of, ranges, zone)
+    new, refused = missing(of, wanted, grid, zone)
+    if refused:
+        raise refused[0]
+    return new
+
+
+def _asked(of: PartitionedTable, ranges: Iterable[Range], zone: str) -> tuple[list[Bounds], Cut]:
+    key, grid = of.key or Key("date", KeyType.DATE), of.cut(zone)
+    if isinstance(grid, str):
+        grid = cut_by(key, Width(months=12), zone, TODAY)
+    return [Bounds.between(key, *wanted, grid.zone) for wanted in ranges], grid

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from core.tables.archived import Archived
-from core.tables.bounds import Bounds
+from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import twin
-from core.tables.coverage import UNLIMITED, runway_days, unexplained_gaps
+from core.tables.coverage import NEVER, covered_until, runway, spoken_runway, unexplained_gaps
 from core.tables.find import Found
 from core.tables.key import End
 from core.tables.partition import Partition
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 # A table --------------------------------------------------------------------------------------
 
 
-def status_json(table: PartitionedTable, today: date, zone: str) -> Json:
+def status_json(table: PartitionedTable, now: datetime, zone: str) -> Json:
     """What `status --json` prints."""
-    runway = _runway(table, today, zone)
+    runway = _runway(table, now, zone)
     return {
         "database": table.server.database,
         "server_version": table.server.version,
@@ -37,12 +38,12 @@ def status_json(table: PartitionedTable, today: date, zone: str) -> Json:
     }
 
 
-def _runway(table: PartitionedTable, today: date, zone: str) -> int | None:
+def _runway(table: PartitionedTable, now: datetime, zone: str) -> int | None:
     """Days until a date has no partition; None where that is never, or the table is only shown."""
     if table.key is None or table.not_served is not None:
         return None
-    days = runway_days(table, today, zone)
-    return None if days == UNLIMITED else days
+    left = runway(table, now, zone)
+    return None if left == NEVER else left.days
 
 
 def _items(table: PartitionedTable) -> tuple[Partition | Archived, ...]:
@@ -79,12 +80,12 @@ def _item_json(item: Partition | Archived) -> Json:
     }
 
 
-def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> str:
+def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -> str:
     """What `status` prints."""
     by = f"by {table.strategy.upper()}" + (f" ({table.key.column})" if table.key else "")
     how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
     lines = [
-        *_verdict(table, today, zone),
+        *_verdict(table, now, zone),
         f"{table.label} in {place}, {table.server.product}, {how}, {human_time(table.as_of)}.",
     ]
     lines = [shown(line) for line in lines]
@@ -95,21 +96,26 @@ def status_text(table: PartitionedTable, today: date, zone: str, place: str) -> 
     return "\n".join(lines)
 
 
-def _verdict(table: PartitionedTable, today: date, zone: str) -> Iterator[str]:
+def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]:
     if table.key is None or table.not_served is not None:
         yield f"{table.label} is only shown here: {table.not_served}."
         return
-    days = runway_days(table, today, zone)
-    if days == UNLIMITED:
+    if table.key.clock is None:
+        yield f"{plural(len(table.partitions), 'partition')} by {table.key.column}, which tells no time."
+        return
+    left = runway(table, now, zone)
+    if left == NEVER:
         yield "Everything has a place, without end."
-    elif days:
-        yield f"Everything has a place until {human_date(today + timedelta(days))}, in {plural(days, 'day')}."
+    elif left:
+        until = spoken_end(covered_until(table, now, zone), zone)
+        yield f"Everything has a place until {until}, in {spoken_runway(left)}."
     else:
+        today = now.astimezone(ZoneInfo(zone)).date()
         lands = f"rows land in the DEFAULT partition {table.default.name}" if table.default else "new rows fail"
-        run = f" Run: {twin('ensure', table)}" if table.unit(zone) else ""
+        run = f" Run: {twin('ensure', table)}" if table.width(zone) else ""
         yield f"No partition holds today, {human_date(today)}: {lands}.{run}"
     for gap in unexplained_gaps(table):
-        yield f"No partition holds {gap.lower} up to, not including, {gap.upper}."
+        yield f"No partition holds {gap.lower.isoformat()} up to, not including, {gap.upper.isoformat()}."
     if table.pending is not None:
         yield (
             f"The detach of {table.pending.name} was begun and not finished; its rows are out of the table's sight."

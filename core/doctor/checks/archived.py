@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, planned, script
+from core.doctor.findings import Case, Finding, Severity, archive_fine, planned, script
 from core.names import fit, ident
 from core.plans.archive import plan_archive
 from core.plans.attachable import attach_obstacles
@@ -14,7 +14,7 @@ from core.tables.archived import Archived
 from core.tables.commands import twin
 from core.tables.retention import due
 from core.tables.structure import Index
-from core.text import human_bytes, human_date, plural
+from core.text import human_bytes, human_date, listed, plural
 
 
 def detach_pending(case: Case) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from core.doctor.findings import Case, Finding, Severity, archive_fine, listed
+from core.doctor.findings import Case, Finding, Severity, archive_fine
 from core.plans.backup import BACKUP
 from core.plans.drop import SCHEDULE, choose
 from core.plans.hold import HOLD
@@ -13,7 +13,7 @@ from core.plans.manifest import Kept
 from core.plans.verify import VERIFY
 from core.tables.commands import backup_twin, twin
 from core.tables.marks import PlannedDrop
-from core.text import human_bytes, human_date, plural
+from core.text import human_bytes, human_date, listed, plural
 
 OVERDUE = timedelta(days=1)
 """How long after its time a planned drop may still be on its way."""

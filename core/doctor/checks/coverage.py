@@ -5,26 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 from itertools import combinations, islice
 
-from core.doctor.findings import Case, Finding, Severity, archive_fine, listed, planned, script, spoken_period
+from core.doctor.findings import Case, Finding, Severity, archive_fine, planned, script, spoken_period
 from core.errors import OffCalendar, Refused
-from core.names import comment_sql, fit, ident, literal, qualified
-from core.period import Period, Range
-from core.plans.ensure import plan_ensure, require_unit
+from core.names import comment_sql, fit, ident, qualified
+from core.plans.ensure import Cell, next_cells, now_in, plan_ensure, uncut
 from core.plans.plan import Plan
 from core.plans.refusals import require_nothing_pending
 from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import twin
-from core.tables.coverage import UNLIMITED, Gap, covered_until, runway_days, unexplained_gaps
-from core.tables.key import key_value
+from core.tables.coverage import NEVER, Gap, covered_until, is_covered, runway, spoken_runway, unexplained_gaps
+from core.tables.cut import Cut
 from core.tables.marks import Marks
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import human_date, plural
+from core.text import human_date, listed, plural
 
 
 def partitioned(case: Case) -> Iterator[Finding]:
@@ -48,12 +47,12 @@ def partitioned(case: Case) -> Iterator[Finding]:
         )
 
 
-def _ensure(case: Case, *ranges: Range) -> Plan:
+def _ensure(case: Case, cut: Cut, *cells: Cell) -> Plan:
     require_nothing_pending(case.table)
     unread = [p.name for p in case.table.partitions if p.bounds is None]
     if unread:
         raise Refused(f"The range of {listed(unread)} can't be read just now.", next="Look again in a moment.")
-    return plan_ensure(case.table, ranges, zone=case.zone)
+    return plan_ensure(case.table, [cut.bounds(*cell) for cell in cells], cut, zone=case.zone)
 
 
 def _default_caveat(case: Case) -> str:
@@ -71,7 +70,9 @@ def current_period(case: Case) -> Iterator[Finding]:
         title = f"Today, {human_date(case.today)}, has its partition: {holder.name}"
         yield Finding("current_period", Severity.OK, title)
         return
-    name = spoken_period(case.current) if case.unit else "its partition"
+    cut = case.cut
+    current = cut.containing(now_in(cut, case.now, case.zone)) if cut else None
+    name = spoken_period(current) if current else "its partition"
     fallen = table.default is not None and table.pending is None
     reason = (
         f"Rows of today go to the DEFAULT partition now, and each one makes it harder to create {name}."
@@ -84,63 +85,66 @@ def current_period(case: Case) -> Iterator[Finding]:
         f"Today, {human_date(case.today)}, has no partition",
         reason + _default_caveat(case),
     )
-    yield planned(found, f"Create {name}", lambda: _ensure(case, case.current))
+    if cut is None or current is None:
+        yield replace(found, hint=uncut(table, str(table.cut(case.zone))).next)
+        return
+    yield planned(found, f"Create {name}", lambda: _ensure(case, cut, current))
 
 
 def next_period(case: Case) -> Iterator[Finding]:
     """WARNING when the period after the current one is not wholly there."""
-    if case.unit is None:
-        yield _off_calendar(case)
+    cut = case.cut
+    if cut is None:
+        yield _uncut(case)
         return
-    days = runway_days(case.table, case.today, case.zone)
-    name = spoken_period(case.following)
-    if _following_is_held(case):
-        left = "The last partition has no upper end" if days == UNLIMITED else f"{plural(days, 'day')} of runway"
-        yield Finding("next_period", Severity.OK, f"The next period, {name}, has its partition", f"{left}.")
+    left = runway(case.table, case.now, case.zone)
+    following = next_cells(case.table, cut, case.now, 1, case.zone)[-1]
+    name = spoken_period(following)
+    if is_covered(cut.bounds(*following), (p.bounds for p in case.table.ranges if not p.pending)):
+        said = "The last partition has no upper end" if left == NEVER else f"{spoken_runway(left)} of runway"
+        yield Finding("next_period", Severity.OK, f"The next period, {name}, has its partition", f"{said}.")
         return
-    begins = human_date(case.following[0])
+    begins = spoken_end(covered_until(case.table, case.now, case.zone), case.zone)
     reason = f"From {begins} on inserts would fail"
     if case.table.default is not None:
         reason = f"From {begins} on rows would go to the DEFAULT partition"
     found = Finding(
         "next_period",
         Severity.WARNING,
-        f"The next period, {name}, lacks its partition: {plural(days, 'day')} of runway left",
+        f"The next period, {name}, lacks its partition: {spoken_runway(left)} of runway left",
         f"{reason}.{_default_caveat(case)}",
     )
-    yield planned(found, f"Create {name}", lambda: _ensure(case, case.following))
+    yield planned(found, f"Create {name}", lambda: _ensure(case, cut, *_lacking(case, cut, following)))
 
 
-def _following_is_held(case: Case) -> bool:
-    lower, upper = case.following
-    until = covered_until(case.table, lower, case.zone)
-    return until is None or until >= key_value(case.key, upper, case.zone)
+def _lacking(case: Case, cut: Cut, following: Cell) -> tuple[Cell, ...]:
+    """The cells up to the following one that no partition holds: more than one where the last one ended long ago."""
+    held = [p.bounds for p in case.table.ranges]
+    cells = next_cells(case.table, cut, case.now, 1, case.zone)
+    return tuple(cell for cell in cells if not is_covered(cut.bounds(*cell), held)) or (following,)
 
 
-SHORT_RUNWAY_DAYS = 7
-"""Partitions off the calendar that end within so many days are warned of, however many are to come."""
+SHORT_RUNWAY = timedelta(days=7)
+"""Partitions whose width nothing tells and that end so soon are warned of, however many are to come."""
 
 
-def _off_calendar(case: Case) -> Finding:
-    """How long partitions last that are cut at no unit of the calendar: by their real end, and by hand from there."""
-    days = runway_days(case.table, case.today, case.zone)
-    if days == UNLIMITED:
+def _uncut(case: Case) -> Finding:
+    """How long partitions last whose width nothing tells: by their real end, and by a width that is said from there."""
+    left = runway(case.table, case.now, case.zone)
+    if left == NEVER:
         return Finding("next_period", Severity.OK, "The last partition has no upper end")
-    try:
-        require_unit(case.table, case.zone)
-        what, by_hand = "", ""
-    except OffCalendar as refusal:
-        what, by_hand = refusal.what, refusal.next
-    until = covered_until(case.table, case.today, case.zone)
+    refusal = uncut(case.table, str(case.table.cut(case.zone)))
+    what, by_hand = refusal.what, refusal.next
+    until = covered_until(case.table, case.now, case.zone)
     live = [p.bounds for p in case.table.ranges if p.bounds and not p.pending]
     current = next((bounds for bounds in live if bounds.holds(case.moment)), None)
     last = current is None or current.upper is None or not any(bounds.holds(current.upper) for bounds in live)
     fails = "rows go to the DEFAULT partition" if case.table.default else "inserts fail"
     return Finding(
         "next_period",
-        Severity.WARNING if last or days < SHORT_RUNWAY_DAYS else Severity.NOTE,
-        f"The partitions end on {spoken_end(until, case.zone)}: {plural(days, 'day')} of runway left",
-        f"From then on {fails}. {what} The console creates none of such partitions.",
+        Severity.WARNING if last or left < SHORT_RUNWAY else Severity.NOTE,
+        f"The partitions end on {spoken_end(until, case.zone)}: {spoken_runway(left)} of runway left",
+        f"From then on {fails}. {what}",
         hint=by_hand,
     )
 
@@ -151,7 +155,7 @@ MOST_AT_ONCE = 100
 
 def gaps(case: Case) -> Iterator[Finding]:
     """WARNING for each range between partitions that no partition, archived table or backup holds."""
-    found = unexplained_gaps(case.table, (Bounds.parse(kept.backup.bounds) for kept in case.backups or ()))
+    found = unexplained_gaps(case.table, (Bounds.shown(kept.backup.bounds) for kept in case.backups or ()))
     for gap in found:
         yield _gap(case, gap)
     if not found:
@@ -164,31 +168,31 @@ def _gap(case: Case, gap: Gap) -> Finding:
     title = f"No partition from {spoken_end(gap.lower, case.zone)} up to {spoken_end(gap.upper, case.zone)}"
     reason = f"No archived table or backup holds it either. Rows of that time {where}.{_default_caveat(case)}"
     finding = Finding("gaps", Severity.WARNING, title, reason)
-    periods = _periods(case, gap)
-    if not periods:
+    cut = case.cut
+    cells = _cells(cut, gap) if cut else ()
+    if cut is None or not cells:
         return replace(finding, hint=_gap_by_hand(case, gap))
-    names = spoken_period(periods[0]) if len(periods) == 1 else f"{len(periods)} partitions of one {case.period} each"
-    return planned(finding, f"Create {names}", lambda: _ensure(case, *periods))
+    names = spoken_period(cells[0]) if len(cells) == 1 else f"{len(cells)} partitions of {cut.width} each"
+    return planned(finding, f"Create {names}", lambda: _ensure(case, cut, *cells))
 
 
-def _periods(case: Case, gap: Gap) -> tuple[Range, ...]:
-    """The table's periods that are exactly the gap, or nothing where it is cut otherwise or far too wide."""
-    dates = Bounds("", gap.lower, gap.upper).dates(case.zone)
-    if dates is None or case.unit is None:
+def _cells(cut: Cut, gap: Gap) -> tuple[Cell, ...]:
+    """The cells of the table's grid that are exactly the gap, or nothing where it is cut otherwise or far too wide."""
+    lower, upper = cut.local(gap.lower), cut.local(gap.upper)
+    if lower is None or upper is None:
         return ()
     try:
-        periods = tuple(islice(case.period.cover(*dates), MOST_AT_ONCE + 1))
-    except (ValueError, OverflowError):  # the calendar ends at 9999
+        cells = tuple(islice(cut.cover(lower, upper), MOST_AT_ONCE + 1))
+    except (ValueError, OverflowError, OffCalendar):  # the calendar ends at 9999
         return ()
-    exact = len(periods) <= MOST_AT_ONCE and (periods[0][0], periods[-1][1]) == dates
-    return periods if exact else ()
+    exact = len(cells) <= MOST_AT_ONCE and (cells[0][0], cells[-1][1]) == (lower, upper)
+    return cells if exact else ()
 
 
 def _gap_by_hand(case: Case, gap: Gap) -> str:
     table = case.table
-    ends = [end.isoformat(sep=" ") if isinstance(end, datetime) else end.isoformat() for end in (gap.lower, gap.upper)]
-    bounds = Bounds.parse(f"FOR VALUES FROM ({literal(ends[0])}) TO ({literal(ends[1])})")
-    label = "_".join(re.sub(r"\D", "", end[:10]) for end in ends)
+    bounds = Bounds.of(case.key, gap.lower, gap.upper)
+    label = "_".join(re.sub(r"\D", "", end[:12]) for end in (bounds.lower_sql, bounds.upper_sql))
     relation = qualified(table.schema, fit(table.name, f"_{label}"))
     return script(
         f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY)",
@@ -321,17 +325,17 @@ def default_partition(case: Case) -> Iterator[Finding]:
 
 def _periods_in_default(case: Case, default: Partition) -> str:
     """SQL that shows which periods the rows are of, and changes nothing."""
-    if case.unit is None:
-        column = ident(case.key.column)
+    if case.cut is None:
+        column = case.key.sql
         return (
             "-- Which dates they are of; each wants a partition that is made by hand:\n"
             f"SELECT {column}::date AS day, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;"
         )
-    unit = "week" if case.period is Period.WEEK else case.period.value
+    unit = "hour" if case.cut.width.seconds else case.cut.width.nearest.value
     return "\n".join(
         (
             "-- Which periods they are of:",
-            f"SELECT date_trunc('{unit}', {ident(case.key.column)}) AS period, count(*)"
+            f"SELECT date_trunc('{unit}', {case.key.sql}) AS period, count(*)"
             f" FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
         )
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.doctor.findings import Case, Finding, Severity, listed
+from core.doctor.findings import Case, Finding, Severity
 from core.names import address
 from core.postgres.publications import MAKE_THERE, why_not
+from core.text import listed
 
 
 def journal_published(case: Case) -> Iterator[Finding]:

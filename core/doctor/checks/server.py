@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from core.doctor.findings import Case, Finding, Severity, listed, script
+from core.doctor.findings import Case, Finding, Severity, script
 from core.names import ident, literal
 from core.tables.commands import twin
 from core.tables.key import KeyType
 from core.tables.table import (
     PartitionedTable,
 )
-from core.text import plural
+from core.text import listed, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +192,8 @@ def _same_zone(one: str, other: str, now: datetime) -> bool:
 
 def automatic_creation(case: Case) -> Iterator[Finding]:
     """WARNING when ENABLE_ABSENCE_PARTITIONS switches the creation at the application's start off."""
-    if case.unit is None:
-        title = "Nothing creates partitions of this table by itself: they are cut at no unit of the calendar"
+    if case.cut is None:
+        title = "Nothing creates partitions of this table by itself: nothing tells how wide they are to be"
         yield Finding("automatic_creation", Severity.NOTE, title)
         return
     if case.automatic_creation:

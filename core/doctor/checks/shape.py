@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from core.doctor.findings import Case, Finding, Severity, listed, script
+from core.doctor.findings import Case, Finding, Severity, script
 from core.names import fit, ident, literal, qualified
 from core.tables.structure import Index
 from core.tables.table import PartitionedTable
-from core.text import plural
+from core.text import listed, plural
 
 _UNFINISHED = re.compile(r"_cc(new|old)\d*$")
 

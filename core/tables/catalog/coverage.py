@@ -12,19 +12,23 @@ from core.period import Range
 from core.postgres.connection import APPLICATION_NAME, session, translate
 from core.postgres.server import read_server
 from core.postgres.session import Row, rows_of
-from core.tables.bounds import Bounds
-from core.tables.catalog.stored import stored_bounds, stored_key_type
+from core.tables.bounds import Bounds, constants
+from core.tables.catalog.relation import KEY, KEY_OF, key_of
+from core.tables.catalog.stored import stored_bounds, stored_key_type, stored_text
 from core.tables.coverage import Coverage
-from core.tables.key import Key, KeyType, unserved
+from core.tables.key import Key, unserved
+from core.tables.reading import recognised, said_reading
 
 _COVERAGE = """
-SELECT n.nspname, c.relname, p.partstrat, p.partnatts, ka.attname AS key_column,
-    pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type, cn.nspname AS child_schema, r.relname AS child,
+SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key}, d.description AS comment,
+    cn.nspname AS child_schema, r.relname AS child,
     CASE WHEN p.partstrat = 'r' THEN r.relpartbound::text END AS stored, {pending} AS pending
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+{key_of}
+LEFT JOIN pg_catalog.pg_description d
+    ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
 LEFT JOIN pg_catalog.pg_class r ON r.oid = i.inhrelid
 LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = r.relnamespace
@@ -34,29 +38,34 @@ ORDER BY n.nspname, c.relname
 
 def read_coverage(engine: Engine) -> tuple[Coverage, ...]:
     """What every partitioned table of the database covers, in one look that opens no relation and takes no lock."""
-    pending = "i.inhdetachpending" if read_server(engine).can.concurrent_detach else "false"
+    server = read_server(engine)
+    pending = "i.inhdetachpending" if server.can.concurrent_detach else "false"
     with session(engine) as connection:
         try:
-            rows = rows_of(connection, _COVERAGE.format(pending=f"coalesce({pending}, false)"))
+            rows = rows_of(connection, _COVERAGE.format(pending=f"coalesce({pending}, false)", key=KEY, key_of=KEY_OF))
         except DBAPIError as error:
             raise translate(error) from error
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         found.setdefault((row.nspname, row.relname), []).append(row)
-    return tuple(_coverage(children) for children in found.values())
+    return tuple(_coverage(children, server.time_zone) for children in found.values())
 
 
-def _coverage(rows: Sequence[Row]) -> Coverage:
+def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
     table = rows[0]
-    served = unserved(table.partstrat, table.partnatts, table.key_type) is None
-    bounds = [(stored_bounds(row.stored), row) for row in rows if row.stored]
-    ranges = [one for one, row in bounds if one is not None and not one.is_default and not row.pending]
-    default = next((row for one, row in bounds if one is not None and one.is_default), None)
+    served = unserved(table.partstrat, table.partnatts, table.key_base) is None
+    key = key_of(table) if served else None
+    stored = [(text, row) for row in rows if row.stored and (text := stored_text(row.stored))]
+    if key is not None:
+        key = recognised(key, (one for text, _ in stored for one in constants(text)), said_reading(table.comment), zone)
+    default = next((row for text, row in stored if text == "DEFAULT"), None)
+    live = [Bounds.shown(text).on(key) for text, row in stored if key is not None and not row.pending]
+    ranges = [one for one in live if one is not None and one.is_range]
     return Coverage(
         schema=table.nspname,
         name=table.relname,
-        key=Key(table.key_column, KeyType(table.key_type)) if served else None,
-        ranges=tuple(sorted(ranges, key=lambda one: one.order)) if served else (),
+        key=key,
+        ranges=tuple(sorted(ranges, key=lambda one: one.order)),
         pending=sum(1 for row in rows if row.pending),
         default=qualified(default.child_schema, default.child) if default is not None else "",
     )
@@ -90,9 +99,12 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
     key_type = next((known for (node,) in rows if (known := stored_key_type(node)) is not None), None)
     if key_type is None:
         return True
-    left = [Bounds.between(Key("", key_type), lower, upper, zone) for lower, upper in ranges]
+    key = Key("", key_type)
+    if key.clock is None:
+        return True
+    left = [Bounds.between(key, lower, upper, zone) for lower, upper in ranges]
     for (node,) in reversed(rows):  # what was added last is the likeliest to hold this year and the next
-        bounds = stored_bounds(node)
+        bounds = stored_bounds(node, key)
         left = [one for one in left if bounds is None or not bounds.covers(one)]
         if not left:
             return False

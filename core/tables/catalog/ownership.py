@@ -8,30 +8,30 @@ from sqlalchemy import Connection
 
 from core.names import literal
 from core.postgres.session import Row, rows_of
-from core.tables.catalog.relation import BUSY, CHECKS, COLUMN_NAMES, OWNERS, SPEAKS_FOR, checks_of
-from core.tables.key import Key, KeyType, unserved
+from core.tables.catalog.relation import BUSY, CHECKS, COLUMN_NAMES, KEY, KEY_OF, OWNERS, SPEAKS_FOR, checks_of, key_of
+from core.tables.key import unserved
 from core.tables.marks import Marks
 from core.tables.ownership import Detached, Parent
 
 _PARENTS = """
-SELECT c.oid, n.nspname, c.relname, c.relowner, p.partstrat, p.partnatts, ka.attname AS key_column,
-    pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
-    {columns} AS columns
+SELECT c.oid, n.nspname, c.relname, c.relowner, p.partstrat, p.partnatts, {key}, {columns} AS columns
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+{key_of}
 """
 
 
 def read_parents(connection: Connection) -> tuple[Parent, ...]:
     """Every partitioned table of the database that nothing is above. Raises DBAPIError."""
-    return tuple(_parent(row) for row in rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES)))
+    return tuple(
+        _parent(row) for row in rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES, key=KEY, key_of=KEY_OF))
+    )
 
 
 def _parent(row: Row) -> Parent:
-    served = unserved(row.partstrat, row.partnatts, row.key_type) is None
-    key = Key(row.key_column, KeyType(row.key_type)) if served else None
+    served = unserved(row.partstrat, row.partnatts, row.key_base) is None
+    key = key_of(row) if served else None
     return Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(row.columns))
 
 

@@ -1,33 +1,61 @@
-"""Reads bounds from the node tree that the catalog stores, which no lock guards, as pg_get_expr() prints them."""
+"""Bounds as the catalog stores them, which can be read while somebody holds the partition: no lock is taken for it."""
 
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta
+from collections.abc import Callable
 
+from core.names import literal
 from core.tables.bounds import Bounds
-from core.tables.key import KeyType
+from core.tables.key import Key, KeyType, time_text
 
-EPOCH = date(2000, 1, 1)
-"""Day 0 of PostgreSQL's date and timestamp types."""
+_DAY = 86_400_000_000
+_INFINITE = {(1 << bits - 1) - 1: "infinity" for bits in (32, 64)} | {
+    -(1 << bits - 1): "-infinity" for bits in (32, 64)
+}
+
+
+def _whole(raw: bytes, length: int) -> int:
+    return int.from_bytes(raw[:length], "little", signed=True)
+
+
+def _time(raw: bytes, type_: KeyType) -> str:
+    number = _whole(raw, 4 if type_ is KeyType.DATE else 8)
+    if number in _INFINITE and (type_ is KeyType.DATE) == (abs(number) <= 2**31):
+        return _INFINITE[number]
+    return time_text(number * _DAY if type_ is KeyType.DATE else number, type_)
+
+
+def _uuid(raw: bytes) -> str:
+    digits = raw[:16].hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+# By the oids of pg_type.
+_TYPES: dict[int, tuple[KeyType, Callable[[bytes], str]]] = {
+    1082: (KeyType.DATE, lambda raw: _time(raw, KeyType.DATE)),
+    1114: (KeyType.TIMESTAMP, lambda raw: _time(raw, KeyType.TIMESTAMP)),
+    1184: (KeyType.TIMESTAMPTZ, lambda raw: _time(raw, KeyType.TIMESTAMPTZ)),
+    21: (KeyType.SMALLINT, lambda raw: str(_whole(raw, 2))),
+    23: (KeyType.INTEGER, lambda raw: str(_whole(raw, 4))),
+    20: (KeyType.BIGINT, lambda raw: str(_whole(raw, 8))),
+    2950: (KeyType.UUID, _uuid),
+    25: (KeyType.TEXT, lambda raw: raw[4:].decode()),
+    1043: (KeyType.VARCHAR, lambda raw: raw[4:].decode()),
+    1042: (KeyType.CHAR, lambda raw: raw[4:].decode()),
+}
 
 
 def stored_end(type_oid: int, raw: bytes) -> str:
-    """One end of stored bounds as PostgreSQL prints it, from the bytes of its constant.
+    """One end of stored bounds as PostgreSQL prints it, from the bytes of its constant. ValueError for other types.
 
-    For partitions that are locked: pg_get_expr() would wait. Source: date.c and timestamp.c of PostgreSQL.
+    Source: date.c, timestamp.c and uuid.c of PostgreSQL.
     """
-    if type_oid == 1082:
-        days = int.from_bytes(raw[:4], "little", signed=True)
-        if abs(days) == 2**31 - 1 or days == -(2**31):
-            return "'infinity'" if days > 0 else "'-infinity'"
-        return f"'{(EPOCH + timedelta(days=days)).isoformat()}'"
-    micros = int.from_bytes(raw[:8], "little", signed=True)
-    if micros in (2**63 - 1, -(2**63)):
-        return "'infinity'" if micros > 0 else "'-infinity'"
-    moment = datetime.combine(EPOCH, time()) + timedelta(microseconds=micros)
-    text = moment.isoformat(sep=" ").rstrip("0") if moment.microsecond else moment.isoformat(sep=" ")
-    return f"'{text}{'+00' if type_oid == 1184 else ''}'"
+    if type_oid not in _TYPES:
+        raise ValueError(f"constants of type {type_oid} are not read")
+    type_, read = _TYPES[type_oid]
+    text = read(raw)
+    return text if type_ is KeyType.INTEGER and not text.startswith("-") else literal(text).strip()
 
 
 _DATUM = re.compile(
@@ -35,33 +63,40 @@ _DATUM = re.compile(
 )
 
 
-def stored_bounds(node: str) -> Bounds | None:
-    """The bounds from the stored node tree (relpartbound::text), read without any lock; None where it can't be.
+def stored_text(node: str) -> str | None:
+    """The bounds of a range by one column as PostgreSQL prints them, from the stored node tree (relpartbound::text).
 
-    Source: outfuncs.c of PostgreSQL 14 to 18 on little-endian servers; the tests hold it against pg_get_expr().
+    None where they can't be read. Source: outfuncs.c of PostgreSQL 14 to 18 on little-endian servers; the tests hold it
+    against pg_get_expr().
     """
     if ":is_default true" in node:
-        return Bounds.parse("DEFAULT")
+        return "DEFAULT"
     ends: list[str] = []
     for kind, type_oid, raw in _DATUM.findall(node):
         if kind == "0":
-            if not type_oid:
-                return None
             try:
-                ends.append(stored_end(int(type_oid), bytes(int(b) & 0xFF for b in raw.split())))
+                ends.append(stored_end(int(type_oid or 0), bytes(int(b) & 0xFF for b in raw.split())))
             except (OverflowError, ValueError):
                 return None
         else:
             ends.append("MINVALUE" if kind == "-1" else "MAXVALUE")
-    return Bounds.parse(f"FOR VALUES FROM ({ends[0]}) TO ({ends[1]})") if len(ends) == 2 else None
+    return f"FOR VALUES FROM ({ends[0]}) TO ({ends[1]})" if len(ends) == 2 else None
 
 
-_KEY_TYPES = {"1082": KeyType.DATE, "1114": KeyType.TIMESTAMP, "1184": KeyType.TIMESTAMPTZ}
+def stored_bounds(node: str, key: Key | None = None) -> Bounds | None:
+    """The bounds from the stored node tree, without any lock; None where they can't be read, or are not of the key."""
+    text = stored_text(node)
+    try:
+        return Bounds.parse(text, key) if text is not None else None
+    except ValueError:
+        return None
 
-_CONST = re.compile(r":consttype (\d+) :consttypmod (-?\d+)")
+
+_CONST = re.compile(r":consttype (\d+) ")
 
 
 def stored_key_type(node: str) -> KeyType | None:
-    """The type of the key from the stored node tree; None where it is not served, or where both ends are unbounded."""
+    """The type of the key from the stored node tree; None where its order is not known, or both ends are unbounded."""
     found = _CONST.search(node)
-    return _KEY_TYPES.get(found[1]) if found and found[2] == "-1" else None
+    known = _TYPES.get(int(found[1])) if found else None
+    return known[0] if known else None

@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.postgres.connection import session, translate
 from core.postgres.session import rows_of
+from core.tables.catalog.relation import KEY, KEY_OF
 from core.tables.key import unserved
 from core.tables.summaries import TableSummary
 
@@ -35,13 +36,13 @@ pages AS (
 sums AS (
     SELECT root, count(*) FILTER (WHERE level = 1) AS partitions, max(level) > 1 AS sub, sum(relpages) AS pages
     FROM pages GROUP BY root)
-SELECT n.nspname, c.relname, p.partstrat, p.partnatts, pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
+SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key},
     coalesce(s.partitions, 0) AS partitions, coalesce(s.sub, false) AS sub,
     coalesce(s.pages, 0)::bigint * pg_catalog.current_setting('block_size')::bigint AS bytes
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+{key_of}
 LEFT JOIN sums s ON s.root = c.oid
 WHERE NOT c.relispartition
 ORDER BY n.nspname, c.relname
@@ -52,7 +53,7 @@ def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
     """Every partitioned table of the database, served or only shown, with estimated sizes."""
     with session(engine) as connection:
         try:
-            rows = rows_of(connection, _TABLES)
+            rows = rows_of(connection, _TABLES.format(key=KEY, key_of=KEY_OF))
         except DBAPIError as error:
             raise translate(error) from error
     return tuple(
@@ -60,7 +61,7 @@ def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
             schema=row.nspname,
             name=row.relname,
             strategy={"r": "range", "l": "list", "h": "hash"}[row.partstrat],
-            not_served=unserved(row.partstrat, row.partnatts, row.key_type)
+            not_served=unserved(row.partstrat, row.partnatts, row.key_base)
             or ("some of its partitions are partitioned again" if row.sub else None),
             partitions=row.partitions,
             bytes=row.bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
@@ -15,7 +15,7 @@ from core.postgres.server import Server, server_of
 from core.postgres.session import Row, rows_of
 from core.postgres.snapshot import read_snapshot
 from core.tables.archived import Archived, Source
-from core.tables.bounds import Bounds
+from core.tables.bounds import Bounds, constants
 from core.tables.catalog.address import read_address
 from core.tables.catalog.equipment import read_equipment
 from core.tables.catalog.ownership import detached, read_parents
@@ -25,6 +25,8 @@ from core.tables.catalog.relation import (
     BUSY,
     CHECKS,
     COLUMNS,
+    KEY,
+    KEY_OF,
     OWNERS,
     SPEAKS_FOR,
     activity_of,
@@ -32,17 +34,19 @@ from core.tables.catalog.relation import (
     columns_of,
     indexes_column,
     indexes_of,
+    key_of,
     size_columns,
     size_of,
 )
 from core.tables.catalog.shards import read_spread
-from core.tables.catalog.stored import stored_bounds
+from core.tables.catalog.stored import stored_text
 from core.tables.distribution import Spread
 from core.tables.equipment import Equipment
-from core.tables.key import Key, KeyType, unserved
+from core.tables.key import End, Key, unserved
 from core.tables.marks import Marks
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.partition import Partition
+from core.tables.reading import recognised, said_reading
 from core.tables.structure import Column, ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
 
@@ -53,8 +57,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_use
     pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
     pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
     pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
-    p.partstrat, p.partnatts, ka.attname AS key_column,
-    pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type, ts.spcname,
+    p.partstrat, p.partnatts, {key}, ts.spcname, d.description AS comment,
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
     (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
             pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
@@ -73,7 +76,9 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
-LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = c.oid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
+{key_of}
+LEFT JOIN pg_catalog.pg_description d
+    ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace
 LEFT JOIN pg_catalog.pg_namespace an ON an.nspname = {archive}
 WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND n.nspname = {schema}
@@ -165,6 +170,8 @@ def _parent(connection: Connection, schema: str, name: str, archive_schema: str,
         connection,
         _PARENT.format(
             busy=BUSY,
+            key=KEY,
+            key_of=KEY_OF,
             columns=COLUMNS.format(parent="c.oid"),
             checks=CHECKS.format(parent="c.oid"),
             indexes=indexes_column(definition=True),
@@ -186,9 +193,10 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     row = _parent(connection, schema, name, archive_schema, server.database)
     key, not_served = _key(row)
     spread = read_spread(connection, server.can, exact=exact)
-    children = _children(connection, row, key, server, spread, exact) if row.relkind == "p" else ()
-    if any(not child.leaf for child in children) and not_served is None:
-        not_served = "some of its partitions are partitioned again, or foreign tables"
+    raw = _children(connection, row, server, exact) if row.relkind == "p" else ()
+    if key is not None:
+        key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
+    children = tuple(sorted((_partition(child, key, spread, exact) for child in raw), key=_place))
     columns = columns_of(row.columns)
     archived = (
         _archived(connection, row, key, archive_schema, columns, spread, exact)
@@ -236,17 +244,15 @@ def _key(row: Row) -> tuple[Key | None, str | None]:
     """The key, where the table has one that is served, or why it is not served."""
     if row.relkind != "p":
         return None, "it is not partitioned"
-    reason = unserved(row.partstrat, row.partnatts, row.key_type)
+    reason = unserved(row.partstrat, row.partnatts, row.key_base)
     if reason is not None:
         return None, reason
     if row.relispartition:
         return None, "it is a partition of another table"
-    return Key(row.key_column, KeyType(row.key_type)), None
+    return key_of(row), None
 
 
-def _children(
-    connection: Connection, parent: Row, key: Key | None, server: Server, spread: Spread, exact: bool
-) -> tuple[Partition, ...]:
+def _children(connection: Connection, parent: Row, server: Server, exact: bool) -> Sequence[Row]:
     sql = _CHILDREN.format(
         busy=BUSY,
         pending="i.inhdetachpending" if server.can.concurrent_detach else "false",
@@ -255,19 +261,26 @@ def _children(
         checks=CHECKS.format(parent=parent.oid),
         parent=parent.oid,
     )
-    return tuple(sorted((_partition(row, key, spread, exact) for row in rows_of(connection, sql)), key=_place))
+    return rows_of(connection, sql)
+
+
+def _constants(rows: Iterable[Row]) -> Iterator[str]:
+    """The texts of the constants of all bounds, without quotes."""
+    for row in rows:
+        text = row.bounds or stored_text(row.stored or "")
+        yield from constants(text) if text else ()
 
 
 def _printed(bounds: str, key: Key | None) -> Bounds | None:
     """Bounds as PostgreSQL printed them; those of a key that is not served have no ends and are only shown."""
     try:
-        return Bounds.parse(bounds, key.type if key else None)
+        return Bounds.parse(bounds, key) if key is not None else Bounds.shown(bounds)
     except ValueError:
-        return Bounds(bounds, None, None) if key is None and bounds.startswith("FOR VALUES FROM ") else None
+        return None
 
 
 def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partition:
-    bounds = _printed(row.bounds, key) if row.bounds else stored_bounds(row.stored or "")
+    text = row.bounds or stored_text(row.stored or "")
     indexes = row.index_names or ()
     shards = spread.of(row.oid)
     return Partition(
@@ -275,7 +288,7 @@ def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partit
         schema=row.nspname,
         name=row.relname,
         owner=row.owner,
-        bounds=bounds,
+        bounds=_printed(text, key) if text else None,
         pending=row.pending,
         leaf=row.relkind == "r",
         checks=checks_of(row.checks),
@@ -290,10 +303,10 @@ def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partit
     )
 
 
-def _place(item: Partition) -> tuple[int, tuple[bool, float], str]:
+def _place(item: Partition) -> tuple[int, tuple[bool, End | None], str]:
     """Sorts by lower end: MINVALUE first, unknown bounds after the known, DEFAULT last."""
     if item.bounds is None or item.bounds.is_default:
-        return (1 if item.bounds is None else 2), (False, 0), item.name
+        return (1 if item.bounds is None else 2), (False, None), item.name
     return 0, item.bounds.order, item.name
 
 
@@ -323,7 +336,8 @@ def _archived(
     )
     rows = [(row, detached(row, (name for name, *_ in row.columns))) for row in rows_of(connection, sql)]
     marked = all(one.tag and one.tag.parent == parent.sql and parent.owner in one.speaks_for for _, one in rows)
-    ownership = Ownership([parent] if marked else read_parents(connection))
+    others = [] if marked else [one for one in read_parents(connection) if one.oid != parent.oid]
+    ownership = Ownership([parent, *others])
     found = (
         _archived_value(row, origin, spread, exact)
         for row, one in rows

@@ -23,7 +23,7 @@ from core.postgres.connection import parse_url, translate
 from core.tables.bounds import Bounds
 from core.tables.table import PartitionedTable
 from core.text import shown
-from tests.unit.factories import NOW, TODAY, partition, table
+from tests.unit.factories import NOW, partition, table
 
 HEADS = "partition  state  from  up to  rows  heap  indexes  TOAST  total"
 
@@ -199,7 +199,7 @@ def test_a_script_says_what_it_is_in_comments_that_end_with_their_line() -> None
 
 
 def test_the_fields_of_status_json() -> None:
-    found = status_json(table(), TODAY, "UTC")
+    found = status_json(table(), NOW, "UTC")
     assert list(found) == [
         "database",
         "server_version",
@@ -253,8 +253,8 @@ def with_last(bounds: str) -> PartitionedTable:
     ],
 )
 def test_runway(made: PartitionedTable, runway: int | None, sentence: str) -> None:
-    assert status_json(made, TODAY, "UTC")["runway_days"] == runway
-    assert status_text(made, TODAY, "UTC", "school on db").split("\n")[0] == sentence
+    assert status_json(made, NOW, "UTC")["runway_days"] == runway
+    assert status_text(made, NOW, "UTC", "school on db").split("\n")[0] == sentence
 
 
 def test_unbounded_and_busy_are_null_and_unknown() -> None:
@@ -266,13 +266,13 @@ def test_unbounded_and_busy_are_null_and_unknown() -> None:
             partition(2027, name="rest", bounds=Bounds.parse("DEFAULT"), rows=1234567),
         ),
     )
-    found = status_json(made, TODAY, "UTC")
+    found = status_json(made, NOW, "UTC")
     first, _, last = found["partitions"]  # type: ignore[misc]
     assert (first["state"], first["lower"], first["upper"], first["total_bytes"]) == ("busy", None, "2021-01-01", None)
     assert (last["is_default"], last["lower"], last["upper"]) == (True, None, None)
     assert found["gaps"] == [{"lower": date(2021, 1, 1).isoformat(), "upper": "2026-01-01"}]
 
-    lines = status_text(made, TODAY, "UTC", "school on db").split("\n")
+    lines = status_text(made, NOW, "UTC", "school on db").split("\n")
     assert "No partition holds 2021-01-01 up to, not including, 2026-01-01." in lines
     assert re.sub(r" {3,}", "  ", lines[4]) == HEADS
     assert re.search(r"kid_absences_2020 +busy +unbounded +2021-01-01 .* unknown +unknown +unknown +unknown$", lines[5])

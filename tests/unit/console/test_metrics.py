@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.console.metrics import Readings, TableFigures, metrics_text
-from core.tables.coverage import UNLIMITED
+from core.tables.coverage import NEVER
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 Labels = tuple[tuple[str, str], ...]
@@ -43,7 +43,7 @@ def parsed(text: str) -> dict[tuple[str, Labels], float]:
 def table(**changes: object) -> TableFigures:
     healthy = TableFigures(
         table="public.kid_absences",
-        runway_days=404,
+        runway=timedelta(days=404),
         partitions={"attached": 7, "detach_pending": 0, "archived": 3},
         bytes={"attached": 57_000_000, "archived": 18_000_000, "cold": 1_000},
         default_rows=0,
@@ -85,7 +85,7 @@ def test_a_database_that_can_t_be_reached_is_down_and_nothing_else_is_told() -> 
 
 
 def test_what_is_not_known_is_left_out_and_never_nothing() -> None:
-    bare = table(runway_days=None, default_rows=None, last_backup=None, last_proof=None)
+    bare = table(runway=None, default_rows=None, last_backup=None, last_proof=None)
     names = {name for name, _ in told(bare, place=False)}
     assert names == {
         "partition_desk_up",
@@ -100,7 +100,7 @@ def test_what_is_not_known_is_left_out_and_never_nothing() -> None:
 
 
 def test_for_ever_is_infinity() -> None:
-    found = told(table(runway_days=UNLIMITED))
+    found = told(table(runway=NEVER))
     assert math.isinf(found["partition_desk_runway_days", (("table", "public.kid_absences"),)])
 
 

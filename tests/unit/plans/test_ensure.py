@@ -20,8 +20,8 @@ from core.errors import (
     ReadOnlyServer,
     UsageError,
 )
-from core.period import Range
-from core.plans.ensure import ENSURE, Ensure, missing, plan_ensure
+from core.period import Range, Width
+from core.plans.ensure import ENSURE, Ensure
 from core.plans.plan import Lock, Mode, Plan
 from core.plans.steps import exclusion_name
 from core.tables.bounds import Bounds
@@ -29,7 +29,7 @@ from core.tables.key import Key, KeyType
 from core.tables.structure import Check, ForeignKey
 from core.tables.table import PartitionedTable
 from tests import desks
-from tests.unit.factories import archived, bounds, default_partition, partition, server, table
+from tests.unit.factories import archived, bounds, default_partition, ensured, missed, partition, server, table
 
 Y2028 = (date(2028, 1, 1), date(2029, 1, 1))
 Y2029 = (date(2029, 1, 1), date(2030, 1, 1))
@@ -42,19 +42,19 @@ def scripts(plan: Plan) -> list[str]:
 
 
 def test_nothing_is_missing() -> None:
-    plan = plan_ensure(table(), [(date(year, 1, 1), date(year + 1, 1, 1)) for year in (2025, 2026, 2027)])
+    plan = ensured(table(), [(date(year, 1, 1), date(year + 1, 1, 1)) for year in (2025, 2026, 2027)])
     assert (plan.steps, plan.subject) == ((), "nothing")
     assert plan.effects == ("public.kid_absences has all of it already.",)
 
 
 def test_a_thousand_periods_are_told_by_the_first_the_last_and_their_number() -> None:
-    plan = plan_ensure(table(), [(date(year, 1, 1), date(year + 1, 1, 1)) for year in range(2025, 3026)])
+    plan = ensured(table(), [(date(year, 1, 1), date(year + 1, 1, 1)) for year in range(2025, 3026)])
     assert (plan.subject, len(plan.steps)) == ("2028 to 3025 (998 of them)", 998)
     assert ENSURE.told_apart_by == "steps", "others between the same two are another wish"
 
 
 def test_like_then_attach() -> None:
-    plan = plan_ensure(table(), [(date(2027, 1, 1), date(2028, 1, 1)), Y2028])
+    plan = ensured(table(), [(date(2027, 1, 1), date(2028, 1, 1)), Y2028])
     assert scripts(plan) == [
         f"""BEGIN;
 CREATE TABLE "public"."kid_absences_2028" {LIKE};
@@ -73,7 +73,7 @@ COMMIT;"""
 
 
 def test_each_range_commits_by_itself() -> None:
-    plan = plan_ensure(table(), [Y2028, Y2029])
+    plan = ensured(table(), [Y2028, Y2029])
     assert [step.title for step in plan.steps] == [
         "Create kid_absences_2028 and attach it",
         "Create kid_absences_2029 and attach it",
@@ -83,7 +83,7 @@ def test_each_range_commits_by_itself() -> None:
 
 def test_with_a_default_its_scan_is_spared() -> None:
     default = '"public"."kid_absences_default"'
-    plan = plan_ensure(table(partitions=(partition(2027), default_partition())), [Y2028])
+    plan = ensured(table(partitions=(partition(2027), default_partition())), [Y2028])
     assert scripts(plan) == [
         f'ALTER TABLE {default} ADD CONSTRAINT "partition_desk_excludes_2028" CHECK ("date" IS NULL'
         " OR \"date\" < '2028-01-01'::date OR \"date\" >= '2029-01-01'::date) NOT VALID;",
@@ -102,7 +102,7 @@ COMMIT;""",
 @pytest.mark.parametrize(("validated", "left"), [(False, 2), (True, 1)])
 def test_an_exclusion_that_was_left_behind_is_used(validated: bool, left: int) -> None:
     check = Check("partition_desk_excludes_2028", "CHECK (...)", validated)
-    plan = plan_ensure(table(partitions=(default_partition(checks=(check,)),)), [Y2028])
+    plan = ensured(table(partitions=(default_partition(checks=(check,)),)), [Y2028])
     assert len(plan.steps) == left
     assert scripts(plan)[-1].count("DROP CONSTRAINT") == 1
 
@@ -110,7 +110,7 @@ def test_an_exclusion_that_was_left_behind_is_used(validated: bool, left: int) -
 def test_owner_tablespace_and_foreign_key() -> None:
     kids = ForeignKey("fk", "public.kids", "FOREIGN KEY (kid_id) REFERENCES public.kids(id)")
     letters = ForeignKey("fk2", "public.letters", "FOREIGN KEY (kid_id, date) REFERENCES kid_absences(kid_id, date)")
-    plan = plan_ensure(
+    plan = ensured(
         table(owner='Boss "B"', tablespace="fast disk", references=(kids,), referenced_by=(letters,)), [Y2028]
     )
     assert scripts(plan) == [
@@ -128,7 +128,7 @@ COMMIT;'''
 
 def test_hostile_names_and_a_zoned_key() -> None:
     hostile = table(schema="No.rth", name='Kid "A" 100%', key=Key("The Day:", KeyType.TIMESTAMPTZ), partitions=())
-    plan = plan_ensure(hostile, [Y2028], zone="Europe/Berlin")
+    plan = ensured(hostile, [Y2028], zone="Europe/Berlin")
     assert scripts(plan) == [
         """BEGIN;
 CREATE TABLE "No.rth"."Kid ""A"" 100%_2028" (LIKE "No.rth"."Kid ""A"" 100%" INCLUDING ALL EXCLUDING IDENTITY\
@@ -151,14 +151,14 @@ COMMIT;"""
     ],
 )
 def test_the_name_of_a_new_partition(wanted: Range, name: str) -> None:
-    assert [new.name for new in missing(table(), [wanted])] == [name]
+    assert [new.name for new in missed(table(partitions=()), [wanted])] == [name]
 
 
 def test_bounds_decide_never_names() -> None:
     odd = table(partitions=(partition(2024, name="whatever", bounds=bounds(2028, 2030)),))
-    assert missing(odd, [Y2028, Y2029]) == ()
+    assert missed(odd, [Y2028, Y2029]) == ()
     above = partition(2024, bounds=Bounds.parse("FOR VALUES FROM ('2024-01-01') TO (MAXVALUE)"))
-    assert missing(table(partitions=(above,)), [Y2028]) == ()
+    assert missed(table(partitions=(above,)), [Y2028]) == ()
 
 
 def test_a_long_label_fits() -> None:
@@ -185,24 +185,22 @@ REFUSALS: list[tuple[dict[str, Any], type[DeskError], str]] = [
 @pytest.mark.parametrize(("changes", "error", "message"), REFUSALS, ids=[r[1].__name__ for r in REFUSALS])
 def test_refusals(changes: dict[str, Any], error: type[DeskError], message: str) -> None:
     with pytest.raises(error) as refused:
-        plan_ensure(table(**changes), [Y2028])
+        ensured(table(**changes), [Y2028])
     assert message in str(refused.value)
 
 
 def test_rows_in_the_default_are_told() -> None:
     with pytest.raises(NotAttachable, match="kid_absences_default holds 1,234 rows of 2028"):
-        plan_ensure(table(partitions=(default_partition(),)), [Y2028], default_rows=1234)
-    with pytest.raises(NotAttachable, match=r"holds 1 row of 2028, 2029\.") as refused:
-        plan_ensure(
-            table(partitions=(default_partition(),)), [Y2028, (date(2029, 1, 1), date(2030, 1, 1))], default_rows=1
-        )
+        ensured(table(partitions=(default_partition(),)), [Y2028], default_rows=1234)
+    with pytest.raises(NotAttachable, match=r"holds 1 row of 2028\.") as refused:
+        ensured(table(partitions=(default_partition(),)), [Y2028, (date(2029, 1, 1), date(2030, 1, 1))], default_rows=1)
     assert "Leave those rows where they are" in str(refused.value)
     assert "a plain DELETE is none" in str(refused.value)
 
 
 def test_nothing_missing_asks_for_no_rights_to_create() -> None:
     bare = replace(table(), may_create=False)
-    assert plan_ensure(bare, [(date(2026, 1, 1), date(2027, 1, 1))]).steps == ()
+    assert ensured(bare, [(date(2026, 1, 1), date(2027, 1, 1))]).steps == ()
 
 
 # What can be said of dates ----------------------------------------------------------------------------------------
@@ -214,11 +212,32 @@ def wished(of: PartitionedTable, **wish: Any) -> Plan:
     return desks.desk(desks.NO_ENGINE, now=datetime(2026, 10, 20, 9, 30, tzinfo=UTC)).plan(Ensure(of, **wish))
 
 
-@pytest.mark.parametrize("wish", [{}, {"dates": (date(2026, 6, 1),)}, {"ahead": 1}])
-def test_a_table_without_partitions_gets_no_year_unless_a_year_is_named(wish: dict[str, Any]) -> None:
-    with pytest.raises(OffCalendar, match="nothing tells how wide its partitions are to be"):
+@pytest.mark.parametrize("wish", [{}, {"dates": (date(2026, 6, 1),)}, {"ahead": 1}, {"years": (Y2028,)}])
+def test_a_table_without_partitions_asks_for_their_width(wish: dict[str, Any]) -> None:
+    with pytest.raises(OffCalendar, match="it has no partition yet") as refused:
         wished(EMPTY, **wish)
-    assert wished(EMPTY, years=(Y2028,)).subject == "2028"
+    assert "partitions ensure --every '1 month' --table public.visits" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("every", "subject"),
+    [
+        ("1 year", "2026, 2027"),
+        ("6 months", "2026_07, 2027_01"),
+        ("1 quarter", "2026_q4, 2027_q1"),
+        ("1 month", "2026_10, 2026_11"),
+        ("1 week", "2026_w43, 2026_w44"),
+        ("1 day", "2026_10_20, 2026_10_21"),
+    ],
+)
+def test_a_width_that_is_said_begins_where_the_calendar_does(every: str, subject: str) -> None:
+    plan = wished(EMPTY, every=Width.parse(every))
+    assert plan.subject == subject
+    assert f"--every '{every}'" in plan.command
+
+
+def test_the_table_that_the_console_was_made_for_is_cut_by_years() -> None:
+    assert wished(table(partitions=())).subject == "2026, 2027"
 
 
 @pytest.mark.parametrize("day", [date(9999, 12, 31), date(26, 5, 1), date.min])

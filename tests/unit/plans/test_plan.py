@@ -11,7 +11,6 @@ from core.console.register import named
 from core.names import comment_sql
 from core.period import Period
 from core.plans.archive import ARCHIVE, plan_archive, plan_reattach
-from core.plans.ensure import plan_ensure
 from core.plans.plan import Lock, Mode, Plan, Step, basis, facts, outdated
 from core.tables.distribution import Distribution
 from core.tables.structure import Check, ForeignKey
@@ -23,6 +22,7 @@ from tests.unit.factories import (
     archived,
     bounds,
     default_partition,
+    ensured,
     partition,
     server,
     table,
@@ -56,7 +56,7 @@ def test_the_strongest_lock_on_each_relation() -> None:
 def test_json_gives_back_the_same_plan() -> None:
     plans = [
         SMALL,
-        plan_ensure(table(partitions=(default_partition(),)), [Period.YEAR.containing(TODAY)]),
+        ensured(table(partitions=(default_partition(),)), [Period.YEAR.containing(TODAY)]),
         plan_archive(table(), "kid_absences_2025", now=NOW),
         plan_reattach(table(archived=(archived(2024),)), "kid_absences_2024"),
     ]
@@ -116,7 +116,7 @@ def test_comments() -> None:
 BEFORE = table(partitions=(partition(2025), partition(2026), default_partition()), archived=(archived(2024),))
 ARCHIVE = plan_archive(BEFORE, "kid_absences_2025", now=NOW)
 REATTACH = plan_reattach(BEFORE, "kid_absences_2024")
-ENSURE = plan_ensure(BEFORE, [Period.YEAR.containing(TODAY.replace(year=2027))])
+ENSURE = ensured(BEFORE, [Period.YEAR.containing(TODAY.replace(year=2027))])
 
 
 def with_partition(number: int, **changes: Any) -> PartitionedTable:

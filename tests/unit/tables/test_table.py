@@ -11,7 +11,7 @@ import pytest
 from core.errors import AmbiguousName
 from core.period import Period
 from core.tables.bounds import Bounds
-from core.tables.coverage import UNLIMITED, Gap, covered_until, gaps, next_periods, runway_days, unexplained_gaps
+from core.tables.coverage import NEVER, Gap, covered_until, gaps, runway, unexplained_gaps
 from core.tables.key import Key, KeyType
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.partition import Partition, State
@@ -70,14 +70,14 @@ def test_what_archived_tables_hold_is_explained() -> None:
 
 
 def test_runway() -> None:
-    assert runway_days(table(), TODAY) == (date(2028, 1, 1) - TODAY).days
-    assert runway_days(years(partition(2026)), date(2026, 12, 31)) == 1
-    assert runway_days(years(partition(2025)), TODAY) == 0
-    assert runway_days(years(partition(2026), partition(2028)), TODAY) == (date(2027, 1, 1) - TODAY).days
-    assert runway_days(years(partition(2026, pending=True), partition(2027)), TODAY) == 0
-    assert runway_days(years(default_partition()), TODAY) == 0
+    assert runway(table(), TODAY).days == (date(2028, 1, 1) - TODAY).days
+    assert runway(years(partition(2026)), date(2026, 12, 31)).days == 1
+    assert runway(years(partition(2025)), TODAY).days == 0
+    assert runway(years(partition(2026), partition(2028)), TODAY).days == (date(2027, 1, 1) - TODAY).days
+    assert runway(years(partition(2026, pending=True), partition(2027)), TODAY).days == 0
+    assert runway(years(default_partition()), TODAY).days == 0
     above = partition(2026, bounds=Bounds.parse("FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)"))
-    assert runway_days(years(above), TODAY) == UNLIMITED
+    assert runway(years(above), TODAY) == NEVER
     assert covered_until(years(above), TODAY) is None
     assert covered_until(table(), TODAY) == date(2028, 1, 1)
 
@@ -87,8 +87,8 @@ def test_runway_by_the_applications_calendar() -> None:
     until = Bounds.between(key, date(2026, 1, 1), date(2027, 1, 1), "Asia/Kolkata")
     found = table(key=key, partitions=(partition(2026, bounds=until),))
     assert covered_until(found, TODAY, "Asia/Kolkata") == datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
-    assert runway_days(found, TODAY, "Asia/Kolkata") == (date(2027, 1, 1) - TODAY).days
-    assert runway_days(found, TODAY, "UTC") == (date(2026, 12, 31) - TODAY).days
+    assert runway(found, TODAY, "Asia/Kolkata").days == (date(2027, 1, 1) - TODAY).days
+    assert runway(found, TODAY, "UTC").days == (date(2026, 12, 31) - TODAY).days
 
 
 def test_due() -> None:
@@ -134,10 +134,6 @@ def test_the_period_is_what_most_partitions_have() -> None:
     assert years(partition(2024), *months).period() is Period.MONTH
     assert years().period() is Period.YEAR
     assert table(partitions=(), archived=(archived(2024),)).period() is Period.YEAR
-    assert next_periods(years(*months), date(2026, 12, 5), 1) == (
-        (date(2026, 12, 1), date(2027, 1, 1)),
-        (date(2027, 1, 1), date(2027, 2, 1)),
-    )
 
 
 def test_volatile_figures_do_not_make_two_partitions_differ() -> None:

@@ -143,7 +143,7 @@ def _create(
     target: str, definition: Definition, own: Sequence[Row], named: dict[str, Row], waiting: dict[str, tuple[str, ...]]
 ) -> str:
     lines = [f"    {_column(row, named, waiting)}" for row in own]
-    options = with_options(definition.options)
+    options = with_options(definition.portable_options)
     return f"CREATE TABLE {target} (\n" + ",\n".join(lines) + f"\n){options}"
 
 
@@ -308,10 +308,7 @@ def _left_of_table(
         if row.contype == "f":
             sql = f"ALTER TABLE {target} ADD CONSTRAINT {ident(row.conname)} {row.definition}"
             yield LeftOut(f"foreign key {row.conname} to {row.other}", sql, (f"regclass {row.other}",), "reattach")
-    for column in definition.columns:
-        for option in column.odd_options:
-            sql = f"ALTER TABLE {target} ALTER COLUMN {ident(column.name)} SET ({option})"
-            yield LeftOut(f"option {option} of {column.name}", sql)
+    yield from _left_of_options(definition, target)
     for trigger in definition.triggers:
         yield LeftOut(f"trigger {trigger.name}", trigger.definition)
     for policy in definition.policies:
@@ -334,6 +331,17 @@ def _left_of_table(
     columns = tuple(replace(column, statistics=None, attoptions=()) for column in moved.columns)
     for sql in belongings(_bare(moved, rights=rights, columns=columns), ()):
         yield LeftOut("rights", sql, _grantees(sql, definition), "restore")
+
+
+def _left_of_options(definition: Definition, target: str) -> Iterator[LeftOut]:
+    for option in definition.reloptions:
+        if option not in definition.portable_options:
+            name, _, value = option.partition("=")
+            yield LeftOut(f"option {option}", f"ALTER TABLE {target} SET ({name}={literal(value).strip()})")
+    for column in definition.columns:
+        for option in column.odd_options:
+            sql = f"ALTER TABLE {target} ALTER COLUMN {ident(column.name)} SET ({option})"
+            yield LeftOut(f"option {option} of {column.name}", sql)
 
 
 def _grantees(sql: str, definition: Definition) -> tuple[str, ...]:

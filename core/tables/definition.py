@@ -35,6 +35,41 @@ _SERVER_MARKS = ("pg_attver",)
 """What PostgreSQL keeps beside them for itself, from 15.20 on; most servers refuse it in an ALTER TABLE."""
 
 
+_TABLE_OPTIONS = frozenset(
+    [
+        "autovacuum_enabled",
+        "fillfactor",
+        "toast_tuple_target",
+        "parallel_workers",
+        "user_catalog_table",
+        "vacuum_index_cleanup",
+        "vacuum_truncate",
+        "log_autovacuum_min_duration",
+        "autovacuum_vacuum_threshold",
+        "autovacuum_vacuum_insert_threshold",
+        "autovacuum_analyze_threshold",
+        "autovacuum_vacuum_scale_factor",
+        "autovacuum_vacuum_insert_scale_factor",
+        "autovacuum_analyze_scale_factor",
+        "autovacuum_vacuum_cost_limit",
+        "autovacuum_vacuum_cost_delay",
+        "autovacuum_freeze_min_age",
+        "autovacuum_freeze_max_age",
+        "autovacuum_freeze_table_age",
+        "autovacuum_multixact_freeze_min_age",
+        "autovacuum_multixact_freeze_max_age",
+        "autovacuum_multixact_freeze_table_age",
+    ]
+)
+"""The options of a table that every PostgreSQL from 14 on has (source: reloptions.c)."""
+_NEWER_TABLE_OPTIONS = frozenset(("autovacuum_vacuum_max_threshold", "vacuum_max_eager_freeze_failure_rate"))
+"""Those of 18, which an older one refuses."""
+
+
+def _of_table(options: tuple[str, ...], names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(one for one in options if one.partition("=")[0].removeprefix("toast.") in names)
+
+
 def _named(options: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(option for option in options if option.partition("=")[0] in names)
 
@@ -184,9 +219,14 @@ class Child:
     kind: str
     """pg_class.relkind."""
     pending: bool = False
-    options: tuple[str, ...] = ()
+    reloptions: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     """What hangs on this partition alone and goes with it, in PostgreSQL's words."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Those that a table made anew on the same server gets."""
+        return _of_table(self.reloptions, _TABLE_OPTIONS | _NEWER_TABLE_OPTIONS)
 
     @property
     def sql(self) -> str:
@@ -224,7 +264,8 @@ class Definition:
     row_security_forced: bool = False
     replica_identity: str = "d"
     """pg_class.relreplident: d, n, f, i."""
-    options: tuple[str, ...] = ()
+    reloptions: tuple[str, ...] = ()
+    """Each as name=value, those included that no copy of the table can have."""
     """Storage parameters, name=value; those of the TOAST table begin with "toast."."""
     tablespace: str = ""
     comment: str | None = None
@@ -232,6 +273,21 @@ class Definition:
     """Views and whatever else would stay behind with the old table, in PostgreSQL's words."""
     oddities: tuple[str, ...] = ()
     """Reasons that need no further look: unlogged, inherited, typed, with rules, ..."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Those that a table made anew on the same server gets."""
+        return _of_table(self.reloptions, _TABLE_OPTIONS | _NEWER_TABLE_OPTIONS)
+
+    @property
+    def portable_options(self) -> tuple[str, ...]:
+        """Those that a copy gets on whatever server."""
+        return _of_table(self.reloptions, _TABLE_OPTIONS)
+
+    @property
+    def odd_options(self) -> tuple[str, ...]:
+        """Those that nothing is known of here."""
+        return tuple(one for one in self.reloptions if one not in self.options)
 
     @property
     def sql(self) -> str:

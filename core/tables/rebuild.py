@@ -215,6 +215,8 @@ def told(definition: Definition) -> Iterator[str]:
     """What does not come along quite as it was, in plain sentences."""
     if definition.regranted:
         yield "Rights that others than the owner had granted are granted by the owner now."
+    if definition.odd_options:
+        yield f"The table loses options that are not known here: {', '.join(definition.odd_options)}."
     for column in definition.columns:
         if column.odd_options:
             yield f"The column {column.name} loses options that are not known here: {', '.join(column.odd_options)}."

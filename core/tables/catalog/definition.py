@@ -128,7 +128,7 @@ def read_definition(connection: Connection, schema: str, name: str) -> Definitio
         row_security=row.relrowsecurity,
         row_security_forced=row.relforcerowsecurity,
         replica_identity=row.relreplident,
-        options=tuple(row.options or ()),
+        reloptions=tuple(row.options or ()),
         tablespace=row.spcname or "",
         comment=row.comment,
         dependents=_dependents(connection, row.oid),
@@ -428,7 +428,7 @@ def _children(connection: Connection, oid: int) -> tuple[Child, ...]:
             name=row.relname,
             kind=row.relkind,
             pending=row.inhdetachpending,
-            options=tuple(row.options or ()),
+            reloptions=tuple(row.options or ()),
             extras=tuple(row.extras or ()),
         )
         for row in rows_of(connection, _CHILDREN.format(options=_OPTIONS, oid=oid))

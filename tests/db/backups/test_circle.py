@@ -118,7 +118,7 @@ def test_it_restores_alone(walk: Walk, make_table: Make, alone: Alone, odd: Odd,
 
 
 @pytest.mark.all_versions
-def test_options_of_columns_that_only_this_server_knows(walk: Walk, make_table: Make, alone: Alone) -> None:
+def test_options_that_only_this_server_knows(walk: Walk, make_table: Make, alone: Alone) -> None:
     """PostgreSQL 15.20 marks every column of a new table, each table with another number; others know no such mark."""
     made = make_table()
     archived = walk.archive(made, made.first)
@@ -133,8 +133,14 @@ def test_options_of_columns_that_only_this_server_knows(walk: Walk, make_table: 
         "UPDATE pg_attribute SET attoptions = array_append(attoptions, 'of_another=1')"
         f" WHERE attrelid = {literal(archived.sql)}::regclass AND attname = 'reason'"
     )
+    walk.run(f"ALTER TABLE {archived.sql} SET (fillfactor = 70)")
+    walk.run(
+        "UPDATE pg_class SET reloptions = reloptions || '{of_a_fork=1}'::text[]"
+        f" WHERE oid = {literal(archived.sql)}::regclass"
+    )
     backup = walk.back_up(made, made.first)
-    assert [one.what for one in backup.left_out if "option" in one.what] == ["option of_another=1 of reason"]
+    left = ["option of_a_fork=1", "option of_another=1 of reason"]
+    assert [one.what for one in backup.left_out if "option" in one.what] == left
     assert walk.verify(backup).reason == ""
     alone.psql(walk.object(backup))
     options = (
@@ -142,11 +148,13 @@ def test_options_of_columns_that_only_this_server_knows(walk: Walk, make_table: 
         f" AND attnum > 0 AND attrelid = {literal(archived.sql)}::regclass"
     )
     assert alone.run(options) == [("kid_id", "n_distinct=5")]
+    of_table = f"SELECT reloptions FROM pg_class WHERE oid = {literal(archived.sql)}::regclass"
+    assert alone.run(of_table) == [(["fillfactor=70"],)]
     walk.run(f"DROP TABLE {archived.sql}")
     plan = walk.plan_restore(made, read_kept(walk.storage, backup.id))
-    assert "its SQL is in the manifest: option of_another=1 of reason." in " ".join(plan.warnings)
+    assert "its SQL is in the manifest: option of_a_fork=1, option of_another=1 of reason." in " ".join(plan.warnings)
     walk.restore(made, read_kept(walk.storage, backup.id))
-    assert walk.run(options) == [("kid_id", "n_distinct=5")]
+    assert (walk.run(options), walk.run(of_table)) == ([("kid_id", "n_distinct=5")], [(["fillfactor=70"],)])
     walk.reattach(made, made.first)
 
 

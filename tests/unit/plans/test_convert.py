@@ -139,8 +139,8 @@ PARTITIONED = replace(
         DefinedIndex("kid_absences_pkey", "", ("id", "date"), unique=True, constraint=True),
     ),
     children=(
-        Child("public", "kid_absences_2026", "r", options=("fillfactor=80",), extras=("index public.alone",)),
-        Child("other", "Rest", "r", options=("fillfactor=80",)),
+        Child("public", "kid_absences_2026", "r", reloptions=("fillfactor=80",), extras=("index public.alone",)),
+        Child("other", "Rest", "r", reloptions=("fillfactor=80",)),
         Child("public", "kid_absences_2027", "r"),
     ),
 )
@@ -220,7 +220,7 @@ RICH = Definition(
     row_security=True,
     row_security_forced=True,
     replica_identity="f",
-    options=("fillfactor=70", "toast.autovacuum_enabled=false"),
+    reloptions=("fillfactor=70", "toast.autovacuum_enabled=false"),
     tablespace="slow",
     comment="all of it",
 )

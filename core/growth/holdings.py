@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -52,6 +52,8 @@ class Holding:
     """The last day of a hold that keeps it from every rule; date.max for one without an end."""
     drop_on: date | None = None
     """When it is to be dropped, where somebody planned that already."""
+    oid: int | None = field(default=None, compare=False)
+    """Which relation it is, or was when it was last seen; names may be those of several."""
 
     @property
     def bytes(self) -> int:
@@ -102,6 +104,7 @@ def _holding(table: str, stage: Stage, item: Partition | Archived, zone: str) ->
         rows=item.rows,
         dead_rows=item.activity.dead_rows if item.activity else None,
         held_until=held_until(item.hold),
+        oid=item.oid,
     )
 
 
@@ -193,6 +196,7 @@ def holding(
     rows: int | None,
     dead_rows: int | None,
     cold: int | None = None,
+    oid: int | None = None,
 ) -> Holding:
     """A partition with the days that PostgreSQL's text of its bounds tells."""
     known = parsed_bounds(bounds)
@@ -206,6 +210,7 @@ def holding(
         rows=rows,
         dead_rows=dead_rows,
         cold=cold,
+        oid=oid,
     )
 
 

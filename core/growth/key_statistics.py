@@ -11,10 +11,10 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.growth.samples.tables import text_array
 from core.names import literal
 from core.postgres.connection import session, translate
 from core.postgres.session import Row, rows_of
+from core.tables.catalog.ownership import oid_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +43,31 @@ class KeyStatistics:
 
 
 _STATISTICS = """
-SELECT tablename AS name, null_frac, most_common_vals::text::text[] AS common, most_common_freqs::float8[] AS shares,
+SELECT c.oid, null_frac, most_common_vals::text::text[] AS common, most_common_freqs::float8[] AS shares,
     histogram_bounds::text::text[] AS bounds
-FROM pg_catalog.pg_stats WHERE schemaname = {schema} AND attname = {column} AND tablename = ANY ({names})
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname
+WHERE c.oid = ANY ({oids}) AND s.attname = {column}
 """
 
 
 def read_key_statistics(
-    engine: Engine, *, schema: str, names: Iterable[str], column: str, zone: str = "UTC"
-) -> dict[str, KeyStatistics]:
-    """What the last analyze found of a date column in each of the named tables of a schema, by name.
+    engine: Engine, oids: Iterable[int], *, column: str, zone: str = "UTC"
+) -> dict[int, KeyStatistics]:
+    """What the last analyze found of a date column in each of these tables, by oid.
 
     Those that were never analyzed, or that the role may not read, are left out. Reads no row and takes no lock on them.
     """
-    wanted = list(names)
+    wanted = list(oids)
     if not wanted:
         return {}
-    sql = _STATISTICS.format(schema=literal(schema), column=literal(column), names=text_array(wanted) + "::name[]")
+    sql = _STATISTICS.format(column=literal(column), oids=oid_array(wanted))
     with session(engine) as connection:
         try:
             rows = rows_of(connection, sql)
         except DBAPIError as error:
             raise translate(error) from error
-    return {row.name: _statistics(row, zone) for row in rows}
+    return {row.oid: _statistics(row, zone) for row in rows}
 
 
 def _statistics(row: Row, zone: str) -> KeyStatistics:

@@ -37,7 +37,7 @@ class Seen:
     moves: tuple[Move, ...]
     """What the archived tables themselves tell."""
     period: Period | None = None
-    statistics: Mapping[str, KeyStatistics] = field(default_factory=dict)
+    statistics: Mapping[int, KeyStatistics] = field(default_factory=dict)
 
     def by_table(self) -> dict[str, tuple[Holding, ...]]:
         """The partitions of each table, in the order of the addresses."""
@@ -76,7 +76,7 @@ def see_all(engine: Engine, asked: Question, last: SampleRun | None) -> Seen:
         as_of, every = last.taken_at, read_holdings(engine, on=last.day, zone=zone)
     else:
         as_of, every = datetime.now(UTC), read_present(engine, archive_schema=asked.archive_schema, zone=zone)
-    marks = MarksByName(*read_marks(engine), asked.archive_schema)
+    marks = MarksKnown(*read_marks(engine), asked.archive_schema)
     items = tuple(marks.on(item, zone) for item in every if item.stage is not Stage.DROPPED)
     moves = tuple(
         archived_by(tag, item.table, item.name, item.bytes, zone)
@@ -86,20 +86,23 @@ def see_all(engine: Engine, asked: Question, last: SampleRun | None) -> Seen:
     return Seen("", database, as_of, items, moves)
 
 
-class MarksByName:
-    """What the console left a word on, found by the name of the partition and the table that it belongs to."""
+class MarksKnown:
+    """What the console left a word on: of the very relation; by name and table where no oid is known."""
 
     def __init__(self, found: Iterable[Marked], owners: Mapping[str, int], archive_schema: str) -> None:
         self._archive = archive_schema
         self._owners = owners
+        self._by_oid: dict[int, Marked] = {}
         self._by_name: dict[str, list[Marked]] = {}
         for one in found:
+            self._by_oid[one.oid] = one
             self._by_name.setdefault(one.name, []).append(one)
 
     def of(self, item: Holding) -> Marks:
         """The marks of one partition; none where nothing is known."""
         home, name = split_qualified(item.table)
-        for one in self._by_name.get(item.name, ()):
+        very = self._by_oid.get(item.oid) if item.oid is not None else None
+        for one in [very] if very is not None else () if item.oid is not None else self._by_name.get(item.name, ()):
             schema, marks = one.schema, one.marks
             if not one.counts_for(self._owners.get(item.table)):
                 continue
@@ -107,36 +110,25 @@ class MarksByName:
                 continue
             if marks.drop is not None and marks.drop.parent != item.table:
                 continue
-            if marks.tag is not None or schema in (home, self._archive):
+            if one is very or marks.tag is not None or schema in (home, self._archive):
                 return marks
         return Marks()
 
     def on(self, item: Holding, zone: str) -> Holding:
         """The partition with the hold and the planned drop that its comment tells."""
-        if item.name not in self._by_name:
-            return item
         marks = self.of(item)
+        if marks == Marks():
+            return item
         drop_on = local_day(marks.drop.at, zone) if marks.drop else None
         return replace(item, held_until=held_until(marks.hold), drop_on=drop_on)
 
 
 def _statistics(
     engine: Engine, table: PartitionedTable, items: Iterable[Holding], asked: Question
-) -> dict[str, KeyStatistics]:
-    """Of the partitions that hold days of this year or the last, by name."""
+) -> dict[int, KeyStatistics]:
+    """Of the partitions that hold days of this year or the last, by oid."""
     if table.key is None:
         return {}
     first, today = date(asked.today.year - 1, 1, 1), asked.today
-    wanted = {one.name for one in items if one.lower and one.upper and one.upper > first and one.lower <= today}
-    schemas: dict[str, list[str]] = {}
-    places = [
-        *((one.schema, one.name) for one in table.partitions),
-        *((one.schema, one.name) for one in table.archived),
-    ]
-    for schema, name in places:
-        if name in wanted:
-            schemas.setdefault(schema, []).append(name)
-    found: dict[str, KeyStatistics] = {}
-    for schema, names in schemas.items():
-        found |= read_key_statistics(engine, schema=schema, names=names, column=table.key.column, zone=asked.zone)
-    return found
+    wanted = [one.oid for one in items if one.lower and one.upper and one.upper > first and one.lower <= today]
+    return read_key_statistics(engine, [oid for oid in wanted if oid], column=table.key.column, zone=asked.zone)

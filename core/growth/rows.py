@@ -58,11 +58,11 @@ class YearToDate:
 
 
 def year_to_date(
-    items: Sequence[Holding], statistics: Mapping[str, KeyStatistics], *, today: date
+    items: Sequence[Holding], statistics: Mapping[int, KeyStatistics], *, today: date
 ) -> YearToDate | None:
     """This year to date against last year to the same day; None where no partition is for last year.
 
-    `statistics` by the name of the partition; one without is taken as filled evenly from its first day to its last,
+    `statistics` by the oid of the partition; one without is taken as filled evenly from its first day to its last,
     or to today.
     """
     then = add_months(today, -12)
@@ -72,7 +72,7 @@ def year_to_date(
     if not reaches:
         return None
     even = [
-        item for item in items if _overlaps(item, then.replace(month=1, day=1), today) and item.name not in statistics
+        item for item in items if _overlaps(item, then.replace(month=1, day=1), today) and item.oid not in statistics
     ]
     how = "Derived from the partitions and the planner's statistics of their dates."
     if even:
@@ -85,7 +85,7 @@ def _overlaps(item: Holding, first: date, last: date) -> bool:
 
 
 def _between(
-    items: Sequence[Holding], statistics: Mapping[str, KeyStatistics], first: date, last: date, today: date
+    items: Sequence[Holding], statistics: Mapping[int, KeyStatistics], first: date, last: date, today: date
 ) -> tuple[float, float]:
     """(rows, bytes) dated from `first` to `last`, both included."""
     rows = size = 0.0
@@ -94,7 +94,8 @@ def _between(
             continue
         ends = []
         for day in (max(first, item.lower), min(last + timedelta(days=1), item.upper)):
-            found = statistics[item.name].share_before(day) if item.name in statistics else None
+            known = None if item.oid is None else statistics.get(item.oid)
+            found = known.share_before(day) if known else None
             filled = max(1, (min(item.upper, today + timedelta(days=1)) - item.lower).days)
             ends.append(min(1.0, (day - item.lower).days / filled) if found is None else found)
         if last + timedelta(days=1) >= item.upper:
@@ -106,14 +107,14 @@ def _between(
     return rows, size
 
 
-def month_rows(items: Iterable[Holding], statistics: Mapping[str, KeyStatistics], today: date) -> tuple[MonthRows, ...]:
+def month_rows(items: Iterable[Holding], statistics: Mapping[int, KeyStatistics], today: date) -> tuple[MonthRows, ...]:
     """The rows of the last thirteen months, this one included."""
     since = add_months(today.replace(day=1), -12)
     found: dict[date, MonthRows] = {}
     for item in items:
         if not (item.lower and item.upper and item.upper > since and item.lower <= today and item.rows is not None):
             continue
-        known = statistics.get(item.name)
+        known = None if item.oid is None else statistics.get(item.oid)
         if known is None:
             continue
         for month in rows_by_month(item.rows, known, item.lower, item.upper, today=today):

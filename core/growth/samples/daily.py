@@ -13,7 +13,7 @@ from core.backups.storage.base import Storage
 from core.errors import DeskError
 from core.growth.samples.measure import sample
 from core.growth.samples.prune import prune
-from core.growth.samples.values import SampleRun
+from core.growth.samples.values import ColdBytes, SampleRun
 from core.period import Duration
 from core.plans.manifest import Kept
 from core.postgres.server import read_server
@@ -52,11 +52,11 @@ def sample_today(
     return Sampled(run, None if backups is None else sum(backups.values()), unread, forgotten)
 
 
-def bytes_by_partition(found: Iterable[Kept]) -> dict[tuple[str, str], int]:
-    """The bytes of all backups of each partition, by the address of its table and its name."""
-    sums: dict[tuple[str, str], int] = {}
+def bytes_by_partition(found: Iterable[Kept]) -> ColdBytes:
+    """The bytes of all backups of each partition."""
+    sums: dict[tuple[str, str, str], int] = {}
     for kept in found:
-        key = (kept.backup.parent, kept.backup.name)
+        key = (kept.backup.parent, kept.backup.name, kept.backup.bounds)
         sums[key] = sums.get(key, 0) + kept.backup.bytes
     return sums
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import CatalogBusy
 from core.growth.holdings import Holding, Stage, holding, parsed_bounds
 from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make
-from core.growth.samples.values import STAGES, Figures, Known, SampleEntry, SampleRun
+from core.growth.samples.values import STAGES, ColdBytes, Figures, Known, SampleEntry, SampleRun
 from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, split_qualified
 from core.postgres.connection import session, translate
@@ -40,15 +40,14 @@ def sample(
     *,
     archive_schema: str,
     today: date,
-    backups: Mapping[tuple[str, str], int] | None = None,
+    backups: ColdBytes | None = None,
 ) -> SampleRun:
     """Measures every partition of the database, attached or archived, and writes down what changed since the last day.
 
-    Once more on the same day replaces what that day had. `backups`: bytes in cold storage by (address of the table,
-    name of the partition); None leaves what was known of them. Takes locks that a plain SELECT takes, one at a time,
-    and waits for none longer than a moment: a partition that somebody holds exclusively is skipped and told, and keeps
-    its last figures. Makes its tables where they are missing. Raises NotAllowed, ReadOnlyServer, CatalogBusy,
-    ConnectionFailed.
+    Once more on the same day replaces what that day had. `backups` of None leave what was known of them. Takes locks
+    that a plain SELECT takes, one at a time, and waits for none longer than a moment: a partition that somebody holds
+    exclusively is skipped and told, and keeps its last figures. Makes its tables where they are missing. Raises
+    NotAllowed, ReadOnlyServer, CatalogBusy, ConnectionFailed.
     """
     began = time.monotonic()
     with session(engine) as connection:
@@ -63,7 +62,7 @@ def _sample(
     connection: Connection,
     archive_schema: str,
     today: date,
-    backups: Mapping[tuple[str, str], int] | None,
+    backups: ColdBytes | None,
     began: float,
 ) -> SampleRun:
     connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({SAMPLE_LOCKS}, 1)")
@@ -102,6 +101,7 @@ def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> t
             zone=zone,
             rows=seen.live,
             dead_rows=seen.dead,
+            oid=seen.oid,
         )
         for seen in look.seen
         if seen.table is not None
@@ -250,7 +250,7 @@ def _read_look(
 
 
 def _entries(
-    look: _Look, known: Sequence[Known], backups: Mapping[tuple[str, str], int] | None
+    look: _Look, known: Sequence[Known], backups: ColdBytes | None
 ) -> tuple[list[SampleEntry], tuple[str, ...]]:
     """(everything with its figures, the names of what was skipped)."""
     match = _Matcher(known)
@@ -265,7 +265,7 @@ def _entries(
         if table is None or (seen.figures is None and last is None):
             continue  # a table of somebody's in the archive schema, or a new one that is held
         heap, index, toast = seen.figures or ((last.heap, last.index, last.toast) if last else (0, 0, 0))
-        cold = _cold(backups, table, seen.name, last)
+        cold = _cold(backups, seen, table, last)
         moved = last.state if last is not None and last.state != seen.state else None
         figures = Figures(seen.state, moved, heap, index, toast, cold, seen.live, seen.dead, look.exact)
         bounds = seen.bounds or (one.bounds if one else None)
@@ -303,10 +303,12 @@ class _Matcher:
         return tuple(self._left.values())
 
 
-def _cold(backups: Mapping[tuple[str, str], int] | None, table: str, name: str, last: Figures | None) -> int:
+def _cold(backups: ColdBytes | None, one: _Seen | Known, table: str, last: Figures | None) -> int:
     if backups is None:
         return last.cold if last else 0
-    return backups.get((table, name), 0)
+    if one.bounds is not None:
+        return backups.get((table, one.name, one.bounds), 0)
+    return sum(size for (parent, name, _), size in backups.items() if (parent, name) == (table, one.name))
 
 
 class _Held:
@@ -331,24 +333,24 @@ class _Held:
         return any(bounds.overlaps(own) for _, bounds in found[max(0, end - 2) : end])
 
 
-def _gone(one: Known, backups: Mapping[tuple[str, str], int] | None, *, replaced: bool) -> SampleEntry:
+def _gone(one: Known, backups: ColdBytes | None, *, replaced: bool) -> SampleEntry:
     """What is no longer on the server, at its last size; at none where its rows went elsewhere meanwhile."""
     dropped = STAGES.index(Stage.DROPPED)
     last = one.figures or Figures(dropped, None, 0, 0, 0, 0, None, None, exact=True)
     replaced = replaced and last.state != dropped
     moved = None if replaced or last.state == dropped else last.state
-    figures = replace(last, state=dropped, moved_from=moved, dead=None, cold=_cold(backups, one.table, one.name, last))
+    figures = replace(last, state=dropped, moved_from=moved, dead=None, cold=_cold(backups, one, one.table, last))
     if replaced:
         figures = replace(figures, heap=0, index=0, toast=0, live=0)
     return SampleEntry(one, one.table, one.relation, one.name, one.bounds, figures)
 
 
-def _only_in_storage(entries: Iterable[SampleEntry], backups: Mapping[tuple[str, str], int]) -> list[SampleEntry]:
+def _only_in_storage(entries: Iterable[SampleEntry], backups: ColdBytes) -> list[SampleEntry]:
     """Backups of what was gone before the first sample."""
-    there = {(entry.table, entry.name) for entry in entries}
+    there = {(entry.table, entry.name, entry.bounds) for entry in entries}
     dropped = STAGES.index(Stage.DROPPED)
     return [
-        SampleEntry(None, table, None, name, None, Figures(dropped, None, 0, 0, 0, size, None, None, exact=True))
-        for (table, name), size in backups.items()
-        if (table, name) not in there
+        SampleEntry(None, table, None, name, bounds, Figures(dropped, None, 0, 0, 0, size, None, None, exact=True))
+        for (table, name, bounds), size in backups.items()
+        if not {(table, name, bounds), (table, name, None)} & there
     ]

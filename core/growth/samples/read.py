@@ -119,7 +119,7 @@ def _history(table: str, rows: Sequence[Row]) -> History:
 
 
 _HOLDINGS = """
-SELECT t.address, p.name, p.bounds, s.state, s.heap, s.index_bytes, s.toast, s.cold, s.live, s.dead, s.exact
+SELECT t.address, p.name, p.relation, p.bounds, s.state, s.heap, s.index_bytes, s.toast, s.cold, s.live, s.dead, s.exact
 FROM partition_desk.sampled_partition p JOIN partition_desk.sampled_table t ON t.id = p.table_id {where}
 CROSS JOIN LATERAL (
     SELECT * FROM partition_desk.size_sample s WHERE s.partition_id = p.id AND s.day <= {day}
@@ -139,7 +139,7 @@ def _holding(row: Row, zone: str) -> Holding:
     size = Size(row.heap, row.index_bytes, row.toast, row.exact)
     return holding(
         row.address, row.name, STAGES[row.state], row.bounds, size,
-        zone=zone, rows=row.live, dead_rows=row.dead, cold=row.cold,
+        zone=zone, rows=row.live, dead_rows=row.dead, cold=row.cold, oid=row.relation,
     )  # fmt: skip
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from core.growth.holdings import Stage
 from core.tables.size import Size
+
+ColdBytes = Mapping[tuple[str, str, str], int]
+"""Bytes in cold storage, by the address of the table, the name and the bounds of the partition."""
 
 STAGES = (Stage.ATTACHED, Stage.ARCHIVED, Stage.DROPPED)
 """What the numbers in the tables stand for."""

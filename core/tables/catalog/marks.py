@@ -24,6 +24,7 @@ class Marked:
     speaks_for: frozenset[int]
     """The oids of the owners of partitioned tables that its own owner is, or has the rights of."""
     attached: bool
+    oid: int = 0
 
     def counts_for(self, owner: int | None) -> bool:
         """Whether the marks count for a table that the role of this oid owns: any role may write them on its own."""
@@ -33,7 +34,7 @@ class Marked:
 
 _MARKED = """
 WITH {owners}
-SELECT n.nspname, c.relname, d.description, c.relispartition,
+SELECT c.oid, n.nspname, c.relname, d.description, c.relispartition,
     {speaks_for} AS speaks_for
 FROM pg_catalog.pg_description d
 JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r' AND c.relpersistence <> 't'
@@ -76,6 +77,7 @@ def read_marks(engine: Engine) -> tuple[tuple[Marked, ...], dict[str, int]]:
             Marks.split(row.description)[1],
             frozenset(row.speaks_for),
             row.relispartition,
+            row.oid,
         )
         for row in rows
     )

@@ -207,7 +207,9 @@ def test_holds_and_plans_of_all_tables_are_those_of_each(
 
 def test_cold_storage_is_as_listed_else_as_sampled(reader: Engine, worker: Engine, make_table: Make) -> None:
     made = make_table()
-    take(worker, 0, backups={(made.address, made.first): 700})
+    bounds = read_table(reader, made.address).partitions[0].bounds
+    assert bounds is not None
+    take(worker, 0, backups={(made.address, made.first, bounds.text): 700})
     assert grown(reader, made.address).cold == 700
     kept = [Kept(backup(bytes=1000)), Kept(backup(parent="public.other", bytes=50))]
     assert grown(reader, made.address, kept=kept).cold == 1000

@@ -18,6 +18,7 @@ from core.growth.forecast import forecast
 from core.growth.history import together, written
 from core.growth.holdings import Stage, holdings
 from core.growth.key_statistics import read_key_statistics
+from core.growth.present import MarksKnown
 from core.growth.rows import rows_by_month, year_to_date
 from core.growth.samples import measure
 from core.growth.samples.prune import prune
@@ -30,7 +31,9 @@ from core.names import literal
 from core.plans.archive import plan_archive, plan_reattach
 from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
+from core.tables.catalog.marks import read_marks
 from core.tables.catalog.table import read_table
+from core.tables.marks import Hold, Marks
 from core.tables.size import Size
 from tests.conftest import Act, OpenSession, until
 from tests.tables import Made, Run
@@ -443,14 +446,42 @@ def test_a_reading_engine_does_not_sample(reader: Engine, run: Run) -> None:
 # --- backups --------------------------------------------------------------------------------------------------------
 
 
+OLD = "FOR VALUES FROM ('1999-01-01') TO ('2000-01-01')"
+
+
+def test_partitions_of_one_name_have_their_own_backups_holds_and_statistics(
+    worker: Engine, reader: Engine, run: Run
+) -> None:
+    run("CREATE TABLE readings (id int, taken_on date NOT NULL) PARTITION BY RANGE (taken_on)")
+    texts = []
+    for year in (2025, 2026):
+        texts.append(f"FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')")
+        run(f"CREATE SCHEMA y{year}; CREATE TABLE y{year}.readings PARTITION OF readings {texts[-1]}")
+    run("INSERT INTO readings SELECT g, date '2025-01-01' + g FROM generate_series(0, 600) g; ANALYZE readings")
+    hold = Marks(hold=Hold("2099-12-31", "audit", "Ada")).beside(None)
+    run(f"COMMENT ON TABLE y2026.readings IS {literal(hold or '')}")
+    sample(worker, 0, backups={("public.readings", "readings", texts[0]): 1000})
+    items = {item.lower: item for item in read_holdings(reader, on=DAY)}
+    old, new = items[date(2025, 1, 1)], items[date(2026, 1, 1)]
+    assert (old.cold, new.cold) == (1000, 0)
+    marks = MarksKnown(*read_marks(reader), "archive")
+    assert marks.on(old, "UTC").held_until is None
+    assert marks.on(new, "UTC").held_until == date(2099, 12, 31)
+    statistics = read_key_statistics(reader, [old.oid or 0, new.oid or 0], column="taken_on")
+    assert [statistics[item.oid or 0].bounds[0].year for item in (old, new)] == [2025, 2026]
+
+
 def test_backups_count_as_cold_storage_wherever_their_partition_is(
     worker: Engine, reader: Engine, make_table: Make, run: Run
 ) -> None:
     made = make_table()
+    bounds = read_table(reader, made.address).partitions[0].bounds
+    assert bounds is not None
+    first = (made.address, made.first, bounds.text)
     sample(worker, 0)
-    sample(worker, 1, backups={(made.address, made.first): 1000, (made.address, "kid_absences_1999"): 50})
+    sample(worker, 1, backups={first: 1000, (made.address, "kid_absences_1999", OLD): 50})
     sample(worker, 2)
-    sample(worker, 3, backups={(made.address, "kid_absences_1999"): 50})
+    sample(worker, 3, backups={(made.address, "kid_absences_1999", OLD): 50})
     (history,) = read_histories(reader)
     assert history.cold.tolist() == [0, 1050, 1050, 50]
     assert history.freed.tolist() == [0, 0, 0, 0]
@@ -519,13 +550,13 @@ def test_the_statistics_tell_rows_a_month(reader: Engine, make_table: Make, run:
     made = make_table(start=date(2025, 1, 1), count=2, rows=0, key_type=key_type)
     made.insert(date(2025, 1, 1), date(2026, 1, 1), rows=7300)
     made.insert(date(2026, 1, 1), date(2026, 10, 20), rows=2920)
-    names = [made.partition(lower) for lower, _ in made.ranges]
-    assert read_key_statistics(reader, schema="public", names=names, column="date") == {}
-    assert read_key_statistics(reader, schema="public", names=[], column="date") == {}
+    oids = [partition.oid for partition in read_table(reader, made.address).partitions]
+    assert read_key_statistics(reader, oids, column="date") == {}
+    assert read_key_statistics(reader, [], column="date") == {}
     run(f"ANALYZE {made.sql}")
-    statistics = read_key_statistics(reader, schema="public", names=names, column="date")
-    assert sorted(statistics) == names
-    months = rows_by_month(2920, statistics[names[1]], date(2026, 1, 1), date(2027, 1, 1), today=DAY)
+    statistics = read_key_statistics(reader, oids, column="date")
+    assert sorted(statistics) == sorted(oids)
+    months = rows_by_month(2920, statistics[oids[1]], date(2026, 1, 1), date(2027, 1, 1), today=DAY)
     assert [month.first.month for month in months] == list(range(1, 11))
     assert sum(month.rows for month in months) == pytest.approx(2920, rel=0.02)
     assert months[4].rows == pytest.approx(310, rel=0.15)

@@ -98,7 +98,9 @@ def test_top_growers_and_their_shares() -> None:
 
 def held(year: int, megabytes: int, stage: Stage = Stage.ATTACHED, **changes: Any) -> Holding:
     size = Size(megabytes * MB, 0, 0)
-    item = Holding("public.t", f"t_{year}", stage, date(year, 1, 1), date(year + 1, 1, 1), size, rows=megabytes * 10)
+    item = Holding(
+        "public.t", f"t_{year}", stage, date(year, 1, 1), date(year + 1, 1, 1), size, rows=megabytes * 10, oid=year
+    )
     return replace(item, **changes)
 
 
@@ -181,8 +183,8 @@ def test_common_dates_count_with_their_share() -> None:
 def test_this_year_to_date_beside_the_last() -> None:
     items = [held(2025, 100), held(2026, 90)]
     statistics = {
-        "t_2026": EVENLY,
-        "t_2025": KeyStatistics((), tuple(date(2025, 1, 1) + timedelta(days=round(n * 36.4)) for n in range(11))),
+        2026: EVENLY,
+        2025: KeyStatistics((), tuple(date(2025, 1, 1) + timedelta(days=round(n * 36.4)) for n in range(11))),
     }
     found = year_to_date(items, statistics, today=TODAY)
     assert found is not None

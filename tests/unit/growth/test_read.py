@@ -9,7 +9,7 @@ import pytest
 
 from core.growth import read
 from core.growth.holdings import MOST_PERIODS, Holding, Stage, as_bars, usual_period
-from core.growth.present import MarksByName
+from core.growth.present import MarksKnown
 from core.growth.question import prices_of
 from core.growth.read import Growth
 from core.growth.savings import Prices
@@ -71,7 +71,7 @@ def test_marks_are_found_by_name_and_table() -> None:
     hold = Hold("2027-01-31", "audit", "Ada")
     drop = PlannedDrop(TABLE, "2026-12-01T23:30:00+00:00", "a/b/c", "text-1:1:1", "Ada")
     own = frozenset({7})
-    found = MarksByName(
+    found = MarksKnown(
         [
             Marked(
                 "archive", "kid_absences_2021", Marks(tag=replace(tag, parent='"other"."kid_absences"')), own, False

@@ -323,7 +323,8 @@ UPDATE partition_desk.operation SET cancel_requested = true,
     state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
     error = CASE WHEN state = 'queued' THEN 'Called off before it was begun. Nothing was changed.' ELSE error END,
     finished_at = CASE WHEN state = 'queued' THEN pg_catalog.clock_timestamp() ELSE finished_at END
-WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {table} AND subject = {subject}
+WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {table}
+    AND (subject = {subject} OR plan ->> 'oid' = {oid})
 """
 
 
@@ -331,7 +332,9 @@ def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: O
     _require_storable(connection, plan)
     _reap(connection)
     if plan.operation.marks_only:  # a drop that still waits is not to win that race
-        connection.exec_driver_sql(_CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject)))
+        connection.exec_driver_sql(
+            _CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject), oid=literal(str(plan.oid)))
+        )
     for _ in range(3):
         new = connection.exec_driver_sql(_insert(connection, plan, actor, reason, state)).scalar_one_or_none()
         if new is not None:

@@ -74,6 +74,8 @@ def run_now(
 
 def is_same_wish(plan: Plan, other: Plan) -> bool:
     """Whether the end of `other`, which is the same operation on the same subject, is the end of `plan`, too."""
+    if None not in (plan.oid, other.oid) and plan.oid != other.oid:
+        return False  # a name may mean another table by now
     difference = plan.operation.told_apart_by
     return not difference or getattr(plan, difference) == getattr(other, difference)
 

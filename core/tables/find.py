@@ -6,7 +6,7 @@ It only reads, each table in a transaction of its own, and waits behind no lock 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -69,6 +69,8 @@ class Place:
     """What that means, in a plain sentence."""
     problem: str = ""
     """Why they could not be counted."""
+    oid: int | None = field(default=None, compare=False)
+    """Which table it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,12 @@ def _attached(search: _Search) -> Iterator[Place]:
         rows, problem = _count_attached(search, partition)
         kind = Kind.DETACH_PENDING if partition.pending else Kind.ATTACHED
         text = partition.bounds.text if partition.bounds else ""
-        yield Place(kind, _name(partition), text, rows, _note_attached(table, partition), problem)
+        yield Place(kind, _name(partition), text, rows, _note_attached(table, partition), problem, partition.oid)
     covered = any(p.bounds and p.bounds.covers(search.wanted) and not p.pending for p in holding)
     if table.default is not None and not covered:
         rows, problem = _count_attached(search, table.default)
         note = f"The DEFAULT partition takes what no other one holds; reads through {table.label} return its rows."
-        yield Place(Kind.DEFAULT, _name(table.default), "DEFAULT", rows, note, problem)
+        yield Place(Kind.DEFAULT, _name(table.default), "DEFAULT", rows, note, problem, table.default.oid)
 
 
 def _note_attached(table: PartitionedTable, partition: Partition) -> str:
@@ -203,7 +205,8 @@ def _archived(search: _Search) -> Iterator[Place]:
         rows, problem = _count_archived(search, archived)
         if holds or archived.source is None or rows or problem:
             text = archived.bounds.text if archived.bounds else ""
-            yield Place(Kind.ARCHIVED, _name(archived), text, rows, _note_archived(search, archived, holds), problem)
+            note = _note_archived(search, archived, holds)
+            yield Place(Kind.ARCHIVED, _name(archived), text, rows, note, problem, archived.oid)
 
 
 def _note_archived(search: _Search, archived: Archived, holds: bool) -> str:
@@ -310,7 +313,7 @@ def _verdict(table: PartitionedTable, places: tuple[Place, ...], what: str) -> s
 def _in_one(table: PartitionedTable, place: Place, what: str) -> str:
     rows = f"The one row of {what} is" if place.rows == 1 else f"The {place.rows:,} rows of {what} are"
     if place.kind is Kind.ARCHIVED:
-        archived = next(a for a in table.archived if _name(a) == place.relation)
+        archived = next(a for a in table.archived if a.oid == place.oid)
         return (
             f"{rows} in {place.relation}, archived {_since(archived)}; reattach it to see them through {table.label}"
             f" again: {_reattach(table, table.called(archived))}"

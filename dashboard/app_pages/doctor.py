@@ -77,15 +77,12 @@ def find_my_data(table: PartitionedTable) -> None:
 
 def remedy(table: PartitionedTable, place: Place) -> None:
     """The way back of an archived table; else the way to the partition."""
-    name = place.relation.partition(".")[2]
-    named = table.named(name)
-    if len(named) > 1:
-        name, named = place.relation, table.named(place.relation)
-    archived = named[0] if place.kind is Kind.ARCHIVED and len(named) == 1 else None
-    if isinstance(archived, Archived):
-        buttons.reattach_button(archived, key=f"found_{archived.oid}")
-    else:
-        layout.link("partitions", "Look at it", ":material/arrow_forward:", **{keys.PARTITION_PARAMETER: name})
+    one = table.by_oid(place.oid)
+    if isinstance(one, Archived):
+        buttons.reattach_button(one, key=f"found_{one.oid}")
+    elif one is not None:
+        parameters = {keys.PARTITION_PARAMETER: table.called(one)}
+        layout.link("partitions", "Look at it", ":material/arrow_forward:", **parameters)
 
 
 def card(number: int, finding: Finding) -> None:

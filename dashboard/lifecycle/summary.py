@@ -41,11 +41,12 @@ def counted(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) -> 
     """What was freed on the server and what is held in the place."""
     gone = [life for life in found if life.status is Status.DROPPED and not life.whence]
     freed = {
-        o.subject: o.plan.bytes
+        o.plan.backup: o.plan.bytes
         for o in reversed(reads.operations(of_table=table.address))
         if (o.plan.operation, o.state) == (DROP, OperationState.DONE) and o.plan.bytes
     }
-    known = [freed[life.name] for life in gone if life.name in freed]
+    sizes = [next((freed[kept.backup.id] for kept in life.backups if kept.backup.id in freed), None) for life in gone]
+    known = [size for size in sizes if size is not None]
     total = f"{human_bytes(sum(known))} freed on the server" if known else "nothing freed on the server yet"
     if gone and len(known) < len(gone):
         total = f"{human_bytes(sum(known))} freed on the server, and {len(gone) - len(known):,} dropped unmeasured"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
+from dashboard.format import plain
 from dashboard.state import keys
 from tests.app.conftest import Open, settle, texts
 from tests.tables import Run
@@ -54,3 +57,25 @@ def test_the_page_archive_has_a_line_for_each_and_acts_on_its_own(console: Open)
     assert 'DETACH PARTITION "y2022"."readings"' in said
     assert '"y2021"."readings"' not in said
     assert keys.ASKED in app.session_state
+
+
+def test_the_doctor_finds_rows_in_the_very_one_and_offers_that(console: Open, run: Run) -> None:
+    app = console("doctor")
+    app.date_input(key="date").set_value(date(2022, 5, 5)).run()
+    assert not app.exception
+    assert "y2022.readings" in texts(app)
+
+
+def test_asking_for_what_holds_already_is_a_calm_notice(console: Open, run: Run) -> None:
+    run("ALTER TABLE readings DETACH PARTITION y2023.readings")
+    run("CREATE SCHEMA archive; ALTER TABLE y2023.readings SET SCHEMA archive")
+    run("ALTER TABLE archive.readings ADD CHECK (taken_on >= '2023-01-01' AND taken_on < '2024-01-01')")
+    run("ALTER TABLE archive.readings RENAME TO readings_2023")
+    app = console("partitions", partition="readings_2023")
+    run("ALTER TABLE archive.readings_2023 SET SCHEMA y2023")
+    run("ALTER TABLE readings ATTACH PARTITION y2023.readings_2023 FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')")
+    app.button(key="reattach_one").click().run()
+    assert not app.exception
+    assert [one.value for one in app.toast] == [
+        plain("Nothing to do: readings_2023 is attached to public.readings already.")
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -31,13 +31,11 @@ class History:
     cold: Floats
     """Backups in cold storage."""
     heap: Floats
-    """Of what is on the server, attached or archived, as are index, toast, dead and partitions."""
+    """Of what is on the server, attached or archived, as are index, toast and partitions."""
     index: Floats
     toast: Floats
     rows: Floats
     """Rows written so far, those that were dropped as well; the planner's estimate."""
-    dead: Floats
-    """Dead rows, as the statistics count them."""
     partitions: Floats
     generated_until: date | None = None
     """Up to this day the figures are invented: the demo's."""
@@ -63,7 +61,7 @@ class History:
         return len(self.days)
 
 
-_FIGURES = ("attached", "archived", "freed", "cold", "heap", "index", "toast", "rows", "dead", "partitions")
+_FIGURES = ("attached", "archived", "freed", "cold", "heap", "index", "toast", "rows", "partitions")
 
 
 def written(history: History, *, today: date | None = None) -> Series:
@@ -74,25 +72,6 @@ def written(history: History, *, today: date | None = None) -> Series:
 def on_server(history: History, *, today: date | None = None) -> Series:
     """The bytes on the server by day."""
     return clean(history.days, history.server, today=today)
-
-
-def _made(table: str, days: Days, sums: Mapping[str, Floats], generated_until: date | None, how: str) -> History:
-    return History(
-        table=table,
-        days=days,
-        attached=sums["attached"],
-        archived=sums["archived"],
-        freed=sums["freed"],
-        cold=sums["cold"],
-        heap=sums["heap"],
-        index=sums["index"],
-        toast=sums["toast"],
-        rows=sums["rows"],
-        dead=sums["dead"],
-        partitions=sums["partitions"],
-        generated_until=generated_until,
-        how=how,
-    )
 
 
 def together(histories: Sequence[History]) -> History:
@@ -108,7 +87,7 @@ def together(histories: Sequence[History]) -> History:
             sums[name][there] += getattr(history, name)[place[there]]
     generated = [history.generated_until for history in histories if history.generated_until]
     hows = dict.fromkeys(history.how for history in histories if history.how)
-    return _made("", days, sums, max(generated, default=None), " ".join(hows))
+    return History("", days, generated_until=max(generated, default=None), how=" ".join(hows), **sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +224,10 @@ def derived_history(items: Sequence[Holding], *, today: date) -> History:
         size = item.size or Size(0, 0, 0)
         for name, figure in (
             (stage, size.total), ("heap", size.heap), ("index", size.index), ("toast", size.toast),
-            ("rows", item.rows or 0), ("dead", item.dead_rows or 0), ("partitions", 1), ("cold", item.cold or 0),
+            ("rows", item.rows or 0), ("partitions", 1), ("cold", item.cold or 0),
         ):  # fmt: skip
             sums[name][since:] += figure
-    return _made(table, days_of(days), sums, None, derived_from(len(stored)))
+    return History(table, days_of(days), generated_until=None, how=derived_from(len(stored)), **sums)
 
 
 def derived_from(partitions: int) -> str:

@@ -49,7 +49,7 @@ def linear(n: float) -> float:
 
 def history(count: int, name: str = "public.kid_absences", last: date = TODAY, **figures: Any) -> History:
     """A history of `count` days with the given arrays, else of nothing."""
-    names = ("attached", "archived", "freed", "cold", "heap", "index", "toast", "rows", "dead", "partitions")
+    names = ("attached", "archived", "freed", "cold", "heap", "index", "toast", "rows", "partitions")
     arrays = {one: np.asarray(figures.get(one, np.zeros(count)), float) for one in names}
     return History(name, days_of(days(count, last)), **arrays)
 
@@ -80,7 +80,7 @@ def growth(*, count: int = 400, per_day: float = 0.5, limit: int | None = None, 
     nothing = np.zeros(count)
     history = History(
         TABLE, days, all_bytes - archived, archived, nothing, nothing, 0.6 * all_bytes, 0.3 * all_bytes,
-        0.1 * all_bytes, all_bytes / 200, nothing, nothing + 7,
+        0.1 * all_bytes, all_bytes / 200, nothing + 7,
     )  # fmt: skip
     series = written(history, today=TODAY)
     retention = Retention(Duration(3, "year"))

@@ -60,7 +60,7 @@ JOIN partition_desk.sampled_table t ON t.id = s.table_id {where}
 ORDER BY t.address, s.state
 """
 
-_COLUMNS = ("day", "partitions", "heap", "index_bytes", "toast", "cold", "live", "dead")
+_COLUMNS = ("day", "partitions", "heap", "index_bytes", "toast", "cold", "live")
 
 
 def read_histories(engine: Engine, *, table: str | None = None) -> tuple[History, ...]:
@@ -112,7 +112,6 @@ def _history(table: str, rows: Sequence[Row]) -> History:
         index=spread("index_bytes", *server),
         toast=spread("toast", *server),
         rows=spread("live"),
-        dead=spread("dead", *server),
         partitions=spread("partitions", *server),
         generated_until=rows[0].generated_until,
     )

@@ -112,7 +112,7 @@ def test_the_report_needs_nothing_beside_it_and_runs_nothing() -> None:
 def test_every_number_of_a_drawing_is_one() -> None:
     """An SVG with a NaN in it draws nothing, and nobody is told."""
     empty = np.array([])
-    bare = History(TABLE, days_of(()), *([empty] * 10))
+    bare = History(TABLE, days_of(()), *([empty] * 9))
     cases = [
         growth(),
         growth(limit=650 * MB),

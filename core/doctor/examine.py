@@ -70,6 +70,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     shape.never_analyzed,
     replication.journal_published,
     replication.partitions_published,
+    shape.sequences,
     server.privileges,
     server.owners,
     server.writable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import ClassVar
@@ -40,6 +41,8 @@ from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import plural
+
+_SHARED_NAMES = "tables, their row types, indexes and sequences share names there"
 
 ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)
 REATTACH = Operation("reattach", "Reattach", Role.ADMIN, Danger.DIALOG, scope=Scope.PARTITIONS)
@@ -108,13 +111,14 @@ def plan_archive(
     )
     own, marks = Marks.split(partition.comment)
     comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
+    prepare = (*_make_schema(table), *_hand_over(table, partition))
     if partition.pending:
-        steps = (*_make_schema(table), *_finish(table, partition, comment))
+        steps = (*prepare, *_finish(table, partition, comment))
     elif table.default is None and table.detaches_concurrently:
-        steps = (*_rehearse(table, key, partition, comment), *_make_schema(table))
+        steps = (*_rehearse(table, key, partition, prepare, comment), *prepare)
         steps += _detach_concurrently(table, partition, comment)
     else:
-        steps = (*_make_schema(table), *_detach_in_transaction(table, key, partition, bounds, comment))
+        steps = (*prepare, *_detach_in_transaction(table, key, partition, bounds, comment))
     target = f"{table.archive.name}.{partition.name}"
     called = table.called(partition)
     return Plan(
@@ -155,11 +159,11 @@ def _require_archivable(
                 f"{partition.name} holds dates that are not over: it goes up to {partition.bounds.upper_sql}.",
                 next="If new rows may fail, allow it explicitly: --allow-current.",
             )
-    _require_room(table, (partition.name, *partition.index_names))
+    _require_room(table, partition)
     return partition.bounds
 
 
-def _require_room(table: PartitionedTable, names: tuple[str, ...]) -> None:
+def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
     archive = table.archive
     if not archive.exists and not table.server.may_create_schema:
         raise NotAllowed(
@@ -173,11 +177,13 @@ def _require_room(table: PartitionedTable, names: tuple[str, ...]) -> None:
             next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)}"
             f" TO {ident(table.server.user)}.",
         )
-    clash = sorted(set(names) & archive.taken)
+    staying = {own.name for own in one.sequences if own.stays}
+    clash = sorted(({*one.names, *one.type_names} - staying) & archive.taken)
     if clash:
         raise NameTaken(
-            f"{archive.name} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
-            next=f"Rename what stands there: ALTER TABLE (or INDEX) {qualified(archive.name, clash[0])} RENAME TO ...",
+            f"{archive.name} already holds {', '.join(clash)}; {_SHARED_NAMES}.",
+            next="Rename what stands there:"
+            f" ALTER TABLE (INDEX, SEQUENCE or TYPE) {qualified(archive.name, clash[0])} RENAME TO ...",
         )
 
 
@@ -192,6 +198,22 @@ def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
             undo=(f"DROP SCHEMA {schema}",),
         ),
     )
+
+
+def _hand_over(table: PartitionedTable, one: Partition | Archived) -> Iterator[Step]:
+    """The sequences that others use stay where programs look for them: with the table's column, else on their own."""
+    for own in one.sequences:
+        if not own.stays:
+            continue
+        heir = own.heir if own.may_inherit else None
+        alter = f"ALTER SEQUENCE {own.sql} OWNED BY"
+        yield Step(
+            f"Leave the sequence {own.label} where it is"
+            + (f" and give it to {table.name}.{heir}" if heir else ", owned by no column"),
+            (f"{alter} {f'{table.sql}.{ident(heir)}' if heir else 'NONE'}",),
+            (Lock(own.sql, Mode.SHARE_ROW_EXCLUSIVE),),
+            undo=(f"{alter} {one.sql}.{ident(own.column)}",),
+        )
 
 
 def _move(table: PartitionedTable, relation: str) -> str:
@@ -213,7 +235,9 @@ def _detach_concurrently(table: PartitionedTable, partition: Partition, comment:
     )
 
 
-def _rehearse(table: PartitionedTable, key: Key, partition: Partition, comment: str) -> tuple[Step, ...]:
+def _rehearse(
+    table: PartitionedTable, key: Key, partition: Partition, prepare: tuple[Step, ...], comment: str
+) -> tuple[Step, ...]:
     """The whole archive at once and taken back, where event triggers could refuse it halfway.
 
     A concurrent detach runs them in its second transaction, when there is no way back. A plain one would read every row
@@ -234,12 +258,12 @@ def _rehearse(table: PartitionedTable, key: Key, partition: Partition, comment: 
         Step(
             f"Try it and take it back at once, because event triggers see it: {', '.join(triggers)}",
             (
-                *(statement for step in _make_schema(table) for statement in step.statements),
+                *(statement for step in prepare for statement in step.statements),
                 comment,
                 *detach,
                 _move(table, partition.sql),
             ),
-            locks,
+            (*(lock for step in prepare for lock in step.locks), *locks),
             rehearsal=True,
         ),
     )
@@ -344,6 +368,14 @@ def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
     if table.archive.open_to_public:
         found.append(f"The schema {table.archive.name} is open to every role of the database.")
     found += leaving(table, partition)
+    for own in partition.sequences:
+        if own.identity and own.users:
+            found.append(
+                f"The sequence {own.label} of its identity column {own.column} moves with it, and is used by"
+                f" {'; '.join(own.users)}: those go on; a program names it in {table.archive.name} then."
+            )
+        elif not own.stays and not own.identity:
+            found.append(f"The sequence {own.label}, which nothing else is known to use, moves with it, and back.")
     found.append("Archived rows are readable by their owner alone until you grant more; row security is off there.")
     return tuple(found)
 
@@ -357,8 +389,8 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     called = table.called(archived)
     steps: list[Step] = []
     if archived.tag is not None and archived.schema != table.archive.name:
-        _require_room(table, (archived.name, *(index.name for index in archived.indexes)))
-        steps += _make_schema(table)
+        _require_room(table, archived)
+        steps += [*_make_schema(table), *_hand_over(table, archived)]
         steps.append(_move_step(table, archived.name, archived.sql))
     check = archived.bounds_check(key)
     if archived.tag is not None and check is not None and not check.validated:
@@ -468,12 +500,10 @@ def _require_attachable(
             next=f"Archive {overlapping[0].name} first, or move its rows; two partitions can't share a date.",
         )
     home = archived.tag.schema if archived.tag else table.schema
-    clash = (
-        sorted({archived.name, *(i.name for i in archived.indexes)} & table.taken) if home != archived.schema else []
-    )
+    clash = sorted({*archived.names, *archived.type_names} & table.taken) if home != archived.schema else []
     if clash:
         raise NameTaken(
-            f"{home} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
+            f"{home} already holds {', '.join(clash)}; {_SHARED_NAMES}.",
             next="Rename what stands there, or the archived one.",
         )
     reasons = attach_obstacles(table, archived)

@@ -257,8 +257,12 @@ def _partition_fact(partition: Partition) -> str:
     return (
         f"partition {partition.oid} {partition.schema}.{partition.name} {partition.bounds and partition.bounds.text}"
         f" owned by {partition.owner}, pending {partition.pending}, checks {checks or 'none'}"
-        f", comment {partition.comment!r}"
+        f", comment {partition.comment!r}{_sequences_fact(partition)}"
     )
+
+
+def _sequences_fact(one: Partition | Archived) -> str:
+    return f", sequences {one.sequences}" if one.sequences else ""
 
 
 def _archived_fact(archived: Archived) -> str:
@@ -266,7 +270,7 @@ def _archived_fact(archived: Archived) -> str:
         f"archived {archived.oid} {archived.schema}.{archived.name} {archived.bounds and archived.bounds.text}"
         f" owned by {archived.owner}, columns {archived.columns}, checks {archived.checks}"
         f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}"
-        f", comment {archived.comment!r}, {archived.marks}"
+        f", comment {archived.comment!r}, {archived.marks}{_sequences_fact(archived)}"
         f"{f', {archived.distribution}' if archived.distribution else ''}"
     )
 

@@ -10,9 +10,9 @@ from core.tables.bounds import Bounds
 from core.tables.distribution import Distribution
 from core.tables.key import Key
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
-from core.tables.partition import State
+from core.tables.partition import State, type_names
 from core.tables.size import Activity, Size
-from core.tables.structure import Check, Column, Index
+from core.tables.structure import Check, Column, Index, OwnSequence
 
 
 class Source(StrEnum):
@@ -42,6 +42,7 @@ class Archived:
     checks: tuple[Check, ...] = ()
     foreign_keys: tuple[str, ...] = ()
     """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
+    sequences: tuple[OwnSequence, ...] = ()
     hold: Hold | None = None
     drop: PlannedDrop | None = None
     distribution: Distribution | None = None
@@ -67,6 +68,16 @@ class Archived:
     def sql(self) -> str:
         """Its quoted and qualified name."""
         return qualified(self.schema, self.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it takes in its schema: its own name and those of its indexes and sequences."""
+        return (self.name, *(index.name for index in self.indexes), *(one.name for one in self.sequences))
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """The names of its row type and of the type of arrays of it."""
+        return type_names(self.name)
 
     def bounds_check(self, key: Key) -> Check | None:
         """Its CHECK that says exactly its bounds, if it has one; a validated one first."""

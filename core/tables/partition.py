@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.names import qualified
+from core.names import MAX_BYTES, qualified
 from core.tables.bounds import Bounds
 from core.tables.marks import Hold, Marks
 from core.tables.size import Activity, Size
-from core.tables.structure import Check
+from core.tables.structure import Check, OwnSequence
 
 
 class State(StrEnum):
@@ -38,6 +38,7 @@ class Partition:
     checks: tuple[Check, ...] = ()
     index_names: tuple[str, ...] = ()
     comment: str | None = None
+    sequences: tuple[OwnSequence, ...] = ()
     constraint_names: tuple[str, ...] = field(default=(), compare=False)
     busy: bool = field(default=False, compare=False)
     """Somebody holds or waits for ACCESS EXCLUSIVE on it just now."""
@@ -68,3 +69,18 @@ class Partition:
     def sql(self) -> str:
         """Its quoted and qualified name."""
         return qualified(self.schema, self.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it takes in its schema: its own name and those of its indexes and sequences."""
+        return (self.name, *self.index_names, *(one.name for one in self.sequences))
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """The names of its row type and of the type of arrays of it."""
+        return type_names(self.name)
+
+
+def type_names(name: str) -> tuple[str, ...]:
+    """The names of a table's row type and of the type of arrays of it."""
+    return name, f"_{name}".encode()[:MAX_BYTES].decode(errors="ignore")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from core.names import qualified
 from core.tables.bounds import Bounds
 from core.tables.key import Key
 
@@ -19,7 +20,14 @@ class Column:
     identity: bool = field(default=False, compare=False)
     """Whether it is GENERATED ... AS IDENTITY; a child's comes and goes with the attachment."""
     generated: str = ""
+    """s for STORED or v for VIRTUAL, and the expression."""
     collation: str = ""
+    """Qualified; empty where it is the type's own."""
+    default: str = field(default="", compare=False)
+    missing: str | None = field(default=None, compare=False)
+    """What the rows read that the table's partitions had before the column was added, where the server keeps it."""
+    nulls: Check | None = field(default=None, compare=False)
+    """The constraint behind NOT NULL, on servers where it is one (18)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,37 @@ class Index:
     """Whether a PRIMARY KEY or UNIQUE constraint stands on it."""
     valid: bool
     definition: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSequence:
+    """A sequence that belongs to a column: it moves with the table, and is dropped with it."""
+
+    schema: str
+    name: str
+    column: str
+    identity: bool
+    heir: str | None
+    """The column of the parent that it serves, or could belong to."""
+    may_inherit: bool
+    """Whether that column may own it as it is: in one schema, of one owner."""
+    users: tuple[str, ...]
+    """What uses it beside its own table, each in PostgreSQL's words."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it has to stay when its table moves: something else uses it, and it can change hands."""
+        return bool(self.users) and not self.identity
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def label(self) -> str:
+        """Its name for people: schema.name."""
+        return f"{self.schema}.{self.name}"
 
 
 _CONDITION = re.compile(

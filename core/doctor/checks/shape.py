@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from core.doctor.findings import Case, Finding, Severity, script
 from core.names import fit, ident, literal, qualified
-from core.tables.structure import Index
+from core.tables.archived import Archived
+from core.tables.partition import Partition
+from core.tables.structure import Index, OwnSequence
 from core.tables.table import PartitionedTable
 from core.text import listed, plural
 
@@ -128,3 +130,38 @@ def never_analyzed(case: Case) -> Iterator[Finding]:
         hint=script(*(f"ANALYZE {p.sql}" for p in found)),
         subject=case.table.called(found[0]),
     )
+
+
+def sequences(case: Case) -> Iterator[Finding]:
+    """NOTE for a sequence that a partition owns and others use, WARNING where it is an archived table's."""
+    table = case.table
+    found = [(one, own) for one in table.everything for own in one.sequences if own.stays]
+    for one, own in found:
+        archived = isinstance(one, Archived)
+        yield Finding(
+            "sequences",
+            Severity.WARNING if archived else Severity.NOTE,
+            f"The sequence {own.label} belongs to {one.schema}.{one.name}, and others use it",
+            f"It is used by {'; '.join(own.users)}. A sequence goes wherever its owner goes: "
+            + (
+                "programs that name it where it was fail, and the archived table can't be dropped."
+                if archived
+                else "who moves or drops that partition by hand takes it along. The console's archive leaves it here."
+            ),
+            hint=_bring_home(table, one, own),
+            subject=table.called(one),
+        )
+    if not found:
+        yield Finding("sequences", Severity.OK, "No partition owns a sequence that others use")
+
+
+def _bring_home(table: PartitionedTable, one: Partition | Archived, own: OwnSequence) -> str:
+    """Statements that give the sequence to the table's column, in the table's schema, or to no column."""
+    home = one.schema if isinstance(one, Partition) else table.schema
+    statements = []
+    if home != own.schema:
+        statements = [f"ALTER SEQUENCE {own.sql} OWNED BY NONE", f"ALTER SEQUENCE {own.sql} SET SCHEMA {ident(home)}"]
+    there = qualified(home, own.name)
+    if own.heir is not None and home == table.schema and one.owner == table.owner:
+        statements.append(f"ALTER SEQUENCE {there} OWNED BY {table.sql}.{ident(own.heir)}")
+    return script(*(statements or [f"ALTER SEQUENCE {there} OWNED BY NONE"]))

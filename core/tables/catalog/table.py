@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine
@@ -38,6 +39,7 @@ from core.tables.catalog.relation import (
     size_columns,
     size_of,
 )
+from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_text
 from core.tables.distribution import Spread
@@ -125,13 +127,19 @@ WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}
 ORDER BY n.nspname, c.relname
 """
 
-# Names that are taken where a partition would go: in the archive schema, and back in its own.
+# Names that are taken where a partition would go: in the archive schema, and back in its own. With a table go its
+# indexes, its sequences, and its row type with the type of arrays of it.
 _TAKEN = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE (n.nspname = {archive} AND c.relname = ANY ({leaving}))
     OR (n.nspname = {home} AND c.relname = ANY ({coming}))
     OR (n.nspname = {home} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         AND pg_catalog.starts_with(c.relname, {stem}))
+UNION ALL SELECT n.nspname, t.typname FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE (n.nspname = {archive} AND t.typname = ANY ({leaving_types})
+    OR n.nspname = {home} AND t.typname = ANY ({coming_types}))
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)
 """
 
 
@@ -203,6 +211,10 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         if key is not None and not_served is None
         else ()
     )
+    if row.relkind == "p":
+        owned = read_sequences(connection, row.oid, (one.oid for one in archived))
+        children = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in children)
+        archived = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in archived)
     taken = _taken(connection, row, archive_schema, children, archived)
     equipment = (
         read_equipment(connection, row, children, key, server)
@@ -384,10 +396,7 @@ def _taken(
     children: tuple[Partition, ...],
     archived: tuple[Archived, ...],
 ) -> dict[str, frozenset[str]]:
-    leaving = [name for child in children for name in (child.name, *child.index_names)]
-    halfway = [item for item in archived if item.schema != schema]
-    leaving += [name for item in halfway for name in (item.name, *(index.name for index in item.indexes))]
-    coming = [name for item in archived for name in (item.name, *(index.name for index in item.indexes))]
+    going: tuple[Partition | Archived, ...] = (*children, *(item for item in archived if item.schema != schema))
     outside = [item.name for item in archived if item.schema == parent.nspname]
     stem = fit(parent.relname, "_" + "x" * 12)[: len(parent.relname)]
     rows = rows_of(
@@ -395,8 +404,10 @@ def _taken(
         _TAKEN.format(
             archive=literal(schema),
             home=literal(parent.nspname),
-            leaving=_array(leaving),
-            coming=_array(coming),
+            leaving=_array(name for item in going for name in item.names),
+            coming=_array(name for item in archived for name in item.names),
+            leaving_types=_array(name for item in going for name in item.type_names),
+            coming_types=_array(name for item in archived for name in item.type_names),
             stem=literal(stem[:40]),
         ),
     )

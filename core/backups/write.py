@@ -142,12 +142,17 @@ def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | A
     if (own, marks.tag) != (was[0], was[1].tag):
         changes.append(f"The comment of {found.name} was changed.")
     checks = read_checks(reader, found.oid)
-    bounded = table.key is not None and any(check.range_on(table.key) == found.bounds for check in checks)
+    key = _own_key(table, found)
+    bounded = key is not None and any(check.range_on(key) == found.bounds for check in checks)
     if isinstance(found, Archived) and found.source is Source.CHECK and not bounded:
         changes.append(f"{found.name} has no CHECK of its bounds any more.")
     if changes:
         raise PlanOutdated(f"{found.sql} is not as it was.", tuple(changes))
     return replace(found, checks=checks)
+
+
+def _own_key(table: PartitionedTable, found: Partition | Archived) -> Key | None:
+    return found.own_key(table.key) if isinstance(found, Archived) and table.key else table.key
 
 
 def _draft(
@@ -156,7 +161,7 @@ def _draft(
     """The manifest as far as it is known before a row was read."""
     definition = read_definition(reader, found.schema, found.name)
     lone = write_lone(reader, definition, (archive_schema, found.name))
-    bounds, key = found.bounds, table.key
+    bounds, key = found.bounds, _own_key(table, found)
     if bounds is None or key is None:
         raise Refused(f"The bounds of {found.name} are not known.")
     tag = found.tag if isinstance(found, Archived) else None

@@ -84,7 +84,9 @@ def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
             next="Look who writes to the place of the backups, and plan the drop again.",
         )
     of_that_name = [archived for archived in table.archived if archived.name == name]
-    marked = [archived for archived in of_that_name if archived.drop == drop]
+    marked = [
+        archived for archived in of_that_name if archived.drop and replace(archived.drop, parent=drop.parent) == drop
+    ]
     if not of_that_name:
         raise PartitionNotFound(f"{name} is no longer there.")
     if not marked:

@@ -54,6 +54,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     coverage.default_partition,
     coverage.leftovers,
     archived.half_archived,
+    archived.strays,
     archived.archived_columns,
     archived.archived_ranges,
     archived.archived_indexes,

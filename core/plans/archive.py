@@ -10,21 +10,25 @@ from typing import ClassVar
 from core.errors import (
     NameTaken,
     NotAllowed,
-    NotAttachable,
-    Overlap,
     PartitionNotFound,
     PeriodNotOver,
     Refused,
 )
 from core.names import address, comment_sql, fit, ident, qualified
-from core.plans.attachable import attach_obstacles, is_not_null, missing_foreign_keys, missing_indexes, row_obstacles
+from core.plans.attachable import (
+    SHARED_NAMES,
+    home_of,
+    is_not_null,
+    missing_foreign_keys,
+    missing_indexes,
+    require_attachable,
+)
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving, returning
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.spread import spread_like_parent
 from core.plans.steps import (
-    LEAVE_IN_DEFAULT,
     add_check,
     attach,
     attach_locks,
@@ -40,9 +44,6 @@ from core.tables.key import Key, KeyRange, key_value
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import plural
-
-_SHARED_NAMES = "tables, their row types, indexes and sequences share names there"
 
 ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)
 REATTACH = Operation("reattach", "Reattach", Role.ADMIN, Danger.DIALOG, scope=Scope.PARTITIONS)
@@ -82,7 +83,7 @@ class Reattach:
         default_rows = 0
         if archived is not None and archived.bounds is not None and table.key is not None:
             check = archived.bounds_check(table.key)
-            if check is None or not check.validated:
+            if (check is None or not check.validated) and archived.has_key(table.key):
                 rows = desk.key_range(table, archived)
             default_rows = desk.default_rows(table, [archived.bounds])
         return plan_reattach(table, name, rows=rows, default_rows=default_rows)
@@ -108,6 +109,9 @@ def plan_archive(
         bounds=bounds.text,
         archived_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         made_check=not any(check.range_on(key) == bounds for check in partition.checks),
+        key=key.column,
+        oid=table.oid,
+        cluster=table.server.cluster,
     )
     own, marks = Marks.split(partition.comment)
     comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
@@ -181,7 +185,7 @@ def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
     clash = sorted(({*one.names, *one.type_names} - staying) & archive.taken)
     if clash:
         raise NameTaken(
-            f"{archive.name} already holds {', '.join(clash)}; {_SHARED_NAMES}.",
+            f"{archive.name} already holds {', '.join(clash)}; {SHARED_NAMES}.",
             next="Rename what stands there:"
             f" ALTER TABLE (INDEX, SEQUENCE or TYPE) {qualified(archive.name, clash[0])} RENAME TO ...",
         )
@@ -436,8 +440,8 @@ def plan_reattach(
     if archived is None:
         known = ", ".join(table.called(a) for a in table.archived) or "none"
         raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
-    bounds = _require_attachable(table, key, archived, rows, default_rows)
-    home = archived.tag.schema if archived.tag else table.schema
+    bounds = require_attachable(table, key, archived, rows, default_rows)
+    home = home_of(table, archived)
     called = table.called(archived)
     check = archived.bounds_check(key)
     proven = check is not None and (check.excludes_null() or is_not_null(archived, key))
@@ -479,44 +483,6 @@ def plan_reattach(
         warnings=(*_reattach_warnings(archived), *returning(table, archived, home)),
         oid=archived.oid,
     )
-
-
-def _require_attachable(
-    table: PartitionedTable, key: Key, archived: Archived, rows: KeyRange | None, default_rows: int
-) -> Bounds:
-    bounds = archived.bounds
-    if bounds is None:
-        raise NotAttachable(
-            f"Nothing tells which range {archived.schema}.{archived.name} held.",
-            ("It has no tag, no CHECK of a range on the key, and no year in its name.",),
-            next=f"Add the CHECK: ALTER TABLE {archived.sql} ADD CHECK ({ident(key.column)} >= '2019-01-01'"
-            f" AND {ident(key.column)} < '2020-01-01') with its own dates.",
-        )
-    overlapping = [p for p in table.ranges if p.bounds and p.bounds.overlaps(bounds)]
-    if overlapping:
-        raise Overlap(
-            f"{overlapping[0].name} holds a part of {archived.name}'s range already: "
-            f"{overlapping[0].bounds.text if overlapping[0].bounds else ''}.",
-            next=f"Archive {overlapping[0].name} first, or move its rows; two partitions can't share a date.",
-        )
-    home = archived.tag.schema if archived.tag else table.schema
-    clash = sorted({*archived.names, *archived.type_names} & table.taken) if home != archived.schema else []
-    if clash:
-        raise NameTaken(
-            f"{home} already holds {', '.join(clash)}; {_SHARED_NAMES}.",
-            next="Rename what stands there, or the archived one.",
-        )
-    reasons = attach_obstacles(table, archived)
-    if rows is not None:
-        reasons += row_obstacles(key, archived, bounds, rows)
-    if default_rows and table.default is not None:
-        reasons += (
-            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of its range."
-            f" {LEAVE_IN_DEFAULT}",
-        )
-    if reasons:
-        raise NotAttachable(f"{archived.schema}.{archived.name} can't be attached as it is.", reasons)
-    return bounds
 
 
 def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, check: str | None) -> Step:

@@ -1,66 +1,64 @@
-"""What keeps an archived table from being attached as it is, and what is built on it before, outside of any lock."""
+"""What an archived table has to be to come back, and what it gets before it is attached, outside of any lock."""
 
 from __future__ import annotations
 
-from core.names import fit, ident, qualified
+from core.errors import NameTaken, NotAttachable, Overlap
+from core.names import fit, ident, qualified, split_qualified
+from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Lock, Mode, Step
-from core.plans.steps import validate
+from core.plans.steps import LEAVE_IN_DEFAULT, validate
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyRange
-from core.tables.structure import Column, Index
+from core.tables.structure import Index
 from core.tables.table import PartitionedTable
+from core.text import plural
+
+SHARED_NAMES = "tables, their row types, indexes and sequences share names there"
 
 
-def attach_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, ...]:
-    """What of an archived table's shape keeps it from its parent, each with what puts it right; no rows are read."""
-    theirs = {column.name: column for column in archived.columns}
-    reasons: list[str] = []
-    for column in table.columns:
-        own = theirs.pop(column.name, None)
-        reasons += _column_obstacles(archived, column, own)
-    reasons += [
-        f"It has a column {name} that the table lacks: ALTER TABLE {archived.sql} DROP COLUMN {ident(name)},"
-        " or add the column to the table."
-        for name in theirs
-    ]
-    checks = {(check.name, check.definition) for check in archived.checks}
-    reasons += [
-        f"It lacks the constraint {check.name}: ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(check.name)}"
-        f" {check.definition}."
-        for check in table.checks
-        if (check.name, check.definition) not in checks
-    ]
-    if archived.owner != table.owner and not table.server.can.superuser:
-        reasons.append(
-            f"Its owner is {archived.owner}, not {table.owner}: ALTER TABLE {archived.sql} OWNER TO"
-            f" {ident(table.owner)}."
+def home_of(table: PartitionedTable, archived: Archived) -> str:
+    """The schema that it goes back to: where it stood, or the table's where that is gone."""
+    return archived.tag.schema if archived.tag and not archived.home_gone else table.schema
+
+
+def require_attachable(
+    table: PartitionedTable, key: Key, archived: Archived, rows: KeyRange | None, default_rows: int
+) -> Bounds:
+    bounds = archived.bounds
+    if bounds is None:
+        raise NotAttachable(
+            f"Nothing tells which range {archived.schema}.{archived.name} held.",
+            ("It has no tag, no CHECK of a range on the key, and no year in its name.",),
+            next=f"Add the CHECK: ALTER TABLE {archived.sql} ADD CHECK ({ident(key.column)} >= '2019-01-01'"
+            f" AND {ident(key.column)} < '2020-01-01') with its own dates.",
         )
-    return tuple(reasons)
-
-
-def _column_obstacles(archived: Archived, column: Column, own: Column | None) -> list[str]:
-    alter = f"ALTER TABLE {archived.sql}"
-    name = ident(column.name)
-    if own is None:
-        return [f"It lacks the column {column.name}: {alter} ADD COLUMN {name} {column.type}."]
-    reasons: list[str] = []
-    if own.type != column.type:
-        reasons.append(
-            f"Its column {column.name} is {own.type}, the table's is {column.type}:"
-            f" {alter} ALTER COLUMN {name} TYPE {column.type}."
+    overlapping = [p for p in table.ranges if p.bounds and p.bounds.overlaps(bounds)]
+    if overlapping:
+        raise Overlap(
+            f"{overlapping[0].name} holds a part of {archived.name}'s range already: "
+            f"{overlapping[0].bounds.text if overlapping[0].bounds else ''}.",
+            next=f"Archive {overlapping[0].name} first, or move its rows; two partitions can't share a date.",
         )
-    if own.collation != column.collation:
-        reasons.append(f"Its column {column.name} has the collation {own.collation}, the table's {column.collation}.")
-    if column.not_null and not own.not_null:
-        reasons.append(f"Its column {column.name} allows NULL: {alter} ALTER COLUMN {name} SET NOT NULL.")
-    if own.generated != column.generated:
-        reasons.append(f"Its column {column.name} is generated differently from the table's.")
-    if own.identity:
-        reasons.append(
-            f"Its column {column.name} has an identity of its own: {alter} ALTER COLUMN {name} DROP IDENTITY."
+    home = home_of(table, archived)
+    taken = table.taken if home == table.schema else archived.home_taken
+    clash = sorted({*archived.names, *archived.type_names} & taken) if home != archived.schema else []
+    if clash:
+        raise NameTaken(
+            f"{home} already holds {', '.join(clash)}; {SHARED_NAMES}.",
+            next="Rename what stands there, or the archived one.",
         )
-    return reasons
+    reasons = tuple(str(obstacle) for obstacle in attach_obstacles(table, archived))
+    if rows is not None:
+        reasons += row_obstacles(key, archived, bounds, rows)
+    if default_rows and table.default is not None:
+        reasons += (
+            f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of its range."
+            f" {LEAVE_IN_DEFAULT}",
+        )
+    if reasons:
+        raise NotAttachable(f"{archived.schema}.{archived.name} can't be attached as it is.", reasons)
+    return bounds
 
 
 def row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) -> tuple[str, ...]:
@@ -79,7 +77,8 @@ def row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) 
 
 
 def is_not_null(archived: Archived, key: Key) -> bool:
-    return any(column.name == key.column and column.not_null for column in archived.columns)
+    own = archived.own_key(key)
+    return any(column.name == own.column and column.not_null for column in archived.columns)
 
 
 def missing_indexes(table: PartitionedTable, archived: Archived) -> list[Step]:
@@ -144,20 +143,28 @@ def _constraint_step(archived: Archived, index: str, wanted: Index) -> Step:
 
 
 def missing_foreign_keys(table: PartitionedTable, archived: Archived) -> list[Step]:
-    """ATTACH would add them and check every row under its lock; here each row is checked before."""
+    """ATTACH would add them and check every row under its lock; here each row is checked before.
+
+    Where the table's own is not proven (18), rows are left unchecked as the table's others are. ATTACH does it for one
+    that is not enforced, and for one that refers to the table itself: rows may refer to each other.
+    """
     steps: list[Step] = []
     for wanted in table.references:
-        if wanted.definition in archived.foreign_keys:
+        definition = wanted.definition.removesuffix(" NOT VALID")
+        itself = split_qualified(wanted.other) == (table.schema, table.name)
+        if itself or definition.endswith(" NOT ENFORCED") or {wanted.definition, definition} & {*archived.foreign_keys}:
             continue
         name = fit(archived.name, f"_{wanted.name}"[:20])
         steps.append(
             Step(
                 f"Add the missing foreign key to {wanted.other}",
-                (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(name)} {wanted.definition} NOT VALID",),
+                (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(name)} {definition} NOT VALID",),
                 (Lock(archived.sql, Mode.SHARE_ROW_EXCLUSIVE), Lock(wanted.other, Mode.SHARE_ROW_EXCLUSIVE)),
                 undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
             )
         )
+        if definition != wanted.definition:
+            continue
         steps.append(
             Step(
                 f"Check every row against {wanted.other}",

@@ -189,7 +189,7 @@ def _is_there(table: PartitionedTable, backup: Backup) -> bool:
 def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
     """Whether a backup is one of this archived table: its parent, its name, its bounds and its columns."""
     backup = kept.backup
-    same = (backup.parent, backup.name) == (table.address, archived.name)
+    same = backup.name == archived.name and backup.parent in {table.address, *archived.former}
     bounds = archived.bounds is None or archived.bounds.text == backup.bounds
     columns = [(c.name, c.type) for c in backup.columns] == [(c.name, c.type) for c in archived.columns]
     return same and bounds and columns

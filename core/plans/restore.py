@@ -13,6 +13,7 @@ from core.names import comment_sql, ident, literal, qualified
 from core.period import Duration
 from core.plans.guard import OwnStatements
 from core.plans.manifest import Backup, Kept, LeftOut, Needed
+from core.plans.obstacles import add_column
 from core.plans.operation import Danger, Operation, Role, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.plans.script import copy_statement, marks_of
@@ -306,13 +307,14 @@ def _restore_warnings(
 
 def _reattach_needs(table: PartitionedTable, backup: Backup) -> list[str]:
     """What of the columns keeps the table from its parent as it is now, with what puts it right."""
-    alter = f"ALTER TABLE {qualified(table.archive.name, backup.name)}"
+    relation = qualified(table.archive.name, backup.name)
+    alter = f"ALTER TABLE {relation}"
     theirs = {column.name: column for column in backup.columns}
     needs: list[str] = []
     for column in table.columns:
         own = theirs.pop(column.name, None)
         if own is None:
-            needs.append(f"{alter} ADD COLUMN {ident(column.name)} {column.type};")
+            needs += [f"{statement};" for statement in add_column(table, relation, column)]
         elif own.type != column.type:
             needs.append(f"{alter} ALTER COLUMN {ident(column.name)} TYPE {column.type};")
         elif column.not_null and not own.not_null:

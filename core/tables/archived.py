@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from core.names import qualified
@@ -43,6 +43,16 @@ class Archived:
     foreign_keys: tuple[str, ...] = ()
     """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
     sequences: tuple[OwnSequence, ...] = ()
+    barriers: tuple[tuple[str, str], ...] = ()
+    """What no partition may be or have, as (kind, quoted name): typed, child, parent, trigger."""
+    owned: bool = True
+    """Whether the connected role owns it, or is a member of its owner."""
+    key_column: str = ""
+    """What it calls the parent's key, where that is not what the parent calls it."""
+    home_gone: bool = False
+    """Whether the schema that it stood in is no longer there, so that it goes to the parent's."""
+    home_taken: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names there that it could meet, where that is not the parent's schema."""
     hold: Hold | None = None
     drop: PlannedDrop | None = None
     distribution: Distribution | None = None
@@ -79,7 +89,23 @@ class Archived:
         """The names of its row type and of the type of arrays of it."""
         return type_names(self.name)
 
+    @property
+    def former(self) -> frozenset[str]:
+        """The addresses that its parent is known to have had."""
+        return frozenset(
+            [*([self.tag.address] if self.tag else []), *([self.drop.parent] if self.drop else [])],
+        )
+
+    def own_key(self, key: Key) -> Key:
+        """The parent's key as it is called here."""
+        return replace(key, column=self.key_column) if self.key_column else key
+
+    def has_key(self, key: Key) -> bool:
+        """Whether it has the column, under whatever name."""
+        return self.own_key(key).column in {column.name for column in self.columns}
+
     def bounds_check(self, key: Key) -> Check | None:
         """Its CHECK that says exactly its bounds, if it has one; a validated one first."""
-        fits = [check for check in self.checks if check.range_on(key) == self.bounds]
+        own = self.own_key(key)
+        fits = [check for check in self.checks if check.range_on(own) == self.bounds]
         return min(fits, key=lambda check: not check.validated, default=None)

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     DEFAULT = "default"
     DETACH_PENDING = "detach_pending"
     ARCHIVED = "archived"
+    STRAY = "stray"
     NO_PARTITION = "no_partition"
 
 
@@ -110,7 +111,7 @@ def find_rows(
         _require_value(engine, columns[name], value)
     wanted = Bounds.between(table.key, day, day + timedelta(days=1), zone)
     search = _Search(engine, table, table.key, wanted, asked)
-    places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search))
+    places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search), *_strays(search))
     said = " and ".join(f"{name} {value}" for name, value in asked.items())
     what = f"{human_date(day)} of {said}" if asked else human_date(day)
     return Found(day, asked, places, _verdict(table, places, what))
@@ -142,8 +143,12 @@ class _Search:
     @property
     def condition(self) -> str:
         """The rows that are looked for."""
+        return self.condition_on(self.key)
+
+    def condition_on(self, key: Key) -> str:
+        """The same in a table that may call the key otherwise."""
         values = (f" AND {ident(name)} = {literal(value)}" for name, value in self.where.items())
-        return within(self.key, self.wanted) + "".join(values)
+        return within(key, self.wanted) + "".join(values)
 
 
 def _attached(search: _Search) -> Iterator[Place]:
@@ -209,6 +214,20 @@ def _archived(search: _Search) -> Iterator[Place]:
             yield Place(Kind.ARCHIVED, _name(archived), text, rows, note, problem, archived.oid)
 
 
+def _strays(search: _Search) -> Iterator[Place]:
+    """What was archived from tables that are no longer there, where it holds rows that are looked for."""
+    for stray in search.table.strays:
+        if stray.bounds is None or not stray.bounds.overlaps(search.wanted) or not stray.has_key(search.key):
+            continue
+        rows, problem = _count_archived(search, stray)
+        if rows or problem:
+            yield Place(Kind.STRAY, _name(stray), stray.bounds.text, rows, _note_stray(stray), problem)
+
+
+def _note_stray(stray: Archived) -> str:
+    return f"Archived {_since(stray)} from {stray.tag.address if stray.tag else '?'}, a table that is no longer there."
+
+
 def _note_archived(search: _Search, archived: Archived, holds: bool) -> str:
     when = f"Archived {_since(archived)}"
     if archived.bounds is None:
@@ -252,7 +271,8 @@ def _count_archived(search: _Search, archived: Archived) -> tuple[int | None, st
     for name in search.where:
         if name not in own:
             return None, f"it has no column {name}"
-    return _count(search.engine, f"SELECT count(*) FROM ONLY {archived.sql} WHERE {search.condition}")
+    condition = search.condition_on(archived.own_key(search.key))
+    return _count(search.engine, f"SELECT count(*) FROM ONLY {archived.sql} WHERE {condition}")
 
 
 def _count(engine: Engine, *statements: str) -> tuple[int | None, str]:
@@ -318,6 +338,8 @@ def _in_one(table: PartitionedTable, place: Place, what: str) -> str:
             f"{rows} in {place.relation}, archived {_since(archived)}; reattach it to see them through {table.label}"
             f" again: {_reattach(table, table.called(archived))}"
         )
+    if place.kind is Kind.STRAY:
+        return f"{rows} in {place.relation}. {place.note}"
     if place.kind is Kind.DETACH_PENDING:
         return f"{rows} in {place.relation}, out of the table's sight. {place.note}"
     return f"{rows} in {_described(place)}: reads through {table.label} return them."
@@ -329,5 +351,6 @@ def _described(place: Place) -> str:
         Kind.DEFAULT: f"the DEFAULT partition {place.relation}",
         Kind.DETACH_PENDING: f"{place.relation}, whose detach is not finished",
         Kind.ARCHIVED: f"the archived {place.relation}",
+        Kind.STRAY: f"{place.relation}, archived from a table that is no longer there",
         Kind.NO_PARTITION: "no partition",
     }[place.kind]

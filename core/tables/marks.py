@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
 from core.errors import UsageError
-from core.names import ident, split_qualified
+from core.names import address, ident, split_qualified
 from core.tables.bounds import Bounds
 from core.tables.key import Key
 
@@ -34,6 +34,25 @@ class Tag:
     """ISO 8601, UTC."""
     made_check: bool
     """Whether archiving left the CHECK of the bounds, so that reattaching takes it away again."""
+    key: str = ""
+    """What its key was called; empty in marks of before, as what follows is."""
+    oid: int = 0
+    """The parent's oid, which stays when it is renamed or moved."""
+    cluster: str = ""
+    """The server that the oid is of: elsewhere it may be another table's by chance."""
+
+    @property
+    def address(self) -> str:
+        """The parent's address at that time; as the mark has it where it is none."""
+        try:
+            schema, name = split_qualified(self.parent)
+        except UsageError:
+            return self.parent
+        return address(schema, name) if schema else self.parent
+
+    def names(self, parent: str, oid: int) -> bool:
+        """Whether it means the table of this quoted name and this oid, beyond doubt."""
+        return self.parent == parent and self.oid in (0, oid)
 
     def range_on(self, key: Key) -> Bounds | None:
         """The bounds, or None where they are none of a key of this type."""
@@ -87,7 +106,7 @@ class Marks:
     def beside(self, comment: str | None) -> str | None:
         """The user's comment with the marks as its last lines; None where there is neither."""
         lines = [
-            f"{line}{json.dumps(asdict(mark), ensure_ascii=False)}"
+            f"{line}{json.dumps(_written(mark), ensure_ascii=False)}"
             for line, mark in ((_TAG, self.tag), (HOLD_LINE, self.hold), (_DROP, self.drop))
             if mark is not None
         ]
@@ -109,6 +128,11 @@ class Marks:
 M = TypeVar("M", Tag, Hold, PlannedDrop)
 
 
+def _written(mark: Tag | Hold | PlannedDrop) -> dict[str, Any]:
+    """The fields of a mark; what came later and is not known is left out, so that older consoles read it."""
+    return {one.name: value for one in fields(mark) if (value := getattr(mark, one.name)) != one.default}
+
+
 def _read_mark(line: str) -> dict[str, Any] | None:
     """{field of Marks: value} of one line of a comment, or None where it is no mark.
 
@@ -120,6 +144,8 @@ def _read_mark(line: str) -> dict[str, Any] | None:
             if Bounds.shown(tag.bounds).is_default:
                 return None
             ident(tag.schema)
+            if not 0 <= tag.oid < 2**32:
+                return None
             _moment(tag.archived_at)
             return {"tag": tag}
         if line.startswith(HOLD_LINE):

@@ -2,9 +2,10 @@
 
 A table belongs to one parent or to none:
 
-1. A mark of the console that counts decides: it belongs to the parent that the mark names. The mark counts where the
-   table's owner may act on that parent, since anybody may comment on a table of their own. One that names no
-   partitioned table makes it nobody's.
+1. A mark of the console that counts decides. It means the table of its oid, whatever that is called by now, where the
+   mark was written on this server; elsewhere, and once that table is gone, the one of its name, where that has its
+   columns and its key. Older marks have the name alone. The mark counts where the table's owner may act on that parent,
+   since anybody may comment on a table of their own. One that means no partitioned table makes it nobody's: a stray.
 2. Without such a mark only a table in the archive schema belongs to anybody, and only where it has the key of the
    parent. The longest name that the table's own begins with wins, then the most columns: `orders_old_2020` came from
    `orders_old`, not from `orders`. The name has to go on with a period, or the table has to have all of the columns.
@@ -41,6 +42,8 @@ class Parent:
     key: Key | None
     """None where the table is only shown here."""
     columns: frozenset[str]
+    cluster: str = ""
+    """PostgreSQL's system identifier of its server."""
 
     @property
     def sql(self) -> str:
@@ -84,10 +87,12 @@ class Ownership:
 
     def __init__(self, parents: Iterable[Parent]) -> None:
         self._by_sql: dict[str, Parent] = {}
+        self._by_oid: dict[int, Parent] = {}
         self._by_name: dict[str, list[Parent]] = {}
         self._by_key: dict[Key, list[Parent]] = {}
         for parent in parents:
             self._by_sql[parent.sql] = parent
+            self._by_oid[parent.oid] = parent
             self._by_name.setdefault(parent.name, []).append(parent)
             if parent.key is not None:
                 self._by_key.setdefault(parent.key, []).append(parent)
@@ -100,7 +105,7 @@ class Ownership:
     def claims(self, table: Detached) -> tuple[Descent, ...]:
         """The parents that the table fits best: none, one, or several that it fits equally."""
         tag = table.tag
-        marked = self._by_sql.get(tag.parent) if tag is not None else None
+        marked = self._marked(table, tag) if tag is not None else None
         if tag is not None and marked is None:
             return ()
         if tag is not None and marked is not None and marked.owner in table.speaks_for:
@@ -116,6 +121,20 @@ class Ownership:
                 return fitting
         return _closest(table, self._with_a_check(table))
 
+    def is_stray(self, table: Detached) -> bool:
+        """Whether its mark means a table that is no longer there."""
+        return table.tag is not None and self._marked(table, table.tag) is None
+
+    def _marked(self, table: Detached, tag: Tag) -> Parent | None:
+        """The parent that a mark means, whether it may or not."""
+        numbered, named = self._by_oid.get(tag.oid), self._by_sql.get(tag.parent)
+        if not tag.oid or (numbered is not None and numbered is named):
+            return named
+        renamed = numbered if numbered is not None and _may_be_renamed(table, tag, numbered) else None
+        if renamed is not None and renamed.cluster == tag.cluster:
+            return renamed
+        return named if named is not None and is_alike(table, tag, named) else renamed
+
     def _namesakes(self, name: str) -> Iterator[list[Parent]]:
         """The parents whose name, with an underscore, the name begins with, the longest first."""
         for end in range(len(name) - 1, 0, -1):
@@ -126,6 +145,19 @@ class Ownership:
         for key, parents in self._by_key.items():
             if key.column in table.columns and _checked(table, key) is not None:
                 yield from (parent for parent in parents if parent.columns <= table.columns)
+
+
+def is_alike(table: Detached, tag: Tag, parent: Parent) -> bool:
+    """Whether it may have been a partition of the parent: by its key, and columns that were only added, or dropped."""
+    columns = parent.columns <= table.columns or table.columns <= parent.columns
+    return columns and (parent.key is None or (parent.key.column in table.columns and bool(tag.range_on(parent.key))))
+
+
+def _may_be_renamed(table: Detached, tag: Tag, parent: Parent) -> bool:
+    """The same of the table of the mark's oid, whose columns may have other names by now: half of the fewer stayed."""
+    own, others = table.columns - {tag.key}, parent.columns - {parent.key.column if parent.key else tag.key}
+    alike = len(own & others) * 2 >= min(len(own), len(others))
+    return alike and (parent.key is None or tag.range_on(parent.key) is not None)
 
 
 def _closest(table: Detached, parents: Iterable[Parent]) -> tuple[Descent, ...]:

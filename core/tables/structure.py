@@ -85,6 +85,8 @@ _CONDITION = re.compile(
 )
 """One condition of a CHECK as PostgreSQL prints it: a cast stands beside a domain, a length beside a varying text."""
 
+_MANNERS = re.compile(r"(?: NO INHERIT| NOT VALID| NOT ENFORCED)+$")
+
 _JOINED = re.compile(r"[() ]|AND")
 
 
@@ -95,6 +97,21 @@ class Check:
     name: str
     definition: str
     validated: bool
+
+    @property
+    def expression(self) -> str:
+        """The definition without what follows the expression."""
+        return _MANNERS.sub("", self.definition)
+
+    @property
+    def no_inherit(self) -> bool:
+        """Whether it is for this table alone."""
+        return " NO INHERIT" in self.definition.removeprefix(self.expression)
+
+    @property
+    def enforced(self) -> bool:
+        """False for NOT ENFORCED, which 18 brought."""
+        return " NOT ENFORCED" not in self.definition.removeprefix(self.expression)
 
     def range_on(self, key: Key) -> Bounds | None:
         """The range of `key` that this constraint says and nothing else, or None."""

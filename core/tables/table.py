@@ -75,6 +75,8 @@ class PartitionedTable:
     """What the newest partitions that nobody holds locked have of their own, for the next one."""
     managed_by: str = ""
     """The other tool that makes partitions of it, as "pg_partman 5.2.4"; empty where none is known."""
+    strays: tuple[Archived, ...] = field(default=(), compare=False)
+    """What was archived from tables that are no longer there, by their marks, which whoever owns this one may see."""
     as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
     """When it was read, UTC."""
 

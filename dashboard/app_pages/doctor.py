@@ -28,6 +28,7 @@ PLACES = {
     Kind.DEFAULT: ":orange[:material/inbox:]",
     Kind.DETACH_PENDING: ":red[:material/pending:]",
     Kind.ARCHIVED: ":gray[:material/archive:]",
+    Kind.STRAY: ":orange[:material/archive:]",
     Kind.NO_PARTITION: ":red[:material/block:]",
 }
 
@@ -72,7 +73,8 @@ def find_my_data(table: PartitionedTable) -> None:
             rows = f"{human_rows(place.rows)} rows, counted" if place.rows is not None else place.problem
             name = f"**{plain(place.relation)}** · " if place.relation else ""
             words = f"{PLACES[place.kind]} {name}{plain(rows or 'not counted')}"
-            layout.line(words, place.note, partial(remedy, table, place) if place.relation else None)
+            leads = place.relation and place.kind is not Kind.STRAY
+            layout.line(words, place.note, partial(remedy, table, place) if leads else None)
 
 
 def remedy(table: PartitionedTable, place: Place) -> None:

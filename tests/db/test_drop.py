@@ -420,6 +420,18 @@ def test_what_is_due_is_dropped_and_one_failure_keeps_no_other(road: Road, make_
     assert [(f["severity"], f["subject"]) for f in overdue] == [("warning", names[0]), ("warning", names[2])]
 
 
+def test_a_planned_drop_follows_its_table_under_another_name(road: Road, make_table: Make) -> None:
+    made = make_table()
+    road.ready(made, T)
+    road.plan_later(made, T)
+    road.run(
+        "CREATE SCHEMA app; ALTER TABLE kid_absences SET SCHEMA app; ALTER TABLE app.kid_absences RENAME TO absent"
+    )
+    assert [(name, drop.parent) for name, drop in read_planned_drops(road.reader)] == [(T, "app.absent")]
+    assert f"Done: drop {T} in " in road.done("drop", "--due").out
+    assert not road.is_there(f"archive.{T}")
+
+
 def test_two_workers_begin_planned_drops_once_and_no_failed_one_again(
     road: Road, make_table: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def status_json(table: PartitionedTable, now: datetime, zone: str) -> Json:
         "as_of": table.as_of.isoformat(timespec="seconds"),
         "runway_days": runway,
         "partitions": [_item_json(item) for item in _items(table)],
+        "strays": [{"schema": one.schema, "name": one.name, "of": one.tag.address} for one in table.strays if one.tag],
         "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
     }
 
@@ -93,6 +94,9 @@ def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -
         head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
         lines += ["", *aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
         lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
+    if table.strays:
+        lines += ["", "Archived from tables that are no longer there; the Doctor says what can be done:"]
+        lines += [shown(f"{one.schema}.{one.name}, from {one.tag.address}") for one in table.strays if one.tag]
     return "\n".join(lines)
 
 

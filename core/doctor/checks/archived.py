@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.doctor.findings import Case, Finding, Severity, archive_fine, planned, script
-from core.names import fit, ident
+from core.names import comment_sql, fit, ident
 from core.plans.archive import plan_archive
-from core.plans.attachable import attach_obstacles
+from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.commands import twin
@@ -97,7 +97,7 @@ def archived_columns(case: Case) -> Iterator[Finding]:
             Severity.WARNING,
             f"{archived.schema}.{archived.name} no longer matches {case.table.name}: it could not be reattached",
             "PostgreSQL attaches a table only if its columns, constraints and owner match.",
-            hint="\n".join(reasons),
+            hint="\n".join(str(reason) for reason in reasons),
             subject=case.table.called(archived),
         )
     if not found:
@@ -181,3 +181,29 @@ def due_for_archive(case: Case) -> Iterator[Finding]:
         subject=case.table.called(oldest),
     )
     yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, case.table.called(oldest)))
+
+
+def strays(case: Case) -> Iterator[Finding]:
+    """WARNING for each archived table whose mark means a table that is no longer there."""
+    table = case.table
+    for stray in table.strays:
+        of = stray.tag.address if stray.tag else "?"
+        yield Finding(
+            "strays",
+            Severity.WARNING,
+            f"{stray.schema}.{stray.name} is of a table that is no longer there: {of}",
+            "Nobody is told of its rows when they are looked for elsewhere, and it can't be reattached."
+            + (" The drop that is planned for it will not take place." if stray.drop else ""),
+            hint=f"If it came from {table.label}, which had another name then, say so:\n{script(_adopt(case, stray))}",
+        )
+    if not table.strays:
+        yield Finding("strays", Severity.OK, "Every archived table that is marked has its table")
+
+
+def _adopt(case: Case, stray: Archived) -> str:
+    """The statement that makes it an archived table of this one."""
+    table, tag = case.table, stray.tag
+    if tag is None:
+        raise ValueError(f"{stray.sql} has no mark")
+    named = replace(tag, parent=table.sql, oid=table.oid, cluster=table.server.cluster, key=tag.key or case.key.column)
+    return comment_sql(stray.sql, replace(stray.marks, tag=named, drop=None).beside(stray.comment))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.names import address
+from core.names import address, qualified
 from core.postgres.connection import session, translate
+from core.postgres.server import server_of
 from core.postgres.session import rows_of
 from core.tables.catalog.relation import OWNERS, SPEAKS_FOR
 from core.tables.marks import Marks, PlannedDrop
@@ -45,7 +47,7 @@ ORDER BY c.relname
 """
 
 _PARENTS = """
-SELECT n.nspname, c.relname, c.relowner FROM pg_catalog.pg_class c
+SELECT c.oid, n.nspname, c.relname, c.relowner FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'
 """
 
@@ -61,20 +63,25 @@ def read_planned_drops(engine: Engine) -> tuple[tuple[str, PlannedDrop], ...]:
 
 
 def read_marks(engine: Engine) -> tuple[tuple[Marked, ...], dict[str, int]]:
-    """(every partition and archived table of the database with marks, the owners of partitioned tables by address)."""
+    """(every partition and archived table of the database with marks, the owners of partitioned tables by address).
+
+    A mark of a table that was renamed or moved since names it as it is called now.
+    """
     with session(engine) as connection:
         try:
             rows, parents = (
                 rows_of(connection, _MARKED.format(owners=OWNERS, speaks_for=SPEAKS_FOR)),
                 rows_of(connection, _PARENTS),
             )
+            cluster = server_of(connection).cluster
         except DBAPIError as error:
             raise translate(error) from error
+    now = {row.oid: (row.nspname, row.relname) for row in parents}
     found = (
         Marked(
             row.nspname,
             row.relname,
-            Marks.split(row.description)[1],
+            _as_named_now(Marks.split(row.description)[1], now, cluster),
             frozenset(row.speaks_for),
             row.relispartition,
             row.oid,
@@ -83,3 +90,15 @@ def read_marks(engine: Engine) -> tuple[tuple[Marked, ...], dict[str, int]]:
     )
     owners = {address(row.nspname, row.relname): row.relowner for row in parents}
     return tuple(one for one in found if one.marks != Marks()), owners
+
+
+def _as_named_now(marks: Marks, now: Mapping[int, tuple[str, str]], cluster: str) -> Marks:
+    tag = marks.tag
+    if tag is None or tag.oid not in now or tag.cluster != cluster:
+        return marks
+    parent, drop = now[tag.oid], marks.drop
+    return replace(
+        marks,
+        tag=replace(tag, parent=qualified(*parent)),
+        drop=None if drop is None else replace(drop, parent=address(*parent)),
+    )

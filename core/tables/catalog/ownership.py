@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from core.names import literal
+from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
 from core.tables.catalog.relation import BUSY, CHECKS, COLUMN_NAMES, KEY, KEY_OF, OWNERS, SPEAKS_FOR, checks_of, key_of
 from core.tables.key import unserved
@@ -24,15 +25,15 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 
 def read_parents(connection: Connection) -> tuple[Parent, ...]:
     """Every partitioned table of the database that nothing is above. Raises DBAPIError."""
-    return tuple(
-        _parent(row) for row in rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES, key=KEY, key_of=KEY_OF))
-    )
+    cluster = server_of(connection).cluster
+    rows = rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES, key=KEY, key_of=KEY_OF))
+    return tuple(_parent(row, cluster) for row in rows)
 
 
-def _parent(row: Row) -> Parent:
+def _parent(row: Row, cluster: str) -> Parent:
     served = unserved(row.partstrat, row.partnatts, row.key_base) is None
     key = key_of(row) if served else None
-    return Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(row.columns))
+    return Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(row.columns), cluster)
 
 
 MAY_BE_DETACHED = """c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> 'partition_desk'
@@ -44,6 +45,11 @@ MAY_BE_DETACHED = """c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> '
 def oid_array(oids: Iterable[int]) -> str:
     """A constant of these oids."""
     return literal("{" + ",".join(str(int(oid)) for oid in oids) + "}") + "::oid[]"
+
+
+def name_array(names: Iterable[str]) -> str:
+    """A constant of these names."""
+    return f"ARRAY[{', '.join(literal(name) for name in names)}]::name[]"
 
 
 # Without a parent nothing tells the columns of a busy one's CHECKs, so those are not printed.

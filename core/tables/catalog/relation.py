@@ -95,11 +95,17 @@ COLUMNS = """
             CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || ' ' || pg_catalog.pg_get_expr(d.adbin,
                 CASE WHEN b.oid IS NULL THEN d.adrelid ELSE {parent} END)
                 ELSE '' END,
-            CASE WHEN a.attcollation <> t.typcollation THEN co.collname ELSE '' END) ORDER BY a.attnum)
+            CASE WHEN a.attcollation <> t.typcollation THEN pg_catalog.format('%I.%I', cn.nspname, co.collname)
+                ELSE '' END,
+            CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, 0) END,
+            CASE WHEN k.oid IS NOT NULL THEN json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid),
+                k.convalidated) END) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a
      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
      LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+     LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
+     LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 """
 
@@ -118,6 +124,7 @@ def indexes_column(definition: bool) -> str:
     return f"""
     (SELECT json_agg(json_build_array(ic.relname,
             am.amname || ' ' || CASE WHEN x.indisunique THEN 'unique ' ELSE '' END
+                || CASE WHEN pg_catalog.to_jsonb(x) @> '{{"indnullsnotdistinct": true}}' THEN 'alike nulls ' ELSE '' END
                 || x.indnkeyatts || ' ' || x.indclass::text || ' ' || x.indcollation::text || ' '
                 || x.indoption::text || ' ' || (SELECT coalesce(json_agg(a.attname ORDER BY u.n), '[]')::text
                     FROM unnest(x.indkey) WITH ORDINALITY u(num, n)
@@ -141,7 +148,12 @@ def indexes_column(definition: bool) -> str:
 
 
 def columns_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Column, ...]:
-    return tuple(Column(*column) for column in raw or ())
+    return tuple(
+        Column(
+            name, type_, not_null, identity, generated, collation, default or "", nulls=Check(*nulls) if nulls else None
+        )
+        for name, type_, not_null, identity, generated, collation, default, nulls in raw or ()
+    )
 
 
 def checks_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Check, ...]:

@@ -35,8 +35,9 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
     """The real range of keys in an archived table; reads every row where no index helps."""
     if table.key is None:
         raise ValueError(f"{table.label} has no key that is served")
-    column = ident(table.key.column)
-    nulls = any(c.name == table.key.column and not c.not_null for c in archived.columns)
+    key = archived.own_key(table.key)
+    column = ident(key.column)
+    nulls = any(c.name == key.column and not c.not_null for c in archived.columns)
     row = _read_rows(
         engine,
         f"SELECT min({column})::text AS lowest, max({column})::text AS highest,"

@@ -15,11 +15,12 @@ from core.postgres.connection import session, translate
 from core.postgres.server import Server, server_of
 from core.postgres.session import Row, rows_of
 from core.postgres.snapshot import read_snapshot
-from core.tables.archived import Archived, Source
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds, constants
 from core.tables.catalog.address import read_address
+from core.tables.catalog.archived import read_archived, with_missing
 from core.tables.catalog.equipment import read_equipment
-from core.tables.catalog.ownership import detached, read_parents
+from core.tables.catalog.ownership import name_array
 from core.tables.catalog.publications import publications_of
 from core.tables.catalog.relation import (
     ACTIVITY,
@@ -28,8 +29,6 @@ from core.tables.catalog.relation import (
     COLUMNS,
     KEY,
     KEY_OF,
-    OWNERS,
-    SPEAKS_FOR,
     activity_of,
     checks_of,
     columns_of,
@@ -45,11 +44,10 @@ from core.tables.catalog.stored import stored_text
 from core.tables.distribution import Spread
 from core.tables.equipment import Equipment
 from core.tables.key import End, Key, unserved
-from core.tables.marks import Marks
-from core.tables.ownership import Descent, Ownership, Parent
+from core.tables.ownership import Parent
 from core.tables.partition import Partition
 from core.tables.reading import recognised, said_reading
-from core.tables.structure import Column, ForeignKey
+from core.tables.structure import ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
 
 _PARENT = """
@@ -106,45 +104,21 @@ LEFT JOIN pg_catalog.pg_description d
 WHERE i.inhparent = {parent}
 """
 
-_ARCHIVED = """
-WITH busy AS ({busy}), {owners}
-SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
-    n.nspname = {archive} AS ours, d.description AS comment, {speaks_for} AS speaks_for,
-    nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
-    {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
-    (SELECT json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
-        WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.convalidated) AS foreign_keys
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN busy b ON b.oid = c.oid
-LEFT JOIN pg_catalog.pg_description d
-    ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
-WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}
-    AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0
-        AND c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, {owner}, 'USAGE'))
-    AND EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = c.oid AND a.attname = {key} AND NOT a.attisdropped)
-ORDER BY n.nspname, c.relname
-"""
-
 # Names that are taken where a partition would go: in the archive schema, and back in its own. With a table go its
 # indexes, its sequences, and its row type with the type of arrays of it.
 _TAKEN = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE (n.nspname = {archive} AND c.relname = ANY ({leaving}))
-    OR (n.nspname = {home} AND c.relname = ANY ({coming}))
+    OR (n.nspname = ANY ({homes}) AND c.relname = ANY ({coming}))
     OR (n.nspname = {home} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         AND pg_catalog.starts_with(c.relname, {stem}))
 UNION ALL SELECT n.nspname, t.typname FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE (n.nspname = {archive} AND t.typname = ANY ({leaving_types})
-    OR n.nspname = {home} AND t.typname = ANY ({coming_types}))
+    OR n.nspname = ANY ({homes}) AND t.typname = ANY ({coming_types}))
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)
+UNION ALL SELECT n.nspname, '' FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ({homes})
 """
-
-
-def _array(names: Iterable[str]) -> str:
-    return f"ARRAY[{', '.join(literal(name) for name in names)}]::name[]"
 
 
 def read_table(engine: Engine, name: str, *, archive_schema: str = "archive", exact: bool = True) -> PartitionedTable:
@@ -206,16 +180,24 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
     children = tuple(sorted((_partition(child, key, spread, exact) for child in raw), key=_place))
     columns = columns_of(row.columns)
-    archived = (
-        _archived(connection, row, key, archive_schema, columns, spread, exact)
-        if key is not None and not_served is None
-        else ()
-    )
+    archived: tuple[Archived, ...] = ()
+    strays: tuple[Archived, ...] = ()
+    if key is not None and not_served is None:
+        names = frozenset(column.name for column in columns)
+        parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, names, server.cluster)
+        archived, strays = read_archived(connection, parent, key, archive_schema, spread, exact)
+    columns = with_missing(connection, columns, children, (*archived, *strays))
     if row.relkind == "p":
         owned = read_sequences(connection, row.oid, (one.oid for one in archived))
         children = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in children)
         archived = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in archived)
     taken = _taken(connection, row, archive_schema, children, archived)
+    archived = tuple(
+        replace(one, home_gone=one.tag.schema not in taken, home_taken=taken.get(one.tag.schema, frozenset()))
+        if one.tag and one.tag.schema != row.nspname
+        else one
+        for one in archived
+    )
     equipment = (
         read_equipment(connection, row, children, key, server)
         if key is not None and not_served is None
@@ -248,6 +230,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         archived=archived,
         publications=publications_of(connection, row.oid, row.nspname, server.can),
         equipment=equipment,
+        strays=strays,
         as_of=datetime.now(UTC),
     )
 
@@ -322,73 +305,6 @@ def _place(item: Partition) -> tuple[int, tuple[bool, End | None], str]:
     return 0, item.bounds.order, item.name
 
 
-def _archived(
-    connection: Connection,
-    row: Row,
-    key: Key,
-    schema: str,
-    columns: tuple[Column, ...],
-    spread: Spread,
-    exact: bool,
-) -> tuple[Archived, ...]:
-    parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(c.name for c in columns))
-    sql = _ARCHIVED.format(
-        busy=BUSY,
-        owners=OWNERS,
-        size=size_columns(exact),
-        activity=ACTIVITY,
-        columns=COLUMNS.format(parent=parent.oid),
-        checks=CHECKS.format(parent=parent.oid),
-        indexes=indexes_column(definition=False),
-        parent=parent.oid,
-        owner=parent.owner,
-        speaks_for=SPEAKS_FOR,
-        archive=literal(schema),
-        key=literal(key.column),
-    )
-    rows = [(row, detached(row, (name for name, *_ in row.columns))) for row in rows_of(connection, sql)]
-    marked = all(one.tag and one.tag.parent == parent.sql and parent.owner in one.speaks_for for _, one in rows)
-    others = [] if marked else [one for one in read_parents(connection) if one.oid != parent.oid]
-    ownership = Ownership([parent, *others])
-    found = (
-        _archived_value(row, origin, spread, exact)
-        for row, one in rows
-        if (origin := ownership.origin(one)) and origin.parent.oid == parent.oid
-    )
-    return tuple(sorted(found, key=lambda a: (a.bounds is None, a.bounds.text if a.bounds else "")))
-
-
-def _archived_value(row: Row, origin: Descent, spread: Spread, exact: bool) -> Archived:
-    counts = origin.parent.owner in row.speaks_for
-    comment, marks = Marks.split(row.comment) if counts else (row.comment, Marks())
-    tag = marks.tag
-    if tag is not None and origin.source is not Source.TAG:
-        comment, tag = Marks(tag).beside(comment), None
-    shards = spread.of(row.oid)
-    return Archived(
-        oid=row.oid,
-        schema=row.nspname,
-        name=row.relname,
-        owner=row.owner,
-        bounds=origin.bounds,
-        source=origin.source,
-        tag=tag,
-        comment=comment,
-        columns=columns_of(row.columns),
-        indexes=indexes_of(row.indexes),
-        checks=checks_of(row.checks),
-        foreign_keys=tuple(row.foreign_keys or ()),
-        hold=marks.hold,
-        drop=marks.drop,
-        distribution=spread.tables.get(row.oid),
-        left_here=shards is not None and exact and bool(row.heap),
-        busy=row.busy,
-        size=shards.size if shards else size_of(row, exact),
-        rows=shards.rows if shards else row.rows,
-        activity=None if shards else activity_of(row),
-    )
-
-
 def _taken(
     connection: Connection,
     parent: Row,
@@ -398,22 +314,24 @@ def _taken(
 ) -> dict[str, frozenset[str]]:
     going: tuple[Partition | Archived, ...] = (*children, *(item for item in archived if item.schema != schema))
     outside = [item.name for item in archived if item.schema == parent.nspname]
+    homes = {parent.nspname, *(item.tag.schema for item in archived if item.tag)}
     stem = fit(parent.relname, "_" + "x" * 12)[: len(parent.relname)]
     rows = rows_of(
         connection,
         _TAKEN.format(
             archive=literal(schema),
             home=literal(parent.nspname),
-            leaving=_array(name for item in going for name in item.names),
-            coming=_array(name for item in archived for name in item.names),
-            leaving_types=_array(name for item in going for name in item.type_names),
-            coming_types=_array(name for item in archived for name in item.type_names),
+            homes=name_array(homes),
+            leaving=name_array(name for item in going for name in item.names),
+            coming=name_array(name for item in archived for name in item.names),
+            leaving_types=name_array(name for item in going for name in item.type_names),
+            coming_types=name_array(name for item in archived for name in item.type_names),
             stem=literal(stem[:40]),
         ),
     )
-    taken: dict[str, set[str]] = {schema: set(), parent.nspname: set()}
+    taken: dict[str, set[str]] = {schema: set()}
     own = {child.name for child in children if child.schema == parent.nspname} | set(outside) | {parent.relname}
     for row in rows:
         if not (row.nspname == parent.nspname and row.relname in own):
-            taken[row.nspname].add(row.relname)
+            taken.setdefault(row.nspname, set()).add(row.relname)
     return {place: frozenset(names) for place, names in taken.items()}

@@ -22,7 +22,7 @@ from core.errors import (
     Refused,
 )
 from core.plans.archive import ARCHIVE, REATTACH, plan_archive, plan_reattach
-from core.plans.attachable import attach_obstacles
+from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Lock, Mode, Plan
 from core.postgres.capabilities import Capabilities
 from core.tables.archived import Source
@@ -56,7 +56,7 @@ COMMENT = (
     f"COMMENT ON TABLE {CHILD} IS E'partition-desk: "
     '{"parent": "\\\\"public\\\\".\\\\"kid_absences\\\\"", "schema": "public", '
     "\"bounds\": \"FOR VALUES FROM (''2025-01-01'') TO (''2026-01-01'')\", "
-    '"archived_at": "2026-10-20T09:30:00+00:00", "made_check": true}\';'
+    '"archived_at": "2026-10-20T09:30:00+00:00", "made_check": true, "key": "date", "oid": 1}\';'
 )
 WITHIN_2025 = '"date" IS NOT NULL AND "date" >= \'2025-01-01\'::date AND "date" < \'2026-01-01\'::date'
 WITHIN_2024 = WITHIN_2025.replace("2025", "2024").replace("2026", "2025")
@@ -307,7 +307,7 @@ ARCHIVE_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
         "table",
         {"archive": archive_schema(taken=frozenset({"kid_absences_2025"}))},
         NameTaken,
-        "archive already holds kid_absences_2025; tables and indexes share one set of names",
+        "archive already holds kid_absences_2025; tables, their row types, indexes and sequences share names there",
     ),
     (
         "index",
@@ -535,7 +535,7 @@ REATTACH_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
         "generated",
         spoiled(Column("reason", "text", not_null=False, generated="s 'x'")),
         NotAttachable,
-        "is generated differently",
+        "DROP EXPRESSION;",
     ),
     ("identity", spoiled(Column("id", "bigint", not_null=True, identity=True)), NotAttachable, "DROP IDENTITY"),
     (
@@ -544,7 +544,7 @@ REATTACH_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
         NotAttachable,
         'ADD CONSTRAINT "positive" CHECK ((kid_id > 0))',
     ),
-    ("owner of it", {"archived": (archived(2024, owner="boss"),)}, NotAttachable, 'OWNER TO "app"'),
+    ("owner of it", {"archived": (archived(2024, owner="boss", owned=False),)}, NotAttachable, 'OWNER TO "app"'),
 ]  # fmt: skip
 
 
@@ -585,12 +585,13 @@ def test_rows_that_keep_it_away(rows: KeyRange, default_rows: int, message: str)
 def test_every_reason_is_told_at_once() -> None:
     columns = (Column("id", "integer", not_null=False),)
     with pytest.raises(NotAttachable) as refused:
-        reattaching(archived=(archived(2024, columns=columns, owner="boss"),))
+        reattaching(archived=(archived(2024, columns=columns, owner="boss", owned=False),))
     assert len(refused.value.reasons) == 6
 
 
 def test_a_superuser_need_not_own_it() -> None:
-    assert attach_obstacles(table(server=server(can=Capabilities(superuser=True))), archived(2024, owner="boss")) == ()
+    mine = table(server=server(can=Capabilities(superuser=True)))
+    assert attach_obstacles(mine, archived(2024, owner="boss", owned=False)) == ()
 
 
 def test_reattach_of_hostile_names() -> None:

@@ -107,3 +107,31 @@ def test_what_fits_several_parents_equally_is_claimed_by_each() -> None:
     assert ownership.origin(table("orders_2020")) is None
     assert [one.parent.oid for one in ownership.claims(table("orders_old_2020"))] == [2]
     assert ownership.claims(table("somebodys", columns=frozenset({"id"}))) == ()
+
+
+MOVED = replace(TAG, oid=2, cluster="here", key="day")
+HERE = replace(ORDERS_OLD, cluster="here")
+
+
+@pytest.mark.parametrize(
+    ("tag", "parents", "expected"),
+    [
+        (MOVED, [HERE], 2),
+        (MOVED, [HERE, ORDERS], 2),  # a new table took its name
+        (MOVED, [replace(HERE, key=Key("month", KeyType.DATE), columns=frozenset({"id", "month"}))], 2),
+        (replace(MOVED, oid=1), [HERE, ORDERS], 1),
+        (replace(MOVED, oid=77), [HERE, ORDERS], 1),  # its table is gone; that of its name has its shape
+        (replace(MOVED, oid=77), [replace(ORDERS, columns=frozenset({"day", "price"}))], None),
+        (replace(MOVED, oid=77), [replace(ORDERS, key=Key("month", KeyType.DATE))], None),
+        (replace(MOVED, cluster="elsewhere"), [HERE, ORDERS], 1),  # there the oid may be anything's
+        (replace(MOVED, cluster="elsewhere"), [HERE], 2),
+        (MOVED, [replace(HERE, columns=frozenset({"day", "price"}))], None),
+        (replace(MOVED, bounds="FOR VALUES FROM (1) TO (2)"), [HERE], None),
+    ],
+)
+def test_a_mark_means_the_table_of_its_oid_on_its_server(tag: Tag, parents: list[Parent], expected: int | None) -> None:
+    found = table("any", tag=tag, speaks_for=frozenset({10}))
+    ownership = Ownership(parents)
+    origin = ownership.origin(found)
+    assert (origin.parent.oid if origin else None) == expected
+    assert ownership.is_stray(found) == (expected is None)

@@ -203,7 +203,7 @@ def test_a_field_of_a_mark_is_what_the_console_writes(mark: Tag | Hold | Planned
     for name in asdict(mark):
         for value in (
             None,
-            3,
+            3 if name != "oid" else -3,
             1.5,
             [],
             {},
@@ -226,6 +226,7 @@ def test_a_field_of_a_mark_is_what_the_console_writes(mark: Tag | Hold | Planned
         _line(TAG, bounds="FOR VALUES FROM ('2024-01-01') TO ('2025-01-01'); CREATE TABLE forged ()"),
         _line(TAG, bounds="FOR VALUES FROM (forged()) TO (MAXVALUE)"),
         _line(TAG, schema=""),
+        _line(TAG, oid=2**32),
         _line(TAG, schema="x" * 64),
         _line(TAG, archived_at="2024-01-01"),
         _line(TAG, archived_at="0001-01-01T00:00:00+14:00"),

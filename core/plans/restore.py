@@ -22,7 +22,7 @@ from core.postgres.session import PORTABLE
 from core.tables.bounds import Bounds
 from core.tables.commands import backup_twin
 from core.tables.fingerprint import require_fingerprint_sql
-from core.tables.marks import Hold
+from core.tables.marks import Hold, Marks
 from core.tables.partition import Partition
 from core.tables.table import ArchiveSchema, PartitionedTable
 from core.text import human_bytes, human_rows
@@ -142,7 +142,7 @@ def plan_restore(
         steps=(
             Step(
                 f"Make {there.archive.name}.{backup.name} from its backup and compare every row",
-                tuple(_restore_statements(backup, parts, there, back, hold)),
+                tuple(_restore_statements(backup, parts, there, back, marks_of(backup, hold, parent=table))),
             ),
         ),
         effects=(
@@ -160,7 +160,7 @@ def plan_restore(
 
 
 def _restore_statements(
-    backup: Backup, parts: OwnStatements, there: Surroundings, back: tuple[LeftOut, ...], hold: Hold | None
+    backup: Backup, parts: OwnStatements, there: Surroundings, back: tuple[LeftOut, ...], marks: Marks
 ) -> Iterator[str]:
     relation = qualified(there.archive.name, backup.name)
     archive = ident(there.archive.name)
@@ -182,7 +182,7 @@ def _restore_statements(
     yield from (parts.checked(one.sql) for one in late if not _of_rights(one))
     changed = f"The rows of {relation} are not those of the backup {backup.id}."
     yield require_fingerprint_sql(relation, [column.name for column in backup.columns], backup.fingerprint, changed)
-    yield comment_sql(relation, marks_of(backup, hold).beside(backup.comment))
+    yield comment_sql(relation, marks.beside(backup.comment))
     yield from (parts.checked(one.sql) for one in late if _of_rights(one))
 
 

@@ -9,6 +9,7 @@ from core.plans.manifest import FORMAT, Backup, Needed
 from core.postgres.session import PORTABLE
 from core.tables.fingerprint import dollar_quoted
 from core.tables.marks import Hold, Marks, Tag
+from core.tables.table import PartitionedTable
 
 
 def session_statements(encoding: str, time_zone: str) -> tuple[str, ...]:
@@ -63,8 +64,8 @@ def copy_statement(backup: Backup, archive_schema: str) -> str:
     return f"COPY {qualified(archive_schema, backup.name)} ({columns}) FROM STDIN WITH (ENCODING {encoding})"
 
 
-def marks_of(backup: Backup, hold: Hold | None = None) -> Marks:
-    """What the comment of the table says that is made from a backup."""
+def marks_of(backup: Backup, hold: Hold | None = None, *, parent: PartitionedTable | None = None) -> Marks:
+    """What the comment of the table says that is made from a backup; with its parent's oid where that is there."""
     schema, name = split_qualified(backup.parent)
     return Marks(
         Tag(
@@ -73,6 +74,9 @@ def marks_of(backup: Backup, hold: Hold | None = None) -> Marks:
             bounds=backup.bounds,
             archived_at=backup.archived_at or backup.started_at,
             made_check=backup.made_check,
+            key=backup.key_column if parent else "",
+            oid=parent.oid if parent else 0,
+            cluster=parent.server.cluster if parent else "",
         ),
         hold,
     )

@@ -103,7 +103,9 @@ def test_in_a_new_database_from_manifests_alone(walk: Walk, make_table: Make, al
     again = tables.make_table(alone.run, rows=0)
     found = new.read(again).find_archived(f"archive.{made.first}")
     assert found is not None
-    assert (found.tag, found.bounds) == (archived.tag, archived.bounds)
+    assert archived.tag is not None
+    elsewhere = replace(archived.tag, key="", oid=0, cluster="")  # where the parent has another oid
+    assert (found.tag, found.bounds) == (elsewhere, archived.bounds)
     assert found.hold == Hold("2027-01-18", "just restored", "Ada")
     alone.run(f"DROP TABLE {archived.sql}")
     plan = new.plan_restore(again, kept)

@@ -112,7 +112,7 @@ def test_the_plan_of_a_restore() -> None:
         f"COMMENT ON TABLE {RELATION} IS"
         ' E\'partition-desk: {"parent": "\\\\"public\\\\".\\\\"kid_absences\\\\"", "schema": "public", "bounds":'
         " \"FOR VALUES FROM (''2024-01-01'') TO (''2025-01-01'')\", \"archived_at\":"
-        ' "2026-01-05T08:00:00+00:00", "made_check": true}\n'
+        ' "2026-01-05T08:00:00+00:00", "made_check": true, "key": "date", "oid": 1}\n'
         'partition-desk hold: {"until": "2027-01-18", "reason": "restored for an audit", "by": "Ada"}\'',
     ]
     assert step.transactional

@@ -23,7 +23,7 @@ from tests.conftest import Act
 from tests.servers import connect
 from tests.tables import Run, runner
 
-pytestmark = pytest.mark.every_version
+pytestmark = pytest.mark.all_versions
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 YEAR = "FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')"

@@ -23,6 +23,7 @@ from core.plans.plan import Plan
 from core.plans.restore import Restore
 from core.plans.verify import Verify
 from core.settings import Settings, read_settings
+from core.tables.bounds import Bounds
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
 
@@ -56,7 +57,9 @@ def desk(
 
 def ensure(engine: Engine, table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC") -> Plan:
     """What it takes that each range has a partition."""
-    return desk(engine, time_zone=zone).plan(Ensure(table, tuple(ranges)))
+    assert table.key is not None
+    bounds = tuple(Bounds.between(table.key, lower, upper, zone) for lower, upper in ranges)
+    return desk(engine, time_zone=zone).plan(Ensure(table, bounds))
 
 
 def reattach(engine: Engine, table: PartitionedTable, name: str) -> Plan:

@@ -20,7 +20,6 @@ def test_every_version_answers_for_itself(reader: Engine, major: int | None) -> 
     assert server.can == Capabilities(
         concurrent_detach=True,
         narrow_publications=server.major >= 15,
-        transaction_timeout=server.major >= 17,
         named_not_null=server.major >= 18,
         superuser=True,
     )

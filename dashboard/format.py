@@ -7,8 +7,7 @@ import re
 from core.cli.output import acts
 from core.plans.plan import Plan
 from core.tables.archived import Archived
-from core.tables.bounds import Bounds
-from core.tables.key import End, day_of
+from core.tables.bounds import Bounds, spoken_end
 from core.text import human_date
 
 
@@ -53,14 +52,11 @@ def describe_bounds(bounds: Bounds | None, zone: str = "UTC") -> str:
     dates = bounds.dates(zone)
     if dates is not None:
         return f"{human_date(dates[0])} up to, not including, {human_date(dates[1])}"
-    lower = "the beginning" if bounds.lower is None else _moment(bounds.lower_sql, bounds.lower)
-    upper = "the end" if bounds.upper is None else _moment(bounds.upper_sql, bounds.upper)
+    if not bounds.is_range:
+        return bounds.text.removeprefix("FOR VALUES ")
+    lower = "the beginning" if bounds.lower is None else spoken_end(bounds.lower, zone)
+    upper = "the end" if bounds.upper is None else spoken_end(bounds.upper, zone)
     return f"{lower} up to, not including, {upper}"
-
-
-def _moment(sql: str, end: End) -> str:
-    clock = sql.strip("'").partition(" ")[2]
-    return human_date(day_of(end)) + (f" {clock}" if clock not in ("", "00:00:00", "00:00:00+00") else "")
 
 
 def by_hand(archived: Archived) -> str:

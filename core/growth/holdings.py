@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.period import Period, period_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.key import End, day_of
+from core.tables.key import End, Value, day_of
 from core.tables.marks import Hold
 from core.tables.partition import Partition
 from core.tables.size import Size
@@ -67,7 +67,7 @@ def _day(end: End | None, zone: str) -> date | None:
             return end.astimezone(ZoneInfo(zone)).date()
         except OverflowError:
             return None  # a day that Python's calendar lacks
-    return None if end is None else day_of(end)
+    return None if end is None or isinstance(end, Value) else day_of(end)
 
 
 def local_day(moment: str, zone: str) -> date:

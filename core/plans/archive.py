@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from core.errors import (
@@ -40,7 +40,8 @@ from core.plans.target import Target, archived_of, partition_of
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, within
 from core.tables.commands import twin
-from core.tables.key import Key, KeyRange, key_value
+from core.tables.coverage import key_at
+from core.tables.key import Key, KeyRange
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -102,7 +103,7 @@ def plan_archive(
     partition = table.find(name)
     if partition is None:
         return _plan_rest(table, key, name)
-    bounds = _require_archivable(table, partition, now.date(), zone, allow_current)
+    bounds = _require_archivable(table, partition, now, zone, allow_current)
     tag = Tag(
         parent=table.sql,
         schema=partition.schema,
@@ -146,7 +147,7 @@ def _called_in(table: PartitionedTable, one: Partition | Archived, schema: str) 
 
 
 def _require_archivable(
-    table: PartitionedTable, partition: Partition, today: date, zone: str, allow_current: bool
+    table: PartitionedTable, partition: Partition, now: datetime, zone: str, allow_current: bool
 ) -> Bounds:
     if table.pending is not None and table.pending is not partition:
         require_nothing_pending(table)
@@ -156,15 +157,25 @@ def _require_archivable(
         raise Refused(f"The bounds of {partition.name} can't be read just now.", next="Try again in a moment.")
     if partition.is_default:
         raise Refused(f"{partition.name} is the DEFAULT partition: it has no period that could be over.")
-    if table.key is not None and not allow_current and not partition.pending:
-        end = partition.bounds.upper
-        if end is None or end > key_value(table.key, today, zone):
-            raise PeriodNotOver(
-                f"{partition.name} holds dates that are not over: it goes up to {partition.bounds.upper_sql}.",
-                next="If new rows may fail, allow it explicitly: --allow-current.",
-            )
+    if not allow_current and not partition.pending and not _is_over(table, partition.bounds, now, zone):
+        what = "dates that are not over" if table.key and table.key.clock else "the newest rows, as far as is known"
+        raise PeriodNotOver(
+            f"{partition.name} holds {what}: it goes up to {partition.bounds.upper_sql}.",
+            next="If new rows may fail, allow it explicitly: --allow-current.",
+        )
     _require_room(table, partition)
     return partition.bounds
+
+
+def _is_over(table: PartitionedTable, bounds: Bounds, now: datetime, zone: str) -> bool:
+    """Whether no row of now belongs into the range: of a key without times, whether a later one holds rows."""
+    key, end = table.key, bounds.upper
+    if key is None or end is None:
+        return False
+    if key.clock is not None:
+        return end <= key_at(key, now, zone)
+    later = (p for p in table.ranges if p.bounds and p.bounds.lower is not None and p.bounds.lower >= end)
+    return any(p.size is not None and p.size.heap > 0 for p in later)
 
 
 def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:

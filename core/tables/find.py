@@ -95,8 +95,9 @@ def find_rows(
     timestamp with time zone. Raises NotServed, UsageError for a date, column or value that can't be looked for,
     ConnectionFailed.
     """
-    if table.key is None or table.not_served is not None:
-        raise NotServed(f"{table.label} can't be searched by date: {table.not_served or 'it has no such key'}.")
+    if table.key is None or table.key.clock is None or table.not_served is not None:
+        why = table.not_served or "its key tells no time"
+        raise NotServed(f"{table.label} can't be searched by date: {why}.")
     if not 2 <= day.year <= 9998:
         raise UsageError(f"{day.isoformat()} can't be looked for.", next="Give a date of the years 2 to 9998.")
     asked = dict(where or {})

@@ -109,7 +109,7 @@ def _fits(key: Key, texts: list[str], zone: str) -> bool:
         return False
     if key.reading is Reading.SNOWFLAKE:
         return all(int(text) % 2**22 == 0 for text in texts)
-    return not all(text.endswith("000000000") for text in texts)
+    return not key.type.is_number or not all(text.endswith("000000") for text in texts)
 
 
 def _is_near(day: date) -> bool:

@@ -11,7 +11,7 @@ from core.tables.table import PartitionedTable
 
 def due(table: PartitionedTable, cutoff: date, today: date, zone: str = "UTC") -> tuple[Partition, ...]:
     """The attached partitions whose whole range lies before `cutoff` and that no hold binds today, oldest first."""
-    if table.key is None:
+    if table.key is None or table.key.clock is None:
         return ()
     limit = key_value(table.key, cutoff, zone)
     over = (

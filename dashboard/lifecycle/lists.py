@@ -9,7 +9,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.tables.archived import Archived
-from core.tables.key import key_value
+from core.tables.coverage import key_at
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_date
@@ -107,9 +107,9 @@ def unusable(read: Read) -> None:
 
 def still_kept(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) -> None:
     """What is over and not due yet, folded away."""
-    if table.key is None:
+    if table.key is None or table.key.clock is None:
         return
-    now = key_value(table.key, clock.today(), clock.zone())
+    now = key_at(table.key, clock.now(), clock.zone())
     over = [life for life in found if life.status is Status.ATTACHED and _is_over(life.one) and life.bounds]
     over = [life for life in over if life.bounds and life.bounds.upper is not None and life.bounds.upper <= now]
     with st.expander(f"Over, and still kept: {len(over):,}", icon=":material/hourglass_bottom:"):

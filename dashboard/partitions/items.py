@@ -11,7 +11,7 @@ from enum import StrEnum
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.coverage import unexplained_gaps
-from core.tables.key import day_of
+from core.tables.key import Beyond, Value, day_of
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
@@ -129,7 +129,7 @@ def days_of(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
     dates = bounds.dates(zone)
     if dates is not None:
         return dates
-    return (
-        day_of(bounds.lower) if bounds.lower is not None else None,
-        day_of(bounds.upper) if bounds.upper is not None else None,
+    lower, upper = (
+        None if isinstance(end, Value | Beyond | None) else day_of(end) for end in (bounds.lower, bounds.upper)
     )
+    return lower, upper

@@ -64,6 +64,9 @@ def _default_caveat(case: Case) -> str:
 def current_period(case: Case) -> Iterator[Finding]:
     """CRITICAL when today has no partition; WARNING when a DEFAULT takes its rows."""
     table = case.table
+    if case.key.clock is None:
+        yield Finding("current_period", Severity.OK, f"{case.key.column} tells no time: its ranges are not of today")
+        return
     moment = case.moment
     holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)
     if holder is not None:
@@ -94,6 +97,10 @@ def current_period(case: Case) -> Iterator[Finding]:
 def next_period(case: Case) -> Iterator[Finding]:
     """WARNING when the period after the current one is not wholly there."""
     cut = case.cut
+    if case.key.clock is None:
+        title = f"Nothing tells when the ranges of {case.key.column} end: partitions of it are made by hand"
+        yield Finding("next_period", Severity.NOTE, title)
+        return
     if cut is None:
         yield _uncut(case)
         return

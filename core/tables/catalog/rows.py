@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DeskError
-from core.names import ident, literal
 from core.postgres.connection import session, translate
 from core.postgres.session import Row, as_the_role, reading, rows_of
 from core.tables.archived import Archived
@@ -36,18 +35,20 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
     if table.key is None:
         raise ValueError(f"{table.label} has no key that is served")
     key = archived.own_key(table.key)
-    column = ident(key.column)
+    column = key.sql
     nulls = any(c.name == key.column and not c.not_null for c in archived.columns)
+    present = f"FROM ONLY {archived.sql} WHERE {column} IS NOT NULL"
     row = _read_rows(
         engine,
-        f"SELECT min({column})::text AS lowest, max({column})::text AS highest,"
-        f" {f'count(*) FILTER (WHERE {column} IS NULL)' if nulls else '0'} AS nulls FROM ONLY {archived.sql}",
+        f"SELECT (SELECT {column}::text {present} ORDER BY {column} LIMIT 1) AS lowest,"
+        f" (SELECT {column}::text {present} ORDER BY {column} DESC LIMIT 1) AS highest,"
+        f" {f'count(*) FILTER (WHERE {column} IS NULL)' if nulls else '0'} AS nulls{f' FROM ONLY {archived.sql}' if nulls else ''}",
     )
-    ends = Bounds.parse(
-        f"FOR VALUES FROM ({literal(row.lowest or '-infinity')}) TO ({literal(row.highest or 'infinity')})",
-        table.key.type,
-    )
-    return KeyRange(ends.lower, ends.upper, row.nulls)
+    try:
+        lowest, highest = (None if text is None else table.key.end(text) for text in (row.lowest, row.highest))
+    except ValueError:  # a text that is no date among dates: the server compares them when the bounds are proven
+        lowest = highest = None
+    return KeyRange(lowest, highest, row.nulls)
 
 
 def count_rows(engine: Engine, table: PartitionedTable, name: str, *, timeout_ms: int) -> int | None:

@@ -38,11 +38,12 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
     column = key.sql
     nulls = any(c.name == key.column and not c.not_null for c in archived.columns)
     present = f"FROM ONLY {archived.sql} WHERE {column} IS NOT NULL"
+    lacking = f"SELECT count(*) FROM ONLY {archived.sql} WHERE {column} IS NULL"
     row = _read_rows(
         engine,
         f"SELECT (SELECT {column}::text {present} ORDER BY {column} LIMIT 1) AS lowest,"
         f" (SELECT {column}::text {present} ORDER BY {column} DESC LIMIT 1) AS highest,"
-        f" {f'count(*) FILTER (WHERE {column} IS NULL)' if nulls else '0'} AS nulls{f' FROM ONLY {archived.sql}' if nulls else ''}",
+        f" ({lacking if nulls else 'SELECT 0'}) AS nulls",
     )
     try:
         lowest, highest = (None if text is None else table.key.end(text) for text in (row.lowest, row.highest))

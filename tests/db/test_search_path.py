@@ -119,6 +119,11 @@ def test_the_look_of_a_start_up_follows_the_same_path(
     make(run, "public")
     run("CREATE SCHEMA tenant_a")
     run("CREATE TABLE tenant_a.readings (id bigint, taken_on date) PARTITION BY RANGE (taken_on)")
+    for year in (2020, 2021):
+        run(
+            f"CREATE TABLE tenant_a.readings_{year} PARTITION OF tenant_a.readings"
+            f" FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
+        )
     engine = make_engine(with_path(make_url(database_url), "tenant_a"))
     try:
         assert lacks(engine, "readings", YEAR)

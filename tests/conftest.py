@@ -24,6 +24,7 @@ from core.console.actor import Actor, Origin
 from core.console.execute import Budget
 from core.console.journal import OperationRecord
 from core.names import ident
+from core.plans import steps
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
@@ -236,6 +237,12 @@ def act(worker: Engine) -> Act:
         return desks.desk(worker, budget=budget or Budget()).run(plan, ADMIN, "a test")
 
     return run_plan
+
+
+@pytest.fixture
+def large_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any DEFAULT partition counts as too large to be read under a lock."""
+    monkeypatch.setattr(steps, "READ_UNDER_LOCK", -1)
 
 
 _ROLES = itertools.count(1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psycopg2
 from sqlalchemy import Engine, event
@@ -24,6 +25,7 @@ from core.console.actor import Actor, Origin
 from core.console.execute import Budget
 from core.console.journal import TABLE_LOCKS
 from core.errors import DeskError
+from core.plans import steps
 from core.plans.archive import plan_archive
 from core.plans.operation import Role
 from core.plans.plan import Plan
@@ -87,6 +89,10 @@ class Act:
             _leave_pending(console.url)
 
 
+_LARGE = patch.object(steps, "READ_UNDER_LOCK", -1)
+"""As if the DEFAULT were too large to be read under a lock: the acts with the most steps are those to be broken."""
+
+
 def archive(reader: Engine) -> Plan:
     """Archive 2023."""
     return plan_archive(read_table(reader, "kid_absences"), YEAR, now=NOW)
@@ -94,13 +100,15 @@ def archive(reader: Engine) -> Plan:
 
 def reattach(reader: Engine) -> Plan:
     """Bring 2023 back."""
-    return desks.reattach(reader, read_table(reader, "kid_absences"), YEAR)
+    with _LARGE:
+        return desks.reattach(reader, read_table(reader, "kid_absences"), YEAR)
 
 
 def ensure(reader: Engine) -> Plan:
     """Create 2025 and 2026."""
     table = read_table(reader, "kid_absences")
-    return desks.ensure(reader, table, [(date(y, 1, 1), date(y + 1, 1, 1)) for y in (2025, 2026)])
+    with _LARGE:
+        return desks.ensure(reader, table, [(date(y, 1, 1), date(y + 1, 1, 1)) for y in (2025, 2026)])
 
 
 ACTS = (

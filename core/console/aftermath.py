@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from core.console.execute import Run
 
 PENDING = "The partition is detach pending: all its rows are there, out of the table's sight."
+UNDO_S = 2.0
+"""How long taking a step back is tried, unless rows are refused until then."""
 
 
 def told_of(run: Run, error: DBAPIError) -> DeskError:
@@ -79,20 +81,33 @@ def _detaches(step: Step) -> bool:
     return bool(step.finish) or step.waits_for_all
 
 
+def _attaches(step: Step) -> bool:
+    return step.refuses and not step.proves
+
+
 def _take_back(run: Run, committed: tuple[Step, ...]) -> list[str]:
-    """Undoes what can be undone, the last first; returns the titles of the steps that stay."""
-    last_detach = max((number for number, step in enumerate(committed) if _detaches(step)), default=-1)
-    kept: list[str] = []
-    for number, step in reversed(list(enumerate(committed))):
-        if not (step.undo and number > last_detach and _undone(run, step.undo)):
-            kept.insert(0, step.title)
-    return kept
+    """Undoes what can be undone, the last first; returns the titles of the steps that stay.
+
+    What an attach that was committed rested on is a part of it; a proof goes with the constraint that it proved.
+    """
+    last = max((n for n, step in enumerate(committed) if _detaches(step) or _attaches(step)), default=-1)
+    ends = committed[: last + 1]
+    kept = [step for step in ends if _detaches(ends[-1]) or not (step.undo or step.proves)]
+    after: list[Step] = []
+    for step in reversed(committed[last + 1 :]):
+        if not (step.undo and _undone(run, step.undo)):
+            after.insert(0, step)
+        elif after and after[0].proves:
+            after.pop(0)
+    return [step.title for step in (*kept, *after)]
 
 
 def _undone(run: Run, statements: tuple[str, ...]) -> bool:
     if run.work.invalidated:
         return False
-    for _ in range(20):
+    refusing = any(later.refuses for later in run.plan.steps)  # until this is taken back
+    give_up = time.monotonic() + (run.budget.patience_s if refusing else UNDO_S)
+    while time.monotonic() < give_up:
         try:
             run.work.exec_driver_sql("BEGIN")
             as_the_role(run.work)
@@ -108,7 +123,7 @@ def _undone(run: Run, statements: tuple[str, ...]) -> bool:
                 run.work.exec_driver_sql("ROLLBACK")
             if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK):
                 return False
-            time.sleep(0.1)
+            time.sleep(UNDO_S / 20)
     return False
 
 

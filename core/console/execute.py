@@ -50,6 +50,8 @@ from core.tables.table import PartitionedTable
 FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5
 LONGEST_BACKOFF_S = 2.0
+REFUSING_S = 20.0
+"""How long a step waits for its locks while rows that others write fail because of the steps before it."""
 WATCH_S = 0.03
 
 
@@ -103,6 +105,8 @@ class Run:
     progress: Progress | None
     deadline: float
     can: Capabilities = field(default_factory=Capabilities)
+    give_up: float = 0.0
+    """When a step that has rows refused stops waiting, if that lets them in again."""
     done: int = 0
     tries: int = 0
     gave_way: bool = False
@@ -117,6 +121,18 @@ class Run:
     def waiting_at_most(self, milliseconds: float) -> str:
         """What makes the rest of a transaction wait no longer than that, wherever it waits."""
         return f"{self.can.lock_budget}SET LOCAL lock_timeout = {max(1, round(milliseconds))}"
+
+    def is_over(self, step: Step) -> bool:
+        """Whether the step is to wait no longer: all patience is gone, or rows were refused for long enough.
+
+        Who is in the way of taking that back is waited for: nothing ends the refusal while he is there.
+        """
+        if self.left() <= 0:
+            return True
+        if not step.refuses or time.monotonic() < self.give_up:
+            return False
+        back = [lock for earlier in self.plan.steps if earlier.undo for lock in earlier.locks]
+        return bool(back) and not read_holders(self.watch, back, self.pid)
 
     def told(self, doing: str) -> None:
         """Says what is being done now, in the journal and to whoever follows."""
@@ -165,6 +181,7 @@ def apply(
                 _require_unchanged(run, desk.archive_schema)
                 for number, step in enumerate(plan.steps, 1):
                     run.told(step.title)
+                    run.give_up = time.monotonic() + REFUSING_S if step.refuses else run.deadline
                     _step(run, number, step)
                     run.done = number
         except DBAPIError as error:
@@ -252,7 +269,7 @@ def _back_off(run: Run, step: Step, attempt: int) -> None:
     longest = min(LONGEST_BACKOFF_S, 0.05 * 2 ** min(attempt, 10))
     if run.cancellation.wait(_jitter(longest)):
         raise _cancelled_error(pending=False)
-    if run.left() <= 0:
+    if run.is_over(step):
         raise _out_of_patience(run, step, read_holders(run.watch, step.locks, run.pid))
 
 
@@ -290,7 +307,7 @@ def _wait_for_gap(run: Run, step: Step) -> None:
         first = seen if first is None else first & seen
         if not blockers or (step.finish and not first):
             return
-        if run.left() <= 0:
+        if run.is_over(step):
             raise _out_of_patience(run, step, blockers)
         run.held_up(blockers)
         run.cancellation.wait(pause)
@@ -304,7 +321,9 @@ def _in_the_way(run: Run, step: Step) -> tuple[Blocker, ...]:
         # a concurrent detach waits for everybody who holds anything on the parent
         found = read_holders(run.work, (Lock(lock.relation, Mode.ACCESS_EXCLUSIVE) for lock in step.locks), run.pid)
     else:
-        found = read_holders(run.work, step.locks, run.pid)
+        # who would be in the way later is waited for before rows are refused, not meanwhile
+        ahead = step.undo and any(later.refuses for later in run.plan.steps)
+        found = read_holders(run.work, run.plan.locks if ahead else step.locks, run.pid)
     longest = run.budget.lock_ms / 1000
     return tuple(b for b in found if b.is_autovacuum or b.pid is None or b.seconds > longest)
 
@@ -322,8 +341,9 @@ def _out_of_patience(run: Run, step: Step, blockers: tuple[Blocker, ...]) -> Loc
         if run.plan.operation is ARCHIVE:
             advice += "; without a DEFAULT partition a detach needs no such lock"
     pending = step.waits_for_all
+    within = REFUSING_S if run.left() > 0 else run.budget.patience_s
     return LockNotObtained(
-        f"{step.title}: no lock within {run.budget.patience_s:.0f} s, after {run.tries} tries. In the way: {who}.",
+        f"{step.title}: no lock within {within:.0f} s, after {run.tries} tries. In the way: {who}.",
         safe=PENDING if pending else NOTHING_CHANGED,
         next=("Archive it again to finish." if pending else f"{advice}."),
     )

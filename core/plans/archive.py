@@ -32,7 +32,9 @@ from core.plans.steps import (
     add_check,
     attach,
     attach_locks,
+    default_meanwhile,
     exclude_from_default,
+    is_excluded,
     readmit_to_default,
     validate,
 )
@@ -491,7 +493,11 @@ def plan_reattach(
         ),
         way_back=f"Archive: {twin('archive', table, _called_in(table, archived, home))}",
         command=twin("reattach", table, called),
-        warnings=(*_reattach_warnings(archived), *returning(table, archived, home)),
+        warnings=(
+            *_reattach_warnings(archived),
+            *default_meanwhile(table, archived.name),
+            *returning(table, archived, home),
+        ),
         oid=archived.oid,
     )
 
@@ -508,7 +514,8 @@ def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, ho
     if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
         statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
     locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *attach_locks(table, relation))
-    return Step(f"Move it back to {home} and attach it", tuple(statements), locks)
+    refuses = is_excluded(table, archived.name)
+    return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
 
 
 def _reattach_warnings(archived: Archived) -> tuple[str, ...]:

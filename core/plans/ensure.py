@@ -18,7 +18,15 @@ from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_
 from core.plans.plan import Plan, Step, basis
 from core.plans.publishing import entering
 from core.plans.refusals import require_nothing_pending, require_served
-from core.plans.steps import LEAVE_IN_DEFAULT, attach, attach_locks, exclude_from_default, readmit_to_default
+from core.plans.steps import (
+    LEAVE_IN_DEFAULT,
+    attach,
+    attach_locks,
+    default_meanwhile,
+    exclude_from_default,
+    is_excluded,
+    readmit_to_default,
+)
 from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
 from core.tables.coverage import covered_until, holders, is_covered
@@ -298,6 +306,7 @@ def _effects(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator
 
 
 def _warnings(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator[str]:
+    yield from default_meanwhile(table, *(one.label for one in new))
     yield from entering(table, _home(table), (one.name for one in new), published_like(table.equipment))
     yield from told_apart(table.equipment)
     if table.managed_by:
@@ -360,5 +369,6 @@ def _create(table: PartitionedTable, key: Key, new: NewPartition) -> tuple[Step,
                 *readmit_to_default(table, new.label),
             ),
             (*attach_locks(table, relation), *whole.locks),
+            refuses=is_excluded(table, new.label),
         ),
     )

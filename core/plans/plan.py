@@ -95,6 +95,13 @@ class Step:
     """Whether it is taken back at once: what others' code refuses is refused before anything is done."""
     leaves: str = ""
     """The index, quoted and qualified, that a try that failed leaves behind, invalid."""
+    refuses: bool = False
+    """Whether rows that others write fail until it is committed, so that it is not to wait for long."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether it reads rows against a constraint that a step before it added, and changes nothing else."""
+        return self.transactional and any(not lock.brief for lock in self.locks)
 
     @property
     def sql(self) -> str:
@@ -176,8 +183,9 @@ class Plan:
                 finish=step["finish"],
                 waits_for_all=step["waits_for_all"],
                 undo=tuple(step["undo"]),
-                rehearsal=step.get("rehearsal", False),  # plans of older journals have neither
+                rehearsal=step.get("rehearsal", False),  # plans of older journals have none of these
                 leaves=step.get("leaves", ""),
+                refuses=step.get("refuses", False),
             )
             for step in raw["steps"]
         )

@@ -43,6 +43,8 @@ class Partition:
     busy: bool = field(default=False, compare=False)
     """Somebody holds or waits for ACCESS EXCLUSIVE on it just now."""
     size: Size | None = field(default=None, compare=False)
+    read_through: int | None = field(default=None, compare=False)
+    """Bytes that whoever reads every row of it reads; of the DEFAULT partition alone, None where that is unknown."""
     rows: int | None = field(default=None, compare=False)
     """The planner's estimate; None before the first analyze."""
     activity: Activity | None = field(default=None, compare=False)

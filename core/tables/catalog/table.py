@@ -94,6 +94,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relo
     CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
     CASE WHEN b.oid IS NOT NULL THEN c.relpartbound::text END AS stored,
     d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}, {checks} AS checks,
+    CASE WHEN b.oid IS NULL AND c.relkind = 'r' AND c.oid = (SELECT p.partdefid
+        FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = {parent})
+        THEN pg_catalog.pg_relation_size(c.oid) END AS read_through,
     (SELECT json_agg(k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid) AS constraint_names,
     (SELECT json_agg(json_build_array(ic.relname, x.indisvalid) ORDER BY ic.relname) FROM pg_catalog.pg_index x
         JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid) AS index_names
@@ -315,6 +318,7 @@ def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partit
         size=shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,
         activity=None if shards else activity_of(row),
+        read_through=None if shards else row.read_through,
         invalid_indexes=tuple(name for name, valid in indexes if not valid),
     )
 

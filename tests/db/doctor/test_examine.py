@@ -225,6 +225,7 @@ def test_a_partition_that_holds_more_than_the_archived_range_stays(engine: Engin
     assert not re.search(r"DETACH|INSERT|DROP|BEGIN", found.hint)
 
 
+@pytest.mark.usefixtures("large_default")
 def test_what_an_interrupted_ensure_leaves_on_the_default_is_found_and_dropped(engine: Engine) -> None:
     run(engine, "CREATE TABLE public.stray PARTITION OF public.kid_absences DEFAULT")
     plan = plan_ensure(read_table(engine, "kid_absences"), [(date(2028, 1, 1), date(2029, 1, 1))])

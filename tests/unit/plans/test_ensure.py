@@ -23,7 +23,7 @@ from core.errors import (
 from core.period import Range, Width
 from core.plans.ensure import ENSURE, Ensure
 from core.plans.plan import Lock, Mode, Plan
-from core.plans.steps import exclusion_name
+from core.plans.steps import READ_UNDER_LOCK, exclusion_name
 from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyType
 from core.tables.structure import Check, ForeignKey
@@ -99,12 +99,22 @@ COMMIT;""",
     assert Lock(default, Mode.ACCESS_EXCLUSIVE) in plan.steps[2].locks
 
 
-@pytest.mark.parametrize(("validated", "left"), [(False, 2), (True, 1)])
+@pytest.mark.parametrize(("validated", "left"), [(False, 3), (True, 1)])
 def test_an_exclusion_that_was_left_behind_is_used(validated: bool, left: int) -> None:
     check = Check("partition_desk_excludes_2028", "CHECK (...)", validated)
     plan = ensured(table(partitions=(default_partition(checks=(check,)),)), [Y2028])
     assert len(plan.steps) == left
     assert scripts(plan)[-1].count("DROP CONSTRAINT") == 1
+    assert all(step.undo or step.refuses for step in plan.steps)
+
+
+def test_a_small_default_is_read_under_the_lock_and_refuses_nothing() -> None:
+    for read_through, number in ((READ_UNDER_LOCK, 1), (READ_UNDER_LOCK + 1, 3), (None, 3)):
+        found = table(partitions=(partition(2027), replace(default_partition(), read_through=read_through)))
+        plan = plan_ensure(found, [Y2028])
+        assert len(plan.steps) == number
+        assert any(step.refuses for step in plan.steps) is bool(plan.warnings) is (number > 1)
+        assert Lock('"public"."kid_absences_default"', Mode.ACCESS_EXCLUSIVE) in plan.steps[-1].locks
 
 
 def test_owner_tablespace_and_foreign_key() -> None:

@@ -8,7 +8,7 @@ import click
 
 from core.cli.acting import Given, put, put_json
 from core.cli.options import JSON, calendar_date, column_value, command, number
-from core.cli.output.look import finding_json, findings_text, found_json, found_text, status_json, status_text
+from core.cli.output.look import findings_text, found_json, found_text, status_json, status_text
 from core.errors import TableNotFound, UsageError
 from core.postgres.publications import OWN_SCHEMA
 from core.tables.find import find_rows
@@ -34,6 +34,8 @@ def status(given: Given, *, as_json: bool) -> None:
 @command("doctor", "check everything that can be wrong, with the reason and the remedy")
 @JSON
 def doctor(given: Given, *, as_json: bool) -> None:
+    from core.doctor.findings import as_json as finding_json
+
     table = given.read()
     findings = given.desk.examine(table, given.desk.backups(table.address, table.server))
     if as_json:

@@ -68,6 +68,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     shape.invalid_indexes,
     shape.unique_constraint,
     shape.key_index,
+    shape.unlogged,
     shape.never_analyzed,
     replication.journal_published,
     replication.partitions_published,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
@@ -13,11 +13,13 @@ from core.plans.ensure import Cell
 from core.plans.manifest import Kept, Unreadable
 from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.tables.archived import Archived
 from core.tables.coverage import key_at
 from core.tables.cut import Cut
 from core.tables.key import End, Key
+from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import human_date
+from core.text import Json, human_date
 
 
 class Severity(StrEnum):
@@ -88,6 +90,14 @@ class Case:
     journal_sent_by: tuple[str, ...] = ()
     """The publications that send the console's own tables."""
 
+    _calls: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def called(self, one: Partition | Archived) -> str:
+        """What means this one and no other of the table; of all of them at once, as there may be thousands."""
+        if not self._calls:
+            self._calls.update(self.table.calls())
+        return self._calls[one.oid]
+
     @property
     def key(self) -> Key:
         """The table's key; what has none is not examined."""
@@ -124,9 +134,56 @@ def spoken_period(wanted: Cell) -> str:
     return f"{human_date(lower)} to {human_date(upper - timedelta(days=1))}"
 
 
+FEW = 5
+"""How many findings of one kind are shown, and have their plan; every one is in `doctor --json`."""
+MOST_LINES = 15
+"""How many lines of a hint are shown."""
+
+
+def kinds(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
+    """The findings of each check and severity together, in their order, for whoever shows a FEW of each."""
+    found: dict[tuple[str, Severity], list[Finding]] = {}
+    for finding in findings:
+        found.setdefault((finding.check, finding.severity), []).append(finding)
+    return tuple(tuple(some) for some in found.values())
+
+
+def first_lines(hint: str) -> tuple[str, int]:
+    """The lines of a hint that are shown, and how many it has more."""
+    lines = hint.splitlines()
+    if len(lines) <= MOST_LINES:
+        return hint, 0
+    shown = lines[: 2 * FEW + 1]
+    return "\n".join(shown), len(lines) - len(shown)
+
+
+def as_json(finding: Finding) -> Json:
+    """All of a finding."""
+    return {
+        "check": finding.check,
+        "severity": finding.severity.value,
+        "subject": finding.subject,
+        "title": finding.title,
+        "reason": finding.reason,
+        "hint": finding.hint,
+        "command": finding.fix.command if finding.fix else None,
+        "sql": finding.fix.sql if finding.fix else None,
+    }
+
+
 def script(*statements: str) -> str:
     """Statements as lines for psql."""
     return "\n".join(f"{statement};" for statement in statements)
+
+
+def one_line(name: str) -> str:
+    """A name in a comment of SQL, which ends with its line."""
+    return " ".join(name.splitlines())
+
+
+def gently(*statements: str) -> str:
+    """Statements that happen together or not at all, and hold nobody up for long by waiting for a lock."""
+    return script("BEGIN", "SET LOCAL lock_timeout = '2s'", *statements, "COMMIT")
 
 
 def planned(finding: Finding, act: str, build: Callable[[], Plan]) -> Finding:

@@ -30,15 +30,15 @@ def require_attachable(
         raise NotAttachable(
             f"Nothing tells which range {archived.schema}.{archived.name} held.",
             ("It has no tag, no CHECK of a range on the key, and no year in its name.",),
-            next=f"Add the CHECK: ALTER TABLE {archived.sql} ADD CHECK ({ident(key.column)} >= '2019-01-01'"
-            f" AND {ident(key.column)} < '2020-01-01') with its own dates.",
+            next=f"Add a CHECK, with its own ends in place of the dots: ALTER TABLE {archived.sql} ADD CHECK"
+            f" ({ident(key.column)} >= '...' AND {ident(key.column)} < '...')",
         )
     overlapping = [p for p in table.ranges if p.bounds and p.bounds.overlaps(bounds)]
     if overlapping:
         raise Overlap(
             f"{overlapping[0].name} holds a part of {archived.name}'s range already: "
             f"{overlapping[0].bounds.text if overlapping[0].bounds else ''}.",
-            next=f"Archive {overlapping[0].name} first, or move its rows; two partitions can't share a date.",
+            next="Two partitions can't share a date; partitions doctor tells what can be done.",
         )
     home = home_of(table, archived)
     taken = table.taken if home == table.schema else archived.home_taken

@@ -18,8 +18,9 @@ def require_served(table: PartitionedTable) -> Key:
     if not table.owned:
         raise NotAllowed(
             f"The role {table.server.user} does not own {table.label}; its owner is {table.owner}.",
-            next=f"Connect as {table.owner}, or grant the role {table.owner} to {table.server.user}: "
-            "PostgreSQL lets nobody else attach or detach partitions.",
+            next=f"Connect as {table.owner}"
+            + ("" if table.owner_is_superuser else f", or grant the role {table.owner} to {table.server.user}")
+            + ": PostgreSQL lets nobody else attach or detach partitions.",
         )
     return table.key
 

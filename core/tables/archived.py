@@ -60,6 +60,10 @@ class Archived:
     left_here: bool = field(default=False, compare=False)
     """Whether rows from before it was distributed lie on the coordinator still, unseen; known with exact sizes."""
     busy: bool = field(default=False, compare=False)
+    fires: bool = field(default=False, compare=False)
+    """Whether a trigger or a rule is on it that somebody made."""
+    unlogged: bool = field(default=False, compare=False)
+    """Whether its rows are gone after a crash of the server, and not on a standby."""
     size: Size | None = field(default=None, compare=False)
     rows: int | None = field(default=None, compare=False)
     activity: Activity | None = field(default=None, compare=False)

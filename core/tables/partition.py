@@ -42,6 +42,8 @@ class Partition:
     constraint_names: tuple[str, ...] = field(default=(), compare=False)
     busy: bool = field(default=False, compare=False)
     """Somebody holds or waits for ACCESS EXCLUSIVE on it just now."""
+    unlogged: bool = field(default=False, compare=False)
+    """Whether its rows are gone after a crash of the server, and not on a standby."""
     size: Size | None = field(default=None, compare=False)
     read_through: int | None = field(default=None, compare=False)
     """Bytes that whoever reads every row of it reads; of the DEFAULT partition alone, None where that is unknown."""

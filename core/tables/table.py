@@ -53,6 +53,7 @@ class PartitionedTable:
     archive: ArchiveSchema
     owned: bool
     """Whether the connected role owns it, or is a member of its owner."""
+    owner_is_superuser: bool = False
     may_create: bool = False
     """Whether the connected role may create tables in the table's schema."""
     may_read: bool = False

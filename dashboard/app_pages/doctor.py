@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from functools import partial
 
 import streamlit as st
 
-from core.doctor.findings import Finding, Severity
+from core.doctor.findings import FEW, Finding, Severity, as_json, first_lines, kinds
 from core.errors import DeskError
 from core.tables.archived import Archived
 from core.tables.find import Kind, Place
@@ -98,8 +99,9 @@ def card(number: int, finding: Finding) -> None:
             (lambda: remedy_button(number, finding)) if helped else None,
         )
         if finding.fix is None and finding.hint:
-            st.caption("What to do")
-            st.code(finding.hint, language=_language(finding.hint), wrap_lines=True)
+            hint, more = first_lines(finding.hint)
+            st.caption("What to do" + (f", its first lines; {more:,} more are in the file below" if more else ""))
+            st.code(hint, language=_language(finding.hint), wrap_lines=True)
         if finding.subject:
             layout.link(
                 "partitions",
@@ -107,6 +109,20 @@ def card(number: int, finding: Finding) -> None:
                 ":material/arrow_forward:",
                 **{keys.PARTITION_PARAMETER: finding.subject},
             )
+
+
+def take_away(table: PartitionedTable, found: tuple[Finding, ...]) -> None:
+    """A file with every finding and every line of what to do, however many there are."""
+    st.download_button(
+        "All findings (JSON)",
+        lambda: json.dumps([as_json(finding) for finding in found], indent=2, ensure_ascii=False),
+        file_name="doctor.json",
+        mime="application/json",
+        icon=":material/download:",
+        key="all_findings",
+        on_click="ignore",
+        help=f"Every finding of {table.label} with all of its SQL; on the command line: partitions doctor --json",
+    )
 
 
 def remedy_button(number: int, finding: Finding) -> None:
@@ -133,8 +149,15 @@ def main() -> None:
         f" {len(fine)} fine",
     )
     find_my_data(table)
-    for number, finding in enumerate(faults):
-        card(number, finding)
+    number = 0
+    for some in kinds(faults):
+        for finding in some[:FEW]:
+            card(number, finding)
+            number += 1
+        if len(some) > FEW:
+            st.caption(f":material/more_horiz: {len(some) - FEW:,} more of this kind are in the file below")
+    if faults:
+        take_away(table, found)
     with (
         st.expander(f"{plural(len(fine), 'check')} found right", icon=":material/check_circle:", expanded=not faults),
         st.container(gap="small"),

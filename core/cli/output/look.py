@@ -145,32 +145,35 @@ def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
 # Findings and rows -------------------------------------------------------------------
 
 
-def finding_json(finding: Finding) -> Json:
-    return {
-        "check": finding.check,
-        "severity": finding.severity.value,
-        "subject": finding.subject,
-        "title": finding.title,
-        "reason": finding.reason,
-        "hint": finding.hint,
-        "command": finding.fix.command if finding.fix else None,
-        "sql": finding.fix.sql if finding.fix else None,
-    }
-
-
 def findings_text(table: PartitionedTable, findings: Sequence[Finding]) -> str:
-    from core.doctor.findings import Severity
+    from core.doctor.findings import FEW, Severity, kinds
 
     wrong = [finding for finding in findings if finding.severity is not Severity.OK]
     right = len(findings) - len(wrong)
     lines = [f"{table.label}: {plural(len(wrong), 'finding')}; {plural(right, 'check')} found nothing wrong."]
-    for finding in findings:
-        lines.append(f"{finding.severity.value.upper():8}  {finding.title}")
-        if finding.severity is Severity.OK:
-            continue
-        remedy = f"Run: {finding.fix.command}" if finding.fix else finding.hint
-        lines += [f"          {part}" for text in (finding.reason, remedy) for part in text.splitlines()]
+    for some in kinds(findings):
+        for finding in some if some[0].severity is Severity.OK else some[:FEW]:
+            lines += _finding_lines(finding, table)
+        if some[0].severity is not Severity.OK and len(some) > FEW:
+            lines.append(f"          {len(some) - FEW:,} more of this kind: {_all_of_it(table)}")
     return "\n".join(shown(line) for line in lines)
+
+
+def _all_of_it(table: PartitionedTable) -> str:
+    return twin("doctor", table, "", "--json")
+
+
+def _finding_lines(finding: Finding, table: PartitionedTable) -> Iterator[str]:
+    from core.doctor.findings import Severity, first_lines
+
+    yield f"{finding.severity.value.upper():8}  {finding.title}"
+    if finding.severity is Severity.OK:
+        return
+    remedy, more = (f"Run: {finding.fix.command}", 0) if finding.fix else first_lines(finding.hint)
+    for text in (finding.reason, remedy):
+        yield from (f"          {part}" for part in text.splitlines())
+    if more:
+        yield f"          -- and {more:,} lines more: {_all_of_it(table)}"
 
 
 def found_json(found: Found) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.doctor.findings import Case, Finding, Severity, archive_fine, planned, script
+from core.doctor.findings import FEW, Case, Finding, Severity, archive_fine, one_line, planned, script
 from core.names import comment_sql, fit, ident
 from core.plans.archive import plan_archive
 from core.plans.obstacles import attach_obstacles
@@ -50,8 +50,8 @@ def _archive(case: Case, name: str) -> Plan:
 def half_archived(case: Case) -> Iterator[Finding]:
     """WARNING for a table of ours that stands outside the archive schema, or whose bounds are not proven."""
     found = [a for a in case.table.archived if a.tag is not None and (_misplaced(case, a) or _unproven(case, a))]
-    for archived in found:
-        yield _half(case, archived)
+    for number, archived in enumerate(found):
+        yield _half(case, archived, planning=number < FEW)
     if not found:
         yield archive_fine(case, "half_archived", "Every archive that was begun is complete: {}")
 
@@ -65,7 +65,7 @@ def _unproven(case: Case, archived: Archived) -> bool:
     return check is not None and not check.validated
 
 
-def _half(case: Case, archived: Archived) -> Finding:
+def _half(case: Case, archived: Archived, *, planning: bool) -> Finding:
     lacks = (
         f"It is detached, and still stands in the schema {archived.schema}."
         if _misplaced(case, archived)
@@ -76,15 +76,17 @@ def _half(case: Case, archived: Archived) -> Finding:
         Severity.WARNING,
         f"The archive of {archived.name} was interrupted",
         lacks,
-        subject=case.table.called(archived),
+        subject=case.called(archived),
     )
-    if case.table.called(archived) != archived.name:
+    if case.called(archived) != archived.name:
         rename = f"ALTER TABLE {archived.sql} RENAME TO {ident(fit(archived.name, '_archived'))}"
         return replace(
             found,
             reason=f"{lacks} Another table has the same name.",
-            hint=f"Give it another name, then look here again:\n{script(rename)}",
+            hint=f"-- Give it another name, then look here again:\n{script(rename)}",
         )
+    if not planning:
+        return replace(found, hint=f"To finish it: {twin('archive', case.table, case.called(archived))}")
     return planned(found, f"Finish archiving {archived.name}", lambda: _archive(case, archived.name))
 
 
@@ -98,7 +100,7 @@ def archived_columns(case: Case) -> Iterator[Finding]:
             f"{archived.schema}.{archived.name} no longer matches {case.table.name}: it could not be reattached",
             "PostgreSQL attaches a table only if its columns, constraints and owner match.",
             hint="\n".join(str(reason) for reason in reasons),
-            subject=case.table.called(archived),
+            subject=case.called(archived),
         )
     if not found:
         yield archive_fine(case, "archived_columns", "The columns of {} match the table's")
@@ -106,7 +108,7 @@ def archived_columns(case: Case) -> Iterator[Finding]:
 
 def archived_ranges(case: Case) -> Iterator[Finding]:
     """WARNING for an archived table of which nothing tells which range it held."""
-    column = ident(case.key.column)
+    column = case.key.sql
     unknown = [a for a in case.table.archived if a.bounds is None]
     for archived in unknown:
         yield Finding(
@@ -114,10 +116,10 @@ def archived_ranges(case: Case) -> Iterator[Finding]:
             Severity.WARNING,
             f"Nothing tells which range {archived.schema}.{archived.name} held",
             "It has no tag of the console, no CHECK of its range and no period in its name: it can't be reattached.",
-            hint=f"See what it holds, then write it down with its own dates:\n"
+            hint="-- See what it holds, then write its range down with its own ends in place of the dots:\n"
             f"SELECT min({column}), max({column}) FROM {archived.sql};\n"
-            f"ALTER TABLE {archived.sql} ADD CHECK ({column} >= '2019-01-01' AND {column} < '2020-01-01');",
-            subject=case.table.called(archived),
+            f"ALTER TABLE {archived.sql} ADD CHECK ({column} >= '...' AND {column} < '...');",
+            subject=case.called(archived),
         )
     if not unknown:
         yield archive_fine(case, "archived_ranges", "The range of {} is known")
@@ -133,8 +135,8 @@ def archived_indexes(case: Case) -> Iterator[Finding]:
             Severity.NOTE,
             f"{archived.schema}.{archived.name} lacks an index of the table: {columns}",
             "Reattaching builds it first, while reads and writes go on; it takes longer for that.",
-            hint=f"Nothing needs doing before: {twin('reattach', case.table, case.table.called(archived))}",
-            subject=case.table.called(archived),
+            hint=f"Nothing needs doing before: {twin('reattach', case.table, case.called(archived))}",
+            subject=case.called(archived),
         )
     if not found:
         yield archive_fine(case, "archived_indexes", "Every index of the table is on {}")
@@ -157,10 +159,23 @@ def archive_schema(case: Case) -> Iterator[Finding]:
             Severity.WARNING,
             f"The schema {archive.name} is open to every role of the database",
             "Archived rows lie there without the table's row security.",
-            hint=script(f"REVOKE ALL ON SCHEMA {ident(archive.name)} FROM PUBLIC"),
+            hint=_close(case),
         )
     else:
         yield Finding("archive_schema", Severity.OK, f"The schema {archive.name} is closed to the public")
+
+
+def _close(case: Case) -> str:
+    """How the archive is closed; what else lives in the schema would be closed with it."""
+    archive = case.table.archive
+    if archive.name in (case.table.schema, "public"):
+        return (
+            "Let archived tables have a schema of their own: PARTITION_DESK_ARCHIVE_SCHEMA=archive. Closing"
+            f" {archive.name} would close it to everybody who uses other tables in it."
+        )
+    return "-- Who reads other tables in it by what PUBLIC was granted needs a grant of his own first:\n" + script(
+        f"REVOKE ALL ON SCHEMA {ident(archive.name)} FROM PUBLIC"
+    )
 
 
 def due_for_archive(case: Case) -> Iterator[Finding]:
@@ -178,9 +193,9 @@ def due_for_archive(case: Case) -> Iterator[Finding]:
         Severity.NOTE,
         f"{plural(len(found), 'partition')} {are} due for archive, {size}",
         f"{listed(p.name for p in found)} ended by {human_date(case.cutoff)}. Nothing archives by itself.",
-        subject=case.table.called(oldest),
+        subject=case.called(oldest),
     )
-    yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, case.table.called(oldest)))
+    yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, case.called(oldest)))
 
 
 def strays(case: Case) -> Iterator[Finding]:
@@ -194,7 +209,7 @@ def strays(case: Case) -> Iterator[Finding]:
             f"{stray.schema}.{stray.name} is of a table that is no longer there: {of}",
             "Nobody is told of its rows when they are looked for elsewhere, and it can't be reattached."
             + (" The drop that is planned for it will not take place." if stray.drop else ""),
-            hint=f"If it came from {table.label}, which had another name then, say so:\n{script(_adopt(case, stray))}",
+            hint=f"-- If it came from {one_line(table.label)}, which had another name then, say so:\n{script(_adopt(case, stray))}",
         )
     if not table.strays:
         yield Finding("strays", Severity.OK, "Every archived table that is marked has its table")

@@ -37,8 +37,8 @@ def backed_up(case: Case) -> Iterator[Finding]:
         f"{plural(len(bare), 'archived table')} {have} no backup, {size}",
         f"{listed(a.name for a in bare)}: were the server lost, their rows would be. Nothing without a verified"
         " backup can be dropped.",
-        hint=twin("backup", case.table, case.table.called(first)),
-        subject=case.table.called(first),
+        hint=twin("backup", case.table, case.called(first)),
+        subject=case.called(first),
         wants=BACKUP,
     )
 
@@ -64,7 +64,7 @@ def _here(case: Case, kept: Kept) -> str:
     named = [one for one in case.table.everything if one.name == kept.backup.name]
     if len(named) > 1:
         named = [one for one in named if one.bounds is not None and one.bounds.text == kept.backup.bounds]
-    return case.table.called(named[0]) if named else ""
+    return case.called(named[0]) if named else ""
 
 
 def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
@@ -124,7 +124,7 @@ def unusable_backups(case: Case) -> Iterator[Finding]:
 
 def planned_drops(case: Case) -> Iterator[Finding]:
     """NOTE for each drop that waits for its time, WARNING for one whose time went by."""
-    waiting = [(case.table.called(a), a.drop) for a in case.table.archived if a.drop is not None]
+    waiting = [(case.called(a), a.drop) for a in case.table.archived if a.drop is not None]
     for name, drop in waiting:
         yield _waiting(case, name, drop)
     if not waiting:
@@ -159,7 +159,7 @@ def holds(case: Case) -> Iterator[Finding]:
     """NOTE for each hold, and whether it has run out."""
     held = [(one, one.hold) for one in case.table.everything if one.hold is not None]
     for one, hold in held:
-        lift = twin("hold", case.table, case.table.called(one), "--lift")
+        lift = twin("hold", case.table, case.called(one), "--lift")
         until = f"through {human_date(date.fromisoformat(hold.until))}" if hold.until else "until somebody lifts it"
         over = not hold.binds(case.today)
         yield Finding(
@@ -168,7 +168,7 @@ def holds(case: Case) -> Iterator[Finding]:
             f"The hold of {one.name} has run out" if over else f"{one.name} is held {until}",
             f"By {hold.by}: {hold.reason}",
             hint=f"To lift it: {lift}",
-            subject=case.table.called(one),
+            subject=case.called(one),
             wants=HOLD if over else None,
         )
     if not held:

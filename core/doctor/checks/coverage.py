@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import combinations, islice
+from itertools import islice
 
-from core.doctor.findings import Case, Finding, Severity, archive_fine, planned, script, spoken_period
+from core.doctor.findings import (
+    FEW,
+    Case,
+    Finding,
+    Severity,
+    archive_fine,
+    gently,
+    one_line,
+    planned,
+    script,
+    spoken_period,
+)
 from core.errors import OffCalendar, Refused
-from core.names import comment_sql, fit, ident, qualified
+from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.ensure import Cell, next_cells, now_in, plan_ensure, uncut
 from core.plans.plan import Plan
 from core.plans.refusals import require_nothing_pending
 from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
-from core.tables.commands import twin
+from core.tables.commands import option, twin
 from core.tables.coverage import NEVER, Gap, covered_until, is_covered, runway, spoken_runway, unexplained_gaps
 from core.tables.cut import Cut
+from core.tables.key import KeyType
 from core.tables.marks import Marks
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -37,7 +49,7 @@ def partitioned(case: Case) -> Iterator[Finding]:
             f"The range of {partition.name} can't be read just now",
             "Somebody holds it exclusively, so the checks of ranges leave it out.",
             hint="Look again in a moment.",
-            subject=case.table.called(partition),
+            subject=case.called(partition),
         )
     if not unread:
         yield Finding(
@@ -156,21 +168,21 @@ def _uncut(case: Case) -> Finding:
     )
 
 
-MOST_AT_ONCE = 100
+MOST_AT_ONCE = 31
 """How many partitions a finding's plan creates at most; beyond it a person should look at what is going on."""
 
 
 def gaps(case: Case) -> Iterator[Finding]:
     """WARNING for each range between partitions that no partition, archived table or backup holds."""
     found = unexplained_gaps(case.table, (Bounds.shown(kept.backup.bounds) for kept in case.backups or ()))
-    for gap in found:
-        yield _gap(case, gap)
+    for number, gap in enumerate(found):
+        yield _gap(case, gap, planning=number < FEW)
     if not found:
         title = "There is no gap between the partitions that no archived table or backup explains"
         yield Finding("gaps", Severity.OK, title)
 
 
-def _gap(case: Case, gap: Gap) -> Finding:
+def _gap(case: Case, gap: Gap, *, planning: bool) -> Finding:
     where = "go to the DEFAULT partition" if case.table.default else "can't be written"
     title = f"No partition from {spoken_end(gap.lower, case.zone)} up to {spoken_end(gap.upper, case.zone)}"
     reason = f"No archived table or backup holds it either. Rows of that time {where}.{_default_caveat(case)}"
@@ -179,21 +191,45 @@ def _gap(case: Case, gap: Gap) -> Finding:
     cells = _cells(cut, gap) if cut else ()
     if cut is None or not cells:
         return replace(finding, hint=_gap_by_hand(case, gap))
+    number = _count(cut, cells[0], gap)
+    if number > MOST_AT_ONCE:
+        return replace(finding, hint=_wide_gap(case, cut, number, cells[0]))
     names = spoken_period(cells[0]) if len(cells) == 1 else f"{len(cells)} partitions of {cut.width} each"
+    if not planning:
+        return replace(finding, hint=f"Create {names}: {_ensuring(case, cut, cells[0])}")
     return planned(finding, f"Create {names}", lambda: _ensure(case, cut, *cells))
 
 
+def _ensuring(case: Case, cut: Cut, cell: Cell) -> str:
+    """The command that creates the partition of a cell."""
+    first = cell[0].isoformat(sep=" ") if cut.width.seconds else cell[0].date().isoformat()
+    return twin("ensure", case.table, "", option("--date", first))
+
+
+def _wide_gap(case: Case, cut: Cut, number: int, first: Cell) -> str:
+    """What to do about a gap of so many cells that somebody has to say which of them are wanted."""
+    return (
+        f"To fill it would take {number:,} partitions of {cut.width} each. If no row of that time is to come, nothing"
+        f" needs doing. Else create those that are wanted, each by a date in it: {_ensuring(case, cut, first)}"
+    )
+
+
+def _count(cut: Cut, first: Cell, gap: Gap) -> int:
+    upper = cut.local(gap.upper)
+    return 0 if upper is None else cut.number(upper) - cut.number(first[0])
+
+
 def _cells(cut: Cut, gap: Gap) -> tuple[Cell, ...]:
-    """The cells of the table's grid that are exactly the gap, or nothing where it is cut otherwise or far too wide."""
+    """The first cells of the table's grid in the gap, where some are exactly the gap; else nothing."""
     lower, upper = cut.local(gap.lower), cut.local(gap.upper)
     if lower is None or upper is None:
         return ()
     try:
         cells = tuple(islice(cut.cover(lower, upper), MOST_AT_ONCE + 1))
+        last = cells[-1][1] if len(cells) <= MOST_AT_ONCE else cut.containing(upper)[0]
     except (ValueError, OverflowError, OffCalendar):  # the calendar ends at 9999
         return ()
-    exact = len(cells) <= MOST_AT_ONCE and (cells[0][0], cells[-1][1]) == (lower, upper)
-    return cells if exact else ()
+    return cells if (cells[0][0], last) == (lower, upper) else ()
 
 
 def _gap_by_hand(case: Case, gap: Gap) -> str:
@@ -201,66 +237,125 @@ def _gap_by_hand(case: Case, gap: Gap) -> str:
     bounds = Bounds.of(case.key, gap.lower, gap.upper)
     label = "_".join(re.sub(r"\D", "", end[:12]) for end in (bounds.lower_sql, bounds.upper_sql))
     relation = qualified(table.schema, fit(table.name, f"_{label}"))
-    return script(
-        f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY)",
+    return gently(
+        f"CREATE TABLE {relation} (LIKE {table.sql} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING COMMENTS)",
         attach(table, relation, bounds),
     )
 
 
 def overlaps(case: Case) -> Iterator[Finding]:
     """WARNING for each archived table whose range a partition, or another archived table, holds too."""
-    found = [*_overlaps_attached(case), *_overlaps_archived(case)]
+    pairs = tuple(_overlapping(case.table))
+    found = [
+        *(_can_not_come_back(case, archived, holder) for archived, holder in _attached(pairs)),
+        *(_archived_twice(case, one, other) for one, other in pairs if isinstance(other, Archived)),
+    ]
     yield from found
     if not found:
         yield archive_fine(case, "overlaps", "No partition stands where {} came from")
 
 
-def _overlaps_attached(case: Case) -> Iterator[Finding]:
-    for archived in case.table.archived:
-        bounds = archived.bounds
-        holders = [p for p in case.table.ranges if bounds and p.bounds and p.bounds.overlaps(bounds)]
-        for holder in holders[:1]:
-            within = bounds is not None and holder.bounds is not None and _lies_within(holder.bounds, bounds)
-            yield Finding(
-                "overlaps",
-                Severity.WARNING,
-                f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
-                "Two partitions can't share a date; its rows of that time are in two tables now.",
-                hint=_merge(case, holder, archived) if within else _both_stay(holder, archived),
-                subject=case.table.called(archived),
-            )
+def _overlapping(table: PartitionedTable) -> Iterator[tuple[Archived, Partition | Archived]]:
+    """Each archived table with each partition, or archived table after it, that holds a part of its range."""
+    everything: tuple[Partition | Archived, ...] = (*table.ranges, *table.archived)
+    known = [(one.bounds, one) for one in everything if one.bounds is not None]
+    under_way: list[tuple[Bounds, Partition | Archived]] = []
+    for bounds, one in sorted(known, key=lambda pair: pair[0].order):
+        # what ends before this one begins meets none that begins later
+        under_way = [(other, that) for other, that in under_way if other.overlaps(bounds)]
+        for _, that in under_way:
+            if isinstance(that, Archived):
+                yield that, one
+            elif isinstance(one, Archived):
+                yield one, that
+        under_way.append((bounds, one))
 
 
-def _lies_within(inner: Bounds, outer: Bounds) -> bool:
-    """Whether `outer` surely holds all of `inner`: an end that only PostgreSQL can order has to be the same one."""
-    lower = outer.lower is not None or outer.lower_sql in ("MINVALUE", inner.lower_sql)
-    upper = outer.upper is not None or outer.upper_sql in ("MAXVALUE", inner.upper_sql)
-    return lower and upper and outer.covers(inner)
+def _attached(pairs: Iterable[tuple[Archived, Partition | Archived]]) -> list[tuple[Archived, Partition]]:
+    """Each archived table with the first partition that holds a part of its range."""
+    first: dict[int, tuple[Archived, Partition]] = {}
+    for archived, holder in pairs:
+        if isinstance(holder, Partition):
+            first.setdefault(archived.oid, (archived, holder))
+    return list(first.values())
+
+
+def _can_not_come_back(case: Case, archived: Archived, holder: Partition) -> Finding:
+    return Finding(
+        "overlaps",
+        Severity.WARNING,
+        f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
+        "Two partitions can't share a date; its rows of that time are in two tables now.",
+        hint=_merge(case, holder, archived) if _may_give_way(case, holder, archived) else _both_stay(holder, archived),
+        subject=case.called(archived),
+    )
+
+
+def _archived_twice(case: Case, one: Archived, other: Archived) -> Finding:
+    column = case.key.sql
+    return Finding(
+        "overlaps",
+        Severity.WARNING,
+        f"{one.schema}.{one.name} and {other.schema}.{other.name} hold the same range",
+        "Only one of them can come back.",
+        hint="-- Compare them:\n"
+        + script(*(f"SELECT count(*), min({column}), max({column}) FROM {each.sql}" for each in (one, other))),
+        subject=case.called(one),
+    )
+
+
+def _may_give_way(case: Case, holder: Partition, archived: Archived) -> bool:
+    """Whether all rows of a partition can go to an archived table, and it can go, without anybody missing it.
+
+    Not where it holds more than the archived range or days that are not over, or is held; nor where a trigger or a
+    rule could keep rows from arriving, or a DEFAULT would take those that come meanwhile.
+    """
+    bounds, its = archived.bounds, holder.bounds
+    return (
+        bounds is not None
+        and its is not None
+        and its.upper is not None
+        and case.key.clock is not None
+        and its.upper <= case.moment
+        and bounds.covers(its)
+        and case.table.default is None
+        and case.table.pending is None
+        and holder.leaf
+        and holder.hold is None
+        and archived.hold is None
+        and archived.drop is None
+        and not archived.fires
+    )
 
 
 def _both_stay(holder: Partition, archived: Archived) -> str:
-    """What to do where the partition holds more than the archived range, so that it can't give way as a whole."""
+    """What to do where the partition can't give way as a whole."""
     name = f"{archived.schema}.{archived.name}"
     return (
         f"Leave both where they are: no row is lost, and those of {name} can be read there. This console has no safe"
-        f" way yet to bring them together: {holder.name} holds more than the range of {name}, so it must stay attached."
-        " Ask your DBA if they have to be in one table."
+        f" way to bring them together while {holder.name} holds more than the range of {name}, days that are not over,"
+        " or what is on either has to stay as it is. Ask your DBA if they have to be in one table."
     )
 
 
 def _merge(case: Case, holder: Partition, archived: Archived) -> str:
-    """SQL that moves all rows of a partition within the archived table's range there, or none."""
+    """SQL that moves all rows of a partition within the archived table's range there, or none.
+
+    Writers to the partition wait while its rows are copied, and everybody for the moment of the detach.
+    """
     table = case.table
     columns = _columns(table)
     return "\n".join(
         (
-            f"-- Put the rows of {holder.name} to the archived ones, then bring those back:",
-            "BEGIN;",
-            "SET LOCAL lock_timeout = '2s';",
-            f"ALTER TABLE {table.sql} DETACH PARTITION {holder.sql};",
-            f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM {holder.sql};",
-            f"DROP TABLE {holder.sql};",
-            "COMMIT;",
+            f"-- Put the rows of {one_line(holder.name)} to the archived ones, then bring those back. Until then reads"
+            " miss them:",
+            gently(
+                "SET LOCAL row_security = off",
+                f"LOCK TABLE {holder.sql} IN SHARE ROW EXCLUSIVE MODE",
+                f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM ONLY {holder.sql}",
+                f"ALTER TABLE {table.sql} DETACH PARTITION {holder.sql}",
+                f"DROP TABLE {holder.sql}",
+            ),
             f"-- {twin('reattach', table, _called_alone(table, holder, archived))}",
         )
     )
@@ -275,21 +370,6 @@ def _called_alone(table: PartitionedTable, holder: Partition, archived: Archived
 def _columns(table: PartitionedTable) -> str:
     """The columns that can be written, in the table's order; that of a partition may be another."""
     return ", ".join(ident(column.name) for column in table.columns if not column.generated)
-
-
-def _overlaps_archived(case: Case) -> Iterator[Finding]:
-    known = [(a, a.bounds) for a in case.table.archived if a.bounds is not None]
-    for (one, its), (other, theirs) in combinations(known, 2):
-        if its.overlaps(theirs):
-            yield Finding(
-                "overlaps",
-                Severity.WARNING,
-                f"{one.schema}.{one.name} and {other.schema}.{other.name} hold the same range",
-                "Only one of them can come back.",
-                hint=f"Compare them: SELECT count(*), min({ident(case.key.column)}), max({ident(case.key.column)})"
-                f" FROM {one.sql}; and the same of {other.sql}.",
-                subject=case.table.called(one),
-            )
 
 
 COUNTING_STOPS = 1_000_000
@@ -308,15 +388,14 @@ def default_partition(case: Case) -> Iterator[Finding]:
         " CONCURRENTLY out), and later rows for an archived range land in it instead of failing."
     )
     if not case.default_rows:
-        said = "it is empty" if case.default_rows == 0 else "its rows were not counted"
+        empty = case.default_rows == 0
         yield Finding(
             "default_partition",
             Severity.NOTE,
-            f"There is a DEFAULT partition, {default.name}: {said}",
+            f"There is a DEFAULT partition, {default.name}: {'it is empty' if empty else 'its rows were not counted'}",
             costs,
-            hint=f"Count its rows: SELECT count(*) FROM ONLY {default.sql};\n"
-            f"If it is empty and not wanted: ALTER TABLE {case.table.sql} DETACH PARTITION {default.sql};",
-            subject=case.table.called(default),
+            hint=_without_default(case, default) if empty else f"-- Count its rows:\n{script(_count_rows(default))}",
+            subject=case.called(default),
         )
         return
     least = "at least " if case.default_rows >= COUNTING_STOPS else ""
@@ -326,24 +405,40 @@ def default_partition(case: Case) -> Iterator[Finding]:
         f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
         f"No partition can be created or reattached for a period whose rows are there. {costs} {LEAVE_IN_DEFAULT}",
         hint=_periods_in_default(case, default),
-        subject=case.table.called(default),
+        subject=case.called(default),
+    )
+
+
+def _count_rows(default: Partition) -> str:
+    return f"SELECT count(*) FROM ONLY {default.sql}"
+
+
+def _without_default(case: Case, default: Partition) -> str:
+    """SQL that detaches an empty DEFAULT; where a row has come meanwhile, dividing by zero takes all of it back."""
+    return "-- If it is not wanted, and as long as it is empty:\n" + gently(
+        "SET LOCAL row_security = off",
+        f"ALTER TABLE {case.table.sql} DETACH PARTITION {default.sql}",
+        f"SELECT 1 / (1 - count(*)) AS empty FROM (SELECT FROM ONLY {default.sql} LIMIT 1) rows",
     )
 
 
 def _periods_in_default(case: Case, default: Partition) -> str:
     """SQL that shows which periods the rows are of, and changes nothing."""
+    if case.key.type not in (KeyType.DATE, KeyType.TIMESTAMP, KeyType.TIMESTAMPTZ):
+        return f"-- Some of their keys:\nSELECT {case.key.sql} AS key FROM ONLY {default.sql} ORDER BY 1 LIMIT 20;"
+    moment = case.key.sql
+    if case.key.type is KeyType.TIMESTAMPTZ:  # its day is that of the application, whatever zone psql is in
+        moment += f" AT TIME ZONE {literal(case.zone)}"
     if case.cut is None:
-        column = case.key.sql
         return (
             "-- Which dates they are of; each wants a partition that is made by hand:\n"
-            f"SELECT {column}::date AS day, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;"
+            f"SELECT ({moment})::date AS day, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;"
         )
     unit = "hour" if case.cut.width.seconds else case.cut.width.nearest.value
     return "\n".join(
         (
             "-- Which periods they are of:",
-            f"SELECT date_trunc('{unit}', {case.key.sql}) AS period, count(*)"
-            f" FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
+            f"SELECT date_trunc('{unit}', {moment}) AS period, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
         )
     )
 
@@ -367,8 +462,9 @@ def _left_checks(case: Case) -> Iterator[Finding]:
                 f"{default.name} still refuses the rows of {range_name}",
                 "An operation that was interrupted left a CHECK constraint on it: until that is gone, rows of that"
                 " range fail where they have no partition. It belongs there only while an operation runs.",
-                hint=script(f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(check.name)}"),
-                subject=case.table.called(default),
+                hint="-- Unless an operation runs just now:\n"
+                + gently(f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(check.name)}"),
+                subject=case.called(default),
             )
 
 
@@ -383,5 +479,5 @@ def _left_tags(case: Case) -> Iterator[Finding]:
                 "An archive began and did not get as far as the detach. It harms nothing; archiving it again"
                 " writes the comment anew.",
                 hint=script(comment_sql(partition.sql, replace(marks, tag=None).beside(comment))),
-                subject=case.table.called(partition),
+                subject=case.called(partition),
             )

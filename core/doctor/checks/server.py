@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from core.doctor.findings import Case, Finding, Severity, script
-from core.names import ident, literal
+from core.doctor.findings import Case, Finding, Severity, one_line, script
+from core.names import ident
 from core.tables.commands import twin
 from core.tables.key import KeyType
 from core.tables.table import (
     PartitionedTable,
 )
-from core.text import listed, plural
+from core.text import listed, plural, shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ def rights(table: PartitionedTable) -> tuple[Right, ...]:
     """What the connected role may do, act by act."""
     server, archive = table.server, table.archive
     user = ident(server.user)
-    own = () if table.owned else (f"GRANT {ident(table.owner)} TO {user}",)
+    # membership in a superuser is everything on the server, which nobody asked for
+    own = () if table.owned or table.owner_is_superuser else (f"GRANT {ident(table.owner)} TO {user}",)
     create = () if table.may_create else (f"GRANT USAGE, CREATE ON SCHEMA {ident(table.schema)} TO {user}",)
     database = f"GRANT CREATE ON DATABASE {ident(server.database)} TO {user}"
     room: tuple[str, ...] = ()
@@ -43,14 +44,14 @@ def rights(table: PartitionedTable) -> tuple[Right, ...]:
         f"GRANT USAGE ON SCHEMA partition_desk TO {user}",
         f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA partition_desk TO {user}",
     )
-    lacking = (
-        ("read the rows", () if table.may_read else select),
-        ("create partitions", own + create),
-        ("archive", own + room),
-        ("reattach", own + create),
-        ("keep the journal", () if server.may_write_journal else journal if server.journal else (database,)),
+    keep = () if server.may_write_journal else journal if server.journal else (database,)
+    return (
+        Right("read the rows", table.may_read, () if table.may_read else select),
+        Right("create partitions", table.owned and not create, own + create),
+        Right("archive", table.owned and not room, own + room),
+        Right("reattach", table.owned and not create, own + create),
+        Right("keep the journal", server.may_write_journal, keep),
     )
-    return tuple(Right(act, not grants, grants) for act, grants in lacking)
 
 
 def privileges(case: Case) -> Iterator[Finding]:
@@ -70,8 +71,18 @@ def privileges(case: Case) -> Iterator[Finding]:
         f"The role {user} may not {listed(right.act for right in missing)}",
         f"It may: {listed(possible) if possible else 'nothing else'}. Only the owner of the table,"
         f" {case.table.owner}, or a member of that role can attach and detach.",
-        hint=f"Run as an administrator, or connect as {case.table.owner}:\n{script(*grants)}",
+        hint=_granting(case.table, tuple(grants)),
     )
+
+
+def _granting(table: PartitionedTable, grants: tuple[str, ...]) -> str:
+    said = f"-- Run as an administrator, or connect as {one_line(table.owner)}:\n{script(*grants)}" if grants else ""
+    if not table.owned and table.owner_is_superuser:
+        return (
+            f"-- Attaching and detaching take a connection as {one_line(table.owner)}. To be a member of that role is"
+            f" to be a superuser, which is advised to nobody: better let a role of its own own the table.\n{said}"
+        ).rstrip()
+    return said
 
 
 def owners(case: Case) -> Iterator[Finding]:
@@ -87,7 +98,7 @@ def owners(case: Case) -> Iterator[Finding]:
         f"{plural(len(others), 'partition')} not owned by {table.owner}: {listed(p.name for p in others)}",
         "PostgreSQL lets a table be moved to the archive by its own owner only.",
         hint=script(*(f"ALTER TABLE {p.sql} OWNER TO {ident(table.owner)}" for p in others)),
-        subject=case.table.called(others[0]),
+        subject=case.called(others[0]),
     )
 
 
@@ -103,7 +114,7 @@ def writable(case: Case) -> Iterator[Finding]:
             "Reading goes on as ever.",
             hint="Connect to the primary server."
             if server.in_recovery
-            else "See where it is set, and set it off there:\n"
+            else "-- See where it is set, and set it off there:\n"
             "SELECT source, sourcefile FROM pg_settings WHERE name = 'default_transaction_read_only';",
         )
     else:
@@ -172,9 +183,9 @@ def time_zone(case: Case) -> Iterator[Finding]:
             f"Rows near midnight can fall into another day: {zones}",
             f"{case.key.column} is a moment in time: a date in a query or in bounds begins where the session's"
             " time zone says.",
-            hint=f"Set the application's zone for Partition Desk: PARTITION_DESK_TIME_ZONE={server_zone}\n"
-            "or the server's for this database:\n"
-            + script(f"ALTER DATABASE {ident(case.table.server.database)} SET TimeZone = {literal(case.zone).strip()}"),
+            hint="Tell Partition Desk the zone in which dates begin, where that is the server's:"
+            f" PARTITION_DESK_TIME_ZONE={shell_word(server_zone)}\nThe server's own setting is of every application of"
+            " the database: ask who else relies on it.",
         )
 
 

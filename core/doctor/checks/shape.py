@@ -29,7 +29,7 @@ def invalid_indexes(case: Case) -> Iterator[Finding]:
             f"The index {name} of {partition.name} is not finished",
             "Queries can't use it, and each write still pays for it. Its build was interrupted, or runs just now.",
             hint=script(f"{verb} INDEX CONCURRENTLY {qualified(partition.schema, name)}"),
-            subject=case.table.called(partition),
+            subject=case.called(partition),
         )
     unfinished = [index for index in table.indexes if not index.valid]
     for index in unfinished:
@@ -82,7 +82,8 @@ def unique_constraint(case: Case) -> Iterator[Finding]:
         Severity.NOTE if unique else Severity.WARNING,
         f"{only} one row of {table.name} from another",
         "The same row can be written twice. A unique constraint of a partitioned table must contain its key.",
-        hint=f"With the columns that tell rows apart in place of the dots; it reads every row and holds up writers:\n"
+        hint="-- With the columns that tell rows apart in place of the dots. It reads every row, and holds up everybody"
+        " until it has:\n"
         f"ALTER TABLE {table.sql} ADD UNIQUE (..., {ident(column)});",
     )
 
@@ -116,6 +117,23 @@ def _key_index_by_hand(case: Case) -> str:
     return script(*lines)
 
 
+def unlogged(case: Case) -> Iterator[Finding]:
+    """WARNING for partitions and archived tables whose rows a crash of the server takes, and a standby lacks."""
+    found = [one for one in case.table.everything if one.unlogged]
+    if not found:
+        yield Finding("unlogged", Severity.OK, "The rows of every partition and archived table outlast a crash")
+        return
+    yield Finding(
+        "unlogged",
+        Severity.WARNING,
+        f"{plural(len(found), 'table')} {'is' if len(found) == 1 else 'are'} UNLOGGED: {listed(o.name for o in found)}",
+        "After a crash of the server their rows are gone, and no standby and no subscriber has them.",
+        hint="-- Each is written anew, and nobody reads or writes it meanwhile:\n"
+        + script(*(f"ALTER TABLE {one.sql} SET LOGGED" for one in found)),
+        subject=case.called(found[0]),
+    )
+
+
 def never_analyzed(case: Case) -> Iterator[Finding]:
     """NOTE for partitions with rows that the planner knows nothing of; an empty new one needs nothing."""
     found = [p for p in case.table.partitions if p.rows is None and not p.pending and (p.size is None or p.size.heap)]
@@ -128,7 +146,7 @@ def never_analyzed(case: Case) -> Iterator[Finding]:
         f"{plural(len(found), 'partition')} never analyzed: {listed(p.name for p in found)}",
         "Their row counts are unknown here, and queries on them may be planned badly.",
         hint=script(*(f"ANALYZE {p.sql}" for p in found)),
-        subject=case.table.called(found[0]),
+        subject=case.called(found[0]),
     )
 
 

@@ -48,6 +48,8 @@ _BARRIERS = """
 _ARCHIVED = """
 WITH busy AS ({busy}), {owners}
 SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
+    c.relpersistence = 'u' AS unlogged, c.relhasrules OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS fires,
     n.nspname = {archive} AS ours, d.description AS comment, {speaks_for} AS speaks_for,
     nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
@@ -165,6 +167,8 @@ def _archived_value(row: Row, origin: Descent, spread: Spread, exact: bool) -> A
         distribution=spread.tables.get(row.oid),
         left_here=shards is not None and exact and bool(row.heap),
         busy=row.busy,
+        fires=row.fires,
+        unlogged=row.unlogged,
         size=shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,
         activity=None if shards else activity_of(row),

@@ -55,6 +55,7 @@ WITH busy AS ({busy})
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
     c.relispartition,
     pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+    (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner) AS owner_is_superuser,
     pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
     pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
     p.partstrat, p.partnatts, {key}, ts.spcname, d.description AS comment,
@@ -90,7 +91,7 @@ WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND n.nspname = {schema}
 _CHILDREN = """
 WITH busy AS ({busy})
 SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
-    {pending} AS pending, b.oid IS NOT NULL AS busy,
+    c.relpersistence = 'u' AS unlogged, {pending} AS pending, b.oid IS NOT NULL AS busy,
     CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
     CASE WHEN b.oid IS NOT NULL THEN c.relpartbound::text END AS stored,
     d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}, {checks} AS checks,
@@ -221,6 +222,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
             archive_schema, row.archive_exists, row.archive_create, row.archive_public, taken[archive_schema]
         ),
         owned=row.owned,
+        owner_is_superuser=row.owner_is_superuser,
         may_create=row.may_create,
         may_read=row.may_read,
         columns=columns,
@@ -319,6 +321,7 @@ def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partit
         rows=shards.rows if shards else row.rows,
         activity=None if shards else activity_of(row),
         read_through=None if shards else row.read_through,
+        unlogged=row.unlogged,
         invalid_indexes=tuple(name for name, valid in indexes if not valid),
     )
 

@@ -15,7 +15,6 @@ from core.doctor.examine import examine
 from core.doctor.findings import Case, Finding, Severity
 from core.errors import NotAttachable
 from core.plans.archive import plan_archive
-from core.plans.ensure import plan_ensure
 from core.plans.plan import Plan
 from core.plans.steps import LEAVE_IN_DEFAULT
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
@@ -228,7 +227,7 @@ def test_a_partition_that_holds_more_than_the_archived_range_stays(engine: Engin
 @pytest.mark.usefixtures("large_default")
 def test_what_an_interrupted_ensure_leaves_on_the_default_is_found_and_dropped(engine: Engine) -> None:
     run(engine, "CREATE TABLE public.stray PARTITION OF public.kid_absences DEFAULT")
-    plan = plan_ensure(read_table(engine, "kid_absences"), [(date(2028, 1, 1), date(2029, 1, 1))])
+    plan = desks.ensure(engine, read_table(engine, "kid_absences"), [(date(2028, 1, 1), date(2029, 1, 1))])
     apply(engine, plan, steps=1)
     found = only(engine, "leftovers")
     assert found.title == "stray still refuses the rows of 2028"
@@ -321,7 +320,7 @@ def test_an_archived_table_of_unknown_range_is_known_after_the_words(engine: Eng
     )
     found = only(engine, "archived_ranges")
     assert found.subject == "kid_absences_old"
-    run(engine, found.hint.partition("\n")[2].replace("2019", "2024").replace("2020", "2025"))
+    run(engine, found.hint.partition("\n")[2].replace("...", "2024-01-01", 1).replace("...", "2025-01-01"))
     assert is_fine(engine, "archived_ranges")
 
 

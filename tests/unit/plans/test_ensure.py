@@ -111,7 +111,7 @@ def test_an_exclusion_that_was_left_behind_is_used(validated: bool, left: int) -
 def test_a_small_default_is_read_under_the_lock_and_refuses_nothing() -> None:
     for read_through, number in ((READ_UNDER_LOCK, 1), (READ_UNDER_LOCK + 1, 3), (None, 3)):
         found = table(partitions=(partition(2027), replace(default_partition(), read_through=read_through)))
-        plan = plan_ensure(found, [Y2028])
+        plan = ensured(found, [Y2028])
         assert len(plan.steps) == number
         assert any(step.refuses for step in plan.steps) is bool(plan.warnings) is (number > 1)
         assert Lock('"public"."kid_absences_default"', Mode.ACCESS_EXCLUSIVE) in plan.steps[-1].locks

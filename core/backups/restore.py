@@ -23,6 +23,7 @@ from core.plans.restore import Surroundings
 from core.plans.script import after_rows, before_rows
 from core.postgres.connection import MISMATCH, is_lost, server_message, session, sqlstate, translate
 from core.postgres.driver import driver_of, is_closed, wrapped
+from core.postgres.publications import will_send
 from core.postgres.server import read_server
 from core.postgres.session import as_the_role, reading
 from core.tables.catalog.rows import ROWS_TIMEOUT_MS
@@ -51,6 +52,7 @@ def read_surroundings(engine: Engine, backup: Backup, *, archive_schema: str) ->
     with session(engine) as connection:
         try:
             row = connection.exec_driver_sql(_SURROUNDINGS.format(archive=literal(archive_schema))).one()
+            sent_by = will_send(connection, archive_schema)
             wanted = dict.fromkeys(need for one in backup.left_out for need in one.needs)
             present = [need for need in wanted if _is_present(connection, need)]
             types, labels = [ident(name) for name in row.extensions], {}
@@ -81,6 +83,7 @@ def read_surroundings(engine: Engine, backup: Backup, *, archive_schema: str) ->
         present=frozenset(present),
         types=frozenset(types),
         labels=labels,
+        sent_by=sent_by,
         available=frozenset(map(ident, row.available)),
         may_own=frozenset(row.may_own),
     )

@@ -51,6 +51,11 @@ def leaving(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
             f"{_named(staying)} will send {called} under that name: a row that is written to it there stops a"
             " subscriber that has no such table. Archiving itself writes none."
         )
+    if table.subscriptions:
+        found.append(
+            f"The subscription {', '.join(table.subscriptions)} writes into {table.label}: a row of the range of"
+            f" {partition.name} that still arrives once it is archived stops it, for all tables."
+        )
     return tuple(found)
 
 

@@ -104,6 +104,8 @@ class Surroundings:
     """The labels of the enums among them."""
     available: frozenset[str] = frozenset()
     """Of the needed extensions, those that could be made."""
+    sent_by: tuple[str, ...] = ()
+    """The publications that a table is in as soon as it is made in the archive schema."""
     may_own: frozenset[str] = frozenset()
     """Roles that the connected one may give a table to."""
 
@@ -176,11 +178,15 @@ def _restore_statements(
     yield from (need.sql for need in _missing(backup, there))
     yield from parts.create
     yield from (parts.checked(one.sql) for one in back if one.back == "columns")
+    if there.sent_by:  # a subscriber would stop at the first row; that of an unlogged table is not sent
+        yield f"ALTER TABLE {relation} SET UNLOGGED"
     yield copy_statement(backup, there.archive.name)
     yield from parts.afterwards
     late = [one for one in back if one.back == "restore"]
     yield from (parts.checked(one.sql) for one in late if not _of_rights(one))
     changed = f"The rows of {relation} are not those of the backup {backup.id}."
+    if there.sent_by:
+        yield f"ALTER TABLE {relation} SET LOGGED"
     yield require_fingerprint_sql(relation, [column.name for column in backup.columns], backup.fingerprint, changed)
     yield comment_sql(relation, marks.beside(backup.comment))
     yield from (parts.checked(one.sql) for one in late if _of_rights(one))
@@ -300,6 +306,12 @@ def _restore_warnings(
     own = [one.what for one in backup.left_out if not one.back and one.sql]
     if own:
         found.append(f"Not put back by itself, its SQL is in the manifest: {', '.join(own)}.")
+    if there.sent_by:
+        found.append(
+            f"The publication {', '.join(there.sent_by)} sends the tables of {there.archive.name}, yet not the rows of"
+            " this restore: they come in while it is unlogged, and it is written once more to be logged. A row that is"
+            f" written to {there.archive.name}.{backup.name} later stops a subscriber that has no such table."
+        )
     if there.archive.exists and there.archive.open_to_public:
         found.append(f"The schema {there.archive.name} is open to every role of the database.")
     return tuple(found)

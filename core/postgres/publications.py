@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import JournalPublished
+from core.names import literal
 from core.postgres.connection import session, translate
 from core.postgres.session import rows_of
 
@@ -31,7 +32,7 @@ WHERE (p.pubinsert OR p.pubupdate OR p.pubdelete) AND (p.puballtables{schemas}) 
 
 # Since 15.
 _SCHEMAS = """ OR EXISTS (SELECT 1 FROM pg_catalog.pg_publication_namespace s
-    JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid AND n.nspname = 'partition_desk')"""
+    JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid AND n.nspname = {schema})"""
 
 _SENDS = """
 SELECT DISTINCT p.pubname FROM pg_catalog.pg_publication p
@@ -41,9 +42,9 @@ WHERE (p.pubinsert OR p.pubupdate OR p.pubdelete) AND n.nspname = 'partition_des
 """
 
 
-def will_send(connection: Connection) -> tuple[str, ...]:
-    """The publications that a new table of the schema partition_desk is in as soon as it is made."""
-    schemas = _SCHEMAS if rows_of(connection, _HAS_SCHEMAS)[0].has else ""
+def will_send(connection: Connection, schema: str = OWN_SCHEMA) -> tuple[str, ...]:
+    """The publications that a new table of the schema is in as soon as it is made."""
+    schemas = _SCHEMAS.format(schema=literal(schema)) if rows_of(connection, _HAS_SCHEMAS)[0].has else ""
     return tuple(row.pubname for row in rows_of(connection, _WILL_SEND.format(schemas=schemas)))
 
 

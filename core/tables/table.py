@@ -78,6 +78,8 @@ class PartitionedTable:
     """The other tool that makes partitions of it, as "pg_partman 5.2.4"; empty where none is known."""
     strays: tuple[Archived, ...] = field(default=(), compare=False)
     """What was archived from tables that are no longer there, by their marks, which whoever owns this one may see."""
+    subscriptions: tuple[str, ...] = field(default=(), compare=False)
+    """Those that write rows of another database into it."""
     as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
     """When it was read, UTC."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -15,6 +16,7 @@ from core.doctor.findings import Severity
 from core.errors import JournalPublished
 from core.plans.archive import Archive, Reattach
 from core.plans.ensure import Ensure
+from core.postgres.connection import parse_url
 from tests import desks, tables
 from tests.conftest import ADMIN, Act, until
 from tests.db.cli.test_commands import Partitions, partitions
@@ -97,6 +99,43 @@ def test_the_first_act_stops_no_subscriber(run: Run, subscriber: Run, partitions
     )
     assert partitions("sample").code == 0
     arrives(run, subscriber, 4)
+
+
+def test_a_restore_sends_a_subscriber_no_row_of_a_table_that_it_lacks(
+    run: Run, subscriber: Run, partitions: Partitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_URL", tmp_path.as_uri())
+    ddl = partitions("journal").out
+    subscriber(ddl)
+    run(ddl)
+    table = ("--table", "readings")
+    for words in (
+        ("archive", "--year", "2022"),
+        ("backup", "--year", "2022"),
+        ("verify", "--year", "2022"),
+        ("drop", "--year", "2022", "--now", "--confirm", "readings_2022"),
+    ):
+        done = partitions(*words, *table)
+        assert done.code == 0, done.err
+    arrives(run, subscriber, 1)
+    told = partitions("restore", "--year", "2022", *table)
+    assert told.code == 0, told.err
+    assert "yet not the rows of this restore" in told.out
+    assert run("SELECT count(*) FROM archive.readings_2022") == [(1,)]
+    assert run("SELECT relpersistence FROM pg_class WHERE oid = 'archive.readings_2022'::regclass") == [("p",)]
+    arrives(run, subscriber, 2)
+
+
+def test_where_a_subscription_writes_it_is_told_before_a_partition_is_archived(
+    subscriber: Run, partitions: Partitions, database_url: str
+) -> None:
+    there = parse_url(database_url).set(database=subscriber("SELECT current_database()")[0][0])
+    url = there.render_as_string(hide_password=False)
+    table = ("--table", "readings")
+    told = partitions("archive", "--year", "2022", *table, "--dry-run", url=url).out
+    assert "writes into public.readings: a row of the range of readings_2022 that still arrives once it is" in told
+    assert "writes into public.readings" in partitions("doctor", *table, url=url).out
+    assert partitions("archive", "--year", "2022", *table, url=url).code == 0
 
 
 def test_the_printed_tables_are_those_that_an_act_makes(run: Run, partitions: Partitions, readings: None) -> None:

@@ -209,7 +209,8 @@ def strays(case: Case) -> Iterator[Finding]:
             f"{stray.schema}.{stray.name} is of a table that is no longer there: {of}",
             "Nobody is told of its rows when they are looked for elsewhere, and it can't be reattached."
             + (" The drop that is planned for it will not take place." if stray.drop else ""),
-            hint=f"-- If it came from {one_line(table.label)}, which had another name then, say so:\n{script(_adopt(case, stray))}",
+            hint=f"-- If it came from {one_line(table.label)}, which had another name then, say so:\n"
+            + script(_adopt(case, stray)),
         )
     if not table.strays:
         yield Finding("strays", Severity.OK, "Every archived table that is marked has its table")

@@ -58,5 +58,14 @@ def partitions_published(case: Case) -> Iterator[Finding]:
             f"Archived partitions stay in it, as {table.archive.name}.<name>: what is written to one there stops a"
             " subscriber that lacks it. Archiving and reattaching write no row.",
         )
-    if not sending and not archiving:
+    if table.subscriptions:
+        yield Finding(
+            "partitions_published",
+            Severity.NOTE,
+            f"The subscription {listed(table.subscriptions)} writes into {table.label}",
+            "A row that finds no partition stops it, for all tables: one of an archived range, or of a time that has"
+            " none yet.",
+            hint="Have each partition here before the publisher writes its first row, and archive what is over there.",
+        )
+    if not sending and not archiving and not table.subscriptions:
         yield Finding("partitions_published", Severity.OK, "No new or archived partition can stop a subscriber")

@@ -1,4 +1,4 @@
-"""Reads which publications send a table, its partitions or what is archived from it."""
+"""Reads which publications send a table, its partitions or what is archived from it, and what fills it."""
 
 from __future__ import annotations
 
@@ -42,3 +42,16 @@ def publications_of(connection: Connection, parent: int, schema: str, can: Capab
         )
         for row in rows_of(connection, sql)
     )
+
+
+_SUBSCRIPTIONS = """
+SELECT DISTINCT s.subname FROM pg_catalog.pg_subscription s
+    JOIN pg_catalog.pg_subscription_rel r ON r.srsubid = s.oid
+    LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = r.srrelid
+WHERE {parent} IN (r.srrelid, i.inhparent) ORDER BY 1
+"""
+
+
+def subscriptions_of(connection: Connection, parent: int) -> tuple[str, ...]:
+    """The subscriptions that write into the table `parent` or its partitions."""
+    return tuple(row.subname for row in rows_of(connection, _SUBSCRIPTIONS.format(parent=parent)))

@@ -21,7 +21,7 @@ from core.tables.catalog.address import read_address
 from core.tables.catalog.archived import read_archived, with_missing
 from core.tables.catalog.equipment import read_equipment
 from core.tables.catalog.ownership import name_array
-from core.tables.catalog.publications import publications_of
+from core.tables.catalog.publications import publications_of, subscriptions_of
 from core.tables.catalog.relation import (
     ACTIVITY,
     BUSY,
@@ -236,6 +236,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         partitions=children,
         archived=archived,
         managed_by=_managed_by(connection, row),
+        subscriptions=subscriptions_of(connection, row.oid),
         publications=publications_of(connection, row.oid, row.nspname, server.can),
         equipment=equipment,
         strays=strays,

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.every_version
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 Y2025 = (date(2025, 1, 1), date(2026, 1, 1))
-MADE = Ensure("kid_absences", (Y2025,))
+MADE = Ensure("kid_absences", years=(Y2025,))
 INSERT = "INSERT INTO kid_absences (kid_id, date) VALUES ({}, '2025-03-03')"
 
 

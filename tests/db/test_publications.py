@@ -155,7 +155,7 @@ def test_every_edge_refuses_and_a_start_of_an_application_goes_on(run: Run, work
     create_table(worker)
     run("CREATE PUBLICATION everything FOR ALL TABLES")
     desk = desks.desk(worker)
-    plan = desk.plan(Ensure("kid_absences", ((date(2027, 1, 1), date(2028, 1, 1)),)))
+    plan = desk.plan(Ensure("kid_absences", years=((date(2027, 1, 1), date(2028, 1, 1)),)))
     for act in (desk.run, desk.enqueue):
         with pytest.raises(JournalPublished, match="stops at the first, for all its tables") as refused:
             act(plan, ADMIN, "a test")
@@ -182,7 +182,7 @@ def about(worker: Engine, *wishes: object) -> list[str]:
     ]
 
 
-NEW = Ensure("readings", ((date(2027, 1, 1), date(2028, 1, 1)),))
+NEW = Ensure("readings", years=((date(2027, 1, 1), date(2028, 1, 1)),))
 OLD = Archive("readings", "readings_2022")
 
 

@@ -319,7 +319,7 @@ def test_a_gap_of_hundreds_of_days_says_how_many_partitions_it_takes(run: Run, w
         )
     (finding,) = found(worker, "daily", "gaps")
     assert finding.fix is None
-    assert finding.hint.startswith("To fill it would take 354 partitions of one day each.")
+    assert finding.hint.startswith("To fill it would take 354 partitions of 1 day each.")
 
 
 def test_every_check_with_sql_has_its_situation() -> None:

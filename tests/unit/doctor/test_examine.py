@@ -255,7 +255,7 @@ def test_a_gap_of_centuries_is_not_filled_by_one_click() -> None:
     found = only("gaps", table(partitions=(partition(1026), *YEARS)))
     assert found.severity is Severity.WARNING
     assert found.fix is None
-    assert found.hint.startswith("To fill it would take 998 partitions of one year each.")
+    assert found.hint.startswith("To fill it would take 998 partitions of 1 year each.")
     assert ";" not in found.hint
 
 

@@ -208,6 +208,7 @@ def test_the_fields_of_status_json() -> None:
         "as_of",
         "runway_days",
         "partitions",
+        "strays",
         "gaps",
     ]
     partitions = found["partitions"]

@@ -24,6 +24,7 @@ from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
+from core.tables.catalog.equipment import read_all_equipped, read_equipped_of
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from core.postgres.server import Server
     from core.tables.archived import Archived
     from core.tables.bounds import Bounds
+    from core.tables.equipment import Equipped
     from core.tables.key import KeyRange
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
@@ -208,6 +210,7 @@ class Desk:
                 now=self.now,
                 zone=self.zone,
                 cutoff=self.cutoff,
+                equipped=read_all_equipped(self.reading, table),
                 automatic_creation=self.settings.enable_absence_partitions,
                 default_rows=count_all_default_rows(self.reading, table) if table.default is not None else None,
                 verify_before=self.verify_before,
@@ -282,6 +285,11 @@ class Desk:
     def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
         """The smallest and the largest key among the rows of an archived table."""
         return read_key_range(self.reading, table, archived)
+
+    def equipped(self, table: PartitionedTable, archived: Archived) -> Equipped | None:
+        """What an archived table of that table has of its own; None where that can't be read just now."""
+        found = read_equipped_of(self.reading, table, [archived.oid])
+        return found[0] if found else None
 
     def hanging(self, archived: Archived) -> Hanging:
         """What hangs on an archived table. Raises CatalogBusy while somebody holds it."""

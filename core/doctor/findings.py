@@ -16,6 +16,7 @@ from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.coverage import key_at
 from core.tables.cut import Cut
+from core.tables.equipment import Equipped
 from core.tables.key import End, Key
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -75,6 +76,8 @@ class Case:
     cutoff: date
     """Partitions wholly before it are due for archive."""
     automatic_creation: bool
+    equipped: tuple[Equipped, ...] | None = ()
+    """What each partition has of its own; None where that could not be read."""
     default_rows: int | None = None
     """How many rows the DEFAULT partition holds in all; None where nobody counted."""
     zone: str = "UTC"

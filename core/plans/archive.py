@@ -43,6 +43,7 @@ from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, within
 from core.tables.commands import twin
 from core.tables.coverage import key_at
+from core.tables.equipment import Equipped
 from core.tables.key import Key, KeyRange
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
@@ -84,12 +85,13 @@ class Reattach:
         archived = table.find_archived(name)
         rows = None
         default_rows = 0
+        own = desk.equipped(table, archived) if archived is not None and table.equipment.shared else None
         if archived is not None and archived.bounds is not None and table.key is not None:
             check = archived.bounds_check(table.key)
             if (check is None or not check.validated) and archived.has_key(table.key):
                 rows = desk.key_range(table, archived)
             default_rows = desk.default_rows(table, [archived.bounds])
-        return plan_reattach(table, name, rows=rows, default_rows=default_rows)
+        return plan_reattach(table, name, rows=rows, default_rows=default_rows, own=own)
 
 
 def plan_archive(
@@ -434,13 +436,15 @@ def plan_reattach(
     *,
     rows: KeyRange | None = None,
     default_rows: int = 0,
+    own: Equipped | None = None,
     zone: str = "UTC",
 ) -> Plan:
     """A plan that brings the archived table `name` back under the parent.
 
     `rows` is its real range of keys, needed unless a validated CHECK proves the bounds; `default_rows` how many rows
-    of the range the DEFAULT holds. Missing indexes are built and the bounds are proven before the attach, so that
-    its lock lasts moments. No steps where it is attached. Raises Refused, NotAttachable with every reason at once.
+    of the range the DEFAULT holds; `own` what it has beyond its columns. Missing indexes are built and the bounds are
+    proven before the attach, so that its lock lasts moments. No steps where it is attached. Raises Refused,
+    NotAttachable with every reason at once.
     """
     key = require_served(table)
     attached = table.find(name)
@@ -494,7 +498,7 @@ def plan_reattach(
         way_back=f"Archive: {twin('archive', table, _called_in(table, archived, home))}",
         command=twin("reattach", table, called),
         warnings=(
-            *_reattach_warnings(archived),
+            *_reattach_warnings(table, archived, own),
             *default_meanwhile(table, archived.name),
             *returning(table, archived, home),
         ),
@@ -518,8 +522,14 @@ def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, ho
     return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
 
 
-def _reattach_warnings(archived: Archived) -> tuple[str, ...]:
+def _reattach_warnings(table: PartitionedTable, archived: Archived, own: Equipped | None) -> tuple[str, ...]:
     found: list[str] = []
+    missed = table.equipment.missed_by(own) if own is not None else ()
+    if missed:
+        found.append(
+            f"It comes back without what the newest partitions share: {', '.join(trait.said for trait in missed)}."
+            " The Doctor compares them once it is attached."
+        )
     if archived.source is Source.NAME:
         found.append("It was archived by hand: its bounds come from its name and are proven against every row first.")
     if archived.source is Source.CHECK:

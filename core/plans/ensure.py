@@ -189,7 +189,8 @@ def missing(
     rows = default_rows or {}
     held = [p.bounds for p in table.ranges]
     pattern = table.pattern(zone)
-    taken = {*table.taken, *(p.name for p in table.partitions)}
+    names = table.taken if _home(table) == table.schema else table.equipment.taken
+    taken = {*names, *(p.name for p in table.partitions)}
     new: list[NewPartition] = []
     refused: list[Refused] = []
     for bounds in wanted:
@@ -244,7 +245,7 @@ def _refusal(table: PartitionedTable, new: NewPartition, taken: Iterable[str], d
         )
     if new.name in taken:
         return NameTaken(
-            f"The name {table.schema}.{new.name} is taken by a table that is not a partition of {table.name}.",
+            f"The name {_home(table)}.{new.name} is taken by a table that is not a partition of {table.name}.",
             next="Rename that table, or attach it if it holds the rows of that time.",
         )
     if default_rows and table.default is not None:

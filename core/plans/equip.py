@@ -5,15 +5,18 @@ It stands in no catalog but that transaction's until it has all of it: nobody re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from core.names import fit, ident, literal, qualified
 from core.plans.plan import Lock, Mode
+from core.plans.steps import validate
 from core.tables.definition import Grant
-from core.tables.equipment import INDEXES, Equipment, Kind, Trait
+from core.tables.equipment import INDEXES, Equipment, Equipped, Kind, Trait
 from core.tables.rebuild import with_options
 from core.tables.table import PartitionedTable
+from core.text import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def outfit(table: PartitionedTable, schema: str, name: str) -> Outfit:
     """The statements for the table `schema`.`name`."""
     traits = copied(table.equipment)
     relation = qualified(schema, name)
-    names = _names(table.equipment, traits, name)
+    names = called(traits, name, table.equipment.taken)
     owner = (f"ALTER TABLE {relation} OWNER TO {ident(table.owner)}",) if table.owner != table.server.user else ()
     belongings = [trait for trait in traits if trait.kind not in (*_CREATION, Kind.GRANT, Kind.TRIGGER_STATE)]
     others = dict.fromkeys(trait.state for trait in traits if trait.kind is Kind.FOREIGN_KEY and trait.state)
@@ -99,17 +102,20 @@ def _tablespace(table: PartitionedTable, shared: list[str] | None) -> str | None
 # --- names --------------------------------------------------------------------------------------------------------
 
 
-def _names(equipment: Equipment, traits: Iterable[Trait], name: str) -> dict[Trait, str]:
-    """What is called how on the new table; an index that is not among them is named by PostgreSQL."""
-    newest = equipment.siblings[-1].name if equipment.siblings else ""
+def called(traits: Iterable[Trait], name: str, known: Iterable[str] = ()) -> dict[Trait, str]:
+    """What is called how on the table `name`; an index that is not among them is named by PostgreSQL.
+
+    `known` are names that are taken in its schema.
+    """
+    traits = tuple(traits)
     wanted = {trait.index for trait in traits if trait.index is not None}
     names: dict[Trait, str] = {}
-    taken = set(equipment.taken)
+    taken = set(known)
     for trait in traits:
         if not trait.name:
             continue
-        alike = trait.name.startswith(newest)
-        new = fit(name, trait.name[len(newest) :]) if alike else trait.name
+        alike = trait.name.startswith(trait.of)
+        new = fit(name, trait.name[len(trait.of) :]) if alike else trait.name
         if trait.kind in (*INDEXES, Kind.STATISTICS):  # their names are the schema's
             new = new if alike else ""
             if trait in wanted or trait.kind is Kind.STATISTICS:
@@ -132,13 +138,13 @@ def _free(name: str, taken: set[str]) -> str:
 def made(trait: Trait, schema: str, name: str, names: dict[Trait, str]) -> Iterator[str]:
     """What gives the table `schema`.`name` a trait that is not made by CREATE TABLE itself."""
     relation = qualified(schema, name)
-    called = ident(names[trait]) if trait in names else ""
+    own = ident(names[trait]) if trait in names else ""
     if trait.kind in INDEXES:
-        yield from _placed(_index(trait, relation, called), trait.tablespace)
-        if trait.kind is Kind.KEY and trait.state and called:
+        yield from _placed(_index(trait, relation, own), trait.tablespace)
+        if trait.kind is Kind.KEY and trait.state and own:
             yield f"ALTER INDEX {qualified(schema, names[trait])} SET ({trait.state})"
     elif trait.kind in (Kind.CHECK, Kind.FOREIGN_KEY):
-        yield f"ALTER TABLE {relation} ADD CONSTRAINT {called} {trait.on(relation)}"
+        yield f"ALTER TABLE {relation} ADD CONSTRAINT {own} {trait.on(relation)}"
     elif trait.index is not None:
         yield f"{trait.on(relation)}{ident(names[trait.index])}"
     elif trait.kind is Kind.STATISTICS:
@@ -147,10 +153,10 @@ def made(trait: Trait, schema: str, name: str, names: dict[Trait, str]) -> Itera
         if trait.state:
             yield f"ALTER STATISTICS {statistics} SET STATISTICS {trait.state}"
     elif trait.kind in _VERBS:
-        yield f"CREATE {_VERBS[trait.kind]} {called} {trait.on(relation)}"
+        yield f"CREATE {_VERBS[trait.kind]} {own} {trait.on(relation)}"
         if trait.state:
             noun = "RULE" if trait.kind is Kind.RULE else "TRIGGER"
-            yield f"ALTER TABLE {relation} {trait.state} {noun} {called}"
+            yield f"ALTER TABLE {relation} {trait.state} {noun} {own}"
     else:
         yield trait.on(relation)
 
@@ -163,12 +169,12 @@ _VERBS = {
 }
 
 
-def _index(trait: Trait, relation: str, called: str) -> str:
+def _index(trait: Trait, relation: str, own: str) -> str:
     if trait.kind is Kind.KEY:
-        constraint = f"CONSTRAINT {called} " if called else ""
+        constraint = f"CONSTRAINT {own} " if own else ""
         return f"ALTER TABLE {relation} ADD {constraint}{trait.on(relation)}"
     unique = "UNIQUE " if trait.kind is Kind.UNIQUE_INDEX else ""
-    return f"CREATE {unique}INDEX {f'{called} ' if called else ''}{trait.on(relation)}"
+    return f"CREATE {unique}INDEX {f'{own} ' if own else ''}{trait.on(relation)}"
 
 
 def _placed(statement: str, tablespace: str) -> Iterator[str]:
@@ -208,16 +214,61 @@ def _granted(one: Grant) -> str:
     return f"GRANT {one.privilege} ON TABLE  TO {_role(one.grantee)}{option}"
 
 
+# --- on a partition that has rows -----------------------------------------------------------------------------------
+
+
+def mended(traits: Iterable[Trait], one: Equipped) -> Iterator[str]:
+    """What gives a partition in use the traits, as far as that is one statement after the other outside transactions.
+
+    Keys are built while reads and writes go on, and rows are checked so.
+    """
+    traits = tuple(traits)
+    own = {trait: trait.name for trait in one.traits if trait.kind in INDEXES}
+    names = {**own, **called(traits, one.name)}
+    relation = qualified(one.schema, one.name)
+    for trait in traits:
+        if trait.kind in (Kind.KEY, Kind.UNIQUE_INDEX):
+            yield from _built(trait, relation, ident(names.get(trait) or fit(one.name, "_key")))
+        elif trait.kind in (Kind.CHECK, Kind.FOREIGN_KEY) and not trait.parts[-1].endswith(" NOT ENFORCED"):
+            yield from (f"{add} NOT VALID" for add in made(trait, one.schema, one.name, names))
+            yield validate(relation, names[trait])
+        elif trait.index is None or trait.index in names:
+            yield from made(trait, one.schema, one.name, names)
+
+
+def _built(trait: Trait, relation: str, own: str) -> Iterator[str]:
+    if trait.kind is Kind.UNIQUE_INDEX:
+        yield f"CREATE UNIQUE INDEX CONCURRENTLY {own} {trait.on(relation)}"
+    elif not trait.under:
+        yield _index(trait, relation, own)
+    else:
+        kind = "PRIMARY KEY" if trait.parts[0].startswith("PRIMARY KEY") else "UNIQUE"
+        later = re.search(r"( DEFERRABLE)?( INITIALLY DEFERRED)?$", trait.parts[0])
+        yield f"CREATE UNIQUE INDEX CONCURRENTLY {own} ON {relation} {trait.under}"
+        yield f"ALTER TABLE {relation} ADD CONSTRAINT {own} {kind} USING INDEX {own}{later[0] if later else ''}"
+
+
+def taken_back(traits: Iterable[Trait], one: Equipped) -> Iterator[str]:
+    """What takes rights away from a partition that others of its table do not give."""
+    for trait in traits:
+        words, to = trait.parts
+        verb, _, what = words.partition(" ")
+        role = to.removeprefix(" TO ").removeprefix(" FROM ")
+        relation = qualified(one.schema, one.name)
+        if verb == "REVOKE":
+            yield f"GRANT {what}{relation} TO {role}"
+        elif role.endswith(" WITH GRANT OPTION"):
+            yield f"REVOKE GRANT OPTION FOR {what}{relation} FROM {role.removesuffix(' WITH GRANT OPTION')}"
+        else:
+            yield f"REVOKE {what}{relation} FROM {role}"
+
+
 # --- words --------------------------------------------------------------------------------------------------------
-
-
-def _and(names: tuple[str, ...]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def told_copied(equipment: Equipment) -> Iterator[str]:
     """What a new partition gets beside the parent's, a sentence each."""
-    like = _and(tuple(one.name for one in equipment.models))
+    like = listed(one.name for one in equipment.models)
     have = "have" if len(equipment.models) > 1 else "has"
     for trait in copied(equipment):
         if not trait.inherited or trait.tablespace:
@@ -233,15 +284,17 @@ def told_apart(equipment: Equipment) -> Iterator[str]:
     """What a new partition does not get although siblings have it, a sentence each."""
     for one in equipment.apart:
         verb, lack = "has" if len(one.having) == 1 else "have", "hasn't" if len(one.lacking) == 1 else "haven't"
-        yield (f"{_and(one.having)} {verb} {one.trait.said}, {_and(one.lacking)} {lack}: a new partition gets none.")
+        yield (
+            f"{listed(one.having)} {verb} {one.trait.said}, {listed(one.lacking)} {lack}: a new partition gets none."
+        )
     for trait in equipment.shared:
         if trait.lacks:
             yield f"A new partition does not get {trait.said}: {trait.lacks}."
         elif trait.place_lacks:
             yield f"A new partition gets {trait.said} in another place: {trait.place_lacks}."
     if not equipment.siblings and equipment.by_default:
-        roles = tuple(dict.fromkeys(one.grantee or "PUBLIC" for one in equipment.by_default))
-        yield f"Default privileges open a new partition itself to {_and(roles)}, and there is no other to compare with."
+        roles = listed(dict.fromkeys(one.grantee or "PUBLIC" for one in equipment.by_default))
+        yield f"Default privileges open a new partition itself to {roles}, and there is no other to compare with."
     if not equipment.siblings and equipment.foreign_owned:
         yield (
             "The partitions belong to other roles than the table does: nothing is copied from them but what the table"

@@ -15,6 +15,7 @@ from core.period import Width
 from core.plans.refusals import require_served
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
+from core.tables.equipment import Equipped
 from core.tables.key import KeyRange
 from core.tables.table import PartitionedTable
 
@@ -110,6 +111,9 @@ class Sources(Protocol):
 
     def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
         """The smallest and the largest key among the rows of an archived table."""
+
+    def equipped(self, table: PartitionedTable, archived: Archived) -> Equipped | None:
+        """What an archived table of that table has of its own; None where that can't be read just now."""
 
     def hanging(self, archived: Archived) -> Hanging:
         """What hangs on an archived table."""

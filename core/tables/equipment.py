@@ -70,6 +70,10 @@ class Trait:
     """What it is, for people, after "has": the policy own."""
     name: str = field(default="", compare=False)
     """Its own name on the partition that it was read from; empty for what has none."""
+    of: str = field(default="", compare=False)
+    """The name of that partition, with which its own may begin."""
+    under: str = field(default="", compare=False)
+    """What CREATE UNIQUE INDEX says of the index under a key, after the table; empty where none can be made first."""
     state: str = ""
     """How a trigger fires, the target of statistics, the options of a key's index."""
     tablespace: str = ""
@@ -143,6 +147,16 @@ class Equipment:
             return ()
         others = [set(one.traits) for one in self.models[:-1]]
         return in_order(trait for trait in self.models[-1].traits if all(trait in other for other in others))
+
+    def missed_by(self, one: Equipped) -> tuple[Trait, ...]:
+        """What guards the rows of the siblings and is not on a table that comes to stand beside them."""
+        own = set(one.traits)
+        return tuple(
+            trait
+            for trait in self.shared
+            if trait.kind in GUARDS and trait.kind is not Kind.TRIGGER_STATE and not trait.inherited
+            if trait not in own
+        )
 
     @property
     def apart(self) -> tuple[Apart, ...]:

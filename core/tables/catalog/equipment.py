@@ -11,20 +11,25 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from core.names import comment_sql, ident, literal
+from core.postgres.connection import CANCELLED, LOCK_TIMEOUT, session, sqlstate, translate
 from core.postgres.server import Server
-from core.postgres.session import Row, rows_of
+from core.postgres.session import READ_TIMEOUT_MS, Row, reading, rows_of
 from core.tables.definition import COLUMN_OPTIONS, Grant
 from core.tables.equipment import INDEXES, Equipment, Equipped, Kind, Trait
 from core.tables.key import Key
 from core.tables.marks import Marks
 from core.tables.partition import Partition
 from core.tables.structure import Check
+from core.tables.table import PartitionedTable
 
 NEWEST = 3
 """How many partitions are looked at for the next one."""
+MOST = 1_000
+"""How many are compared with each other."""
 
 # Each part names what it tells of in `kind`, and gives in `what` a list that `_READ` turns into traits. The parent's
 # own rules, policies, grants and publications are its own; its keys, CHECKs, triggers and defaults come by themselves.
@@ -54,8 +59,9 @@ SELECT r.oid, 'column', a.attname::text, json_build_array(a.attgenerated,
     JOIN pg_catalog.pg_attribute pa ON pa.attrelid = {parent} AND pa.attname = a.attname
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     LEFT JOIN pg_catalog.pg_attrdef pd ON pd.adrelid = pa.attrelid AND pd.adnum = pa.attnum
-    WHERE d.oid IS NOT NULL OR pd.oid IS NOT NULL OR a.attnotnull <> pa.attnotnull OR a.attstorage <> pa.attstorage
-        OR a.attcompression <> pa.attcompression OR a.attstattarget <> -1 OR a.attoptions IS NOT NULL
+    WHERE d.adbin::text IS DISTINCT FROM pd.adbin::text OR a.attnotnull <> pa.attnotnull
+        OR a.attstorage <> pa.attstorage OR a.attcompression <> pa.attcompression OR a.attstattarget <> -1
+        OR a.attoptions IS NOT NULL
 UNION ALL
 SELECT r.oid, 'index', ic.relname::text, json_build_array(x.indisunique, x.indisreplident, x.indisclustered,
         h.inhrelid IS NOT NULL, pg_catalog.pg_get_constraintdef(k.oid), ts.spcname,
@@ -188,7 +194,7 @@ def _equipped(oid: int, rows: list[Row], key: Key, user: str) -> Equipped:
     traits = [trait for row in rows if row.kind not in ("table", "constraint") for trait in _READ[row.kind](row, user)]
     traits += [trait for row in rows if row.kind == "constraint" for trait in _constraint(row, key, user)]
     traits += _table(table, marked, user)
-    return Equipped(oid, table.what[9], table.name, tuple(traits))
+    return Equipped(oid, table.what[9], table.name, tuple(replace(trait, of=table.name) for trait in traits))
 
 
 def _trait(kind: Kind, said: str, *parts: str) -> Trait:
@@ -267,11 +273,11 @@ def _index(row: Row, user: str) -> Trait | None:
     place_lacks = "" if may_place else _may_not_place(user, tablespace)
     settings = ", ".join(options or ())
     in_place = f" in the tablespace {tablespace}" if tablespace else ""
+    tail = definition[len(head) :] if definition.startswith(head) else ""
     if key is not None:
-        said = f"the key {key}{in_place}"
-        trait = Trait(Kind.KEY, (key,), said, row.name, state=settings)
-    elif definition.startswith(head):
-        tail = definition[len(head) :]
+        under = "" if key.startswith("EXCLUDE ") or " WITHOUT OVERLAPS" in key else tail
+        trait = Trait(Kind.KEY, (key,), f"the key {key}{in_place}", row.name, under=under, state=settings)
+    elif tail:
         kind = Kind.UNIQUE_INDEX if unique else Kind.INDEX
         trait = Trait(kind, ("ON ", f" {tail}"), f"the {kind} {tail}{in_place}", row.name)
     else:
@@ -447,7 +453,8 @@ def read_equipment(
     around = rows_of(
         connection,
         _AROUND.format(
-            named=any(trait.kind in (*INDEXES, Kind.STATISTICS) for trait in found.shared),
+            named=found.schema not in (None, parent.nspname)
+            or any(trait.kind in (*INDEXES, Kind.STATISTICS) for trait in found.shared),
             stem=literal(parent.relname[:40]),
             parent=parent.oid,
             schema=literal(found.schema or parent.nspname),
@@ -459,6 +466,30 @@ def read_equipment(
         by_default=tuple(sorted((Grant(*json.loads(one)) for one in around.by_default or ()), key=str)),
         taken=frozenset(around.taken or ()),
     )
+
+
+def read_all_equipped(engine: Engine, table: PartitionedTable) -> tuple[Equipped, ...] | None:
+    """What each of the newest partitions and the DEFAULT have of their own; None where that can't be read just now.
+
+    Those of other owners, foreign tables and those partitioned again are left out.
+    """
+    if table.not_served is not None:
+        return ()
+    mine = [p for p in table.partitions if p.leaf and p.bounds and not p.pending and not p.busy]
+    return read_equipped_of(engine, table, [p.oid for p in mine if p.owner == table.owner][-MOST:])
+
+
+def read_equipped_of(engine: Engine, table: PartitionedTable, oids: Iterable[int]) -> tuple[Equipped, ...] | None:
+    """What tables that are, or were, partitions of `table` have of their own; None where somebody holds one locked."""
+    if table.key is None:
+        return ()
+    try:
+        with session(engine) as connection, reading(connection, timeout_ms=READ_TIMEOUT_MS):
+            return read_equipped(connection, table.oid, oids, table.key, table.server)
+    except DBAPIError as error:
+        if sqlstate(error) in (LOCK_TIMEOUT, CANCELLED):
+            return None
+        raise translate(error) from error
 
 
 def _of_one(one: Equipped, key: Key) -> Iterator[Trait]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg2
 import pytest
 from sqlalchemy import Engine
 
+from core.plans.archive import plan_archive
+from core.plans.ensure import Ensure
 from core.plans.plan import Plan, outdated
 from core.tables.catalog.table import read_table
 from tests import desks
@@ -17,7 +19,6 @@ from tests.tables import Run
 
 pytestmark = pytest.mark.every_version
 
-Y2027 = (date(2027, 1, 1), date(2028, 1, 1))
 NOTES = """
 CREATE TABLE notes (id bigint NOT NULL, tenant text NOT NULL, taken_on date NOT NULL, v int)
     PARTITION BY RANGE (taken_on);
@@ -34,7 +35,7 @@ def each(run: Run, *statements: str, of: tuple[str, ...] = ("notes_2025", "notes
 
 
 def plan_2027(engine: Engine, table: str = "notes") -> Plan:
-    return desks.ensure(engine, read_table(engine, table), [Y2027])
+    return desks.desk(engine).plan(Ensure(read_table(engine, table), dates=(date(2027, 1, 1),)))
 
 
 def test_rows_of_strangers_stay_unseen(worker: Engine, act: Act, run: Run, make_role: Any) -> None:
@@ -302,3 +303,26 @@ def test_siblings_that_change_outdate_the_plan(worker: Engine, run: Run) -> None
     assert outdated(plan, read_table(worker, "notes")) == ()
     run("ALTER TABLE notes_2026 ENABLE ROW LEVEL SECURITY")
     assert "row security" in str(outdated(plan, read_table(worker, "notes")))
+
+
+def test_what_comes_back_without_what_its_siblings_share_is_told(worker: Engine, act: Act, run: Run) -> None:
+    run(
+        NOTES.replace("notes_2026", "notes_2027").replace(
+            "'2026-01-01') TO ('2027-01-01'", "'2027-01-01') TO ('2028-01-01'"
+        )
+    )
+    run("CREATE TABLE notes_2024 PARTITION OF notes FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
+    act(plan_archive(read_table(worker, "notes"), "notes_2024", now=datetime(2026, 10, 20, tzinfo=UTC)))
+    each(
+        run,
+        "ALTER TABLE {} ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY own ON {} USING (true)",
+        "ALTER TABLE {} ADD UNIQUE (id)",
+        "ALTER TABLE {} SET (fillfactor = 50)",
+        of=("notes_2025", "notes_2027"),
+    )
+    told = desks.reattach(worker, read_table(worker, "notes"), "notes_2024").warnings
+    assert told == (
+        "It comes back without what the newest partitions share: the key UNIQUE (id), row security, the policy own."
+        " The Doctor compares them once it is attached.",
+    )

@@ -207,6 +207,8 @@ class PartitionedTable:
         """The grid that its newest partitions lie on, else its archived tables; or why none can be told."""
         if self.key is None:
             return "its key is not served"
+        if self.key.clock is None:
+            return "its key tells no time"
         attached = [p.bounds for p in self.ranges if p.bounds is not None]
         archived = sorted((a.bounds for a in self.archived if a.bounds is not None), key=lambda one: one.order)
         known = attached if any(one.is_finite for one in attached) else archived

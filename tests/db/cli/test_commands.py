@@ -299,8 +299,8 @@ BAD = [
     ("archive --table listed --year 2024", 1, "public.listed is only shown here: it is partitioned by LIST"),
     ("reattach --table hashed --year 2024", 1, "public.hashed is only shown here: it is partitioned by HASH"),
     ("ensure --table several", 1, "public.several is only shown here: it is partitioned by several columns."),
-    ("ensure --table numbered", 1, "public.numbered is only shown here: its key is integer"),
-    ("archive --table sub --year 2024", 1, "public.sub is only shown here: some of its partitions are partitioned"),
+    ("ensure --table numbered", 1, "Nothing tells how wide the next partition of public.numbered is to be: its key"),
+    ("archive --table sub --year 2024", 1, "sub_2024 is partitioned itself or a foreign table"),
     (
         "status --table twice",
         1,
@@ -324,7 +324,7 @@ def test_bad_input_gets_its_message_and_changes_nothing(partitions: Partitions, 
     assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
 
 
-@pytest.mark.parametrize("name", ["plain", "listed", "hashed", "several", "numbered", "sub"])
+@pytest.mark.parametrize("name", ["plain", "listed", "hashed", "several"])
 def test_what_is_not_served_is_still_shown(name: str, partitions: Partitions, spoiled: None) -> None:
     ended = partitions("status", "--table", name)
     assert ended.code == 0
@@ -432,9 +432,7 @@ def test_ctrl_c_stops_and_says_what_is_left(started: Any, run: Run, session: Any
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-2] == "Stopping. Ctrl-C again leaves at once."
-    assert err.splitlines()[-1].startswith(
-        "It was cancelled. No row was changed. Done and kept: Create the schema archive"
-    )
+    assert err.splitlines()[-1].startswith("It was cancelled. What was begun was taken back; nothing is changed.")
     assert json.loads(partitions("history", "--json").out)["operations"][0]["state"] == "cancelled"
     left = [row for row in catalog(run) if row[1] != "archive"]
     assert [(row[0], row[1]) for row in left] == [(row[0], row[1]) for row in before]

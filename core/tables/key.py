@@ -172,17 +172,14 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The partition key: one column, or one expression, whose values have an order."""
+    """The partition key: one column whose values have an order."""
 
     column: str
-    """The name of the column; what pg_get_expr() says of an expression."""
     type: KeyType
     reading: Reading | None = None
     """How its values tell a time where their type doesn't; None for dates and moments, and where nothing is known."""
     tail: str = ""
     """What ends of that reading have after their time: the last digits of a uuid, which snowflake it is."""
-    expression: bool = False
-    collation: str = field(default="", compare=False)
     declared: str = field(default="", compare=False)
     """Its type as format_type() has it: with a precision, or a domain's name; empty where that is the type alone."""
 
@@ -204,8 +201,8 @@ class Key:
 
     @property
     def sql(self) -> str:
-        """The column or the expression, as a condition has it."""
-        return f"({self.column})" if self.expression else ident(self.column)
+        """The column, as a condition has it."""
+        return ident(self.column)
 
     def end(self, text: str) -> End:
         """The end that a constant of this key is, from its text without quotes. Raises ValueError for none."""
@@ -262,7 +259,7 @@ def unserved(strategy: str, columns: int, key_type: str | None) -> str | None:
     if columns != 1:
         return "it is partitioned by several columns"
     if key_type is None:
-        return "the type of its key is not known"
+        return "it is partitioned by an expression"
     return None if key_type_of(key_type) else f"its key is {key_type}, whose order is not known here"
 
 

@@ -178,17 +178,14 @@ def activity_of(row: Row) -> Activity | None:
 
 
 KEY = """
-    ka.attname AS key_column, pg_catalog.format_type(coalesce(ka.atttypid, ko.opcintype), ka.atttypmod) AS key_type,
-    pg_catalog.format_type(coalesce(nullif(kt.typbasetype, 0), kt.oid, ko.opcintype), -1) AS key_base,
-    CASE WHEN p.partnatts = 1 AND p.partattrs[0] = 0
-        THEN pg_catalog.pg_get_expr(p.partexprs, p.partrelid) END AS key_expression
+    ka.attname AS key_column, pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
+    pg_catalog.format_type(coalesce(nullif(kt.typbasetype, 0), kt.oid), -1) AS key_base
 """
-"""The one column, or the one expression, that a table `p` of pg_partitioned_table is partitioned by."""
+"""The one column that a table `p` of pg_partitioned_table is partitioned by."""
 KEY_OF = """
 LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = p.partrelid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
     AND p.partattrs[0] <> 0
 LEFT JOIN pg_catalog.pg_type kt ON kt.oid = ka.atttypid
-LEFT JOIN pg_catalog.pg_opclass ko ON ko.oid = p.partclass[0] AND p.partnatts = 1
 """
 
 
@@ -197,9 +194,4 @@ def key_of(row: Row) -> Key | None:
     type_ = key_type_of(row.key_base) if row.key_base else None
     if type_ is None:
         return None
-    return Key(
-        row.key_column or row.key_expression,
-        type_,
-        expression=row.key_column is None,
-        declared="" if row.key_type == type_ else row.key_type,
-    )
+    return Key(row.key_column, type_, declared="" if row.key_type == type_ else row.key_type)

@@ -34,10 +34,10 @@ pages AS (
     UNION ALL SELECT r.root, 0, ic.relpages FROM relations r
     JOIN pg_catalog.pg_index x ON x.indrelid = r.oid JOIN class ic ON ic.oid = x.indexrelid AND ic.relkind = 'i'),
 sums AS (
-    SELECT root, count(*) FILTER (WHERE level = 1) AS partitions, max(level) > 1 AS sub, sum(relpages) AS pages
+    SELECT root, count(*) FILTER (WHERE level = 1) AS partitions, sum(relpages) AS pages
     FROM pages GROUP BY root)
 SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key},
-    coalesce(s.partitions, 0) AS partitions, coalesce(s.sub, false) AS sub,
+    coalesce(s.partitions, 0) AS partitions,
     coalesce(s.pages, 0)::bigint * pg_catalog.current_setting('block_size')::bigint AS bytes
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
@@ -61,8 +61,7 @@ def read_tables(engine: Engine) -> tuple[TableSummary, ...]:
             schema=row.nspname,
             name=row.relname,
             strategy={"r": "range", "l": "list", "h": "hash"}[row.partstrat],
-            not_served=unserved(row.partstrat, row.partnatts, row.key_base)
-            or ("some of its partitions are partitioned again" if row.sub else None),
+            not_served=unserved(row.partstrat, row.partnatts, row.key_base),
             partitions=row.partitions,
             bytes=row.bytes,
         )

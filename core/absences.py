@@ -28,7 +28,7 @@ from core.errors import (
     TableNotFound,
 )
 from core.names import literal, qualified, split_qualified
-from core.period import Range, year_range
+from core.period import Range, Width, year_range
 from core.plans.convert import Target
 from core.plans.ensure import Ensure
 from core.plans.operation import Role
@@ -37,6 +37,7 @@ from core.plans.refusals import require_served
 from core.postgres.connection import session, translate
 from core.postgres.session import under_own_path
 from core.settings import read_settings
+from core.tables.bounds import Bounds
 from core.tables.catalog.address import read_address
 from core.tables.catalog.coverage import lacks
 from core.tables.table import PartitionedTable
@@ -140,7 +141,8 @@ def _ensure_year(desk: Desk, wanted: Range) -> tuple[str, ...]:
         require_served(table)
         width = table.width(desk.zone)
         narrow = width is not None and width.seconds > 0  # of those a year would be thousands
-        plan = desk.plan(Ensure(table, ahead=1) if narrow else Ensure(table, years=(wanted,)))
+        every = None if table.is_cut else Width(months=12)  # which is what this module is for
+        plan = desk.plan(Ensure(table, ahead=1) if narrow else Ensure(table, years=(wanted,), every=every))
         if not plan.steps:
             return ()
         try:
@@ -150,8 +152,10 @@ def _ensure_year(desk: Desk, wanted: Range) -> tuple[str, ...]:
             outcome = error
             continue
         if mine:
-            for said in plan.effects[: len(plan.makes)]:
-                log.info("Partition: %s", said)
+            for name, text in zip(plan.makes, plan.ranges, strict=True):
+                bounds = Bounds.shown(text)
+                lower, upper = (end.strip("'") for end in (bounds.lower_sql, bounds.upper_sql))
+                log.info("Created partition %s for %s to %s", name, lower, upper)
             return plan.makes
     raise outcome or Failed(f"The partition for {wanted[0].year} was created and is gone again.")
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from core.names import qualified
 from core.period import Period, Range
+from core.plans import steps
 from core.plans.archive import ARCHIVE, REATTACH, plan_archive
 from core.plans.ensure import ENSURE
 from core.plans.plan import Plan
@@ -250,8 +251,9 @@ def test_the_shown_sql_is_all_there_is_to_it(desk: Desk, make_table: Make, sessi
 @pytest.mark.parametrize("key_type", list(KEY_TYPES))
 @pytest.mark.parametrize("default", [False, True], ids=["", "default"])
 def test_reattaching_reads_no_row(
-    desk: Desk, make_table: Make, session: OpenSession, default: bool, key_type: str
+    desk: Desk, make_table: Make, session: OpenSession, default: bool, key_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(steps, "READ_UNDER_LOCK", -1)  # no DEFAULT is small enough to be read under the lock
     made = make_table(key_type=key_type, default=default)
     desk.archive(made, made.first)
     plan = desks.reattach(desk.reader, desk.read(made), made.first)

@@ -31,7 +31,7 @@ from core.postgres.connection import session as connect
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.marks import read_marks
 from core.tables.catalog.table import read_table
-from core.tables.coverage import runway_days
+from core.tables.coverage import runway
 from core.tables.marks import Hold
 from core.tables.size import Size
 from tests.conftest import Act, OpenSession, until
@@ -248,10 +248,10 @@ def test_coverage_is_what_each_table_says_of_itself(reader: Engine, make_table: 
         assert coverage.default == (table.default.sql if table.default else "")
         assert coverage.pending == 0
         if address == "public.w":
-            assert coverage.runway_days(DAY) is None
+            assert coverage.runway(DAY) is None
         else:
-            assert coverage.runway_days(DAY) == runway_days(table, DAY)
-            assert coverage.runway_days(date(2027, 3, 1)) == runway_days(table, date(2027, 3, 1))
+            assert coverage.runway(DAY) == runway(table, DAY)
+            assert coverage.runway(date(2027, 3, 1)) == runway(table, date(2027, 3, 1))
 
 
 def test_the_figures_of_metrics(reader: Engine, worker: Engine, make_table: Make, run: Run, act: Act) -> None:
@@ -259,9 +259,9 @@ def test_the_figures_of_metrics(reader: Engine, worker: Engine, make_table: Make
     run(f"INSERT INTO {made.sql} (kid_id, date) SELECT g, '2040-01-01' FROM generate_series(1, 7) g")
     archive(worker, act, made, made.first)
     kept = [Kept(backup(name=made.first, bytes=99))]
-    found = read_metrics(reader, archive_schema="archive", today=DAY, zone="UTC", kept=kept)
+    found = read_metrics(reader, archive_schema="archive", now=NOW, zone="UTC", kept=kept)
     (one,) = found.tables
-    assert (one.table, one.runway_days, one.default_rows, one.failures) == (made.address, 438, 7, 0)
+    assert (one.table, one.runway, one.default_rows, one.failures) == (made.address, timedelta(days=438), 7, 0)
     assert one.partitions == {"attached": 6, "detach_pending": 0, "archived": 1}
     present = read_present(reader, archive_schema="archive")
     assert one.bytes == {
@@ -274,7 +274,7 @@ def test_the_figures_of_metrics(reader: Engine, worker: Engine, make_table: Make
         f" state, steps) SELECT '{made.address}', 'archive', 's' || g, '{{}}', '', '', '', '', '', 'failed', 1"
         " FROM generate_series(1, 3) g")  # fmt: skip
     take(worker, 0)
-    again = read_metrics(reader, archive_schema="archive", today=DAY, zone="UTC", kept=None)
+    again = read_metrics(reader, archive_schema="archive", now=NOW, zone="UTC", kept=None)
     assert again.tables[0].failures == 3
     assert "cold" not in again.tables[0].bytes
     assert again.last_sample is not None
@@ -289,9 +289,9 @@ def test_a_detach_that_is_pending_is_told(reader: Engine, make_table: Make, sess
     until(lambda: run("SELECT 1 FROM pg_inherits WHERE inhdetachpending"))
     run(f"SELECT pg_cancel_backend({hand.pid})")
     hand.join()
-    (one,) = read_metrics(reader, archive_schema="archive", today=DAY, zone="UTC", kept=None).tables
+    (one,) = read_metrics(reader, archive_schema="archive", now=NOW, zone="UTC", kept=None).tables
     assert one.partitions == {"attached": 2, "detach_pending": 1, "archived": 0}
-    assert one.runway_days == 0
+    assert one.runway == timedelta(0)
     assert made.count() == 40
     assert set(grown(reader, made.address).items) == set(grown(reader, None).items)
 
@@ -303,7 +303,7 @@ def test_a_default_that_is_held_is_left_out_and_the_rest_is_told(
     other = session()
     other.run("BEGIN")
     other.run(f"LOCK TABLE {made.default} IN ACCESS EXCLUSIVE MODE")
-    (one,) = read_metrics(reader, archive_schema="archive", today=DAY, zone="UTC", kept=None).tables
+    (one,) = read_metrics(reader, archive_schema="archive", now=NOW, zone="UTC", kept=None).tables
     assert one.default_rows is None
     assert one.partitions["attached"] == 4
     other.run("ROLLBACK")

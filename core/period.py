@@ -172,7 +172,7 @@ def range_of_label(label: str) -> Range | None:
             if period is Period.QUARTER:
                 return period.containing(date(numbers[0], 3 * numbers[1] - 2, 1))
             return period.containing(date(*[*numbers, 1, 1][:3]))
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return None
 

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from zoneinfo import available_timezones
 
 from core.errors import OffCalendar
-from core.period import Period, Width, period_of
+from core.period import Width
 from core.tables.bounds import Bounds
 from core.tables.key import Clock, End, Key, at_clock, local_moment
 
@@ -31,8 +31,8 @@ class Cut:
 
     def containing(self, local: datetime) -> tuple[datetime, datetime]:
         """The cell of the grid that holds a local time. Raises OffCalendar where it leaves the calendar."""
-        number = self.number(local)
         try:
+            number = self.number(local)
             lower, upper = self.width.after(self.start, number), self.width.after(self.start, number + 1)
             if upper <= local:
                 lower, upper = upper, self.width.after(self.start, number + 2)
@@ -72,13 +72,6 @@ class Cut:
     def bounds(self, lower: datetime, upper: datetime) -> Bounds:
         """The range from one local time to another."""
         return Bounds.of(self.key, at_clock(self.key, lower, self.zone), at_clock(self.key, upper, self.zone))
-
-    @property
-    def period(self) -> Period | None:
-        """The unit of the calendar that each of its cells is, where it is one."""
-        if self.start.time() != time() or self.width.seconds:
-            return None
-        return period_of(self.start.date(), self.width.after(self.start).date())
 
 
 def cut_by(key: Key, width: Width, zone: str, today: date) -> Cut:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -153,9 +153,3 @@ def _candidates(text: str) -> Iterator[Piece]:
             if width == len(text) or (sequence == "n" and len(text) < 3):
                 yield Piece(text, sequence, upper)
     yield Piece(text, "#")
-
-
-def schema_of(schemas: Iterable[str], own: str) -> str:
-    """The schema that the newest partitions stand in, all of them; the table's own where they stand in several."""
-    found = set(schemas)
-    return found.pop() if len(found) == 1 else own

@@ -9,6 +9,7 @@ A table belongs to one parent or to none:
 2. Without such a mark only a table in the archive schema belongs to anybody, and only where it has the key of the
    parent. The longest name that the table's own begins with wins, then the most columns: `orders_old_2020` came from
    `orders_old`, not from `orders`. The name has to go on with a period, or the table has to have all of the columns.
+   The period tells the range only at the width that the parent's own partitions have.
 3. A table of another name belongs where a CHECK tells the range of its key, and it has all of the columns; again the
    most columns win.
 
@@ -20,11 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 
+from core.errors import OffCalendar
 from core.names import address, qualified
-from core.period import range_of_label
+from core.period import Range, range_of_label
 from core.tables.archived import Source
 from core.tables.bounds import Bounds
+from core.tables.cut import Cut
 from core.tables.key import Key
 from core.tables.marks import Tag
 from core.tables.structure import Check
@@ -44,6 +48,8 @@ class Parent:
     columns: frozenset[str]
     cluster: str = ""
     """PostgreSQL's system identifier of its server."""
+    grid: Cut | str | None = None
+    """How its partitions are cut, or why nothing tells; None where it was not looked at."""
 
     @property
     def sql(self) -> str:
@@ -181,9 +187,29 @@ def _fits(table: Detached, parent: Parent) -> Descent | None:
         checked = _checked(table, key)
         if checked is not None and (label or whole):
             return Descent(parent, checked, Source.CHECK)
-        if label is not None:
-            return Descent(parent, Bounds.between(key, *label), Source.NAME)
+        told = _told_by_name(parent, key, label) if label is not None else None
+        if told is not None:
+            return Descent(parent, told, Source.NAME)
     return Descent(parent, None, None) if named and whole else None
+
+
+def _told_by_name(parent: Parent, key: Key, label: Range) -> Bounds | None:
+    """The range that the name tells at the width that the parent has: 20250301 may be a day, or begin a month.
+
+    None where it is of another width, or where nothing tells one and the name could be of several.
+    """
+    if key.clock is None:
+        return None
+    is_day = label[1] - label[0] == timedelta(days=1)
+    if not isinstance(parent.grid, Cut):
+        return None if is_day and isinstance(parent.grid, str) else Bounds.between(key, *label)
+    lower, upper = (datetime.combine(day, time()) for day in label)
+    try:
+        cell = parent.grid.containing(lower)
+        fits = cell == (lower, upper) or (is_day and cell[0] == lower and cell[1] > upper)
+        return parent.grid.bounds(*cell) if fits else None
+    except (OffCalendar, ValueError, OverflowError):
+        return None
 
 
 def _checked(table: Detached, key: Key) -> Bounds | None:

@@ -35,20 +35,14 @@ def said_reading(comment: str | None) -> Reading | None:
     return None
 
 
-def with_reading(comment: str | None, reading: Reading) -> str:
-    """The comment with the line that `said_reading` reads, in place of an older one."""
-    kept = [line for line in (comment or "").splitlines() if not line.startswith(_LINE)]
-    return "\n".join([*kept, f"{_LINE}{reading}"])
-
-
 def recognised(key: Key, constants: Iterable[str], said: Reading | None, zone: str) -> Key:
     """The key with its reading: what its owner said, else the one that fits every constant of its bounds.
 
     Numbers that could be ids as well as times stay ids. `constants` are the texts of the ends, without quotes.
     """
     texts = [text for text in dict.fromkeys(constants) if not _is_extreme(text)]
-    if key.clock is not None or not texts:
-        return key if said is None else _read_as(key, said, texts)
+    if key.clock is not None:
+        return key
     if said is not None:
         return _read_as(key, said, texts)
     kind = "uuid" if key.type is KeyType.UUID else "text" if key.type.is_text else "number"

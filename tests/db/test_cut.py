@@ -150,3 +150,38 @@ def test_a_table_without_a_partition_is_asked_for_its_width(
     assert len(bounds(run)) == 3
     assert main(["ensure", "--ahead", "3"]) == 0
     assert len(bounds(run)) == 4
+
+
+def test_a_month_that_was_archived_by_hand_comes_back_as_a_month(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Named by its first day, as pg_partman 5 does: of an empty one nothing but the table's own width tells its end."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("PARTITION_DESK_TABLE", "public.readings")
+    run("CREATE TABLE readings (id bigint NOT NULL, taken date NOT NULL) PARTITION BY RANGE (taken)")
+    for month in range(1, 7):
+        run(
+            f"CREATE TABLE readings_p20250{month}01 PARTITION OF readings"
+            f" FOR VALUES FROM ('2025-0{month}-01') TO ('2025-0{month + 1}-01')"
+        )
+    run("INSERT INTO readings SELECT n, date '2025-01-01' + n FROM generate_series(0, 30) n")
+    run("CREATE SCHEMA archive")
+    for month in (1, 3):
+        run(f"ALTER TABLE readings DETACH PARTITION readings_p20250{month}01")
+        run(f"ALTER TABLE readings_p20250{month}01 SET SCHEMA archive")
+    before = bounds(run)
+    for month in (1, 3):
+        assert main(["reattach", "--partition", f"readings_p20250{month}01"]) == 0, capsys.readouterr().err
+    after = bounds(run)
+    assert len(after) == len(before) + 2
+    assert all(one[2] == other[1] for one, other in pairwise(after))
+
+
+def test_a_table_by_ids_with_a_year_in_the_archive_is_read(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    run("CREATE TABLE readings (id bigint NOT NULL) PARTITION BY RANGE (id); CREATE SCHEMA archive")
+    run("CREATE TABLE archive.readings_2022 (id bigint NOT NULL)")
+    assert main(["status", "--table", "public.readings"]) == 0
+    assert "readings_2022" in capsys.readouterr().out

@@ -41,6 +41,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_text
+from core.tables.cut import read_cut
 from core.tables.distribution import Spread
 from core.tables.equipment import Equipment
 from core.tables.key import End, Key, unserved
@@ -190,7 +191,9 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     strays: tuple[Archived, ...] = ()
     if key is not None and not_served is None:
         names = frozenset(column.name for column in columns)
-        parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, names, server.cluster)
+        ranges = [one.bounds for one in children if one.bounds is not None and one.bounds.is_range]
+        grid = read_cut(key, ranges, (server.time_zone, "UTC"), datetime.now(UTC))
+        parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, names, server.cluster, grid)
         archived, strays = read_archived(connection, parent, key, archive_schema, spread, exact)
     columns = with_missing(connection, columns, children, (*archived, *strays))
     if row.relkind == "p":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, datetime
 
 import pytest
 
+from core.period import Width
 from core.tables.archived import Source
+from core.tables.cut import Cut
 from core.tables.key import Key, KeyType
 from core.tables.marks import Tag
 from core.tables.ownership import Descent, Detached, Ownership, Parent
@@ -135,3 +138,37 @@ def test_a_mark_means_the_table_of_its_oid_on_its_server(tag: Tag, parents: list
     origin = ownership.origin(found)
     assert (origin.parent.oid if origin else None) == expected
     assert ownership.is_stray(found) == (expected is None)
+
+
+MONTHS = Cut(DAY, Width(months=1), "UTC", datetime(2026, 12, 1))  # noqa: DTZ001 in the grid's zone
+SUNDAYS = Cut(DAY, Width(days=7), "UTC", datetime(2025, 3, 2))  # noqa: DTZ001
+DAYS = Cut(DAY, Width(days=1), "UTC", datetime(2025, 3, 2))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("name", "grid", "lower", "upper"),
+    [
+        ("orders_p20250301", MONTHS, date(2025, 3, 1), date(2025, 4, 1)),
+        ("orders_2025_03", MONTHS, date(2025, 3, 1), date(2025, 4, 1)),
+        ("orders_20250309", SUNDAYS, date(2025, 3, 9), date(2025, 3, 16)),
+        ("orders_20250301", DAYS, date(2025, 3, 1), date(2025, 3, 2)),
+        ("orders_20250302", MONTHS, None, None),  # in the middle of a month
+        ("orders_2025", MONTHS, None, None),  # of another width
+        ("orders_2025_03", DAYS, None, None),
+        ("orders_20250301", "nothing tells", None, None),  # a day, a week or a month
+        ("orders_2025", "nothing tells", date(2025, 1, 1), date(2026, 1, 1)),
+        ("orders_9999_12_31", MONTHS, None, None),
+    ],
+)
+def test_a_name_tells_a_range_only_at_the_width_of_the_table(
+    name: str, grid: Cut | str, lower: date | None, upper: date | None
+) -> None:
+    origin = Ownership([replace(ORDERS, grid=grid)]).origin(table(name))
+    assert origin is not None
+    assert (origin.bounds and origin.bounds.lower, origin.bounds and origin.bounds.upper) == (lower, upper)
+
+
+def test_the_name_of_a_table_by_ids_tells_no_range() -> None:
+    ids = replace(ORDERS, key=Key("id", KeyType.BIGINT))
+    origin = Ownership([ids]).origin(table("orders_2020"))
+    assert told(origin) == (1, None, None)

@@ -14,12 +14,12 @@ from core.backups.storage import StorageSettings
 from core.console.desk import Desk
 from core.console.execute import Budget
 from core.period import Range
-from core.plans.archive import Reattach
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, choose, plan_later_drop
 from core.plans.ensure import Ensure
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
+from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.verify import Verify
 from core.settings import Settings, read_settings

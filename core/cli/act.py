@@ -13,8 +13,9 @@ from core.cli.output.acts import next_steps
 from core.console import journal
 from core.errors import DeskError, Refused
 from core.period import Range, Width, year_range
-from core.plans.archive import Archive, Reattach
+from core.plans.archive import Archive
 from core.plans.ensure import Ensure
+from core.plans.reattach import Reattach
 from core.text import shown
 
 MOST_AHEAD = 1000

@@ -1,6 +1,6 @@
 """The register of operations: each with the wishes that ask for it and, where it is more than SQL, who does its work.
 
-To add one: its file in core.plans (operation, wish, builder and inverse), its test, a line here, and the page and the
+To add one: its file in core.plans (operation, wish, builder; the inverse beside it), its test, a line here, and the page and the
 command that offer it.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.console import file_work
 from core.console.file_work import Job
-from core.plans import archive, backup, drop, ensure, hold, restore, verify
+from core.plans import archive, backup, drop, ensure, hold, reattach, restore, verify
 from core.plans.operation import Operation, Wish
 
 
@@ -28,7 +28,7 @@ class Room:
 ROOMS: tuple[Room, ...] = (
     Room(ensure.ENSURE, (ensure.Ensure,)),
     Room(archive.ARCHIVE, (archive.Archive,)),
-    Room(archive.REATTACH, (archive.Reattach,)),
+    Room(reattach.REATTACH, (reattach.Reattach,)),
     Room(backup.BACKUP, (backup.BackUp,), file_work.back_up),
     Room(verify.VERIFY, (verify.Verify,), file_work.verify),
     Room(drop.DROP, (drop.Drop,)),

@@ -1,4 +1,4 @@
-"""Archive and reattach: a partition leaves its parent for the archive schema, and comes back."""
+"""Archive: a partition leaves its parent for the archive schema; `reattach` beside it is the way back."""
 
 from __future__ import annotations
 
@@ -14,43 +14,30 @@ from core.errors import (
     PeriodNotOver,
     Refused,
 )
-from core.names import address, comment_sql, fit, ident, qualified
+from core.names import comment_sql, ident, qualified
 from core.plans.attachable import (
     SHARED_NAMES,
-    home_of,
-    is_not_null,
-    missing_foreign_keys,
-    missing_indexes,
-    require_attachable,
 )
-from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
+from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
-from core.plans.publishing import leaving, returning
+from core.plans.publishing import leaving
 from core.plans.refusals import require_nothing_pending, require_served
-from core.plans.spread import spread_like_parent
 from core.plans.steps import (
     add_check,
-    attach,
-    attach_locks,
-    default_meanwhile,
-    exclude_from_default,
-    is_excluded,
-    readmit_to_default,
-    validate,
+    check_name,
+    prove_bounds,
 )
-from core.plans.target import Target, archived_of, partition_of
-from core.tables.archived import Archived, Source
+from core.plans.target import Target, called_in, partition_of
+from core.tables.archived import Archived
 from core.tables.bounds import Bounds, within
 from core.tables.commands import twin
 from core.tables.coverage import key_at
-from core.tables.equipment import Equipped
-from core.tables.key import Key, KeyRange
+from core.tables.key import Key
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 
 ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)
-REATTACH = Operation("reattach", "Reattach", Role.ADMIN, Danger.DIALOG, scope=Scope.PARTITIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +55,6 @@ class Archive:
         table = table_for(desk, self.table)
         name = partition_of(table, self.partition, desk.zone)
         return plan_archive(table, name, now=desk.now, zone=desk.zone, allow_current=self.allow_current)
-
-
-@dataclass(frozen=True, slots=True)
-class Reattach:
-    """That an archived table comes back."""
-
-    operation: ClassVar = REATTACH
-    table: str | PartitionedTable
-    partition: Target
-
-    def plan(self, desk: Sources) -> Plan:
-        """Reads the range of its rows where no CHECK proves it, and counts what the DEFAULT holds of it."""
-        table = table_for(desk, self.table)
-        name = archived_of(table, self.partition, desk.zone)
-        archived = table.find_archived(name)
-        rows = None
-        default_rows = 0
-        own = desk.equipped(table, archived) if archived is not None and table.equipment.shared else None
-        if archived is not None and archived.bounds is not None and table.key is not None:
-            check = archived.bounds_check(table.key)
-            if (check is None or not check.validated) and archived.has_key(table.key):
-                rows = desk.key_range(table, archived)
-            default_rows = desk.default_rows(table, [archived.bounds])
-        return plan_reattach(table, name, rows=rows, default_rows=default_rows, own=own)
 
 
 def plan_archive(
@@ -137,17 +100,11 @@ def plan_archive(
         basis=basis(table, partition.oid),
         steps=steps,
         effects=_effects(table, partition, target),
-        way_back=f"Reattach: {twin('reattach', table, _called_in(table, partition, table.archive.name))}",
+        way_back=f"Reattach: {twin('reattach', table, called_in(table, partition, table.archive.name))}",
         command=twin("archive", table, called, *(["--allow-current"] if allow_current else [])),
         warnings=_warnings(table, partition),
         oid=partition.oid,
     )
-
-
-def _called_in(table: PartitionedTable, one: Partition | Archived, schema: str) -> str:
-    """What it will be called once it has moved to that schema."""
-    called = table.called(one)
-    return called if called == one.name else address(schema, one.name)
 
 
 def _require_archivable(
@@ -323,7 +280,7 @@ def _detach_in_transaction(
     table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds, comment: str
 ) -> tuple[Step, ...]:
     check = next((c for c in partition.checks if c.range_on(key) == bounds), None)
-    name = check.name if check else _check_name(partition.name, key, partition.constraint_names)
+    name = check.name if check else check_name(partition.name, key, partition.constraint_names)
     add = () if check else (add_check(partition.sql, name, within(key, bounds)),)
     locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
     if table.default is not None:
@@ -340,27 +297,13 @@ def _detach_in_transaction(
     )
     if check and check.validated:
         return (detach,)
-    return detach, _validate_step(qualified(table.archive.name, partition.name), name)
-
-
-def _validate_step(relation: str, name: str) -> Step:
-    return Step(
-        "Prove the bounds, so that reattaching reads no row",
-        (validate(relation, name),),
-        (Lock(relation, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
-    )
+    return detach, prove_bounds(qualified(table.archive.name, partition.name), name)
 
 
 def _detach_locks(table: PartitionedTable, partition: Partition, parent: Mode) -> tuple[Lock, ...]:
     others = [Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.references)]
     others += [Lock(other, Mode.ACCESS_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.referenced_by)]
     return (Lock(table.sql, parent), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE), *others)
-
-
-def _check_name(table_name: str, key: Key, taken: tuple[str, ...]) -> str:
-    stem = f"{table_name}_{key.column}"
-    names = (fit(stem, f"_check{number or ''}") for number in range(len(taken) + 1))
-    return next(name for name in names if name not in taken)
 
 
 def _effects(table: PartitionedTable, partition: Partition, target: str) -> tuple[str, ...]:
@@ -413,7 +356,7 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
         steps.append(_move_step(table, archived.name, archived.sql))
     check = archived.bounds_check(key)
     if archived.tag is not None and check is not None and not check.validated:
-        steps.append(_validate_step(qualified(table.archive.name, archived.name), check.name))
+        steps.append(prove_bounds(qualified(table.archive.name, archived.name), check.name))
     if not steps:
         why = f"{called} is archived already: {archived.schema}.{archived.name}."
         return nothing_to_do(ARCHIVE, table.address, called, why, command=twin("archive", table, called))
@@ -424,114 +367,7 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
         basis=basis(table, archived.oid),
         steps=tuple(steps),
         effects=("It is detached already; this finishes what an interrupted archive left.",),
-        way_back=f"Reattach: {twin('reattach', table, _called_in(table, archived, table.archive.name))}",
+        way_back=f"Reattach: {twin('reattach', table, called_in(table, archived, table.archive.name))}",
         command=twin("archive", table, called),
         oid=archived.oid,
     )
-
-
-def plan_reattach(
-    table: PartitionedTable,
-    name: str,
-    *,
-    rows: KeyRange | None = None,
-    default_rows: int = 0,
-    own: Equipped | None = None,
-    zone: str = "UTC",
-) -> Plan:
-    """A plan that brings the archived table `name` back under the parent.
-
-    `rows` is its real range of keys, needed unless a validated CHECK proves the bounds; `default_rows` how many rows
-    of the range the DEFAULT holds; `own` what it has beyond its columns. Missing indexes are built and the bounds are
-    proven before the attach, so that its lock lasts moments. No steps where it is attached. Raises Refused,
-    NotAttachable with every reason at once.
-    """
-    key = require_served(table)
-    attached = table.find(name)
-    if attached is not None and not attached.pending:
-        called = table.called(attached)
-        why = f"{called} is attached to {table.label} already."
-        return nothing_to_do(REATTACH, table.address, called, why, command=twin("reattach", table, called))
-    require_nothing_pending(table)
-    archived = table.find_archived(name)
-    if archived is None:
-        known = ", ".join(table.called(a) for a in table.archived) or "none"
-        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
-    bounds = require_attachable(table, key, archived, rows, default_rows)
-    home = home_of(table, archived)
-    called = table.called(archived)
-    check = archived.bounds_check(key)
-    proven = check is not None and (check.excludes_null() or is_not_null(archived, key))
-    steps: list[Step] = [*spread_like_parent(table, archived), *missing_indexes(table, archived)]
-    own_check = archived.tag is not None and archived.tag.made_check
-    if check is None or not proven:
-        taken = tuple(c.name for c in archived.checks)
-        check_name = _check_name(archived.name, key, taken)
-        own_check = True
-        steps.append(
-            Step(
-                "Write down the bounds as a CHECK",
-                (add_check(archived.sql, check_name, within(key, bounds)),),
-                (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),),
-                undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(check_name)}",),
-            )
-        )
-        steps.append(_validate_step(archived.sql, check_name))
-    else:
-        check_name = check.name
-        if not check.validated:
-            steps.append(_validate_step(archived.sql, check_name))
-    steps += missing_foreign_keys(table, archived)
-    steps += exclude_from_default(table, key, bounds, archived.name)
-    steps.append(_attach_step(table, archived, bounds, home, check_name if own_check else None))
-    return Plan(
-        operation=REATTACH,
-        table=table.address,
-        subject=called,
-        basis=basis(table, archived.oid, all_partitions=True),
-        steps=tuple(steps),
-        effects=(
-            f"{archived.schema}.{archived.name} becomes a partition of {table.label} again,"
-            f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
-            "Queries through the table return its rows again, and rows of its range can be written.",
-        ),
-        way_back=f"Archive: {twin('archive', table, _called_in(table, archived, home))}",
-        command=twin("reattach", table, called),
-        warnings=(
-            *_reattach_warnings(table, archived, own),
-            *default_meanwhile(table, archived.name),
-            *returning(table, archived, home),
-        ),
-        oid=archived.oid,
-    )
-
-
-def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, check: str | None) -> Step:
-    relation = qualified(home, archived.name)
-    statements: list[str] = []
-    if home != archived.schema:
-        statements.append(f"ALTER TABLE {archived.sql} SET SCHEMA {ident(home)}")
-    statements.append(attach(table, relation, bounds))
-    if check is not None:
-        statements.append(f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}")
-    statements += readmit_to_default(table, archived.name)
-    if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
-        statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
-    locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *attach_locks(table, relation))
-    refuses = is_excluded(table, archived.name)
-    return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
-
-
-def _reattach_warnings(table: PartitionedTable, archived: Archived, own: Equipped | None) -> tuple[str, ...]:
-    found: list[str] = []
-    missed = table.equipment.missed_by(own) if own is not None else ()
-    if missed:
-        found.append(
-            f"It comes back without what the newest partitions share: {', '.join(trait.said for trait in missed)}."
-            " The Doctor compares them once it is attached."
-        )
-    if archived.source is Source.NAME:
-        found.append("It was archived by hand: its bounds come from its name and are proven against every row first.")
-    if archived.source is Source.CHECK:
-        found.append("It was archived by hand: its bounds come from its CHECK constraint.")
-    return tuple(found)

@@ -225,34 +225,14 @@ def plan_drop(
     """
     archived, kept = _require_droppable(table, name, kept, today, dependents)
     backup = kept.backup
-    changed = (
-        f"{archived.schema}.{archived.name} no longer holds what the backup {backup.id} holds: rows were changed since."
-    )
     called = table.called(archived)
-    names = [column.name for column in archived.columns]
-    lost = tuple(dict.fromkeys(key.other for key in table.references)) if archived.foreign_keys else ()
     size = f", {human_bytes(archived.size.total)} on the server" if archived.size else ""
     return Plan(
         operation=DROP,
         table=table.address,
         subject=called,
         basis=basis(table, archived.oid),
-        steps=(
-            Step(
-                f"Compare every row of {archived.name} with its backup, then drop it",
-                (
-                    f"LOCK TABLE {archived.sql} IN SHARE MODE",
-                    _require_same(archived),
-                    require_fingerprint_sql(archived.sql, names, backup.fingerprint, changed),
-                    f"DROP TABLE {archived.sql}",
-                ),
-                (
-                    Lock(archived.sql, Mode.SHARE, brief=False),
-                    Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),
-                    *(Lock(other, Mode.ACCESS_EXCLUSIVE) for other in lost),
-                ),
-            ),
-        ),
+        steps=(_drop_step(table, archived, backup),),
         effects=(
             f"{archived.schema}.{archived.name} leaves the server for good: {plural(backup.rows, 'row')}{size}.",
             f"Writes to it wait while its rows are read once more, {_about(backup.rows / ROWS_A_SECOND)}; reads go on.",
@@ -266,6 +246,28 @@ def plan_drop(
         place=place,
         bytes=archived.size.total if archived.size else None,
         oid=archived.oid,
+    )
+
+
+def _drop_step(table: PartitionedTable, archived: Archived, backup: Backup) -> Step:
+    changed = (
+        f"{archived.schema}.{archived.name} no longer holds what the backup {backup.id} holds: rows were changed since."
+    )
+    names = [column.name for column in archived.columns]
+    lost = tuple(dict.fromkeys(key.other for key in table.references)) if archived.foreign_keys else ()
+    return Step(
+        f"Compare every row of {archived.name} with its backup, then drop it",
+        (
+            f"LOCK TABLE {archived.sql} IN SHARE MODE",
+            _require_same(archived),
+            require_fingerprint_sql(archived.sql, names, backup.fingerprint, changed),
+            f"DROP TABLE {archived.sql}",
+        ),
+        (
+            Lock(archived.sql, Mode.SHARE, brief=False),
+            Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),
+            *(Lock(other, Mode.ACCESS_EXCLUSIVE) for other in lost),
+        ),
     )
 
 

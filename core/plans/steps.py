@@ -119,3 +119,19 @@ def default_meanwhile(table: PartitionedTable, *labels: str) -> tuple[str, ...]:
         f" {default.name} now. Other reads and writes go on. If it gives up they are let in again; if it is killed, the"
         " Doctor tells what still keeps them out, and asking again finishes it.",
     )
+
+
+def prove_bounds(relation: str, name: str) -> Step:
+    """VALIDATE of the CHECK that says the bounds."""
+    return Step(
+        "Prove the bounds, so that reattaching reads no row",
+        (validate(relation, name),),
+        (Lock(relation, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
+    )
+
+
+def check_name(table_name: str, key: Key, taken: tuple[str, ...]) -> str:
+    """The name of a new CHECK of the bounds, that none of `taken` is."""
+    stem = f"{table_name}_{key.column}"
+    names = (fit(stem, f"_check{number or ''}") for number in range(len(taken) + 1))
+    return next(name for name in names if name not in taken)

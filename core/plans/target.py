@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.errors import PartitionNotFound
+from core.names import address
 from core.period import Range
 from core.tables.archived import Archived
 from core.tables.commands import option
@@ -57,3 +58,9 @@ def _only(table: PartitionedTable, found: list[Partition | Archived], asked: Ran
             next=f"If all of it is meant, name it: {option('--partition', called)}",
         )
     return called
+
+
+def called_in(table: PartitionedTable, one: Partition | Archived, schema: str) -> str:
+    """What it will be called once it has moved to that schema."""
+    called = table.called(one)
+    return called if called == one.name else address(schema, one.name)

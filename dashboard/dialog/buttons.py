@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from core.doctor.findings import Finding
-from core.plans.archive import ARCHIVE, REATTACH
+from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.ensure import ENSURE
 from core.plans.hold import HOLD
 from core.plans.plan import Plan
+from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived

@@ -8,13 +8,14 @@ import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
 from core.errors import BackupDamaged
-from core.plans.archive import ARCHIVE, REATTACH
+from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.ensure import ENSURE
 from core.plans.hold import HOLD
 from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived

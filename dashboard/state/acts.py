@@ -12,13 +12,14 @@ from core.console.actor import system_user
 from core.console.journal import Ticket
 from core.errors import DeskError
 from core.period import Duration, Range, Width
-from core.plans.archive import Archive, Reattach
+from core.plans.archive import Archive
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, DropLater, Keep, require_drops
 from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
 from core.plans.plan import Plan
+from core.plans.reattach import Reattach
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.verify import Verify
 from core.tables.bounds import Bounds

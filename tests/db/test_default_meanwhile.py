@@ -16,8 +16,9 @@ from core.console import execute
 from core.console.execute import Budget
 from core.errors import DeskError, LockNotObtained
 from core.plans import steps
-from core.plans.archive import Archive, Reattach
+from core.plans.archive import Archive
 from core.plans.ensure import Ensure
+from core.plans.reattach import Reattach
 from tests import desks
 from tests.conftest import ADMIN, Act, OpenSession
 from tests.tables import Made, Run

@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 from core.names import qualified
 from core.period import Period, Range
 from core.plans import steps
-from core.plans.archive import ARCHIVE, REATTACH, plan_archive
+from core.plans.archive import ARCHIVE, plan_archive
 from core.plans.ensure import ENSURE
 from core.plans.plan import Plan
+from core.plans.reattach import REATTACH
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.catalog.table import read_table

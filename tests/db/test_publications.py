@@ -14,8 +14,9 @@ from core.absences import create_table, ensure_absence_partition_for_year
 from core.console.journal import read_operations
 from core.doctor.findings import Severity
 from core.errors import JournalPublished
-from core.plans.archive import Archive, Reattach
+from core.plans.archive import Archive
 from core.plans.ensure import Ensure
+from core.plans.reattach import Reattach
 from core.postgres.connection import parse_url
 from tests import desks, tables
 from tests.conftest import ADMIN, Act, until

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -48,7 +48,7 @@ from core.tables.key import End, Key, unserved
 from core.tables.ownership import Parent
 from core.tables.partition import Partition
 from core.tables.reading import recognised, said_reading
-from core.tables.structure import ForeignKey
+from core.tables.structure import Column, ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
 
 _PARENT = """
@@ -190,10 +190,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     archived: tuple[Archived, ...] = ()
     strays: tuple[Archived, ...] = ()
     if key is not None and not_served is None:
-        names = frozenset(column.name for column in columns)
-        ranges = [one.bounds for one in children if one.bounds is not None and one.bounds.is_range]
-        grid = read_cut(key, ranges, (server.time_zone, "UTC"), datetime.now(UTC))
-        parent = Parent(row.oid, row.nspname, row.relname, row.relowner, key, names, server.cluster, grid)
+        parent = _as_parent(row, key, columns, children, server)
         archived, strays = read_archived(connection, parent, key, archive_schema, spread, exact)
     columns = with_missing(connection, columns, children, (*archived, *strays))
     if row.relkind == "p":
@@ -201,12 +198,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         children = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in children)
         archived = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in archived)
     taken = _taken(connection, row, archive_schema, children, archived)
-    archived = tuple(
-        replace(one, home_gone=one.tag.schema not in taken, home_taken=taken.get(one.tag.schema, frozenset()))
-        if one.tag and one.tag.schema != row.nspname
-        else one
-        for one in archived
-    )
+    archived = tuple(_with_home(one, taken) if one.tag and one.tag.schema != row.nspname else one for one in archived)
     equipment = (
         read_equipment(connection, row, children, key, server)
         if key is not None and not_served is None
@@ -245,6 +237,22 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         strays=strays,
         as_of=datetime.now(UTC),
     )
+
+
+def _with_home(one: Archived, taken: Mapping[str, frozenset[str]]) -> Archived:
+    """With what stands in the schema it came from, or that this is gone."""
+    schema = one.tag.schema if one.tag else ""
+    return replace(one, home_gone=schema not in taken, home_taken=taken.get(schema, frozenset()))
+
+
+def _as_parent(
+    row: Row, key: Key, columns: tuple[Column, ...], children: tuple[Partition, ...], server: Server
+) -> Parent:
+    """The table as what archived tables are told to be of."""
+    ranges = [one.bounds for one in children if one.bounds is not None and one.bounds.is_range]
+    grid = read_cut(key, ranges, (server.time_zone, "UTC"), datetime.now(UTC))
+    names = frozenset(column.name for column in columns)
+    return Parent(row.oid, row.nspname, row.relname, row.relowner, key, names, server.cluster, grid)
 
 
 def _key(row: Row) -> tuple[Key | None, str | None]:

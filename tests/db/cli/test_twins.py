@@ -12,12 +12,13 @@ import pytest
 from core.cli.output.acts import script
 from core.console.actor import system_user
 from core.period import Duration, Period
-from core.plans.archive import Archive, Reattach
+from core.plans.archive import Archive
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, DropLater, Keep
 from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
+from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.verify import Verify
 from core.tables.marks import Hold

@@ -28,7 +28,8 @@ from core.growth.samples.values import Past, SampleRun
 from core.growth.samples.write import write_generated
 from core.growth.savings import savings
 from core.names import literal
-from core.plans.archive import plan_archive, plan_reattach
+from core.plans.archive import plan_archive
+from core.plans.reattach import plan_reattach
 from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
 from core.tables.catalog.marks import read_marks

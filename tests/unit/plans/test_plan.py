@@ -10,8 +10,9 @@ import pytest
 from core.console.register import named
 from core.names import comment_sql
 from core.period import Period
-from core.plans.archive import ARCHIVE, plan_archive, plan_reattach
+from core.plans.archive import ARCHIVE, plan_archive
 from core.plans.plan import Lock, Mode, Plan, Step, basis, facts, outdated
+from core.plans.reattach import plan_reattach
 from core.tables.distribution import Distribution
 from core.tables.structure import Check, ForeignKey
 from core.tables.table import PartitionedTable

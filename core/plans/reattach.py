@@ -1,0 +1,176 @@
+"""Reattach: an archived table comes back under its parent, without holding up anybody who uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.errors import (
+    PartitionNotFound,
+)
+from core.names import comment_sql, ident, qualified
+from core.plans.attachable import (
+    home_of,
+    is_not_null,
+    missing_foreign_keys,
+    missing_indexes,
+    require_attachable,
+)
+from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
+from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
+from core.plans.publishing import returning
+from core.plans.refusals import require_nothing_pending, require_served
+from core.plans.spread import spread_like_parent
+from core.plans.steps import (
+    add_check,
+    attach,
+    attach_locks,
+    check_name,
+    default_meanwhile,
+    exclude_from_default,
+    is_excluded,
+    prove_bounds,
+    readmit_to_default,
+)
+from core.plans.target import Target, archived_of, called_in
+from core.tables.archived import Archived, Source
+from core.tables.bounds import Bounds, within
+from core.tables.commands import twin
+from core.tables.equipment import Equipped
+from core.tables.key import Key, KeyRange
+from core.tables.marks import Marks
+from core.tables.table import PartitionedTable
+
+REATTACH = Operation("reattach", "Reattach", Role.ADMIN, Danger.DIALOG, scope=Scope.PARTITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reattach:
+    """That an archived table comes back."""
+
+    operation: ClassVar = REATTACH
+    table: str | PartitionedTable
+    partition: Target
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads the range of its rows where no CHECK proves it, and counts what the DEFAULT holds of it."""
+        table = table_for(desk, self.table)
+        name = archived_of(table, self.partition, desk.zone)
+        archived = table.find_archived(name)
+        rows = None
+        default_rows = 0
+        own = desk.equipped(table, archived) if archived is not None and table.equipment.shared else None
+        if archived is not None and archived.bounds is not None and table.key is not None:
+            check = archived.bounds_check(table.key)
+            if (check is None or not check.validated) and archived.has_key(table.key):
+                rows = desk.key_range(table, archived)
+            default_rows = desk.default_rows(table, [archived.bounds])
+        return plan_reattach(table, name, rows=rows, default_rows=default_rows, own=own)
+
+
+def plan_reattach(
+    table: PartitionedTable,
+    name: str,
+    *,
+    rows: KeyRange | None = None,
+    default_rows: int = 0,
+    own: Equipped | None = None,
+    zone: str = "UTC",
+) -> Plan:
+    """A plan that brings the archived table `name` back under the parent.
+
+    `rows` is its real range of keys, needed unless a validated CHECK proves the bounds; `default_rows` how many rows
+    of the range the DEFAULT holds; `own` what it has beyond its columns. Missing indexes are built and the bounds are
+    proven before the attach, so that its lock lasts moments. No steps where it is attached. Raises Refused,
+    NotAttachable with every reason at once.
+    """
+    key = require_served(table)
+    attached = table.find(name)
+    if attached is not None and not attached.pending:
+        called = table.called(attached)
+        why = f"{called} is attached to {table.label} already."
+        return nothing_to_do(REATTACH, table.address, called, why, command=twin("reattach", table, called))
+    require_nothing_pending(table)
+    archived = table.find_archived(name)
+    if archived is None:
+        known = ", ".join(table.called(a) for a in table.archived) or "none"
+        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
+    bounds = require_attachable(table, key, archived, rows, default_rows)
+    home = home_of(table, archived)
+    called = table.called(archived)
+    proof, made = _prove(key, archived, bounds)
+    steps = (
+        *spread_like_parent(table, archived),
+        *missing_indexes(table, archived),
+        *proof,
+        *missing_foreign_keys(table, archived),
+        *exclude_from_default(table, key, bounds, archived.name),
+        _attach_step(table, archived, bounds, home, made),
+    )
+    return Plan(
+        operation=REATTACH,
+        table=table.address,
+        subject=called,
+        basis=basis(table, archived.oid, all_partitions=True),
+        steps=steps,
+        effects=(
+            f"{archived.schema}.{archived.name} becomes a partition of {table.label} again,"
+            f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
+            "Queries through the table return its rows again, and rows of its range can be written.",
+        ),
+        way_back=f"Archive: {twin('archive', table, called_in(table, archived, home))}",
+        command=twin("reattach", table, called),
+        warnings=(
+            *_reattach_warnings(table, archived, own),
+            *default_meanwhile(table, archived.name),
+            *returning(table, archived, home),
+        ),
+        oid=archived.oid,
+    )
+
+
+def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ...], str | None]:
+    """(the steps after which a validated CHECK says the bounds, its name where it goes again with the attach)."""
+    check = archived.bounds_check(key)
+    if check is not None and (check.excludes_null() or is_not_null(archived, key)):
+        made = check.name if archived.tag is not None and archived.tag.made_check else None
+        return (() if check.validated else (prove_bounds(archived.sql, check.name),)), made
+    name = check_name(archived.name, key, tuple(one.name for one in archived.checks))
+    write = Step(
+        "Write down the bounds as a CHECK",
+        (add_check(archived.sql, name, within(key, bounds)),),
+        (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),),
+        undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
+    )
+    return (write, prove_bounds(archived.sql, name)), name
+
+
+def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, check: str | None) -> Step:
+    relation = qualified(home, archived.name)
+    statements: list[str] = []
+    if home != archived.schema:
+        statements.append(f"ALTER TABLE {archived.sql} SET SCHEMA {ident(home)}")
+    statements.append(attach(table, relation, bounds))
+    if check is not None:
+        statements.append(f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}")
+    statements += readmit_to_default(table, archived.name)
+    if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
+        statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
+    locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *attach_locks(table, relation))
+    refuses = is_excluded(table, archived.name)
+    return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
+
+
+def _reattach_warnings(table: PartitionedTable, archived: Archived, own: Equipped | None) -> tuple[str, ...]:
+    found: list[str] = []
+    missed = table.equipment.missed_by(own) if own is not None else ()
+    if missed:
+        found.append(
+            f"It comes back without what the newest partitions share: {', '.join(trait.said for trait in missed)}."
+            " The Doctor compares them once it is attached."
+        )
+    if archived.source is Source.NAME:
+        found.append("It was archived by hand: its bounds come from its name and are proven against every row first.")
+    if archived.source is Source.CHECK:
+        found.append("It was archived by hand: its bounds come from its CHECK constraint.")
+    return tuple(found)

@@ -1,7 +1,7 @@
 """The register of operations: each with the wishes that ask for it and, where it is more than SQL, who does its work.
 
-To add one: its file in core.plans (operation, wish, builder; the inverse beside it), its test, a line here, and the page and the
-command that offer it.
+To add one: its file in core.plans (operation, wish, builder; the inverse beside it), its test, a line here, and the
+page and the command that offer it.
 """
 
 from __future__ import annotations

@@ -44,6 +44,11 @@ def outfit(table: PartitionedTable, schema: str, name: str) -> Outfit:
             _create(table, relation, traits),
             *owner,
             *(sql for trait in belongings for sql in made(trait, schema, name, names)),
+            *(
+                f"ALTER STATISTICS {qualified(schema, names[trait])} OWNER TO {ident(table.owner)}"
+                for trait in belongings
+                if owner and trait.kind is Kind.STATISTICS
+            ),
             *_rights(table.equipment, traits, relation),
         ),
         tuple(trait.on(relation) for trait in traits if trait.kind is Kind.TRIGGER_STATE),

@@ -255,8 +255,8 @@ def _equipment_facts(table: PartitionedTable) -> list[str]:
     return [
         f"siblings stand in {equipment.schema or table.schema}",
         f"siblings default privileges: {', '.join(map(str, equipment.by_default)) or 'none'}",
-        *(f"siblings share {trait}" for trait in equipment.shared),
-        *(f"siblings differ in {one.trait}" for one in equipment.apart),
+        *(f"siblings share {trait.fact}" for trait in equipment.shared),
+        *(f"siblings differ in {one.trait.fact}" for one in equipment.apart),
     ]
 
 

@@ -87,6 +87,13 @@ class Trait:
     place_lacks: str = field(default="", compare=False)
     """The same of the tablespace of an index alone."""
 
+    @property
+    def fact(self) -> str:
+        """All that tells it from another, in one line for those who compare."""
+        index = f" ({self.index.fact})" if self.index is not None else ""
+        said = " ".join(part for part in ("...".join(self.parts), self.state, self.tablespace) if part)
+        return f"{self.kind}: {said}{index}"
+
     def on(self, relation: str) -> str:
         """Its SQL about a table."""
         return relation.join(self.parts)

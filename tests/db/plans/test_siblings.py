@@ -12,9 +12,10 @@ from sqlalchemy import Engine
 from core.plans.archive import plan_archive
 from core.plans.ensure import Ensure
 from core.plans.plan import Plan, outdated
+from core.postgres.connection import parse_url, working_engine
 from core.tables.catalog.table import read_table
 from tests import desks
-from tests.conftest import Act
+from tests.conftest import ADMIN, Act
 from tests.tables import Run
 
 pytestmark = pytest.mark.every_version
@@ -326,3 +327,42 @@ def test_what_comes_back_without_what_its_siblings_share_is_told(worker: Engine,
         "It comes back without what the newest partitions share: the key UNIQUE (id), row security, the policy own."
         " The Doctor compares them once it is attached.",
     )
+
+
+def test_what_the_role_may_not_give_is_told_and_left_out(run: Run, make_role: Any) -> None:
+    run(NOTES)
+    owner, _ = make_role("owner")
+    role, url = make_role("app")
+    run(f"CREATE SCHEMA partition_desk AUTHORIZATION {role}; GRANT {owner} TO {role}")
+    run("CREATE TABLE tenants (tenant text PRIMARY KEY)")
+    run(f"GRANT USAGE, CREATE ON SCHEMA public TO {role}, {owner}; ALTER TABLE notes OWNER TO {owner}")
+    run("CREATE FUNCTION secret() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$")
+    run("REVOKE EXECUTE ON FUNCTION secret() FROM PUBLIC")
+    each(
+        run,
+        "CREATE TRIGGER secret BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION secret()",
+        "ALTER TABLE {} ADD FOREIGN KEY (tenant) REFERENCES tenants",
+        "CREATE STATISTICS {}_more ON id, v FROM {}",
+        "GRANT SELECT ON {} TO pg_monitor",
+        f"ALTER TABLE {{}} OWNER TO {owner}",
+    )
+    run("CREATE PUBLICATION theirs FOR TABLE notes_2025, notes_2026")
+    app = working_engine(parse_url(url))
+    try:
+        plan = plan_2027(app)
+        desks.desk(app).run(plan, ADMIN, "a test")
+    finally:
+        app.dispose()
+    (superuser,) = run("SELECT current_user")[0]
+    assert plan.warnings == (
+        f"A new partition does not get the trigger secret: the role {role} may not execute public.secret().",
+        "A new partition does not get the FOREIGN KEY (tenant) REFERENCES public.tenants(tenant):"
+        f" the role {role} may not refer to public.tenants.",
+        "A new partition does not get a place in the publication theirs:"
+        f" only {superuser} may add to it, and {role} is no member of that role.",
+    )
+    owners = "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'notes_2027'"
+    statistics = "SELECT stxowner::regrole::text FROM pg_statistic_ext WHERE stxrelid = 'notes_2027'::regclass"
+    assert (run(owners), run(statistics)) == ([(owner,)], [(owner,)])
+    acl = "SELECT relacl::text FROM pg_class WHERE relname = '{}'"
+    assert run(acl.format("notes_2027")) == run(acl.format("notes_2026"))

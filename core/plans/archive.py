@@ -31,7 +31,7 @@ from core.plans.target import Target, called_in, partition_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, within
 from core.tables.commands import twin
-from core.tables.coverage import key_at
+from core.tables.coverage import frontier
 from core.tables.key import Key
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
@@ -118,7 +118,9 @@ def _require_archivable(
         raise Refused(f"The bounds of {partition.name} can't be read just now.", next="Try again in a moment.")
     if partition.is_default:
         raise Refused(f"{partition.name} is the DEFAULT partition: it has no period that could be over.")
-    if not allow_current and not partition.pending and not _is_over(table, partition.bounds, now, zone):
+    end, reached = partition.bounds.upper, frontier(table, now, zone)
+    over = end is not None and reached is not None and end <= reached
+    if not allow_current and not partition.pending and not over:
         what = "dates that are not over" if table.key and table.key.clock else "the newest rows, as far as is known"
         raise PeriodNotOver(
             f"{partition.name} holds {what}: it goes up to {partition.bounds.upper_sql}.",
@@ -126,17 +128,6 @@ def _require_archivable(
         )
     _require_room(table, partition)
     return partition.bounds
-
-
-def _is_over(table: PartitionedTable, bounds: Bounds, now: datetime, zone: str) -> bool:
-    """Whether no row of now belongs into the range: of a key without times, whether a later one holds rows."""
-    key, end = table.key, bounds.upper
-    if key is None or end is None:
-        return False
-    if key.clock is not None:
-        return end <= key_at(key, now, zone)
-    later = (p for p in table.ranges if p.bounds and p.bounds.lower is not None and p.bounds.lower >= end)
-    return any(p.size is not None and p.size.heap > 0 for p in later)
 
 
 def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:

@@ -150,6 +150,19 @@ def _left(key: Key, until: End | None, when: date | datetime, zone: str) -> time
     return max(timedelta(days=(day_of(until) - day_of(begin)).days), timedelta(0))
 
 
+def frontier(table: PartitionedTable, when: date | datetime, zone: str = "UTC") -> End | None:
+    """Where new rows belong: the key's value of then; of a key without times the last range that is known to hold rows.
+
+    What ends there or before is over, what begins after it is still to be filled. None where nothing tells.
+    """
+    if table.key is None:
+        return None
+    if table.key.clock is not None:
+        return key_at(table.key, when, zone)
+    used = (p.bounds.lower for p in table.ranges if p.bounds and p.size is not None and p.size.heap > 0)
+    return max((lower for lower in used if lower is not None), default=None)
+
+
 def spoken_runway(left: timedelta) -> str:
     """How long for people: 35 days, 9 hours, 40 minutes."""
     if left >= timedelta(days=2) or not left % timedelta(days=1):

@@ -36,7 +36,7 @@ PLACES = {
 
 def find_my_data(table: PartitionedTable) -> None:
     """A date in, where its rows are out; the address bar keeps what was asked."""
-    if table.key is None or table.not_served is not None:
+    if table.key is None or table.key.clock is None or table.not_served is not None:
         return
     with st.container(border=True, gap="small"):
         layout.heading("Find my data", "where are the rows of a date?")

@@ -21,7 +21,8 @@ from dashboard.state import database, reads
 def counted(growth: Growth) -> str:
     """One line of what the figures stand on."""
     what = f"**{plain(growth.table)}**" if growth.table else f"**All tables of {plain(growth.database)}**"
-    parts = f"{what} · {plural(len(growth.items), 'partition')} (slices of time)"
+    timed = any(item.lower or item.upper for item in growth.items)
+    parts = f"{what} · {plural(len(growth.items), 'partition')}{' (slices of time)' if timed else ''}"
     last = growth.last_sample
     if growth.derived or last is None:
         return f"{parts} · nothing sampled yet: derived from the data"

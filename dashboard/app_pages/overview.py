@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import streamlit as st
 
 from core.tables.table import PartitionedTable
@@ -12,6 +14,7 @@ from dashboard.format import plain
 from dashboard.lifecycle import lines, periods
 from dashboard.overview import attention, cards
 from dashboard.overview.verdict import verdict
+from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Item, Status, items
 from dashboard.state import clock, current, reads
 
@@ -27,27 +30,29 @@ def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     )
 
 
-def coverage(table: PartitionedTable, shown: tuple[Item, ...], title: str) -> None:
-    """The picture of which dates have a partition."""
+def coverage(table: PartitionedTable, shown: tuple[Item, ...], title: str, now: datetime | None) -> None:
+    """The picture of which part of the key has a partition."""
+    timed = table.key is None or table.key.clock is not None
     with st.container(border=True, gap="small"):
-        layout.heading("Coverage", "which dates have a partition, and where it is")
-        chart = partitions.coverage(shown, clock.today())
+        what = "dates" if timed or table.key is None else f"values of {plain(table.key.column)}"
+        layout.heading("Coverage", f"which {what} have a partition, and where it is")
+        chart = partitions.coverage(shown, now)
         if chart is None:
-            st.caption("No partition has a range of dates.")
+            st.caption("No partition has a range.")
         else:
             st.altair_chart(chart, theme=None, alt=title)
         if table.default is not None:
             st.caption(f"{plain(table.default.name)} is the DEFAULT partition: it takes what no other one does.")
 
 
-def how_large(shown: tuple[Item, ...]) -> None:
+def how_large(shown: tuple[Item, ...], now: datetime | None) -> None:
     """The picture of the partitions' sizes."""
     layout.heading("Size of each partition")
     if not any(item.name for item in shown):
         st.caption("There is no partition yet.")
         return
     with st.container(height=340 if 12 < len(shown) <= spans.LISTED else "content", border=False):
-        chart = partitions.sizes(shown, clock.today())
+        chart = partitions.sizes(shown, now)
         st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
     layout.link("growth", "How it grows", ":material/trending_up:")
 
@@ -55,23 +60,24 @@ def how_large(shown: tuple[Item, ...]) -> None:
 def main() -> None:
     """The page."""
     table = current.table()
-    today, zone = clock.today(), clock.zone()
+    now, zone = clock.now(), clock.zone()
     lives, _ = lines.read(table)
     dropped = periods.elsewhere(lives)
-    title = verdict(table, clock.now(), zone, dropped)
-    shown = items(table, today, clock.cutoff(), zone, dropped)
+    title = verdict(table, now, zone, dropped)
+    shown = items(table, now, clock.cutoff(), zone, dropped)
+    axis = axis_of(table, zone, dropped)
     layout.header(plain(title), counted(table, shown))
     if table.not_served is not None or table.key is None:
         layout.only_shown(table.not_served)
     else:
         cards.draw(table)
     notices.pending(table)
-    coverage(table, (*shown, *periods.gone(lives, zone)), title)
+    coverage(table, (*shown, *periods.gone(lives, axis)), title, axis.now(now))
     with st.grid(2, gap="small", min_column_width=330):
         with st.container(border=True, height="stretch"):
             attention.draw(reads.findings(), table)
         with st.container(border=True, height="stretch", gap="small"):
-            how_large(shown)
+            how_large(shown, axis.now(now))
 
 
 main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from dashboard.charts import partitions, spans
 from dashboard.dialog import buttons, one_click
 from dashboard.format import plain
 from dashboard.partitions import detail, listing
+from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Item, items
 from dashboard.state import clock, current
 
@@ -77,18 +78,18 @@ def _asking(table: PartitionedTable, why: str) -> None:
             )
 
 
-def pictures(shown: list[Item]) -> None:
+def pictures(shown: list[Item], now: datetime | None) -> None:
     """Sizes, rows or bounds of all partitions."""
     with st.container(border=True, gap="small"):
         view = st.segmented_control(
             "Chart", VIEWS, default=VIEWS[0], label_visibility="collapsed", key="chart_view", required=True
         )
         draw = {"Rows": partitions.rows, "Sizes": partitions.sizes, "Bounds": partitions.timeline}[view or VIEWS[0]]
-        chart = draw(shown, clock.today())
+        chart = draw(shown, now)
         tall = len(shown) > spans.LISTED and view == "Bounds"
         with st.container(height=460 if tall else "content", border=False):
             if chart is None:
-                st.caption("No partition has a range of dates.")
+                st.caption("No partition has a range.")
             else:
                 st.altair_chart(chart, theme=None, alt=f"{view} of each partition")
 
@@ -96,7 +97,8 @@ def pictures(shown: list[Item]) -> None:
 def main() -> None:
     """The page."""
     table = current.table()
-    shown = [item for item in items(table, clock.today(), clock.cutoff(), clock.zone()) if item.name]
+    now, axis = clock.now(), axis_of(table, clock.zone())
+    shown = [item for item in items(table, now, clock.cutoff(), axis.zone) if item.name]
     counted = f"{plural(len(table.partitions), 'partition')} attached, {len(table.archived) or 'none'} archived"
     layout.header("Partitions", f"**{plain(table.label)}** · {counted}")
     if table.not_served is not None:
@@ -107,13 +109,13 @@ def main() -> None:
     if not shown:
         st.info("There is no partition yet. Ensure this period and the next to begin.", icon=":material/info:")
         return
-    listing.draw(listing.filtered(shown))
+    listing.draw(listing.filtered(shown), axis)
     chosen = detail.chosen(table)
     if chosen is not None:
         detail.draw(table, chosen)
     else:
         st.caption("Select a row for its bounds, constraints, indexes and acts.")
-    pictures(shown)
+    pictures(shown, axis.now(now))
 
 
 main()

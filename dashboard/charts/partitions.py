@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import datetime
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from core.text import human_bytes, human_date, human_rows, unit_of
 from dashboard.charts.palette import COLOURS, LIGHT_INK, Chart, Ink, ink, label_ink, states, styled
 from dashboard.charts.spans import DRAWN, LISTED, bucketed, closed, merged
+from dashboard.partitions.axis import Spot
 from dashboard.partitions.items import PHASES, Item, Status
 
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
@@ -18,25 +20,30 @@ STRIP_PX = 620
 """Width of the strip on a narrow page, to judge which labels fit."""
 
 
-def _utc(day: date) -> pd.Timestamp:
-    return pd.Timestamp(day.isoformat(), tz="UTC")
+def _placed(spot: Spot) -> Any:
+    """A place as a frame has it, a Timestamp or a float: a local time counts as UTC, which is what the axis is in."""
+    return pd.Timestamp(spot, tz="UTC") if isinstance(spot, datetime) else float(spot)
 
 
-# --- which dates have a place -------------------------------------------------------------------------------------
+# --- which part of the key has a place -----------------------------------------------------------------------------
 
 
 def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
-    """One row an item with two ends: label, state, lower, upper, middle (UTC), and what the tooltip says."""
-    known = [(item, item.lower, item.upper) for item in items if item.lower and item.upper]
-    days = (max(u for _, _, u in known) - min(lo for _, lo, _ in known)).days if known else 1
+    """One row an item with two ends: label, state, lower, upper, middle on the axis, and what the tooltip says."""
+    known = [
+        (item, _placed(item.lower), _placed(item.upper))
+        for item in items
+        if item.lower is not None and item.upper is not None
+    ]
+    whole = max(u for _, _, u in known) - min(lo for _, lo, _ in known) if known else None
     rows = [
         {
             "label": item.label,
-            "word": item.label if (upper - lower).days / max(1, days) * STRIP_PX > 8 * len(item.label) else "",
+            "word": item.label if whole and (upper - lower) / whole * STRIP_PX > 8 * len(item.label) else "",
             "state": str(item.status),
-            "lower": _utc(lower),
-            "upper": _utc(upper),
-            "middle": _utc(lower) + (_utc(upper) - _utc(lower)) / 2,
+            "lower": lower,
+            "upper": upper,
+            "middle": lower + (upper - lower) / 2,
             "ink": label_ink(item.status, ink),
             **_told(item),
         }
@@ -63,16 +70,16 @@ def _told(item: Item) -> dict[str, str]:
     }
 
 
-def coverage(items: Sequence[Item], today: date) -> Chart | None:
-    """Which dates have a partition and where it is; None where nothing stands in time."""
-    shown = merged(closed(items, today), DRAWN // 4)
+def coverage(items: Sequence[Item], now: datetime | None) -> Chart | None:
+    """Which part of the key has a partition and where it is, `now` on its axis; None where nothing has a range."""
+    shown = merged(closed(items, now), DRAWN // 4)
     if not shown:
         return None
     colours, coded = ink(), states(shown)
     frame = strip_frame(shown, colours)
-    base = alt.Chart(frame).encode(x=_time(frame, today))
+    base = alt.Chart(frame).encode(x=_along(frame, now))
     bars = base.mark_bar(cornerRadius=4 if len(shown) <= LISTED else 0, strokeWidth=1.5).encode(
-        x2="upper:T",
+        x2="upper",
         y=_level(0.1),
         y2=alt.Y2Datum(0.68),
         fill=coded.fill,
@@ -81,35 +88,39 @@ def coverage(items: Sequence[Item], today: date) -> Chart | None:
         tooltip=TOOLTIP,
     )
     words = base.mark_text(fontSize=12, fontWeight=600).encode(
-        x="middle:T", y=_level(0.39), text="word:N", color=alt.Color("ink:N", scale=None)
+        x=f"middle:{_kind(now)}", y=_level(0.39), text="word:N", color=alt.Color("ink:N", scale=None)
     )
-    return styled(alt.layer(bars, words, *_today(today)), 138)
+    return styled(alt.layer(bars, words, *_today(now)), 138)
 
 
 def _level(value: float) -> alt.YDatum:
     return alt.YDatum(value, scale=alt.Scale(domain=[0, 1]), axis=None)
 
 
-def _today(today: date, *, word: bool = True) -> list[alt.Chart]:
-    """A line through the whole height with a ground of its own, and its word on top."""
+def _today(now: datetime | None, *, word: bool = True) -> list[alt.Chart]:
+    """A line through the whole height with a ground of its own, and its word on top; none where there is no time."""
+    if now is None:
+        return []
     colours = ink()
-    now = alt.Chart(pd.DataFrame({"today": [_utc(today)], "Today": [human_date(today)]})).encode(
-        x="today:T", tooltip="Today:N"
-    )
-    ground = now.mark_rule(color=colours.ground, strokeWidth=5)
-    rule = now.mark_rule(color=colours.today, strokeWidth=2.5)
+    frame = pd.DataFrame({"today": [_placed(now)], "Today": [f"{human_date(now.date())}, {now:%H:%M}"]})
+    mark = alt.Chart(frame).encode(x="today:T", tooltip="Today:N")
+    ground = mark.mark_rule(color=colours.ground, strokeWidth=5)
+    rule = mark.mark_rule(color=colours.today, strokeWidth=2.5)
     if not word:
         return [ground, rule]
-    said = now.mark_text(
+    said = mark.mark_text(
         text="today", color=colours.today, fontSize=12, fontWeight=700, align="right", dx=-6, baseline="top"
     )
     return [ground, rule, said.encode(y=alt.value(0))]
 
 
-def _time(frame: pd.DataFrame, today: date, field: str = "lower:T") -> alt.X:
-    first, last = min(frame["lower"].min(), _utc(today)), max(frame["upper"].max(), _utc(today))
+def _along(frame: pd.DataFrame, now: datetime | None, field: str = "lower") -> alt.X:
+    """The axis that the stretches of a frame stand on, `field` being placed: of time, else of numbers."""
+    if now is None:
+        return _numbers(frame, field)
+    first, last = min(frame["lower"].min(), _placed(now)), max(frame["upper"].max(), _placed(now))
     domain = [_moment(first), _moment(last)]
-    years = last.year - first.year
+    years, days = last.year - first.year, (last - first) / pd.Timedelta(days=1)
     starts = frame["lower"]
     whole = bool(((starts.dt.month == 1) & (starts.dt.day == 1)).all())
     axis = alt.Axis(
@@ -117,7 +128,7 @@ def _time(frame: pd.DataFrame, today: date, field: str = "lower:T") -> alt.X:
         labelFlush=True,
         labelOverlap=True,
         tickCount={"interval": "year", "step": 1} if years > 6 else 8,
-        format="%Y" if years > 6 or whole else "%b %Y",
+        format="%Y" if years > 6 or whole else "%b %Y" if days > 240 else "%-d %b" if days > 5 else "%-d %b %H:%M",
     )
     if whole and years <= 14:
         axis = alt.Axis(
@@ -127,16 +138,36 @@ def _time(frame: pd.DataFrame, today: date, field: str = "lower:T") -> alt.X:
             format="%Y",
             values=[_moment(pd.Timestamp(year, 1, 1)) for year in range(first.year, last.year + 1)],
         )
-    return alt.X(field, title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
+    return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
+
+
+def _numbers(frame: pd.DataFrame, field: str) -> alt.X:
+    domain = [frame["lower"].min(), frame["upper"].max()]
+    said = "datum.value === 0 ? '0' : format(datum.value, '~s')"
+    axis = alt.Axis(grid=False, labelFlush=True, labelOverlap=True, tickCount=8, labelExpr=said)
+    return alt.X(f"{field}:Q", title=None, scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis)
+
+
+def _kind(now: datetime | None) -> str:
+    """The type of a second place on the same axis, in a short form."""
+    return "Q" if now is None else "T"
 
 
 def _moment(moment: pd.Timestamp) -> alt.DateTime:
-    return alt.DateTime(year=moment.year, month=moment.month, date=moment.day, utc=True)
+    return alt.DateTime(
+        year=moment.year,
+        month=moment.month,
+        date=moment.day,
+        hours=moment.hour,
+        minutes=moment.minute,
+        seconds=moment.second,
+        utc=True,
+    )
 
 
-def timeline(items: Sequence[Item], today: date) -> Chart | None:
+def timeline(items: Sequence[Item], now: datetime | None) -> Chart | None:
     """The bounds of each partition on its own line, to see overlaps and gaps."""
-    shown = closed(items, today)
+    shown = closed(items, now)
     if not shown:
         return None
     frame, coded = strip_frame(shown), states(shown)
@@ -145,8 +176,8 @@ def timeline(items: Sequence[Item], today: date) -> Chart | None:
         alt.Chart(frame)
         .mark_bar(cornerRadius=3, height=14, strokeWidth=1.5)
         .encode(
-            x=_time(frame, today),
-            x2="upper:T",
+            x=_along(frame, now),
+            x2="upper",
             y=_names(),
             tooltip=TOOLTIP,
             fill=coded.fill,
@@ -154,12 +185,12 @@ def timeline(items: Sequence[Item], today: date) -> Chart | None:
             strokeDash=coded.dash,
         )
     )
-    return styled(alt.layer(bars, *_today(today, word=False)), alt.Step(22))
+    return styled(alt.layer(bars, *_today(now, word=False)), alt.Step(22))
 
 
-def road(items: Sequence[Item], today: date) -> Chart | None:
+def road(items: Sequence[Item], now: datetime | None) -> Chart | None:
     """Each period at its stop of the road, as a circle as large as its bytes, which stand below it in `road_unit`."""
-    shown = [item for item in closed(items, today) if item.name]
+    shown = [item for item in closed(items, now) if item.name]
     shown = bucketed(shown, LISTED) if len(shown) > LISTED else shown
     if not shown:
         return None
@@ -179,16 +210,18 @@ def road(items: Sequence[Item], today: date) -> Chart | None:
     )
     base = alt.Chart(frame).encode(y=y)
     circles = base.mark_circle(opacity=1, strokeWidth=1.5).encode(
-        x=_time(frame, today, "middle:T"),
+        x=_along(frame, now, "middle"),
         size=alt.Size("bytes:Q", scale=alt.Scale(range=[30, 900], zero=True), legend=None),
         fill=coded.fill.legend(None),
         stroke=coded.stroke.legend(None),
         strokeDash=coded.dash.legend(None),
         tooltip=TOOLTIP,
     )
-    layers = [*_today(today, word=False), circles]
+    layers = [*_today(now, word=False), circles]
     if len(shown) <= 14:
-        layers.append(base.mark_text(fontSize=11, dy=26, color=ink().axis).encode(x="middle:T", text="size:N"))
+        layers.append(
+            base.mark_text(fontSize=11, dy=26, color=ink().axis).encode(x=f"middle:{_kind(now)}", text="size:N")
+        )
     return styled(alt.layer(*layers), 330)
 
 
@@ -209,11 +242,11 @@ def _stop(state: Status) -> str:
 # --- how large, how many ------------------------------------------------------------------------------------------
 
 
-def sizes(items: Sequence[Item], today: date) -> Chart:
-    """Bytes of each partition, split into rows, indexes and large values: a bar each, or along time where many."""
+def sizes(items: Sequence[Item], now: datetime | None) -> Chart:
+    """Bytes of each partition, split into rows, indexes and large values: a bar each, or along the axis where many."""
     known = [item for item in items if item.name and item.known]
     along = len(known) > LISTED and all(item.ranged for item in known)
-    known = bucketed(closed(known, today), DRAWN) if along else known
+    known = bucketed(closed(known, now), DRAWN) if along else known
     unit, factor = unit_of(max((item.total for item in known), default=0))
     rows = []
     for number, item in enumerate(known):
@@ -244,14 +277,14 @@ def sizes(items: Sequence[Item], today: date) -> Chart:
         alt.Tooltip("Part:N", title="Of it"),
         *TOOLTIP[2:],
     ]
-    return _measured(frame, along, today, ("from", "to"), unit, parts, tooltip, alt.Axis(tickCount=5))
+    return _measured(frame, along, now, ("from", "to"), unit, parts, tooltip, alt.Axis(tickCount=5))
 
 
-def rows(items: Sequence[Item], today: date) -> Chart:
+def rows(items: Sequence[Item], now: datetime | None) -> Chart:
     """The planner's estimate of rows in each partition, in the colour of its state."""
     known = [item for item in items if item.name]
     along = len(known) > LISTED and all(item.ranged for item in known)
-    known = bucketed(closed(known, today), DRAWN) if along else known
+    known = bucketed(closed(known, now), DRAWN) if along else known
     rows = [
         {
             "label": item.label,
@@ -269,31 +302,34 @@ def rows(items: Sequence[Item], today: date) -> Chart:
     axis = alt.Axis(tickCount=5, format="~s")
     present = [state for state in Status if any(item.status is state for item in known)]
     kinds = ("state", [str(state) for state in present], [COLOURS[state] for state in present])
-    return _measured(frame, along, today, ("from", "to"), "rows (estimate)", kinds, TOOLTIP, axis)
+    return _measured(frame, along, now, ("from", "to"), "rows (estimate)", kinds, TOOLTIP, axis)
 
 
-def _end(day: date | None) -> pd.Timestamp | None:
-    return _utc(day) if day is not None else None
+def _end(spot: Spot | None) -> Any:
+    return None if spot is None else _placed(spot)
 
 
 def _measured(
     frame: pd.DataFrame,
     along: bool,
-    today: date,
+    now: datetime | None,
     ends: tuple[str, str],
     unit: str,
     kinds: tuple[str, list[str], list[str]],
     tooltip: list[alt.Tooltip],
     axis: alt.Axis,
 ) -> Chart:
-    """Bars of a quantity: lying, one a name, or standing along time; `kinds` is a field, its values, their colours."""
+    """Bars of a quantity: lying, one a name, or standing along the axis.
+
+    `kinds` is a field, its values, their colours.
+    """
     fill = alt.Fill(field=kinds[0], type="nominal", scale=alt.Scale(domain=kinds[1], range=kinds[2]))
     scale = alt.Scale() if frame["to"].any() else alt.Scale(domain=[0, 1])
     bars = alt.Chart(frame).mark_bar(cornerRadius=0 if along else 2, strokeWidth=0.8)
     if along:
         chart = bars.encode(
-            x=_time(frame, today),
-            x2="upper:T",
+            x=_along(frame, now),
+            x2="upper",
             y=alt.Y(f"{ends[0]}:Q", title=unit, axis=axis, scale=scale),
             y2=f"{ends[1]}:Q",
             fill=fill,

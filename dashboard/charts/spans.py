@@ -1,40 +1,57 @@
-"""Stretches of time made ready to be drawn: open ends cut, many of one state or month taken together."""
+"""Stretches of a table made ready to be drawn: open ends cut, many of one state or month taken together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from core.period import Period
-from core.text import human_date
-from dashboard.partitions.items import Item
+from dashboard.partitions.axis import Spot, spoken_spot
+from dashboard.partitions.items import Item, Status
 
 LISTED = 40
-"""Up to so many partitions each gets its own line or bar with its name; more are drawn along time."""
+"""Up to so many partitions each gets its own line or bar with its name; more are drawn along the axis."""
 DRAWN = 400
-"""More are drawn together, by month or by year."""
+"""More are drawn together, by day, month or year."""
 
 
-def closed(items: Sequence[Item], today: date) -> list[Item]:
-    """The items that stand in time, open ends cut a little outside of what is known."""
+def closed(items: Sequence[Item], now: datetime | None) -> list[Item]:
+    """The items that stand on the axis, open ends cut a little outside of what is known."""
     ranged = [item for item in items if item.ranged]
-    ends = [end for item in ranged for end in (item.lower, item.upper) if end is not None] + [today]
-    room = max(timedelta(days=30), (max(ends) - min(ends)) / 8)
-    first, last = _moved(min(ends), -room), _moved(max(ends), room)
-    return [replace(item, lower=item.lower or first, upper=item.upper or last) for item in ranged]
+    moments = [end for item in ranged for end in (item.lower, item.upper) if isinstance(end, datetime)]
+    numbers = [end for item in ranged for end in (item.lower, item.upper) if isinstance(end, int | float)]
+    first: Spot
+    last: Spot
+    if now is not None:
+        moments.append(now)
+        room = (max(moments) - min(moments)) / 8 or timedelta(days=30)
+        first, last = _moved(min(moments), -room), _moved(max(moments), room)
+    elif numbers:
+        away = (max(numbers) - min(numbers)) / 8 or 1.0
+        first, last = min(numbers) - away, max(numbers) + away
+    else:
+        first, last = 0.0, 1.0
+    return [
+        replace(
+            item,
+            lower=first if item.lower is None else item.lower,
+            upper=last if item.upper is None else item.upper,
+        )
+        for item in ranged
+    ]
 
 
-def _moved(day: date, by: timedelta) -> date:
+def _moved(moment: datetime, by: timedelta) -> datetime:
     try:
-        return day + by
+        return moment + by
     except OverflowError:
-        return day
+        return moment
 
 
 def merged(items: Sequence[Item], most: int) -> list[Item]:
-    """The same stretches of time; where there are more than `most`, neighbours of one state are drawn as one."""
+    """The same stretches; where there are more than `most`, neighbours of one state are drawn as one."""
     if len(items) <= most:
         return list(items)
     runs: list[list[Item]] = []
@@ -50,7 +67,7 @@ def _sum(run: Sequence[Item], label: str) -> Item:
     first, last = run[0], run[-1]
     if len(run) == 1:
         return first
-    bounds = f"{human_date(first.lower)} up to, not including, {human_date(last.upper)}"
+    bounds = f"{spoken_spot(first.lower)} up to, not including, {spoken_spot(last.upper)}"
     counted = [item.rows for item in run if item.rows is not None]
     return Item(
         label=label,
@@ -67,12 +84,34 @@ def _sum(run: Sequence[Item], label: str) -> Item:
 
 
 def bucketed(items: Sequence[Item], most: int) -> list[Item]:
-    """The same figures, added up by the narrowest of month, quarter and year that gives at most `most` of them."""
-    grouped = list(items)
-    for period in (Period.MONTH, Period.QUARTER, Period.YEAR):
+    """The same figures in at most `most` sums: by the narrowest unit of the calendar, else so many neighbours each."""
+    if len(items) <= most:
+        return list(items)
+    grouped: list[list[Item]] = []
+    for period in (Period.DAY, Period.WEEK, Period.MONTH, Period.QUARTER, Period.YEAR):
+        grouped = _by(items, period)
         if len(grouped) <= most:
-            break
-        starts = [period.containing(item.lower or date.min)[0] for item in items]
-        keyed = groupby(zip(starts, items, strict=True), key=lambda pair: (pair[0], pair[1].status))
-        grouped = [_sum([item for _, item in run], period.label(key[0]).replace("_", "-")) for key, run in keyed]
-    return grouped
+            return [_sum(run, _label(run, period)) for run in grouped]
+    # More years than that, or no time at all.
+    together = -(-len(items) // most)
+    runs = [list(run) for _, run in groupby(items, key=lambda item: item.status)]
+    parts = [run[start : start + together] for run in runs for start in range(0, len(run), together)]
+    return [_sum(part, f"{part[0].label} to {part[-1].label}") for part in parts]
+
+
+def _by(items: Sequence[Item], period: Period) -> list[list[Item]]:
+    """Neighbours of one state that begin in the same unit of the calendar; each alone where they are no times."""
+
+    def unit(pair: tuple[int, Item]) -> tuple[object, Status]:
+        number, item = pair
+        lower = item.lower
+        return (period.containing(lower.date())[0] if isinstance(lower, datetime) else number), item.status
+
+    return [[item for _, item in run] for _, run in groupby(enumerate(items), key=unit)]
+
+
+def _label(run: Sequence[Item], period: Period) -> str:
+    lower = run[0].lower
+    if not isinstance(lower, datetime):
+        return run[0].label
+    return period.label(period.containing(lower.date())[0]).replace("_", "-")

@@ -9,7 +9,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.tables.archived import Archived
-from core.tables.coverage import key_at
+from core.tables.coverage import frontier
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_date
@@ -107,13 +107,15 @@ def unusable(read: Read) -> None:
 
 def still_kept(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) -> None:
     """What is over and not due yet, folded away."""
-    if table.key is None or table.key.clock is None:
+    reached = frontier(table, clock.now(), clock.zone())
+    if reached is None:
         return
-    now = key_at(table.key, clock.now(), clock.zone())
     over = [life for life in found if life.status is Status.ATTACHED and _is_over(life.one) and life.bounds]
-    over = [life for life in over if life.bounds and life.bounds.upper is not None and life.bounds.upper <= now]
+    over = [life for life in over if life.bounds and life.bounds.upper is not None and life.bounds.upper <= reached]
     with st.expander(f"Over, and still kept: {len(over):,}", icon=":material/hourglass_bottom:"):
-        st.caption("Periods that have ended and are not due yet, or held. They can be archived early.")
+        timed = table.key is not None and table.key.clock is not None
+        ended = "Periods that have ended and are not due yet, or held." if timed else "Ranges before the newest rows."
+        st.caption(f"{ended} They can be archived early.")
         layout.paged(over, lambda life: lines.line(life, read), key="page_kept", size=PAGE)
 
 

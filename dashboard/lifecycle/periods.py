@@ -10,12 +10,14 @@ from core.plans.drop import choose
 from core.plans.manifest import Kept, Proof
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
+from core.tables.key import Key
 from core.tables.marks import Hold, PlannedDrop
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from dashboard.format import describe_bounds, short
-from dashboard.partitions.items import Item, Status, days_of
+from dashboard.partitions.axis import Axis
+from dashboard.partitions.items import Item, Status, ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,8 @@ def lives(
         for backups in ranges.values():
             own = [one for one in backups if one.backup.is_from(table.server.database, table.server.cluster)]
             whence = "" if own else backups[0].backup.whence(table.server.database)
-            found.append(_dropped(own or backups, whence, zone, alone=alone))
-    return tuple(sorted(found, key=lambda life: (_days(life, zone)[0] or date.min, life.name)))
+            found.append(_dropped(own or backups, whence, table.key, zone, alone=alone))
+    return tuple(sorted(found, key=lambda life: (*(life.bounds.order if life.bounds else (False, None)), life.name)))
 
 
 def _attached(partition: Partition, called: str, backups: Sequence[Kept], overdue: bool, zone: str) -> Lifecycle:
@@ -143,10 +145,11 @@ def _archived(
     )
 
 
-def _dropped(backups: Sequence[Kept], whence: str, zone: str, *, alone: bool) -> Lifecycle:
+def _dropped(backups: Sequence[Kept], whence: str, key: Key | None, zone: str, *, alone: bool) -> Lifecycle:
     best = _best(backups)
     backup = backups[0].backup
-    bounds = Bounds.parse(best.backup.bounds if best else backup.bounds)
+    shown = Bounds.shown(best.backup.bounds if best else backup.bounds)
+    bounds = (shown.on(key) if key is not None else None) or shown
     return Lifecycle(
         label=short(bounds, backup.name, zone),
         name=backup.name,
@@ -164,11 +167,7 @@ def _best(backups: Iterable[Kept]) -> Kept | None:
     return max(backups, key=lambda kept: (kept.proven is not None, kept.backup.finished_at), default=None)
 
 
-def _days(life: Lifecycle, zone: str) -> tuple[date | None, date | None]:
-    return days_of(life.bounds, zone) if life.bounds and not life.bounds.is_default else (None, None)
-
-
-def drawn(found: Sequence[Lifecycle], shown: Sequence[Item], zone: str) -> tuple[Item, ...]:
+def drawn(found: Sequence[Lifecycle], shown: Sequence[Item], axis: Axis) -> tuple[Item, ...]:
     """What the picture of the road shows: what `items` tells of the table, at its stop, and what the place holds."""
     moved = {
         f"{life.one.schema}.{life.name}": life.status
@@ -176,12 +175,12 @@ def drawn(found: Sequence[Lifecycle], shown: Sequence[Item], zone: str) -> tuple
         if life.one is not None and life.status is not Status.ATTACHED
     }
     there = [replace(item, status=moved.get(item.name, item.status)) for item in shown]
-    return tuple(sorted((*there, *gone(found, zone)), key=lambda item: (item.lower or date.min, item.label)))
+    return ordered((*there, *gone(found, axis)))
 
 
-def gone(found: Iterable[Lifecycle], zone: str) -> tuple[Item, ...]:
+def gone(found: Iterable[Lifecycle], axis: Axis) -> tuple[Item, ...]:
     """What lies in the place of the backups alone."""
-    return tuple(_gone(life, zone) for life in found if life.one is None)
+    return tuple(_gone(life, axis) for life in found if life.one is None)
 
 
 def elsewhere(found: Iterable[Lifecycle]) -> tuple[Bounds, ...]:
@@ -189,18 +188,18 @@ def elsewhere(found: Iterable[Lifecycle]) -> tuple[Bounds, ...]:
     return tuple(life.bounds for life in found if life.one is None and life.bounds is not None)
 
 
-def _gone(life: Lifecycle, zone: str) -> Item:
-    lower, upper = _days(life, zone)
+def _gone(life: Lifecycle, axis: Axis) -> Item:
+    lower, upper = axis.ends(life.bounds)
     return Item(
         label=life.label,
         name=f"{life.name}, in the place of the backups",
         status=Status.DROPPED,
         lower=lower,
         upper=upper,
-        bounds=describe_bounds(life.bounds, zone),
+        bounds=describe_bounds(life.bounds, axis.zone),
         rows=life.best.backup.rows if life.best else None,
         heap=life.in_place,
         index=0,
         toast=0,
-        ranged=life.bounds is not None and not life.bounds.is_default,
+        ranged=life.bounds is not None and life.bounds.is_range,
     )

@@ -12,6 +12,7 @@ from dashboard import layout
 from dashboard.charts import partitions
 from dashboard.lifecycle import periods
 from dashboard.lifecycle.periods import Lifecycle
+from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Status, items
 from dashboard.state import clock
 
@@ -42,10 +43,10 @@ def draw(table: PartitionedTable, found: Sequence[Lifecycle]) -> None:
                 note += ", in the place alone" if here else ""
             value = human_bytes(place if phase is Status.DROPPED else server)
             layout.card(label, value if here else "none", note, help=f"{means} {exact}")
-    shown = periods.drawn(
-        found, items(table, clock.today(), clock.cutoff(), clock.zone(), periods.elsewhere(found)), clock.zone()
-    )
-    chart = partitions.road(shown, clock.today())
+    elsewhere, zone, now = periods.elsewhere(found), clock.zone(), clock.now()
+    axis = axis_of(table, zone, elsewhere)
+    shown = periods.drawn(found, items(table, now, clock.cutoff(), zone, elsewhere), axis)
+    chart = partitions.road(shown, axis.now(now))
     if chart is not None:
         with st.container(border=True, gap="small"):
             unit = partitions.road_unit(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from core.growth.series import clean
 from core.period import Width
 from core.tables.bounds import spoken_end
 from core.tables.coverage import NEVER, covered_until, runway, spoken_runway
+from core.tables.key import End, local_moment
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_time, plural
@@ -38,7 +39,7 @@ def draw(table: PartitionedTable) -> None:
         layout.card(
             "Runway",
             "unlimited" if left == NEVER else spoken_runway(left),
-            "today has no partition" if not left else f"until {spoken_end(until, zone)}" if until else "open-ended",
+            "today has no partition" if not left else f"until {_said(until)}" if until else "open-ended",
             colour="red" if left < short else "gray",
             help="Days until a date has no partition: from then on, writing it fails.",
         )
@@ -63,6 +64,14 @@ def draw(table: PartitionedTable) -> None:
             help=f"Detached tables, on the server and out of the table's queries. {exact} A backup is verified once it"
             " was restored elsewhere and every row compared.",
         )
+
+
+def _said(until: End) -> str:
+    """Until when, as short as it can be said."""
+    local = local_moment(until, clock.zone())
+    if local is not None and local.time() != time() and local.date() == clock.today():
+        return f"{local:%H:%M} today"
+    return spoken_end(until, clock.zone())
 
 
 def _counted(width: Width | None) -> str:

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from core.plans.ensure import now_in
 from core.tables.bounds import Bounds, spoken_end
-from core.tables.coverage import NEVER, covered_until, runway, unexplained_gaps
+from core.tables.coverage import NEVER, covered_until, key_at, runway, unexplained_gaps
 from core.tables.cut import Cut
+from core.tables.key import Key
 from core.tables.table import PartitionedTable
 from core.text import human_date, plural
 from dashboard.format import short
-from dashboard.partitions.items import days_of
 
 
 def verdict(table: PartitionedTable, now: datetime, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()) -> str:
@@ -26,10 +26,10 @@ def verdict(table: PartitionedTable, now: datetime, zone: str = "UTC", elsewhere
         return f"{table.label} has no partition yet: every insert fails"
     if table.key.clock is None:
         return f"{table.label} holds {plural(len(table.partitions), 'range')} of {table.key.column}"
-    return _of_times(table, now, zone, elsewhere)
+    return _of_times(table, table.key, now, zone, elsewhere)
 
 
-def _of_times(table: PartitionedTable, now: datetime, zone: str, elsewhere: Iterable[Bounds]) -> str:
+def _of_times(table: PartitionedTable, key: Key, now: datetime, zone: str, elsewhere: Iterable[Bounds]) -> str:
     """Until when every date of a table has a place, or what fails."""
     today = now.astimezone(ZoneInfo(zone)).date()
     left = runway(table, now, zone)
@@ -38,10 +38,9 @@ def _of_times(table: PartitionedTable, now: datetime, zone: str, elsewhere: Iter
         return f"Today, {human_date(today)}, has no partition: {fails}"
     refused = "its rows go to the DEFAULT" if table.default else "its rows are refused"
     for gap in unexplained_gaps(table, elsewhere):
-        bounds = Bounds("", gap.lower, gap.upper)
-        lower, upper = days_of(bounds, zone)
-        if lower is not None and lower <= today:
-            whole = f"The time from {human_date(lower)} to {human_date(upper)}"
+        if gap.lower <= key_at(key, now, zone):
+            bounds = Bounds("FOR VALUES FROM ", gap.lower, gap.upper)
+            whole = f"The time from {spoken_end(gap.lower, zone)} to {spoken_end(gap.upper, zone)}"
             return f"{short(bounds, whole, zone)} has no partition: {refused}"
     until = covered_until(table, now, zone)
     if until is None or left == NEVER:

@@ -1,22 +1,23 @@
-"""Everything there is of a table in the order of time, for lists and pictures: partitions, archived tables, gaps."""
+"""Everything there is of a table in the order of its ranges, for lists and pictures: partitions, archived, gaps."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.coverage import unexplained_gaps
-from core.tables.key import Beyond, Value, day_of
+from core.tables.coverage import frontier, unexplained_gaps
+from core.tables.key import End
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
-from core.text import human_date
 from dashboard.format import describe_bounds, short
+from dashboard.partitions.axis import Axis, Spot, axis_of
 
 HELD, DROP_PLANNED = "Held", "Drop planned"
 
@@ -42,15 +43,15 @@ PHASES = (Status.ATTACHED, Status.DUE, Status.ARCHIVED, Status.BACKED_UP, Status
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One stretch of time in a table's life: a partition, an archived table, or a gap."""
+    """One stretch of a table: a partition, an archived table, or a gap."""
 
     label: str
     name: str
     """schema.name, or empty for a gap."""
     status: Status
-    lower: date | None
-    """None where it is open, or not known; so for `upper`."""
-    upper: date | None
+    lower: Spot | None
+    """Its place on the table's axis; None where it is open, or not known; so for `upper`."""
+    upper: Spot | None
     bounds: str
     rows: int | None
     heap: int
@@ -59,7 +60,9 @@ class Item:
     known: bool = True
     """Whether the sizes could be read."""
     ranged: bool = True
-    """Whether it stands somewhere in time: a DEFAULT, a LIST partition and an unknown range do not."""
+    """Whether it stands somewhere on the axis: a DEFAULT, a LIST partition and an unknown range do not."""
+    ends: tuple[str, str] = ("", "")
+    """Its first value, and the first that it does not hold any more, for a column."""
     also: tuple[str, ...] = ()
     """What else is to be seen of it at a glance: HELD, DROP_PLANNED."""
 
@@ -70,66 +73,70 @@ class Item:
 
 
 def items(
-    table: PartitionedTable, today: date, cutoff: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()
+    table: PartitionedTable, now: datetime, cutoff: date, zone: str = "UTC", elsewhere: Iterable[Bounds] = ()
 ) -> tuple[Item, ...]:
-    """Everything there is of a table, in the order of time; gaps that nothing explains are among them.
+    """Everything there is of a table, in the order of its ranges; gaps that nothing explains are among them.
 
     `elsewhere`: the bounds of what was dropped and lies in the place of the backups.
     """
+    elsewhere = tuple(elsewhere)
+    axis = axis_of(table, zone, elsewhere)
+    today = now.astimezone(ZoneInfo(zone)).date()
     overdue = {p.oid for p in due(table, cutoff, today, zone)}
-    found = [_item(p, _partition_state(p, overdue, today, zone), today, zone) for p in table.partitions]
-    found += [_item(a, Status.BUSY if a.busy else Status.ARCHIVED, today, zone) for a in table.archived]
+    reached = frontier(table, now, zone)
+    found = [_item(p, _partition_state(p, overdue, reached), today, axis) for p in table.partitions]
+    found += [_item(a, Status.BUSY if a.busy else Status.ARCHIVED, today, axis) for a in table.archived]
     for gap in unexplained_gaps(table, elsewhere):
-        bounds = Bounds("", gap.lower, gap.upper)
-        lower, upper = days_of(bounds, zone)
-        words = f"{human_date(lower)} up to, not including, {human_date(upper)}"
-        label = short(bounds, "missing", zone)
-        found.append(Item(label, "", Status.MISSING, lower, upper, words, None, 0, 0, 0))
+        bounds = Bounds("FOR VALUES FROM ", gap.lower, gap.upper)
+        label, words = short(bounds, "missing", zone), describe_bounds(bounds, zone)
+        ends = (axis.spoken(gap.lower), axis.spoken(gap.upper))
+        found.append(Item(label, "", Status.MISSING, *axis.ends(bounds), words, None, 0, 0, 0, ends=ends))
     named = Counter(item.label for item in found)
     found = [item if named[item.label] == 1 else replace(item, label=item.name or item.label) for item in found]
-    return tuple(sorted(found, key=lambda item: (not item.ranged, item.lower or date.min, item.label)))
+    return ordered(found)
 
 
-def _partition_state(partition: Partition, overdue: set[int], today: date, zone: str) -> Status:
+def ordered(items: Iterable[Item]) -> tuple[Item, ...]:
+    """In the order of their lower ends, open ones first, and what stands nowhere last."""
+    closed = [item for item in items if item.ranged and item.lower is not None]
+    open_ = [item for item in items if not (item.ranged and item.lower is not None)]
+    return (
+        *sorted((item for item in open_ if item.ranged), key=lambda item: item.label),
+        *sorted(closed, key=lambda item: (item.lower, item.label)),
+        *sorted((item for item in open_ if not item.ranged), key=lambda item: item.label),
+    )
+
+
+def _partition_state(partition: Partition, overdue: set[int], reached: End | None) -> Status:
     if partition.pending:
         return Status.PENDING
     if partition.busy:
         return Status.BUSY
     if partition.oid in overdue:
         return Status.DUE
-    lower = days_of(partition.bounds, zone)[0] if partition.bounds else None
-    return Status.AHEAD if lower is not None and lower > today else Status.ATTACHED
+    lower = partition.bounds.lower if partition.bounds else None
+    return Status.AHEAD if lower is not None and reached is not None and lower > reached else Status.ATTACHED
 
 
-def _item(one: Partition | Archived, status: Status, today: date, zone: str) -> Item:
+def _item(one: Partition | Archived, status: Status, today: date, axis: Axis) -> Item:
     bounds, size, hold = one.bounds, one.size, one.hold
     also: tuple[str, ...] = (HELD,) if hold is not None and hold.binds(today) else ()
     if isinstance(one, Archived) and one.drop is not None:
         also += (DROP_PLANNED,)
-    lower, upper = days_of(bounds, zone) if bounds else (None, None)
+    lower, upper = axis.ends(bounds)
     return Item(
-        label=short(bounds, one.name, zone),
+        label=short(bounds, one.name, axis.zone),
         name=f"{one.schema}.{one.name}",
         status=status,
         lower=lower,
         upper=upper,
-        bounds=describe_bounds(bounds, zone),
+        bounds=describe_bounds(bounds, axis.zone),
         rows=one.rows,
         heap=size.heap if size else 0,
         index=size.index if size else 0,
         toast=size.toast if size else 0,
         known=size is not None,
-        ranged=bounds is not None and not bounds.is_default,
+        ranged=bounds is not None and bounds.is_range,
+        ends=(axis.spoken(bounds.lower), axis.spoken(bounds.upper)) if bounds and bounds.is_range else ("", ""),
         also=also,
     )
-
-
-def days_of(bounds: Bounds, zone: str) -> tuple[date | None, date | None]:
-    """The first date of a range and the first one after it; None where an end is open."""
-    dates = bounds.dates(zone)
-    if dates is not None:
-        return dates
-    lower, upper = (
-        None if isinstance(end, Value | Beyond | None) else day_of(end) for end in (bounds.lower, bounds.upper)
-    )
-    return lower, upper

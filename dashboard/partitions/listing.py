@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, time
 
 import pandas as pd
 import streamlit as st
@@ -10,6 +11,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.text import unit_of
 from dashboard import selection
+from dashboard.partitions.axis import Axis
 from dashboard.partitions.items import DROP_PLANNED, HELD, Item, Status
 from dashboard.state import keys
 
@@ -54,7 +56,7 @@ def filtered(shown: list[Item]) -> list[Item]:
     return found
 
 
-def draw(shown: Sequence[Item]) -> None:
+def draw(shown: Sequence[Item], axis: Axis) -> None:
     """The table; selecting a row puts its name into the address bar, and the address bar's name selects its row."""
     if not shown:
         st.caption("None is like that.")
@@ -66,16 +68,32 @@ def draw(shown: Sequence[Item]) -> None:
     largest = max(item.total for item in shown)
     unit, factor = unit_of(largest)
     selection.table(
-        _frame(shown, factor),
+        _frame(shown, factor, axis),
         names,
         row,
         parameter=keys.PARTITION_PARAMETER,
         alt="Every partition with its state, bounds, rows and sizes",
-        columns=_columns(unit, largest / factor, marked=any(item.also for item in shown)),
+        columns=_columns(unit, largest / factor, _ends(shown, axis), marked=any(item.also for item in shown)),
     )
 
 
-def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
+def _ends(shown: Sequence[Item], axis: Axis) -> ColumnConfig:
+    """How a column of the ends of ranges is written: dates, moments, numbers, or the texts that they are."""
+    if not axis.clock:
+        return (
+            st.column_config.TextColumn()
+            if axis.slots is not None
+            else st.column_config.NumberColumn(format="localized")
+        )
+    spots = [spot for item in shown for spot in (item.lower, item.upper) if isinstance(spot, datetime)]
+    if all(spot.time() == time() for spot in spots):
+        return st.column_config.DateColumn(format="D MMM YYYY")
+    return st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")
+
+
+def _frame(shown: Sequence[Item], factor: int, axis: Axis) -> pd.DataFrame:
+    text = axis.slots is not None
+
     def sized(size: int, item: Item) -> float | None:
         return size / factor if item.known else None
 
@@ -83,8 +101,8 @@ def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
         {
             "Period": [item.label for item in shown],
             "State": [[str(item.status), *item.also] for item in shown],
-            "From": [item.lower for item in shown],
-            "Until": [item.upper for item in shown],
+            "From": [item.ends[0] if text else item.lower for item in shown],
+            "Until": [item.ends[1] if text else item.upper for item in shown],
             "Rows": [item.rows for item in shown],
             "Size": [sized(item.total, item) for item in shown],
             "Rows alone": [sized(item.heap, item) for item in shown],
@@ -95,15 +113,15 @@ def _frame(shown: Sequence[Item], factor: int) -> pd.DataFrame:
     )
 
 
-def _columns(unit: str, largest: float, *, marked: bool) -> dict[str, ColumnConfig]:
-    number, day = st.column_config.NumberColumn, st.column_config.DateColumn
+def _columns(unit: str, largest: float, ends: ColumnConfig, *, marked: bool) -> dict[str, ColumnConfig]:
+    number = st.column_config.NumberColumn
     return {
         "Period": st.column_config.TextColumn(pinned=True),
         "State": st.column_config.MultiselectColumn(
             options=[str(state) for state in CHIPS], color=list(CHIPS.values()), width=210 if marked else 125
         ),
-        "From": day(format="D MMM YYYY", help="The first date that it holds"),
-        "Until": day(format="D MMM YYYY", help="The first date that it does not hold any more"),
+        "From": {**ends, "help": "The first that it holds"},
+        "Until": {**ends, "help": "The first that it does not hold any more"},
         "Rows": number(format="localized", help="The planner's estimate of the last analyze"),
         "Size": st.column_config.ProgressColumn(
             format=f"%.1f {unit}",

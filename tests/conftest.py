@@ -29,7 +29,7 @@ from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from tests import desks, tables
-from tests.binaries import NotHere
+from tests.binaries import PARTMAN, NotHere
 from tests.objects import S3, ObjectServer
 from tests.servers import DIFFERENT, GIVEN, MAJORS, Database, Servers, connect, make_homes, remove_homes
 
@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "all_versions: run on 18, 17, 16, 15 and 14")
     config.addinivalue_line("markers", "newest_version: run on 18 alone, in a file marked every_version")
     config.addinivalue_line("markers", "older_versions: run on 15 and 14")
+    config.addinivalue_line("markers", "with_partman: run on 15, the one that pg_partman can be had for")
     if not hasattr(config, "workerinput"):
         make_homes()
 
@@ -59,7 +60,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marked = metafunc.definition.get_closest_marker
     majors = MAJORS[:1]
-    if marked("older_versions") is not None:
+    if marked("with_partman") is not None:
+        majors = (PARTMAN,)
+    elif marked("older_versions") is not None:
         majors = DIFFERENT[1:]
     elif marked("newest_version") is None and marked("all_versions") is not None:
         majors = MAJORS

@@ -15,10 +15,11 @@ from core.tables.find import find_rows
 
 _STATUS_JSON = """\
 --json gives one object: database, server_version, table, key (the column; null where the table is only shown here),
-as_of, runway_days (null where it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601;
-a lower or upper of null is unbounded, and bytes are null where somebody holds the partition exclusively. Archived
-tables are among the partitions; strays were archived from tables ("of") that are no longer there. Gaps are ranges
-between the first and the last partition that neither a partition nor an archived table explains."""
+managed_by (another tool that makes partitions of it, such as pg_partman 4.7.2, or null), as_of, runway_days (null where
+it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601; a lower or upper of null is
+unbounded, and bytes are null where somebody holds the partition exclusively. Archived tables are among the partitions;
+strays were archived from tables ("of") that are no longer there. Gaps are ranges between the first and the last
+partition that neither a partition nor an archived table explains."""
 
 
 @command("status", "show the partitions, archived ones too, and how long they last", epilog=_STATUS_JSON)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.doctor.checks import archived, backups, coverage, replication, server, shape, siblings
+from core.doctor.checks import archived, backups, coverage, replication, server, shape, siblings, upkeep
 from core.doctor.findings import Case, Finding, Severity
 from core.tables.table import PartitionedTable
 
@@ -66,6 +66,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     backups.planned_drops,
     backups.holds,
     siblings.siblings,
+    upkeep.other_tools,
     shape.invalid_indexes,
     shape.unique_constraint,
     shape.key_index,

@@ -18,6 +18,7 @@ from core.names import comment_sql, ident, qualified
 from core.plans.attachable import (
     SHARED_NAMES,
 )
+from core.plans.beside import beside_archiving
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving
@@ -321,6 +322,7 @@ def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
     if table.archive.open_to_public:
         found.append(f"The schema {table.archive.name} is open to every role of the database.")
     found += leaving(table, partition)
+    found += beside_archiving(table)
     for own in partition.sequences:
         if own.identity and own.users:
             found.append(

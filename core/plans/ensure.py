@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap, Refused, UsageError
 from core.names import MAX_BYTES, fit, ident, qualified
 from core.period import Range, Width, period_of
+from core.plans.beside import beside_making
 from core.plans.equip import outfit, published_like, told_apart, told_copied
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
@@ -310,8 +311,7 @@ def _warnings(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterato
     yield from default_meanwhile(table, *(one.label for one in new))
     yield from entering(table, _home(table), (one.name for one in new), published_like(table.equipment))
     yield from told_apart(table.equipment)
-    if table.managed_by:
-        yield f"{table.managed_by} makes partitions of this table as well: its settings say how many, and how wide."
+    yield from beside_making(table)
 
 
 def _every(every: Width | None) -> list[str]:

@@ -16,6 +16,7 @@ from core.plans.attachable import (
     missing_indexes,
     require_attachable,
 )
+from core.plans.beside import beside_returning
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import returning
@@ -124,6 +125,7 @@ def plan_reattach(
             *_reattach_warnings(table, archived, own),
             *default_meanwhile(table, archived.name),
             *returning(table, archived, home),
+            *beside_returning(table),
         ),
         oid=archived.oid,
     )

@@ -79,9 +79,19 @@ class Pattern:
         return "".join(piece.made(lower, upper, count) for piece in self.pieces)
 
     @property
+    def counts(self) -> bool:
+        """Whether a number in it counts partitions, so that their place has to be known."""
+        return any(piece.parts == "#" for piece in self.pieces)
+
+    @property
     def tells_lower(self) -> bool:
         """Whether two partitions of other beginnings have other names by it."""
         return any(piece.parts for piece in self.pieces)
+
+
+def shape(name: str) -> str:
+    """The name with its numbers and its months left open: what names of one pattern have alike."""
+    return _PIECE.sub("#", name)
 
 
 def learnt(siblings: Sequence[Named]) -> Pattern | None:

@@ -21,6 +21,7 @@ from core.tables.naming import Pattern, learnt
 from core.tables.partition import Partition
 from core.tables.publication import Publication
 from core.tables.structure import Check, Column, ForeignKey, Index
+from core.tables.upkeep import Upkeep
 from core.text import shell_word
 
 
@@ -74,8 +75,8 @@ class PartitionedTable:
     """Those of the database that send changes of rows."""
     equipment: Equipment = field(default=Equipment(), compare=False)
     """What the newest partitions that nobody holds locked have of their own, for the next one."""
-    managed_by: str = ""
-    """The other tool that makes partitions of it, as "pg_partman 5.2.4"; empty where none is known."""
+    upkeep: Upkeep | None = field(default=None, compare=False)
+    """The other tool that makes partitions of it, or takes them away."""
     strays: tuple[Archived, ...] = field(default=(), compare=False)
     """What was archived from tables that are no longer there, by their marks, which whoever owns this one may see."""
     subscriptions: tuple[str, ...] = field(default=(), compare=False)

@@ -100,6 +100,8 @@ def main() -> None:
     now, axis = clock.now(), axis_of(table, clock.zone())
     shown = [item for item in items(table, now, clock.cutoff(), axis.zone) if item.name]
     counted = f"{plural(len(table.partitions), 'partition')} attached, {len(table.archived) or 'none'} archived"
+    if table.upkeep is not None and not table.upkeep.unread:
+        counted += f", managed by {plain(table.upkeep.tool)} as well"
     layout.header("Partitions", f"**{plain(table.label)}** · {counted}")
     if table.not_served is not None:
         layout.only_shown(table.not_served)

@@ -31,6 +31,7 @@ def status_json(table: PartitionedTable, now: datetime, zone: str) -> Json:
         "server_version": table.server.version,
         "table": table.address,
         "key": table.key.column if table.key and table.not_served is None else None,
+        "managed_by": table.upkeep.tool if table.upkeep and not table.upkeep.unread else None,
         "as_of": table.as_of.isoformat(timespec="seconds"),
         "runway_days": runway,
         "partitions": [_item_json(item) for item in _items(table)],
@@ -89,6 +90,8 @@ def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -
         *_verdict(table, now, zone),
         f"{table.label} in {place}, {table.server.product}, {how}, {human_time(table.as_of)}.",
     ]
+    if table.upkeep is not None and not table.upkeep.unread:
+        lines.append(f"Managed by {table.upkeep.said} as well.")
     lines = [shown(line) for line in lines]
     if table.partitions or table.archived:
         head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy, TableNotFound
-from core.names import fit, literal, qualified, split_qualified
+from core.names import fit, literal, split_qualified
 from core.postgres.connection import session, translate
 from core.postgres.server import Server, server_of
 from core.postgres.session import Row, rows_of
@@ -41,6 +41,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_text
+from core.tables.catalog.upkeep import read_partman
 from core.tables.cut import read_cut
 from core.tables.distribution import Spread
 from core.tables.equipment import Equipment
@@ -50,6 +51,7 @@ from core.tables.partition import Partition
 from core.tables.reading import recognised, said_reading
 from core.tables.structure import Column, ForeignKey
 from core.tables.table import ArchiveSchema, PartitionedTable
+from core.tables.upkeep import noted
 
 _PARENT = """
 WITH busy AS ({busy})
@@ -71,8 +73,6 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_use
         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class fc ON fc.oid = k.conrelid
         JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
         WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 AND k.conrelid <> c.oid) AS referenced_by,
-    (SELECT pg_catalog.json_build_array(en.nspname, e.extversion) FROM pg_catalog.pg_extension e
-        JOIN pg_catalog.pg_namespace en ON en.oid = e.extnamespace WHERE e.extname = 'pg_partman') AS partman,
     an.oid IS NOT NULL AS archive_exists,
     coalesce(pg_catalog.has_schema_privilege(an.oid, 'CREATE'), false) AS archive_create,
     coalesce((SELECT bool_or(acl.grantee = 0) FROM pg_catalog.aclexplode(an.nspacl) acl), false) AS archive_public
@@ -230,7 +230,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         taken=taken[row.nspname],
         partitions=children,
         archived=archived,
-        managed_by=_managed_by(connection, row),
+        upkeep=noted(row.comment, (child.comment for child in children)) or read_partman(connection, row),
         subscriptions=subscriptions_of(connection, row.oid),
         publications=publications_of(connection, row.oid, row.nspname, server.can),
         equipment=equipment,
@@ -277,24 +277,6 @@ def _children(connection: Connection, parent: Row, server: Server, exact: bool) 
         parent=parent.oid,
     )
     return rows_of(connection, sql)
-
-
-_PARTMAN = """
-SELECT pg_catalog.has_table_privilege({config}, 'SELECT') AS may_read
-"""
-
-
-def _managed_by(connection: Connection, row: Row) -> str:
-    """The other tool that makes partitions of the table: pg_partman, where its configuration names it."""
-    if row.partman is None:
-        return ""
-    schema, version = row.partman
-    config = qualified(schema, "part_config")
-    if not rows_of(connection, _PARTMAN.format(config=literal(config)))[0].may_read:
-        return ""
-    named = literal(f"{row.nspname}.{row.relname}")
-    found = rows_of(connection, f"SELECT 1 FROM {config} WHERE parent_table = {named}")
-    return f"pg_partman {version}" if found else ""
 
 
 def _constants(rows: Iterable[Row]) -> Iterator[str]:

@@ -337,6 +337,7 @@ def test_every_check_with_sql_has_its_situation() -> None:
         "unusable_backups",
         "planned_drops",
         "holds",
+        "other_tools",  # with pg_partman itself
         "journal_published",
         "partitions_published",
         "siblings",  # in a file of its own

@@ -73,7 +73,7 @@ def main() -> None:
         cards.draw(table)
     notices.pending(table)
     coverage(table, (*shown, *periods.gone(lives, axis)), title, axis.now(now))
-    with st.grid(2, gap="small", min_column_width=330):
+    with st.grid(2, gap="small", min_column_width=600):
         with st.container(border=True, height="stretch"):
             attention.draw(reads.findings(), table)
         with st.container(border=True, height="stretch", gap="small"):

@@ -51,7 +51,8 @@ def _kept(count: int, points: int = POINTS) -> Any:
 def _axis(first: pd.Timestamp, last: pd.Timestamp) -> alt.Axis:
     days = (last - first).days
     form = "%Y" if days > 6 * 365 else "%b %Y" if days > 100 else "%-d %b"
-    return alt.Axis(grid=False, labelFlush=True, labelOverlap=True, labelSeparation=10, tickCount=8, format=form)
+    ticks = {"interval": "day", "step": 1} if days <= 8 else 8
+    return alt.Axis(grid=False, labelFlush=True, labelOverlap=True, labelSeparation=10, tickCount=ticks, format=form)
 
 
 def time_axis(field: str, first: pd.Timestamp, last: pd.Timestamp) -> alt.X:

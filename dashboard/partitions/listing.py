@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, time
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -91,9 +92,16 @@ def _ends(shown: Sequence[Item], axis: Axis) -> ColumnConfig:
     return st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm")
 
 
-def _frame(shown: Sequence[Item], factor: int, axis: Axis) -> pd.DataFrame:
-    text = axis.slots is not None
+def _held(shown: Sequence[Item], axis: Axis) -> dict[str, list[Any]]:
+    """What each holds: from where until where; in the server's own words where none has a range."""
+    if all(item.lower is None and item.upper is None and not any(item.ends) for item in shown):
+        return {"Holds": [item.bounds for item in shown]}
+    if axis.slots is not None:
+        return {"From": [item.ends[0] for item in shown], "Until": [item.ends[1] for item in shown]}
+    return {"From": [item.lower for item in shown], "Until": [item.upper for item in shown]}
 
+
+def _frame(shown: Sequence[Item], factor: int, axis: Axis) -> pd.DataFrame:
     def sized(size: int, item: Item) -> float | None:
         return size / factor if item.known else None
 
@@ -101,8 +109,7 @@ def _frame(shown: Sequence[Item], factor: int, axis: Axis) -> pd.DataFrame:
         {
             "Period": [item.label for item in shown],
             "State": [[str(item.status), *item.also] for item in shown],
-            "From": [item.ends[0] if text else item.lower for item in shown],
-            "Until": [item.ends[1] if text else item.upper for item in shown],
+            **_held(shown, axis),
             "Rows": [item.rows for item in shown],
             "Size": [sized(item.total, item) for item in shown],
             "Rows alone": [sized(item.heap, item) for item in shown],

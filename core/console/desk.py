@@ -185,7 +185,7 @@ class Desk:
 
     def tables(self) -> tuple[TableSummary, ...]:
         """Every partitioned table of the database."""
-        return read_tables(self.reading)
+        return read_tables(self.reading, self.archive_schema)
 
     def server(self) -> Server:
         """The server and the session that looks at it."""

@@ -82,7 +82,8 @@ def read_metrics(
             default_rows=_default_rows(engine, coverage, until),
             runway=coverage.runway(now, zone),
         )
-        for coverage in read_coverage(engine)
+        for coverage in read_coverage(engine, archive_schema)
+        if not coverage.apart or coverage.address in items
     )
     last = next(iter(read_runs(engine, limit=1)), None)
     return Readings(tables, None if last is None or last.generated else last.taken_at, kept is not None)

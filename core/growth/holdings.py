@@ -17,6 +17,7 @@ from core.tables.marks import Hold
 from core.tables.partition import Partition
 from core.tables.size import Size
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 
 
 class Stage(StrEnum):
@@ -81,14 +82,16 @@ def held_until(hold: Hold | None) -> date | None:
 
 
 def holdings(table: PartitionedTable, *, zone: str = "UTC") -> tuple[Holding, ...]:
-    """The partitions and archived tables of one table as the catalog shows them, in its order."""
-    attached = [_holding(table.address, Stage.ATTACHED, item, zone) for item in table.partitions]
+    """The partitions and archived tables of one table as the catalog shows them, in its order; foreign ones aside."""
+    here = (item for item in table.partitions if item.kind is not Kind.FOREIGN)
+    attached = [_holding(table.address, Stage.ATTACHED, item, zone) for item in here]
     archived = [
         replace(
             _holding(table.address, Stage.ARCHIVED, item, zone),
             drop_on=None if item.drop is None else local_day(item.drop.at, zone),
         )
         for item in table.archived
+        if item.kind is not Kind.FOREIGN
     ]
     return (*attached, *archived)
 

@@ -16,13 +16,14 @@ from core.growth.samples.measure import read_present
 from core.growth.samples.read import read_holdings
 from core.growth.samples.values import SampleRun
 from core.growth.savings import Move, archived_by, tagged_moves
-from core.names import qualified, split_qualified
+from core.names import address, qualified, split_qualified
 from core.period import Period
 from core.postgres.server import read_server
 from core.tables.catalog.marks import Marked, read_marks
 from core.tables.catalog.table import read_table
 from core.tables.marks import Marks
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Seen:
     """What the archived tables themselves tell."""
     period: Period | None = None
     statistics: Mapping[int, KeyStatistics] = field(default_factory=dict)
+    branches: tuple[str, ...] = ()
+    """The addresses of the branches of a table by LIST or HASH: those by RANGE have histories of their own."""
 
     def by_table(self) -> dict[str, tuple[Holding, ...]]:
         """The partitions of each table, in the order of the addresses."""
@@ -54,9 +57,8 @@ def see_one(engine: Engine, asked: Question, name: str) -> Seen:
     if table.strategy == "plain":
         raise NotServed(f"{table.label} is not partitioned.", next="Name a partitioned table, or ask for all of them.")
     items = holdings(table, zone=zone)
-    if any(not partition.leaf for partition in table.partitions):  # partitioned again: the bytes are further down
-        present = read_present(engine, archive_schema=asked.archive_schema, zone=zone)
-        items = tuple(one for one in present if one.table == table.address)
+    branches = [(p.schema, p.name) for p in table.partitions if p.kind is Kind.BRANCH]
+    branches += [(one.schema, one.name) for p in table.partitions for one in p.members if one.kind is Kind.BRANCH]
     return Seen(
         table.address,
         table.server.database,
@@ -65,6 +67,7 @@ def see_one(engine: Engine, asked: Question, name: str) -> Seen:
         tagged_moves(table, zone=zone),
         table.period(zone),
         _statistics(engine, table, items, asked),
+        () if table.strategy == "range" else tuple(address(*one) for one in branches),
     )
 
 

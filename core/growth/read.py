@@ -194,7 +194,11 @@ def _reckon(
         growers=top_growers(measured or histories, today=today, days=growers_days, limit=GROWERS),
         growers_days=growers_days,
         leaving=_leaving(schedules, today),
-        savings=savings(move for move in merge_moves(moves, seen.moves) if seen.address in ("", move.table)),
+        savings=savings(
+            move
+            for move in merge_moves(moves, seen.moves)
+            if seen.address == "" or move.table in (seen.address, *seen.branches)
+        ),
         shares=shares(seen.items),
         retention=asked.retention,
         prices=asked.prices,
@@ -206,14 +210,15 @@ def _reckon(
 
 def _histories(asked: Question, seen: Seen, measured: Sequence[History]) -> tuple[History, ...]:
     """The measured ones of what is asked for; where nothing was measured of it, those that the partitions tell."""
-    chosen = tuple(history for history in measured if asked.table is None or history.table == seen.address)
+    wanted = {seen.address, *seen.branches}
+    chosen = tuple(history for history in measured if asked.table is None or history.table in wanted)
     return chosen or tuple(derived_history(items, today=asked.today) for items in seen.by_table().values())
 
 
 def _history(asked: Question, seen: Seen, histories: Sequence[History]) -> History:
     """The one of the table, or of all tables together."""
     if asked.table is not None:
-        return histories[0] if histories else together(())
+        return histories[0] if len(histories) == 1 else together(histories)
     whole = together(histories)
     measured = any(not history.derived for history in histories)
     return whole if measured else replace(whole, how=derived_from(len(seen.items)))

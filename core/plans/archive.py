@@ -113,7 +113,7 @@ def _require_archivable(
 ) -> Bounds:
     if table.pending is not None and table.pending is not partition:
         require_nothing_pending(table)
-    if not partition.leaf:
+    if not partition.is_plain:
         raise Refused(f"{partition.name} is partitioned itself or a foreign table; the console only shows it.")
     if partition.bounds is None:
         raise Refused(f"The bounds of {partition.name} can't be read just now.", next="Try again in a moment.")

@@ -81,7 +81,7 @@ def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archive
     if found is None:
         known = ", ".join(table.calls().values()) or "none"
         raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"There are: {known}.")
-    if isinstance(found, Partition) and not found.leaf:
+    if not found.is_plain:
         raise Refused(f"{name} is partitioned itself or a foreign table; the console only shows it.")
     if found.bounds is None:
         raise Refused(

@@ -13,6 +13,7 @@ from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.partition import State, type_names
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, Column, Index, OwnSequence
+from core.tables.tree import Kind, Member, Tree
 
 
 class Source(StrEnum):
@@ -37,6 +38,9 @@ class Archived:
     tag: Tag | None
     comment: str | None
     """The user's own comment, without the console's marks."""
+    kind: Kind = Kind.PLAIN
+    tree: Tree | None = None
+    """What hangs below a branch; its figures are sums over that. None for any other."""
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -85,13 +89,31 @@ class Archived:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it takes in its schema: its own name and those of its indexes and sequences."""
-        return (self.name, *(index.name for index in self.indexes), *(one.name for one in self.sequences))
+        """What it takes in its schema: its own name and those of its indexes, its sequences and all below it."""
+        own = (*(index.name for index in self.indexes), *(one.name for one in self.sequences))
+        return (self.name, *own, *(name for one in self.members for name in one.names))
+
+    @property
+    def oids(self) -> tuple[int, ...]:
+        """Its own and those of all that hangs below it."""
+        return (self.oid, *(one.oid for one in self.members))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds its rows itself, on this server."""
+        return self.kind is Kind.PLAIN
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All that hangs below it."""
+        return self.tree.members if self.tree is not None else ()
 
     @property
     def type_names(self) -> tuple[str, ...]:
-        """The names of its row type and of the type of arrays of it."""
-        return type_names(self.name)
+        """The names of the row types, of itself and all below it, and of the types of arrays of them."""
+        return tuple(
+            name for relation in (self.name, *(one.name for one in self.members)) for name in type_names(relation)
+        )
 
     @property
     def former(self) -> frozenset[str]:

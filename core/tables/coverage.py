@@ -32,6 +32,8 @@ class Coverage:
     """How many detaches were begun and not finished."""
     default: str
     """The quoted and qualified name of the DEFAULT partition; empty without one."""
+    apart: bool = False
+    """Whether it is by LIST or HASH, and branches of it are tables of their own."""
 
     @property
     def address(self) -> str:

@@ -36,7 +36,7 @@ from core.tables.structure import Check
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A partitioned table that nothing is above."""
+    """A partitioned table that others may have been partitions of: nothing is above it, or it is by RANGE."""
 
     oid: int
     schema: str
@@ -168,7 +168,8 @@ def _may_be_renamed(table: Detached, tag: Tag, parent: Parent) -> bool:
 
 def _closest(table: Detached, parents: Iterable[Parent]) -> tuple[Descent, ...]:
     """Of the parents that it fits, the one with the most of its columns, or several with as many."""
-    fitting = [found for parent in parents if (found := _fits(table, parent)) is not None]
+    others = (parent for parent in parents if parent.oid != table.oid)
+    fitting = [found for parent in others if (found := _fits(table, parent)) is not None]
     most = max((_shared(table, found) for found in fitting), default=0)
     return tuple(found for found in fitting if _shared(table, found) == most)
 

@@ -10,6 +10,7 @@ from core.tables.bounds import Bounds
 from core.tables.marks import Hold, Marks
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, OwnSequence
+from core.tables.tree import Kind, Member, Tree
 
 
 class State(StrEnum):
@@ -33,8 +34,9 @@ class Partition:
     """None where they could not be read."""
     pending: bool = False
     """Detach pending: the rows are out of the parent's sight until the detach is finished."""
-    leaf: bool = True
-    """False for one that is partitioned itself, or foreign."""
+    kind: Kind = Kind.PLAIN
+    tree: Tree | None = None
+    """What hangs below a branch; its figures are sums over that. None for any other."""
     checks: tuple[Check, ...] = ()
     index_names: tuple[str, ...] = ()
     comment: str | None = None
@@ -76,13 +78,31 @@ class Partition:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it takes in its schema: its own name and those of its indexes and sequences."""
-        return (self.name, *self.index_names, *(one.name for one in self.sequences))
+        """What it takes in its schema: its own name and those of its indexes, its sequences and all below it."""
+        below = (name for one in self.members for name in one.names)
+        return (self.name, *self.index_names, *(one.name for one in self.sequences), *below)
+
+    @property
+    def oids(self) -> tuple[int, ...]:
+        """Its own and those of all that hangs below it."""
+        return (self.oid, *(one.oid for one in self.members))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds its rows itself, on this server."""
+        return self.kind is Kind.PLAIN
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All that hangs below it."""
+        return self.tree.members if self.tree is not None else ()
 
     @property
     def type_names(self) -> tuple[str, ...]:
-        """The names of its row type and of the type of arrays of it."""
-        return type_names(self.name)
+        """The names of the row types, of itself and all below it, and of the types of arrays of them."""
+        return tuple(
+            name for relation in (self.name, *(one.name for one in self.members)) for name in type_names(relation)
+        )
 
 
 def type_names(name: str) -> tuple[str, ...]:

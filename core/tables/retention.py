@@ -17,6 +17,6 @@ def due(table: PartitionedTable, cutoff: date, today: date, zone: str = "UTC") -
     over = (
         p
         for p in table.ranges
-        if p.leaf and not p.pending and p.bounds and p.bounds.upper is not None and p.bounds.upper <= limit
+        if p.is_plain and not p.pending and p.bounds and p.bounds.upper is not None and p.bounds.upper <= limit
     )
     return tuple(p for p in over if p.hold is None or not p.hold.binds(today))

@@ -18,6 +18,8 @@ class TableSummary:
     partitions: int
     bytes: int
     """Estimated from relpages."""
+    under: str = ""
+    """The address of the table that it is a partition of, at whatever depth; empty where nothing is above it."""
 
     @property
     def label(self) -> str:

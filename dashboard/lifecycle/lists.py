@@ -120,7 +120,7 @@ def still_kept(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) 
 
 
 def _is_over(one: Partition | Archived | None) -> bool:
-    return isinstance(one, Partition) and one.leaf and not one.is_default
+    return isinstance(one, Partition) and one.is_plain and not one.is_default
 
 
 def hand_work(table: PartitionedTable) -> None:

@@ -51,7 +51,7 @@ def draw(table: PartitionedTable, one: Partition | Archived) -> None:
 
 
 def _leg(table: PartitionedTable, one: Partition | Archived) -> Lifecycle | None:
-    if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or not one.leaf)):
+    if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or not one.is_plain)):
         return None
     found, _ = lines.read(table)
     return next((life for life in found if life.one is one), None)
@@ -82,7 +82,7 @@ def _act(table: PartitionedTable, one: Partition | Archived) -> None:
         return
     if isinstance(one, Archived):
         buttons.reattach_button(one, key="reattach_one")
-    elif one.leaf and not one.is_default:
+    elif one.is_plain and not one.is_default:
         buttons.archive_button(one, key="archive_one")
 
 

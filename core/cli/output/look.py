@@ -15,6 +15,7 @@ from core.tables.find import Found
 from core.tables.key import End
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.tables.tree import kinds_told
 from core.text import Json, aligned, human_bytes, human_date, human_rows, human_time, plural, shown
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def _item_json(item: Partition | Archived) -> Json:
         "schema": item.schema,
         "name": item.name,
         "state": item.state.value,
+        "kind": item.kind.value,
+        "split": item.tree.said if item.tree else None,
         "is_default": isinstance(item, Partition) and item.is_default,
         "lower": lower.isoformat() if lower else None,
         "upper": upper.isoformat() if upper else None,
@@ -94,9 +97,10 @@ def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -
         lines.append(f"Managed by {table.upkeep.said} as well.")
     lines = [shown(line) for line in lines]
     if table.partitions or table.archived:
-        head = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
-        lines += ["", *aligned(head, [_cells(item, table.schema) for item in _items(table)], numbers=5)]
+        items = _items(table)
+        lines += ["", *_listing(items, table.schema)]
         lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
+        lines += [shown(line) for line in kinds_told((item.kind, item.tree) for item in items)]
     if table.strays:
         lines += ["", "Archived from tables that are no longer there; the Doctor says what can be done:"]
         lines += [shown(f"{one.schema}.{one.name}, from {one.tag.address}") for one in table.strays if one.tag]
@@ -130,6 +134,19 @@ def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]
         )
 
 
+def _listing(items: Sequence[Partition | Archived], home: str) -> list[str]:
+    """The items in columns; with how each is split where some are no plain tables."""
+    head: tuple[str, ...] = ("partition", "state", "from", "up to", "rows", "heap", "indexes", "TOAST", "total")
+    cells: list[tuple[str, ...]] = [_cells(item, home) for item in items]
+    if any(not item.is_plain for item in items):
+        head = (*head[:2], "kind", *head[2:])
+        cells = [
+            (*cell[:2], shown(item.tree.said) if item.tree else item.kind.value, *cell[2:])
+            for item, cell in zip(items, cells, strict=True)
+        ]
+    return aligned(head, cells, numbers=5)
+
+
 def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
     lower, upper = _ends(item.bounds)
     name = item.name if item.schema == home else f"{item.schema}.{item.name}"
@@ -137,6 +154,8 @@ def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
         ends = ("unknown", "unknown")
     elif item.bounds.is_default:
         ends = ("DEFAULT", "")
+    elif not item.bounds.is_range:
+        ends = (shown(item.bounds.text.removeprefix("FOR VALUES ")), "")
     else:
         ends = (str(lower) if lower else "unbounded", str(upper) if upper else "unbounded")
     size = item.size

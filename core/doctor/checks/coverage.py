@@ -320,7 +320,8 @@ def _may_give_way(case: Case, holder: Partition, archived: Archived) -> bool:
         and bounds.covers(its)
         and case.table.default is None
         and case.table.pending is None
-        and holder.leaf
+        and holder.is_plain
+        and archived.is_plain
         and holder.hold is None
         and archived.hold is None
         and archived.drop is None

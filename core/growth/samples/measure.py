@@ -23,9 +23,16 @@ from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
 from core.postgres.snapshot import read_snapshot
 from core.tables.bounds import Bounds
-from core.tables.catalog.ownership import MAY_BE_DETACHED, oid_array, read_detached, read_parents
+from core.tables.catalog.ownership import (
+    MAY_BE_DETACHED,
+    oid_array,
+    read_archived_branches,
+    read_detached,
+    read_parents,
+)
 from core.tables.catalog.relation import BUSY, size_columns
 from core.tables.catalog.shards import read_spread
+from core.tables.catalog.tree import OWN_TABLES
 from core.tables.distribution import Shards
 from core.tables.key import End
 from core.tables.ownership import Descent, Ownership, Parent
@@ -126,14 +133,17 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_inherits i
     (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = {archive} AND c.relkind = 'r')
 """
-# Leaves of every partitioned table, below the table that nothing is above; then what was a partition: tagged, in the
-# archive schema, or sampled before and still there. A busy one's bounds are not printed: that would wait.
+# Partitions of every table by RANGE with all that is below each, and of tables by LIST or HASH their leaves; then what
+# was a partition: tagged, in the archive schema, or sampled before and still there, with all that is below it. A busy
+# one's bounds are not printed: that would wait.
 _LOOK = """
-WITH RECURSIVE busy AS ({busy}), tree(root, oid, level) AS (
-    SELECT i.inhparent, i.inhrelid, 1 FROM pg_catalog.pg_partitioned_table p
-    JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
-    JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid
-    UNION ALL SELECT tree.root, i.inhrelid, tree.level + 1 FROM tree
+WITH RECURSIVE busy AS ({busy}), {own_tables},
+tree(root, unit, oid) AS (
+    SELECT CASE WHEN own.ranged THEN own.oid ELSE own.root END, i.inhrelid, i.inhrelid FROM own
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = own.oid
+    LEFT JOIN own below ON below.oid = i.inhrelid WHERE below.oid IS NULL
+    UNION ALL SELECT NULL, r.oid, r.oid FROM unnest({archived}) r(oid)
+    UNION ALL SELECT tree.root, tree.unit, i.inhrelid FROM tree
     JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = tree.oid
     JOIN pg_catalog.pg_inherits i ON i.inhparent = p.partrelid),
 pages AS (
@@ -141,15 +151,15 @@ pages AS (
     FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid AND ic.relkind = 'i'
     GROUP BY x.indrelid),
 found AS (
-    SELECT tree.root, tree.oid, tree.level FROM tree
-    UNION ALL SELECT NULL, c.oid, 0 FROM pg_catalog.pg_class c
+    SELECT tree.root, tree.unit, tree.oid FROM tree
+    UNION ALL SELECT NULL, c.oid, c.oid FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE {detached})
-SELECT f.root, c.oid, c.relname, f.level,
-    CASE WHEN b.oid IS NULL AND f.level = 1 THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
+    WHERE c.relkind = 'r' AND {detached})
+SELECT f.root, f.unit, c.oid, c.relname, c.relkind,
+    CASE WHEN b.oid IS NULL AND c.oid = f.unit THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
     nullif(c.reltuples, -1)::bigint AS live, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead, {size}
 FROM found f
-JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind = 'r'
+JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind IN ('r', 'p')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
 {sources}
@@ -180,6 +190,8 @@ class _Seen:
 @dataclass(frozen=True, slots=True)
 class _Look:
     seen: tuple[_Seen, ...]
+    within: frozenset[int]
+    """The oids of what is counted with the partition above it."""
     exact: bool
     plain: frozenset[str]
     """Addresses of sampled tables that are plain ones now."""
@@ -189,8 +201,11 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     """Everything that is to be sampled, in one snapshot that waits for nobody. Raises DBAPIError."""
     archive = literal(archive_schema)
     many = connection.exec_driver_sql(_COUNT.format(archive=archive)).scalar_one() > EXACT_UP_TO
+    archived = oid_array(read_archived_branches(connection, archive_schema))
     sql = _LOOK.format(
         busy=BUSY,
+        own_tables=OWN_TABLES.format(archived=archived),
+        archived=archived,
         detached=MAY_BE_DETACHED.format(archive=archive, also=oid_array(known)),
         size=_ESTIMATED if many else size_columns(exact=True),
         sources=_ESTIMATED_FROM if many else "",
@@ -208,8 +223,35 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
     parts = (split_qualified(one) for one in addresses)
     names = ", ".join(f"({literal(schema or '')}, {literal(name)})" for schema, name in parts)
     plain = rows_of(connection, _PLAIN.format(names=names)) if names else ()
-    seen = tuple(_seen(row, spread.of(row.oid), by_oid.get(row.root), origins.get(row.oid)) for row in rows)
-    return _Look(seen, not many, frozenset(address(row.nspname, row.relname) for row in plain))
+    seen = tuple(
+        _seen(row, spread.of(row.oid), by_oid.get(row.root), origins.get(row.oid))
+        for row in rows
+        if row.oid == row.unit
+    )
+    below: dict[int, list[_Seen]] = {}
+    for row in rows:
+        if row.oid != row.unit and row.relkind == "r":
+            below.setdefault(row.unit, []).append(_seen(row, spread.of(row.oid), None, None))
+    return _Look(
+        tuple(_summed(one, below[one.oid]) if one.oid in below else one for one in seen),
+        frozenset(row.oid for row in rows if row.oid != row.unit),
+        not many,
+        frozenset(address(row.nspname, row.relname) for row in plain),
+    )
+
+
+def _summed(unit: _Seen, leaves: Sequence[_Seen]) -> _Seen:
+    """A partition that is partitioned itself, with the figures of its leaves."""
+    figures = [one.figures for one in leaves if one.figures is not None]
+    live = [one.live for one in leaves if one.live is not None or one.figures is None or one.figures[0]]
+    return replace(
+        unit,
+        figures=(sum(f[0] for f in figures), sum(f[1] for f in figures), sum(f[2] for f in figures))
+        if len(figures) == len(leaves)
+        else None,
+        live=None if None in live else sum(one or 0 for one in live),
+        dead=sum(one.dead or 0 for one in leaves),
+    )
 
 
 def _seen(row: Row, shards: Shards | None, parent: Parent | None, origin: Descent | None) -> _Seen:
@@ -222,7 +264,7 @@ def _seen(row: Row, shards: Shards | None, parent: Parent | None, origin: Descen
     return _Seen(
         oid=row.oid,
         name=row.relname,
-        state=STAGES.index(Stage.ARCHIVED if row.level == 0 else Stage.ATTACHED),
+        state=STAGES.index(Stage.ARCHIVED if row.root is None else Stage.ATTACHED),
         table=parent.address if parent else None,
         bounds=bounds,
         figures=figures,
@@ -271,7 +313,10 @@ def _entries(
         bounds = seen.bounds or (one.bounds if one else None)
         entries.append(SampleEntry(one, table, seen.oid, seen.name, bounds, figures))
     held = _Held(entries)
-    entries.extend(_gone(one, backups, replaced=one.table in look.plain or held.covers(one)) for one in match.left())
+    entries.extend(
+        _gone(one, backups, replaced=one.table in look.plain or one.relation in look.within or held.covers(one))
+        for one in match.left()
+    )
     entries.extend(_only_in_storage(entries, backups or {}))
     return entries, tuple(sorted(skipped))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from core.names import literal
+from core.postgres.server import Server
 from core.postgres.session import Row, rows_of
 from core.tables.archived import Archived, Source
 from core.tables.catalog.ownership import detached, name_array, oid_array, read_parents
@@ -26,12 +27,14 @@ from core.tables.catalog.relation import (
     size_columns,
     size_of,
 )
+from core.tables.catalog.tree import kind_of, read_trees, summed
 from core.tables.distribution import Spread
 from core.tables.key import Key
 from core.tables.marks import Marks, Tag
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.partition import Partition
 from core.tables.structure import Column
+from core.tables.tree import Kind
 
 _BARRIERS = """
     (SELECT json_agg(json_build_array(found.kind, found.name)) FROM (
@@ -39,7 +42,7 @@ _BARRIERS = """
         UNION ALL SELECT 'child', i.inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits i
             WHERE i.inhrelid = c.oid
         UNION ALL SELECT 'parent', i.inhrelid::pg_catalog.regclass::text FROM pg_catalog.pg_inherits i
-            WHERE i.inhparent = c.oid
+            WHERE i.inhparent = c.oid AND c.relkind <> 'p'
         UNION ALL SELECT 'trigger', pg_catalog.quote_ident(t.tgname) FROM pg_catalog.pg_trigger t
             WHERE t.tgrelid = c.oid AND t.tgtype & 1 = 1 AND (t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
     ) found)
@@ -47,7 +50,8 @@ _BARRIERS = """
 
 _ARCHIVED = """
 WITH busy AS ({busy}), {owners}
-SELECT c.oid, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
+SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+    b.oid IS NOT NULL AS busy,
     c.relpersistence = 'u' AS unlogged, c.relhasrules OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
         WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS fires,
     n.nspname = {archive} AS ours, d.description AS comment, {speaks_for} AS speaks_for,
@@ -61,7 +65,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
-WHERE c.relkind = 'r' AND NOT c.relispartition AND c.oid <> {parent}
+WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.oid <> {parent}
     AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0
         AND c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, {owner}, 'USAGE'))
     AND (pg_catalog.strpos(d.description, 'partition-desk: {{') > 0 OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
@@ -71,7 +75,7 @@ ORDER BY n.nspname, c.relname
 
 
 def read_archived(
-    connection: Connection, parent: Parent, key: Key, schema: str, spread: Spread, exact: bool
+    connection: Connection, parent: Parent, key: Key, schema: str, server: Server, spread: Spread, *, exact: bool
 ) -> tuple[tuple[Archived, ...], tuple[Archived, ...]]:
     """(what was archived from the table, what was from tables that are no longer there)."""
     sql = _ARCHIVED.format(
@@ -95,17 +99,21 @@ def read_archived(
     )
     others = [] if marked else [one for one in read_parents(connection) if one.oid != parent.oid]
     ownership = Ownership([parent, *others])
-    found = (
+    found = [
         _archived_value(row, origin, spread, exact)
         for row, one in rows
         if (origin := ownership.origin(one)) and origin.parent.oid == parent.oid
-    )
-    strays = (
+    ]
+    strays = [
         _archived_value(row, Descent(parent, one.tag.range_on(key), Source.TAG), spread, exact)
         for row, one in rows
         if one.tag is not None and parent.owner in one.speaks_for and ownership.is_stray(one)
+    ]
+    branches = [one.oid for one in (*found, *strays) if one.kind is Kind.BRANCH]
+    trees = read_trees(connection, branches, server.can, spread, exact=exact)
+    return _in_order(summed(one, trees.get(one.oid)) for one in found), _in_order(
+        summed(one, trees.get(one.oid)) for one in strays
     )
-    return _in_order(found), _in_order(strays)
 
 
 _MISSING = """
@@ -123,7 +131,7 @@ def with_missing(
     added = [column.name for column in columns if any(column.name not in names for names in shared)]
     if not added:
         return columns
-    sql = _MISSING.format(children=oid_array(child.oid for child in children), names=name_array(added))
+    sql = _MISSING.format(children=oid_array(oid for child in children for oid in child.oids), names=name_array(added))
     values = {row.attname: row.value for row in rows_of(connection, sql)}
     return tuple(replace(column, missing=values.get(column.name)) for column in columns)
 
@@ -155,6 +163,7 @@ def _archived_value(row: Row, origin: Descent, spread: Spread, exact: bool) -> A
         source=origin.source,
         tag=tag,
         comment=comment,
+        kind=kind_of(row.relkind),
         columns=columns,
         key_column=_key_column(tag, origin.parent.key, columns),
         indexes=indexes_of(row.indexes),
@@ -169,7 +178,7 @@ def _archived_value(row: Row, origin: Descent, spread: Spread, exact: bool) -> A
         busy=row.busy,
         fires=row.fires,
         unlogged=row.unlogged,
-        size=shards.size if shards else size_of(row, exact),
+        size=None if row.relkind == "f" else shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,
         activity=None if shards else activity_of(row),
     )

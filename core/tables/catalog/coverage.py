@@ -13,18 +13,23 @@ from core.postgres.connection import APPLICATION_NAME, session, translate
 from core.postgres.server import read_server
 from core.postgres.session import Row, rows_of
 from core.tables.bounds import Bounds, constants
+from core.tables.catalog.ownership import oid_array, read_archived_branches
 from core.tables.catalog.relation import KEY, KEY_OF, key_of
 from core.tables.catalog.stored import stored_bounds, stored_key_type, stored_text
+from core.tables.catalog.tree import OWN_TABLES
 from core.tables.coverage import Coverage
 from core.tables.key import Key, unserved
 from core.tables.reading import recognised, said_reading
 
 _COVERAGE = """
+WITH RECURSIVE {own_tables}
 SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key}, d.description AS comment,
     cn.nspname AS child_schema, r.relname AS child,
-    CASE WHEN p.partstrat = 'r' THEN r.relpartbound::text END AS stored, {pending} AS pending
-FROM pg_catalog.pg_partitioned_table p
-JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+    CASE WHEN p.partstrat = 'r' THEN r.relpartbound::text END AS stored, {pending} AS pending,
+    p.partstrat <> 'r' AND EXISTS (SELECT 1 FROM own b WHERE b.root = c.oid AND b.ranged) AS apart
+FROM own
+JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = own.oid
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 {key_of}
 LEFT JOIN pg_catalog.pg_description d
@@ -32,17 +37,28 @@ LEFT JOIN pg_catalog.pg_description d
 LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
 LEFT JOIN pg_catalog.pg_class r ON r.oid = i.inhrelid
 LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = r.relnamespace
+WHERE own.oid = own.root OR own.ranged
 ORDER BY n.nspname, c.relname
 """
 
 
-def read_coverage(engine: Engine) -> tuple[Coverage, ...]:
-    """What every partitioned table of the database covers, in one look that opens no relation and takes no lock."""
+def read_coverage(engine: Engine, archive_schema: str = "archive") -> tuple[Coverage, ...]:
+    """What every partitioned table of the database covers, by looks that open no relation and take no lock.
+
+    Branches by RANGE below a table by LIST or HASH are tables of their own.
+    """
     server = read_server(engine)
     pending = "i.inhdetachpending" if server.can.concurrent_detach else "false"
     with session(engine) as connection:
         try:
-            rows = rows_of(connection, _COVERAGE.format(pending=f"coalesce({pending}, false)", key=KEY, key_of=KEY_OF))
+            archived = oid_array(read_archived_branches(connection, archive_schema))
+            sql = _COVERAGE.format(
+                own_tables=OWN_TABLES.format(archived=archived),
+                pending=f"coalesce({pending}, false)",
+                key=KEY,
+                key_of=KEY_OF,
+            )
+            rows = rows_of(connection, sql)
         except DBAPIError as error:
             raise translate(error) from error
     found: dict[tuple[str, str], list[Row]] = {}
@@ -68,6 +84,7 @@ def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
         ranges=tuple(sorted(ranges, key=lambda one: one.order)),
         pending=sum(1 for row in rows if row.pending),
         default=qualified(default.child_schema, default.child) if default is not None else "",
+        apart=table.apart,
     )
 
 

@@ -443,7 +443,7 @@ def read_equipment(
 
     `parent` has oid, nspname, relname and owner; the partitions are in the order of their bounds.
     """
-    ranged = [p for p in partitions if p.leaf and p.bounds and not p.bounds.is_default and not p.pending]
+    ranged = [p for p in partitions if p.is_plain and p.bounds and not p.bounds.is_default and not p.pending]
     trusted = [p for p in ranged if p.owner == parent.owner]
     oids = [p.oid for p in trusted if not p.busy][-NEWEST:]
     siblings = read_equipped(connection, parent.oid, oids, key, server)
@@ -475,7 +475,7 @@ def read_all_equipped(engine: Engine, table: PartitionedTable) -> tuple[Equipped
     """
     if table.not_served is not None:
         return ()
-    mine = [p for p in table.partitions if p.leaf and p.bounds and not p.pending and not p.busy]
+    mine = [p for p in table.partitions if p.is_plain and p.bounds and not p.pending and not p.busy]
     return read_equipped_of(engine, table, [p.oid for p in mine if p.owner == table.owner][-MOST:])
 
 

@@ -12,19 +12,19 @@ from core.postgres.session import Row, rows_of
 from core.tables.catalog.relation import BUSY, CHECKS, COLUMN_NAMES, KEY, KEY_OF, OWNERS, SPEAKS_FOR, checks_of, key_of
 from core.tables.key import unserved
 from core.tables.marks import Marks
-from core.tables.ownership import Detached, Parent
+from core.tables.ownership import Detached, Ownership, Parent
 
 _PARENTS = """
 SELECT c.oid, n.nspname, c.relname, c.relowner, p.partstrat, p.partnatts, {key}, {columns} AS columns
 FROM pg_catalog.pg_partitioned_table p
-JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition
+JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND (NOT c.relispartition OR p.partstrat = 'r')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 {key_of}
 """
 
 
 def read_parents(connection: Connection) -> tuple[Parent, ...]:
-    """Every partitioned table of the database that nothing is above. Raises DBAPIError."""
+    """Every partitioned table of the database that nothing is above, or that is by RANGE itself. Raises DBAPIError."""
     cluster = server_of(connection).cluster
     rows = rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES, key=KEY, key_of=KEY_OF))
     return tuple(_parent(row, cluster) for row in rows)
@@ -36,7 +36,7 @@ def _parent(row: Row, cluster: str) -> Parent:
     return Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(row.columns), cluster)
 
 
-MAY_BE_DETACHED = """c.relkind = 'r' AND NOT c.relispartition AND n.nspname <> 'partition_desk'
+MAY_BE_DETACHED = """c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND n.nspname <> 'partition_desk'
     AND (n.nspname = {archive} OR c.oid = ANY ({also}) OR c.relpersistence <> 't'
         AND pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), 'partition-desk: {{') > 0)"""
 """What is looked at of the relations `c` in the schemas `n`: in the archive schema, marked, or named by oid."""
@@ -61,7 +61,7 @@ SELECT c.oid, n.nspname, c.relname, n.nspname = {archive} OR c.oid = ANY ({also}
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
-WHERE {detached}
+WHERE {detached}{only}
 """
 
 
@@ -70,7 +70,18 @@ def read_detached(connection: Connection, archive_schema: str, *, also: Iterable
 
     The session has to print ISO dates.
     """
-    archive, known = literal(archive_schema), oid_array(also)
+    return _read_detached(connection, archive_schema, oid_array(also))
+
+
+def read_archived_branches(connection: Connection, archive_schema: str) -> frozenset[int]:
+    """The oids of the partitioned tables that are archived partitions of others. Raises DBAPIError."""
+    found = _read_detached(connection, archive_schema, oid_array(()), only=" AND c.relkind = 'p'")
+    ownership = Ownership(read_parents(connection)) if found else None
+    return frozenset(one.oid for one in found if ownership is not None and ownership.origin(one) is not None)
+
+
+def _read_detached(connection: Connection, archive_schema: str, known: str, *, only: str = "") -> tuple[Detached, ...]:
+    archive = literal(archive_schema)
     sql = _DETACHED.format(
         busy=BUSY,
         owners=OWNERS,
@@ -80,6 +91,7 @@ def read_detached(connection: Connection, archive_schema: str, *, also: Iterable
         columns=COLUMN_NAMES,
         checks=CHECKS.format(parent="NULL"),
         detached=MAY_BE_DETACHED.format(archive=archive, also=known),
+        only=only,
     )
     return tuple(detached(row, row.columns) for row in rows_of(connection, sql))
 

@@ -41,6 +41,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_text
+from core.tables.catalog.tree import kind_of, read_trees, summed, with_sequences
 from core.tables.catalog.upkeep import read_partman
 from core.tables.cut import read_cut
 from core.tables.distribution import Spread
@@ -56,7 +57,6 @@ from core.tables.upkeep import noted
 _PARENT = """
 WITH busy AS ({busy})
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
-    c.relispartition,
     pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
     (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner) AS owner_is_superuser,
     pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
@@ -185,18 +185,22 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     raw = _children(connection, row, server, exact) if row.relkind == "p" else ()
     if key is not None:
         key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
-    children = tuple(sorted((_partition(child, key, spread, exact) for child in raw), key=_place))
+    branches = [child.oid for child in raw if child.relkind == "p"]
+    trees = read_trees(connection, branches, server.can, spread, exact=exact)
+    found = (_partition(child, key, spread, exact) for child in raw)
+    children = tuple(sorted((summed(one, trees.get(one.oid)) for one in found), key=_place))
     columns = columns_of(row.columns)
     archived: tuple[Archived, ...] = ()
     strays: tuple[Archived, ...] = ()
     if key is not None and not_served is None:
         parent = _as_parent(row, key, columns, children, server)
-        archived, strays = read_archived(connection, parent, key, archive_schema, spread, exact)
+        archived, strays = read_archived(connection, parent, key, archive_schema, server, spread, exact=exact)
     columns = with_missing(connection, columns, children, (*archived, *strays))
     if row.relkind == "p":
-        owned = read_sequences(connection, row.oid, (one.oid for one in archived))
-        children = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in children)
-        archived = tuple(replace(one, sequences=owned.get(one.oid, ())) for one in archived)
+        below = (member.oid for one in children for member in one.members)
+        owned = read_sequences(connection, row.oid, (*below, *(oid for one in archived for oid in one.oids)))
+        children = tuple(with_sequences(one, owned) for one in children)
+        archived = tuple(with_sequences(one, owned) for one in archived)
     taken = _taken(connection, row, archive_schema, children, archived)
     archived = tuple(_with_home(one, taken) if one.tag and one.tag.schema != row.nspname else one for one in archived)
     equipment = (
@@ -262,8 +266,6 @@ def _key(row: Row) -> tuple[Key | None, str | None]:
     reason = unserved(row.partstrat, row.partnatts, row.key_base)
     if reason is not None:
         return None, reason
-    if row.relispartition:
-        return None, "it is a partition of another table"
     return key_of(row), None
 
 
@@ -305,13 +307,13 @@ def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partit
         owner=row.owner,
         bounds=_printed(text, key) if text else None,
         pending=row.pending,
-        leaf=row.relkind == "r",
+        kind=kind_of(row.relkind),
         checks=checks_of(row.checks),
         index_names=tuple(name for name, _ in indexes),
         comment=row.comment,
         constraint_names=tuple(row.constraint_names or ()),
         busy=row.busy,
-        size=shards.size if shards else size_of(row, exact),
+        size=None if row.relkind == "f" else shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,
         activity=None if shards else activity_of(row),
         read_through=None if shards else row.read_through,

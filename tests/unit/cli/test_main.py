@@ -219,6 +219,8 @@ def test_the_fields_of_status_json() -> None:
             "schema",
             "name",
             "state",
+            "kind",
+            "split",
             "is_default",
             "lower",
             "upper",

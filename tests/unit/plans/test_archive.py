@@ -27,6 +27,7 @@ from core.tables.distribution import Distribution
 from core.tables.key import KeyRange
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.structure import ForeignKey
+from core.tables.tree import Kind
 from tests.unit.factories import (
     NOW,
     archive_schema,
@@ -273,7 +274,7 @@ ARCHIVE_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
         DetachPending,
         "The detach of kid_absences_2026 was begun and not finished",
     ),
-    ("sub", {"partitions": (partition(2025, leaf=False),)}, Refused, "is partitioned itself or a foreign table"),
+    ("sub", {"partitions": (partition(2025, kind=Kind.FOREIGN),)}, Refused, "is partitioned itself or a foreign table"),
     ("bounds", {"partitions": (partition(2025, bounds=None),)}, Refused, "can't be read just now"),
     ("default", {"partitions": (default_partition(name="kid_absences_2025"),)}, Refused, "is the DEFAULT partition"),
     ("open", {"partitions": (ABOVE,)}, PeriodNotOver, "it goes up to MAXVALUE"),

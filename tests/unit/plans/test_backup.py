@@ -18,6 +18,7 @@ from core.plans.verify import VERIFY, plan_verify
 from core.postgres.capabilities import Capabilities
 from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold
+from core.tables.tree import Kind
 from tests.unit import factories
 from tests.unit.cold_factories import RELATION, backup, proof, surroundings
 
@@ -46,7 +47,12 @@ def test_the_plan_of_a_backup() -> None:
     [
         ({"not_served": "it is partitioned by list"}, "kid_absences_2025", NotServed, "by list"),
         ({}, "kid_absences_1999", PartitionNotFound, "There are: kid_absences_2025"),
-        ({"partitions": (factories.partition(2025, leaf=False),)}, "kid_absences_2025", Refused, "only shows it"),
+        (
+            {"partitions": (factories.partition(2025, kind=Kind.FOREIGN),)},
+            "kid_absences_2025",
+            Refused,
+            "only shows it",
+        ),
         ({"partitions": (factories.partition(2025, bounds=None),)}, "kid_absences_2025", Refused, "are not known"),
         ({"partitions": (factories.default_partition(),)}, "kid_absences_default", Refused, "the DEFAULT partition"),
     ],

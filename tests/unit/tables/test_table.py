@@ -19,6 +19,7 @@ from core.tables.retention import due
 from core.tables.size import Size
 from core.tables.structure import Check
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 from tests.unit.factories import KEY, archived, bounds, bounds_check, default_partition, partition, table
 
 TODAY = date(2026, 10, 20)
@@ -96,7 +97,7 @@ def test_due() -> None:
     assert [p.name for p in due(found, date(2023, 10, 20), TODAY)] == ["kid_absences_2021", "kid_absences_2022"]
     assert [p.name for p in due(found, date(2023, 1, 1), TODAY)] == ["kid_absences_2021", "kid_absences_2022"]
     assert [p.name for p in due(found, date(2022, 12, 31), TODAY)] == ["kid_absences_2021"]
-    spoiled = years(partition(2020, leaf=False), partition(2021, pending=True), partition(2022))
+    spoiled = years(partition(2020, kind=Kind.FOREIGN), partition(2021, pending=True), partition(2022))
     assert [p.name for p in due(spoiled, date(2026, 1, 1), TODAY)] == ["kid_absences_2022"]
     above = partition(2020, bounds=Bounds.parse("FOR VALUES FROM ('2020-01-01') TO (MAXVALUE)"))
     assert due(years(above), date(2026, 1, 1), TODAY) == ()

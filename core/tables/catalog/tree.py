@@ -1,0 +1,144 @@
+"""Reads what hangs below partitions that are partitioned themselves, and which of them are tables of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from core.postgres.capabilities import Capabilities
+from core.postgres.session import Row, rows_of
+from core.tables.archived import Archived
+from core.tables.catalog.ownership import oid_array
+from core.tables.catalog.relation import ACTIVITY, BUSY, activity_of, size_columns, size_of
+from core.tables.catalog.stored import stored_text
+from core.tables.distribution import Spread
+from core.tables.partition import Partition
+from core.tables.structure import OwnSequence
+from core.tables.tree import Kind, Member, Tree
+
+OWN_TABLES = """
+own(oid, root, ranged) AS (
+    SELECT p.partrelid, p.partrelid, p.partstrat = 'r' FROM pg_catalog.pg_partitioned_table p
+    JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition AND NOT c.oid = ANY ({archived})
+    UNION ALL SELECT i.inhrelid, own.root, p.partstrat = 'r' FROM own
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = own.oid
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhrelid WHERE NOT own.ranged)
+"""
+"""A part of WITH RECURSIVE: the partitioned tables that nothing is above, and those below them down to RANGE.
+
+Whatever is below a table by RANGE belongs to its partitions; a table by RANGE below LIST or HASH alone is one of its
+own. `archived`: oids of partitioned tables that were partitions of others.
+"""
+
+_BELOW = """
+WITH RECURSIVE busy AS ({busy}), tree(root, parent, oid, pending) AS (
+    SELECT r.oid, 0::oid, r.oid, false FROM unnest({roots}) r(oid)
+    UNION ALL SELECT tree.root, i.inhparent, i.inhrelid, {pending} FROM tree
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)
+SELECT t.root, t.parent, t.pending, c.oid, n.nspname, c.relname, c.relkind,
+    pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
+    pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+    CASE WHEN c.relkind = 'p' AND b.oid IS NULL THEN pg_catalog.pg_get_partkeydef(c.oid)
+        ELSE CASE p.partstrat WHEN 'r' THEN 'RANGE' WHEN 'l' THEN 'LIST' WHEN 'h' THEN 'HASH' END END AS split,
+    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
+    CASE WHEN b.oid IS NOT NULL THEN c.relpartbound::text END AS stored,
+    ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid ORDER BY 1) AS index_names,
+    nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}
+FROM tree t
+JOIN pg_catalog.pg_class c ON c.oid = t.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+LEFT JOIN busy b ON b.oid = c.oid
+"""
+
+
+def kind_of(relkind: str) -> Kind:
+    """What pg_class.relkind says of a partition."""
+    return {"p": Kind.BRANCH, "f": Kind.FOREIGN}.get(relkind, Kind.PLAIN)
+
+
+def read_trees(
+    connection: Connection, roots: Collection[int], can: Capabilities, spread: Spread, *, exact: bool
+) -> dict[int, Tree]:
+    """The trees of partitioned tables by their oids, in one query whatever their number, and none for none.
+
+    The session has to print ISO dates. Raises DBAPIError.
+    """
+    if not roots:
+        return {}
+    sql = _BELOW.format(
+        busy=BUSY,
+        roots=oid_array(roots),
+        pending="i.inhdetachpending" if can.concurrent_detach else "false",
+        size=size_columns(exact),
+        activity=ACTIVITY,
+    )
+    splits: dict[int, str] = {}
+    members: dict[int, list[Member]] = {}
+    for row in rows_of(connection, sql):
+        if row.oid == row.root:
+            splits[row.root] = row.split
+        else:
+            members.setdefault(row.root, []).append(_member(row, spread, exact))
+    return {root: Tree(split, root, _in_order(root, members.get(root, []))) for root, split in splits.items()}
+
+
+def _member(row: Row, spread: Spread, exact: bool) -> Member:
+    kind = kind_of(row.relkind)
+    shards = spread.of(row.oid)
+    return Member(
+        oid=row.oid,
+        parent=row.parent,
+        schema=row.nspname,
+        name=row.relname,
+        owner=row.owner,
+        kind=kind,
+        bounds=row.bounds or stored_text(row.stored or "") or "",
+        split=row.split or "",
+        pending=row.pending,
+        index_names=tuple(row.index_names),
+        comment=row.comment,
+        busy=row.busy,
+        size=None if kind is Kind.FOREIGN else shards.size if shards else size_of(row, exact),
+        rows=shards.rows if shards else row.rows,
+        activity=None if shards else activity_of(row),
+    )
+
+
+One = TypeVar("One", Partition, Archived)
+
+
+def summed(one: One, tree: Tree | None) -> One:
+    """A partition or an archived table with the figures of all that hangs below it."""
+    if tree is None:
+        return one
+    busy = one.busy or tree.busy
+    return replace(one, tree=tree, busy=busy, size=tree.size, rows=tree.rows, activity=tree.activity)
+
+
+def with_sequences(one: One, owned: Mapping[int, tuple[OwnSequence, ...]]) -> One:
+    """With the sequences that it owns, and those of all that hangs below it."""
+    tree = one.tree and replace(
+        one.tree, members=tuple(replace(each, sequences=owned.get(each.oid, ())) for each in one.members)
+    )
+    return replace(one, sequences=owned.get(one.oid, ()), tree=tree)
+
+
+def _in_order(root: int, members: list[Member]) -> tuple[Member, ...]:
+    """Depth first, each table's partitions by name, its DEFAULT last."""
+    below: dict[int, list[Member]] = {}
+    for one in members:
+        below.setdefault(one.parent, []).append(one)
+    found: list[Member] = []
+
+    def descend(oid: int) -> None:
+        for one in sorted(below.get(oid, ()), key=lambda one: (one.bounds == "DEFAULT", one.name)):
+            found.append(one)
+            descend(one.oid)
+
+    descend(root)
+    return tuple(found)

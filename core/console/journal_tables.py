@@ -5,16 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import NotAllowed
-from core.names import ident
-from core.postgres.connection import session, sqlstate, translate
-from core.postgres.publications import require_unpublished
-from core.postgres.session import as_the_role
+from core.postgres.connection import session, translate
+from core.postgres.own_tables import make_tables
 
-_MAKING = 20549
-"""First key of the lock under which the console's schema is made: that of samples, too."""
-
-_SCHEMA = "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'partition_desk'"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS partition_desk.operation (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -101,23 +94,4 @@ def make(connection: Connection) -> None:
     """
     if exists(connection, current=True):
         return
-    require_unpublished(connection)
-    connection.exec_driver_sql("BEGIN")
-    try:
-        as_the_role(connection)
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_MAKING}, 0)")
-        # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
-        if not connection.exec_driver_sql(_SCHEMA).scalar_one():
-            connection.exec_driver_sql("CREATE SCHEMA partition_desk")
-        connection.exec_driver_sql(definition())
-        connection.exec_driver_sql("COMMIT")
-    except DBAPIError as error:
-        if not connection.invalidated:
-            connection.exec_driver_sql("ROLLBACK")
-        if sqlstate(error) == "42501":
-            user = connection.exec_driver_sql("SELECT current_user").scalar_one()
-            raise NotAllowed(
-                f"The role {user} may not make the console's journal, without which nothing is done.",
-                next=f"Run once as an administrator: CREATE SCHEMA partition_desk AUTHORIZATION {ident(str(user))}.",
-            ) from error
-        raise
+    make_tables(connection, definition(), otherwise="the console's journal, without which nothing is done")

@@ -7,9 +7,10 @@ from datetime import date, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.growth.samples.tables import SAMPLE_LOCKS, exists, rollback
+from core.growth.samples.tables import SAMPLE_LOCKS, exists
 from core.names import literal
 from core.postgres.connection import session, translate
+from core.postgres.own_tables import rollback
 
 
 def prune(engine: Engine, *, today: date, keep_days: int | None = None, weekly_after_days: int | None = None) -> int:

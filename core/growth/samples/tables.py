@@ -9,24 +9,15 @@ from collections.abc import Iterable
 from datetime import date
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from core.errors import NotAllowed
-from core.names import ident, literal
-from core.postgres.connection import sqlstate
-from core.postgres.publications import require_unpublished
-from core.postgres.session import as_the_role
+from core.names import literal
+from core.postgres.own_tables import make_tables
 
 SAMPLE_LOCKS = 20551
 """First key of the advisory lock under which one process at a time samples."""
 
 TIMEOUT_MS = 60_000
 """How long one statement of a sample may take."""
-
-_MAKING = 20549
-"""First key of the lock under which the console's schema is made: the journal's, which makes it too."""
-
-_SCHEMA = "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'partition_desk'"
 
 # `state` is a place in STAGES. A partition's figures hold from their day on, until its next row.
 _TABLES = """
@@ -94,12 +85,6 @@ def exists(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql(_EXISTS).scalar_one())
 
 
-def rollback(connection: Connection) -> None:
-    """Ends the transaction, if the connection is there."""
-    if not connection.invalidated:
-        connection.exec_driver_sql("ROLLBACK")
-
-
 def definition() -> str:
     """The SQL that makes what of the tables is missing, once their schema is there."""
     return _TABLES.strip()
@@ -109,25 +94,7 @@ def make(connection: Connection) -> None:
     """Makes the tables where they are missing; the connection is in AUTOCOMMIT. Raises NotAllowed, JournalPublished."""
     if exists(connection):
         return
-    require_unpublished(connection)
-    connection.exec_driver_sql("BEGIN")
-    try:
-        as_the_role(connection)
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_MAKING}, 0)")
-        # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
-        if not connection.exec_driver_sql(_SCHEMA).scalar_one():
-            connection.exec_driver_sql("CREATE SCHEMA partition_desk")
-        connection.exec_driver_sql(_TABLES)
-        connection.exec_driver_sql("COMMIT")
-    except DBAPIError as error:
-        rollback(connection)
-        if sqlstate(error) == "42501":
-            user = connection.exec_driver_sql("SELECT current_user").scalar_one()
-            raise NotAllowed(
-                f"The role {user} may not make the tables that samples of sizes are kept in.",
-                next=f"Run once as an administrator: CREATE SCHEMA partition_desk AUTHORIZATION {ident(str(user))}.",
-            ) from error
-        raise
+    make_tables(connection, definition(), otherwise="the tables that samples of sizes are kept in")
 
 
 def int_array(values: Iterable[int | None]) -> str:

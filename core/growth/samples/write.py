@@ -17,11 +17,11 @@ from core.growth.samples.tables import (
     date_array,
     int_array,
     make,
-    rollback,
     text_array,
 )
 from core.growth.samples.values import STAGES, Figures, Known, Past, SampleEntry, SampleRun
 from core.names import literal
+from core.postgres.own_tables import rollback
 
 _KNOWN = """
 SELECT p.id, t.address, p.relation, p.name, p.bounds, s.state, s.heap, s.index_bytes, s.toast, s.cold, s.live, s.dead,

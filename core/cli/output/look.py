@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -157,11 +157,17 @@ def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:
     elif not item.bounds.is_range:
         ends = (shown(item.bounds.text.removeprefix("FOR VALUES ")), "")
     else:
-        ends = (str(lower) if lower else "unbounded", str(upper) if upper else "unbounded")
+        ends = (_end(lower), _end(upper))
     size = item.size
     parts = (size.heap, size.index, size.toast, size.total) if size else (None,) * 4
     state = item.state.value.replace("_", " ")
     return (shown(name), state, *ends, human_rows(item.rows), *(human_bytes(part) for part in parts))
+
+
+def _end(end: End | None) -> str:
+    if end is None:
+        return "unbounded"
+    return str(end) if isinstance(end, date) else shown(end.isoformat())
 
 
 # Findings and rows -------------------------------------------------------------------

@@ -23,6 +23,7 @@ OWN_TABLES = """
 own(oid, root, ranged) AS (
     SELECT p.partrelid, p.partrelid, p.partstrat = 'r' FROM pg_catalog.pg_partitioned_table p
     JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition AND NOT c.oid = ANY ({archived})
+        AND c.relpersistence <> 't'
     UNION ALL SELECT i.inhrelid, own.root, p.partstrat = 'r' FROM own
     JOIN pg_catalog.pg_inherits i ON i.inhparent = own.oid
     JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhrelid WHERE NOT own.ranged)
@@ -30,7 +31,7 @@ own(oid, root, ranged) AS (
 """A part of WITH RECURSIVE: the partitioned tables that nothing is above, and those below them down to RANGE.
 
 Whatever is below a table by RANGE belongs to its partitions; a table by RANGE below LIST or HASH alone is one of its
-own. `archived`: oids of partitioned tables that were partitions of others.
+own. `archived`: oids of partitioned tables that were partitions of others. Temporary ones are their session's alone.
 """
 
 _BELOW = """

@@ -15,7 +15,8 @@ from core.names import address, fit, ident, literal, qualified
 from core.period import Period, Range
 from core.postgres.connection import session
 from core.tables.bounds import Bounds
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 
 KEY_TYPES = {"date": KeyType.DATE, "timestamp": KeyType.TIMESTAMP, "timestamptz": KeyType.TIMESTAMPTZ}
 

@@ -28,9 +28,7 @@ from core.plans.script import copy_line, marks_of
 from core.postgres.connection import is_lost, server_message, session, sqlstate
 from core.postgres.driver import driver_of, wrapped
 from core.postgres.encoding import RAW
-from core.tables.bounds import Bounds
 from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
-from core.tables.key import Key, KeyType
 from core.tables.marks import Marks
 
 PROOFS_KEPT = 50
@@ -226,8 +224,6 @@ def _bounds_differ(connection: Connection, backup: Backup, oid: int) -> str:
         return f"Its comment does not say that it was {backup.parent} {backup.bounds}."
     if not backup.bounded:
         return ""
-    key = Key(backup.key_column, KeyType(backup.key_type))
-    bounds = Bounds.parse(backup.bounds)
-    if not any(check.range_on(key) == bounds for check in read_checks(connection, oid)):
+    if not any(check.says(backup.key, backup.range) for check in read_checks(connection, oid)):
         return f"It has no CHECK of its bounds: {backup.bounds}."
     return ""

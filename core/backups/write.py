@@ -22,7 +22,7 @@ from core.backups.streams import LOCK_MS, Fingerprinting, Packing, codec, dumpin
 from core.errors import BackupUnusable, DeskError, PlanOutdated, Refused, StorageFailed
 from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.backup import require_backed_up
-from core.plans.manifest import Backup
+from core.plans.manifest import Backup, BackupKey
 from core.plans.script import after_rows, before_rows, general_statements, marks_of
 from core.postgres.connection import session, translate
 from core.postgres.driver import driver_of, is_closed
@@ -135,7 +135,7 @@ def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | A
     attached = isinstance(found, Partition)
     if row.parent != (table.oid if attached else None):
         changes.append(f"{found.name} is {'no longer' if attached else 'now'} attached.")
-    elif attached and (row.bounds is None or Bounds.parse(row.bounds) != found.bounds):
+    elif attached and (row.bounds is None or Bounds.parse(row.bounds, table.key) != found.bounds):
         changes.append(f"The bounds of {found.name} are now {row.bounds}.")
     own, marks = Marks.split(row.comment)
     was = Marks.split(found.comment if isinstance(found, Partition) else found.marks.beside(found.comment))
@@ -143,7 +143,7 @@ def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | A
         changes.append(f"The comment of {found.name} was changed.")
     checks = read_checks(reader, found.oid)
     key = _own_key(table, found)
-    bounded = key is not None and any(check.range_on(key) == found.bounds for check in checks)
+    bounded = key is not None and any(check.says(key, found.bounds) for check in checks)
     if isinstance(found, Archived) and found.source is Source.CHECK and not bounded:
         changes.append(f"{found.name} has no CHECK of its bounds any more.")
     if changes:
@@ -184,6 +184,7 @@ def _draft(
         made_check=tag.made_check if tag and not made else made,
         key_column=key.column,
         key_type=key.type.value,
+        key_parts=_key_parts(key),
         columns=lone.columns,
         rows=0,
         fingerprint="",
@@ -218,6 +219,12 @@ def _draft(
     )
 
 
+def _key_parts(key: Key) -> tuple[BackupKey, ...]:
+    if key.column and not key.rest:
+        return ()
+    return tuple(BackupKey(part.column, part.expression, part.type.value) for part in key.parts)
+
+
 _WHERE = """
 SELECT pg_catalog.current_database() AS database, pg_catalog.current_setting('server_version') AS version,
     pg_catalog.current_setting('server_version_num')::int AS version_num,
@@ -233,11 +240,11 @@ def _bounds_check(
     found: Partition | Archived, lone: Lone, bounds: Bounds, key: Key, relation: str
 ) -> tuple[tuple[str, ...], bool, bool]:
     """(the CHECK of the bounds to be added, whether one is in the backup, whether it was added)."""
-    if any(check.range_on(key) == bounds for check in found.checks):
+    if any(check.says(key, bounds) for check in found.checks):
         return (), True, False
     if isinstance(found, Archived) and found.source is Source.NAME:
         return (), False, False  # nothing proves them yet, and a restore must not fail on what the source allows
-    stem = f"{found.name}_{key.column}"
+    stem = f"{found.name}_{key.column or 'key'}"
     names = (fit(stem, f"_check{number or ''}") for number in range(len(lone.constraint_names) + 1))
     name = next(one for one in names if one not in lone.constraint_names)
     return (f"ALTER TABLE {relation} ADD CONSTRAINT {ident(name)} CHECK ({within(key, bounds)})",), True, True

@@ -16,8 +16,9 @@ from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.coverage import key_at
 from core.tables.cut import Cut
+from core.tables.ends import End
 from core.tables.equipment import Equipped
-from core.tables.key import End, Key
+from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import Json, human_date

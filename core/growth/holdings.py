@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from core.period import Period, period_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.key import End, Value, day_of
+from core.tables.ends import End, Value
+from core.tables.key import day_of
 from core.tables.marks import Hold
 from core.tables.partition import Partition
 from core.tables.size import Size

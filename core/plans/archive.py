@@ -77,7 +77,7 @@ def plan_archive(
         schema=partition.schema,
         bounds=bounds.text,
         archived_at=now.astimezone(UTC).isoformat(timespec="seconds"),
-        made_check=not any(check.range_on(key) == bounds for check in partition.checks),
+        made_check=not any(check.says(key, bounds) for check in partition.checks),
         key=key.column,
         oid=table.oid,
         cluster=table.server.cluster,
@@ -271,7 +271,7 @@ def _move_step(table: PartitionedTable, name: str, relation: str) -> Step:
 def _detach_in_transaction(
     table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds, comment: str
 ) -> tuple[Step, ...]:
-    check = next((c for c in partition.checks if c.range_on(key) == bounds), None)
+    check = next((c for c in partition.checks if c.says(key, bounds)), None)
     name = check.name if check else check_name(partition.name, key, partition.constraint_names)
     add = () if check else (add_check(partition.sql, name, within(key, bounds)),)
     locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)

@@ -17,7 +17,8 @@ from core.names import fit, ident, qualified
 from core.period import Period
 from core.tables.bounds import Bounds
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
-from core.tables.key import TIMES, Key, key_type_of
+from core.tables.ends import TIMES, key_type_of
+from core.tables.key import Key
 from core.tables.rebuild import (
     belongings,
     compare,

@@ -17,7 +17,6 @@ from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.target import Target, archived_of
 from core.tables.archived import Archived
-from core.tables.bounds import Bounds
 from core.tables.commands import backup_twin, option, twin
 from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
 from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
@@ -173,7 +172,8 @@ def _is_meant(backup: Backup, table: PartitionedTable, target: Target, zone: str
     if backup.parent != table.address or not backup.is_from(table.server.database, table.server.cluster):
         return False
     if not isinstance(target, str):
-        return table.bounds_between(*target, zone).covers(Bounds.parse(backup.bounds))
+        bounds = backup.range.on(table.key) if table.key is not None else None
+        return bounds is not None and table.bounds_between(*target, zone).covers(bounds)
     places = [qualified(schema, backup.name) for schema in (table.archive.name, backup.schema)]
     places += [f"{schema}.{backup.name}" for schema in (table.archive.name, backup.schema)]
     return target in (backup.name, *places)
@@ -181,9 +181,9 @@ def _is_meant(backup: Backup, table: PartitionedTable, target: Target, zone: str
 
 def _is_there(table: PartitionedTable, backup: Backup) -> bool:
     """Whether any table, attached or archived, holds a part of the range of a backup, or may."""
-    bounds = Bounds.parse(backup.bounds)
+    bounds = backup.range.on(table.key) if table.key is not None else None
     known = [one.bounds for one in table.everything]
-    return any(one is None or (not one.is_default and one.overlaps(bounds)) for one in known)
+    return any(one is None or bounds is None or (not one.is_default and one.overlaps(bounds)) for one in known)
 
 
 def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:

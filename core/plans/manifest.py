@@ -6,7 +6,7 @@ import hashlib
 import json
 import types
 import typing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from core.errors import BackupDamaged, BackupUnusable
 from core.tables.bounds import Bounds
-from core.tables.key import KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 
 FORMAT = 1
 """The format of what is written now; a console that knows no later one refuses it."""
@@ -67,6 +68,17 @@ class LeftOut:
     """What has to exist for it, each as "regclass x", "regprocedure x", "regtype x", "collation x" or "role x"."""
     back: str = ""
     """When it is put back: "columns" (before the rows), "restore", "reattach", or never by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupKey:
+    """A column or an expression of the key."""
+
+    column: str
+    """Empty for an expression."""
+    expression: str
+    """As PostgreSQL prints it; compared with CHECKs, and never run."""
+    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,24 @@ class Backup:
     """The user's own."""
     time_zone: str = ""
     """The database's, in which CHECKs that depend on it hold; empty in the oldest manifests."""
+    key_parts: tuple[BackupKey, ...] = ()
+    """What the key is made of, where that is more than one column."""
+
+    @property
+    def key(self) -> Key:
+        """The key, as far as it tells bounds from each other. Raises ValueError for a type without a known order."""
+        parts = self.key_parts or (BackupKey(self.key_column, "", self.key_type),)
+        declared = {column.name: column.type for column in self.columns}
+        first, *rest = (
+            Key(one.column, KeyType(one.type), expression=one.expression, declared=declared.get(one.column, ""))
+            for one in parts
+        )
+        return replace(first, rest=tuple(rest))
+
+    @property
+    def range(self) -> Bounds:
+        """The bounds, whose ends compare with those of a key of its type. Raises ValueError for none of that."""
+        return Bounds.parse(self.bounds, self.key)
 
     def is_from(self, database: str, cluster: str) -> bool:
         """Whether it was made of this database; by its name alone where one of the servers hides which it is."""
@@ -160,6 +190,8 @@ class Backup:
     def to_json(self) -> str:
         """The manifest as text, sealed against accidents by a checksum of itself."""
         raw = {"format": FORMAT, **asdict(self)}
+        if not self.key_parts:  # so that consoles of before read it
+            del raw["key_parts"]
         return json.dumps({**raw, _SEAL: _sealed(raw)}, ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
@@ -183,7 +215,7 @@ class Backup:
     def _require_bounds(self) -> None:
         """Raises BackupDamaged: whoever wrote the manifest, nothing but a range of the key's type goes on from here."""
         try:
-            if not Bounds.parse(self.bounds, KeyType(self.key_type)).is_default:
+            if not self.range.is_default:
                 return
         except ValueError:
             pass
@@ -300,7 +332,7 @@ def _object(text: str) -> dict[str, Any]:
     return raw
 
 
-_LATER = ("time_zone",)
+_LATER = ("time_zone", "key_parts")
 """Fields that the first manifests lack."""
 
 

@@ -60,7 +60,7 @@ def _done_before(desk: Sources, table: PartitionedTable | None, backup: Backup, 
     Or where it was restored from that very backup and is attached since, unchanged.
     """
     address, archive = table.address if table else backup.parent, there.archive.name
-    bounds = Bounds.parse(backup.bounds)
+    bounds = backup.range
     archived = [one for one in table.archived if (one.schema, one.name) == (archive, backup.name)] if table else []
     other = any(one.bounds is not None and one.bounds.text != backup.bounds for one in archived)
     if backup.name in there.archive.taken and not other and desk.holds(qualified(archive, backup.name), backup):

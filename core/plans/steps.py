@@ -132,6 +132,6 @@ def prove_bounds(relation: str, name: str) -> Step:
 
 def check_name(table_name: str, key: Key, taken: tuple[str, ...]) -> str:
     """The name of a new CHECK of the bounds, that none of `taken` is."""
-    stem = f"{table_name}_{key.column}"
+    stem = f"{table_name}_{key.column or 'key'}"
     names = (fit(stem, f"_check{number or ''}") for number in range(len(taken) + 1))
     return next(name for name in names if name not in taken)

@@ -133,5 +133,5 @@ class Archived:
     def bounds_check(self, key: Key) -> Check | None:
         """Its CHECK that says exactly its bounds, if it has one; a validated one first."""
         own = self.own_key(key)
-        fits = [check for check in self.checks if check.range_on(own) == self.bounds]
+        fits = [check for check in self.checks if check.says(own, self.bounds)]
         return min(fits, key=lambda check: not check.validated, default=None)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date, datetime, time
 
 from core.names import literal
 from core.period import Period, Range, period_of
-from core.tables.key import Beyond, End, Key, KeyType, Value, key_value, local_moment, time_type
+from core.tables.conditions import CONSTANT, WORDS, bare, negated, of_range
+from core.tables.ends import Beyond, End, KeyType, Several, Value, time_type
+from core.tables.key import Key, key_value, local_moment
 from core.text import human_date
 
-_CONSTANT = r"(?:MINVALUE|MAXVALUE|NULL|true|false|-?\d+(?:\.\d+)?|'(?:[^'\0]|'')*')"
-_CONSTANTS = rf"\(({_CONSTANT}(?:, {_CONSTANT})*)\)"
+_CONSTANTS = rf"\(({CONSTANT}(?:, {CONSTANT})*)\)"
 _RANGE = re.compile(rf"FOR VALUES FROM {_CONSTANTS} TO {_CONSTANTS}", re.ASCII)
 _LIST = re.compile(rf"FOR VALUES IN {_CONSTANTS}", re.ASCII)
 _HASH = re.compile(r"FOR VALUES WITH \(modulus (\d+), remainder (\d+)\)", re.ASCII)
-_ONE = re.compile(_CONSTANT, re.ASCII)
-_WORDS = ("MINVALUE", "MAXVALUE", "NULL", "true", "false")
+_ONE = re.compile(CONSTANT, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Bounds:
         """
         if text == "DEFAULT":
             return cls(text, None, None)
-        lower, upper = _two_ends(text)
-        if lower == "MAXVALUE" or upper == "MINVALUE":
+        lower, upper = ends_of(text)
+        if lower[0] == "MAXVALUE" or upper[0] == "MINVALUE":
             raise ValueError(f"not the bounds of a range: {text}")
         if key is None:
-            types = {_type_of(end) for end in (lower, upper) if end not in ("MINVALUE", "MAXVALUE")} - {None}
+            types = {time_type(bare(one)) for one in (*lower, *upper) if one not in WORDS} - {None}
             if len(types) > 1:
                 raise ValueError(f"not the bounds of a range of one type: {text}")
             key = next(iter(types), None) or KeyType.DATE
@@ -84,7 +84,7 @@ class Bounds:
     @property
     def is_finite(self) -> bool:
         """Whether both ends are dates or moments of the calendar."""
-        return not any(isinstance(end, Beyond | Value | None) for end in (self.lower, self.upper))
+        return not any(isinstance(end, Beyond | Value | Several | None) for end in (self.lower, self.upper))
 
     @property
     def sql(self) -> str:
@@ -101,13 +101,13 @@ class Bounds:
 
     @property
     def lower_sql(self) -> str:
-        """The lower end as SQL: a quoted constant or MINVALUE."""
-        return _anew(_two_ends(self.text)[0])
+        """The lower end as SQL: a quoted constant or MINVALUE; with those of further columns where they are not all."""
+        return _shortest(ends_of(self.text)[0])
 
     @property
     def upper_sql(self) -> str:
-        """The upper end as SQL: a quoted constant or MAXVALUE."""
-        return _anew(_two_ends(self.text)[1])
+        """The upper end as SQL: a quoted constant or MAXVALUE; with those of further columns where they say more."""
+        return _shortest(ends_of(self.text)[1])
 
     def on(self, key: Key) -> Bounds | None:
         """The same as a range of that key, so that its ends compare with those of its partitions; None for no such."""
@@ -153,84 +153,91 @@ class Bounds:
 
 
 def constants(text: str) -> tuple[str, ...]:
-    """The constants that bounds are made of, without their quotes; neither MINVALUE, MAXVALUE nor NULL."""
-    found = _ONE.findall(text) if text.startswith("FOR VALUES FROM ") else ()
-    return tuple(_bare(one) for one in found if one not in _WORDS)
-
-
-def _two_ends(text: str) -> tuple[str, str]:
-    """The ends as they are printed, of a range by one column."""
-    match = _RANGE.fullmatch(text)
-    if match is None or not all(_ONE.fullmatch(end) for end in match.groups()):
-        raise ValueError(f"not the bounds of a range: {text}")
-    return match[1], match[2]
-
-
-def _bare(constant: str) -> str:
-    """A constant without its quotes."""
-    return constant[1:-1].replace("''", "'") if constant.startswith("'") else constant
-
-
-def _type_of(constant: str) -> KeyType | None:
-    """The type of a date or moment; None for an infinity."""
-    return time_type(_bare(constant))
-
-
-def _end(constant: str, key: Key, text: str) -> End | None:
-    if constant in ("MINVALUE", "MAXVALUE"):
-        return None
-    if constant in _WORDS:
-        raise ValueError(f"not the bounds of a range: {text}")
+    """The constants of the first column that bounds are made of, without quotes; neither MINVALUE nor MAXVALUE."""
     try:
-        return key.end(_bare(constant))
+        return tuple(bare(ends[0]) for ends in ends_of(text) if ends[0] not in WORDS)
+    except ValueError:
+        return ()
+
+
+def ends_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The constants of both ends as they are printed, one a column. Raises ValueError for what is no range."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not the bounds of a range: {text}")
+    lower, upper = (tuple(_ONE.findall(found)) for found in match.groups())
+    if len(lower) != len(upper):
+        raise ValueError(f"not the bounds of a range: {text}")
+    return lower, upper
+
+
+def _end(constants: tuple[str, ...], key: Key, text: str) -> End | None:
+    first, further = constants[0], constants[1:]
+    if first in ("MINVALUE", "MAXVALUE") and not set(further) - {first}:
+        return None
+    try:
+        if first in WORDS or len(constants) != len(key.parts):
+            raise ValueError("it has another number of columns" if first not in WORDS else f"{first} is none")
+        leading = key.end(bare(first))
+        if not set(further) - {"MINVALUE"} or isinstance(leading, Several):
+            return leading
+        rest = tuple(_further(part, one) for part, one in zip(key.rest, further, strict=True))
     except ValueError as error:
         raise ValueError(f"not the bounds of a range of {key.type}: {text}: {error}") from error
+    return Several(", ".join(bare(one) for one in constants), leading, rest)
+
+
+def _further(part: Key, constant: str) -> tuple[int, date | datetime | Beyond | Value | None]:
+    if constant in WORDS:
+        return {"MINVALUE": -1, "MAXVALUE": 1}[constant], None
+    end = part.end(bare(constant))
+    return 0, None if isinstance(end, Several) else end
+
+
+def _shortest(constants: tuple[str, ...]) -> str:
+    first, further = constants[0], set(constants[1:])
+    if not further - {"MINVALUE"} or not further - {first}:
+        return _anew(first)
+    return f"({_anew(', '.join(constants))})"
 
 
 def _anew(constants: str) -> str:
     """Constants as PostgreSQL prints them, each quoted anew."""
     found = _ONE.findall(constants)
-    return ", ".join(one if one in _WORDS else literal(_bare(one)).strip() for one in found)
+    return ", ".join(one if one in WORDS else literal(bare(one)).strip() for one in found)
 
 
 def _sql_of(key: Key, end: End | None, unbounded: str) -> str:
+    if isinstance(end, Several):
+        raise ValueError(f"{end.text} is an end by several columns")
     if end is None:
-        return unbounded
-    return literal(end.text if isinstance(end, Beyond | Value) else key.constant(end)).strip()
+        return ", ".join([unbounded] * len(key.parts))
+    text = end.text if isinstance(end, Beyond | Value) else key.constant(end)
+    return ", ".join([literal(text).strip(), *["MINVALUE"] * len(key.rest)])
 
 
 def _midnight(end: End | None, zone: str) -> date | None:
-    local = None if end is None else local_moment(end, zone)
+    local = None if end is None or isinstance(end, Several) else local_moment(end, zone)
     return local.date() if local is not None and local.time() == time() else None
 
 
 def within(key: Key, bounds: Bounds) -> str:
     """The bounds as a condition, in the words PostgreSQL itself leaves after a concurrent detach."""
-    ends = [f"{key.sql} IS NOT NULL"]
-    if bounds.lower_sql != "MINVALUE":
-        ends.append(f"{key.sql} >= {bounds.lower_sql}::{key.type}")
-    if bounds.upper_sql != "MAXVALUE":
-        ends.append(f"{key.sql} < {bounds.upper_sql}::{key.type}")
-    return " AND ".join(ends)
+    return of_range(key, *ends_of(bounds.text)).printed(key)
 
 
 def outside(key: Key, bounds: Bounds) -> str:
     """The complement of `within`: what ATTACH has to prove of the DEFAULT partition."""
-    ends = [f"{key.sql} IS NULL"]
-    if bounds.lower_sql != "MINVALUE":
-        ends.append(f"{key.sql} < {bounds.lower_sql}::{key.type}")
-    if bounds.upper_sql != "MAXVALUE":
-        ends.append(f"{key.sql} >= {bounds.upper_sql}::{key.type}")
-    return " OR ".join(ends)
+    return negated(of_range(key, *ends_of(bounds.text))).printed(key)
 
 
 def spoken_end(end: End | None, zone: str = "UTC") -> str:
     """One end of bounds for people, with its time where that is not midnight in `zone`."""
     if end is None:
         return "open end"
-    local = local_moment(end, zone)
+    local = None if isinstance(end, Several) else local_moment(end, zone)
     if local is None:
-        return end.text if isinstance(end, Beyond | Value) else str(end)
+        return end.text if isinstance(end, Beyond | Value | Several) else str(end)
     if local.time() == time():
         return human_date(local.date())
     return f"{human_date(local.date())} {local:%H:%M:%S}".removesuffix(":00")

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from core.names import address
 from core.tables.bounds import Bounds
-from core.tables.key import Beyond, Clock, End, Key, Value, at_clock, day_of, local_moment
+from core.tables.ends import Beyond, End, Value
+from core.tables.key import Clock, Key, at_clock, day_of, local_moment
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import plural

@@ -11,7 +11,8 @@ from zoneinfo import available_timezones
 from core.errors import OffCalendar
 from core.period import Width
 from core.tables.bounds import Bounds
-from core.tables.key import Clock, End, Key, at_clock, local_moment
+from core.tables.ends import End
+from core.tables.key import Clock, Key, at_clock, local_moment
 
 _LOOKED_AT = 36
 """So many of the newest siblings tell the width; a longer run says nothing more."""

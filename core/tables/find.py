@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy import Engine
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import NotServed, UsageError
 from core.names import ident, literal
+from core.period import Period
 from core.postgres.connection import (
     CANCELLED,
     LOCK_TIMEOUT,
@@ -110,11 +111,13 @@ def find_rows(
             )
     for name, value in asked.items():
         _require_value(engine, columns[name], value)
-    wanted = Bounds.between(table.key, day, day + timedelta(days=1), zone)
+    unit = table.key.unit
+    wanted = Bounds.between(table.key, *unit.containing(day), zone)
     search = _Search(engine, table, table.key, wanted, asked)
     places = (*_attached(search), *_nowhere(search, day, zone), *_archived(search), *_strays(search))
     said = " and ".join(f"{name} {value}" for name, value in asked.items())
-    what = f"{human_date(day)} of {said}" if asked else human_date(day)
+    when = human_date(day) if unit is Period.DAY else f"{unit.label(day)} (the key tells no days)"
+    what = f"{when} of {said}" if asked else when
     return Found(day, asked, places, _verdict(table, places, what))
 
 

@@ -1,48 +1,32 @@
-"""The key that a table is partitioned by, how its values are read in time, and the values that bounds are made of."""
+"""The key that a table is partitioned by, and how its values are read in time."""
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import total_ordering
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from core.names import ident
+from core.names import ident, qualified
+from core.period import Period
+from core.tables.ends import (
+    DAY,
+    TIMES,
+    Beyond,
+    End,
+    KeyType,
+    Several,
+    Value,
+    key_type_of,
+    parse_time,
+    parse_value,
+    print_time,
+)
 
-EPOCH = date(2000, 1, 1)
-"""Day 0 of PostgreSQL's date and timestamp types."""
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = 86_400_000_000
-"""Microseconds."""
-
-
-class KeyType(StrEnum):
-    """The types of a partition key that have an order which is known here, as format_type() spells them."""
-
-    DATE = "date"
-    TIMESTAMP = "timestamp without time zone"
-    TIMESTAMPTZ = "timestamp with time zone"
-    SMALLINT = "smallint"
-    INTEGER = "integer"
-    BIGINT = "bigint"
-    NUMERIC = "numeric"
-    UUID = "uuid"
-    TEXT = "text"
-    VARCHAR = "character varying"
-    CHAR = "character"
-
-    @property
-    def is_number(self) -> bool:
-        """Whether its values are numbers."""
-        return self in (KeyType.SMALLINT, KeyType.INTEGER, KeyType.BIGINT, KeyType.NUMERIC)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its values are texts."""
-        return self in (KeyType.TEXT, KeyType.VARCHAR, KeyType.CHAR)
 
 
 class Clock(StrEnum):
@@ -54,67 +38,10 @@ class Clock(StrEnum):
     """A moment, whose day depends on a time zone."""
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
-class Beyond:
-    """A date or a moment that Python's calendar lacks, in its place in the order: infinity, BC, years from 10000."""
-
-    text: str
-    """As PostgreSQL prints it, without quotes."""
-    position: float
-    """Microseconds after 2000-01-01, or an infinity."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Beyond) and self.position == other.position
-
-    def __lt__(self, other: object) -> bool:
-        if isinstance(other, Beyond):
-            return self.position < other.position
-        return self.position < 0 if isinstance(other, date) else NotImplemented
-
-    def __gt__(self, other: object) -> bool:
-        return not self < other and self != other
-
-    def __hash__(self) -> int:
-        return hash(self.position)
-
-    def isoformat(self) -> str:
-        """As a date has it, so that an end is written the same whatever it is."""
-        return self.text
-
-
-@total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
-    """An end that is no time: an id, a uuid, a text; in the order of the server, among those of one key."""
-
-    text: str
-    """As PostgreSQL prints it, without quotes."""
-    rank: int | float | str | tuple[int | float | str, ...]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Value) and self.rank == other.rank
-
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, Value) else NotImplemented  # type: ignore[operator]
-
-    def __gt__(self, other: object) -> bool:
-        return not self < other and self != other
-
-    def __hash__(self) -> int:
-        return hash(self.rank)
-
-    def isoformat(self) -> str:
-        """As a date has it, so that an end is written the same whatever it is."""
-        return self.text
-
-
-End = date | datetime | Beyond | Value
-"""One end of a range: a date, a naive datetime or one in UTC, as the key's clock is; else what these lack."""
-
-
 def day_of(end: End) -> date:
     """The date that an end falls on; the calendar's first or last where it has none. TypeError for no time at all."""
+    if isinstance(end, Several):
+        return day_of(end.leading)
     if isinstance(end, Value):
         raise TypeError(f"{end.text} is no time")
     if isinstance(end, Beyond):
@@ -124,6 +51,8 @@ def day_of(end: End) -> date:
 
 def local_moment(end: End, zone: str) -> datetime | None:
     """An end by the calendar of `zone`, naive; None for what the calendar lacks or what is no time."""
+    if isinstance(end, Several):
+        return local_moment(end.leading, zone)
     if isinstance(end, Beyond | Value):
         return None
     if not isinstance(end, datetime):
@@ -172,9 +101,10 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The partition key: one column whose values have an order."""
+    """The partition key: a column or an expression whose values have an order, and those that follow it."""
 
     column: str
+    """Empty for an expression."""
     type: KeyType
     reading: Reading | None = None
     """How its values tell a time where their type doesn't; None for dates and moments, and where nothing is known."""
@@ -182,6 +112,39 @@ class Key:
     """What ends of that reading have after their time: the last digits of a uuid, which snowflake it is."""
     declared: str = field(default="", compare=False)
     """Its type as format_type() has it: with a precision, or a domain's name; empty where that is the type alone."""
+    expression: str = ""
+    """As PostgreSQL prints it, in the words of the table's owner: it may call functions of anybody's. Whoever reads
+    rows by it does so in a transaction that only reads, under the path of the console's own role."""
+    uses: tuple[str, ...] = ()
+    """The columns of an expression."""
+    collation: tuple[str, str] | None = None
+    """(schema, name) of that by which its values are ordered, where it is not the column's own."""
+    rest: tuple[Key, ...] = ()
+    """The columns and expressions after this one, which order the rows that are alike in it."""
+    ranks: Mapping[str, float] | None = field(default=None, compare=False, hash=False, repr=False)
+    """The places that the server gives the constants of its ends, where only the server knows their order."""
+
+    @property
+    def parts(self) -> tuple[Key, ...]:
+        """This one and those that follow it."""
+        return (self, *self.rest)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that it is made of."""
+        own = (self.column,) if self.column else self.uses
+        return tuple(dict.fromkeys((*own, *(name for part in self.rest for name in part.columns))))
+
+    @property
+    def name(self) -> str:
+        """What it is called for people: its columns and expressions."""
+        return ", ".join(part.column or part.expression for part in self.parts)
+
+    @property
+    def sql(self) -> str:
+        """This column or expression alone, as a condition has it."""
+        bare = ident(self.column) if self.column else f"({self.expression})"
+        return f"{bare} COLLATE {qualified(*self.collation)}" if self.collation else bare
 
     def is_compared_as(self, cast: str | None) -> bool:
         """Whether a condition that casts the key, or the constant, to that type orders as the key does."""
@@ -199,28 +162,35 @@ class Key:
             return None
         return Clock.DATE if self.reading in (Reading.YEAR, Reading.MONTH, Reading.DAY, Reading.ISO) else Clock.INSTANT
 
-    @property
-    def sql(self) -> str:
-        """The column, as a condition has it."""
-        return ident(self.column)
-
     def end(self, text: str) -> End:
         """The end that a constant of this key is, from its text without quotes. Raises ValueError for none."""
-        if self.type in TIMES:
-            return parse_time(text, self.type)
-        if self.clock is not None:
+        if self.clock is not None and self.type not in TIMES:
             return _read(self, text)
-        return parse_value(text, self.type)
+        found = self.value(text)
+        if self.ranks is None or not isinstance(found, Value):
+            return found
+        if text not in self.ranks:
+            raise ValueError(f"the place of {text} among the others is not known")
+        return Value(text, self.ranks[text])
+
+    def value(self, text: str) -> date | datetime | Beyond | Value:
+        """The value that a constant is, whatever it tells. Raises ValueError for none of its type."""
+        return parse_time(text, self.type) if self.type in TIMES else parse_value(text, self.type)
+
+    @property
+    def unit(self) -> Period:
+        """The shortest time that its values tell apart by themselves, a day at most."""
+        if self.reading is Reading.MONTH or (self.reading is Reading.ISO and self.tail == "7"):
+            return Period.MONTH
+        return Period.YEAR if self.reading is Reading.YEAR or self.tail == "4" else Period.DAY
 
     def constant(self, end: date | datetime) -> str:
         """The text, without quotes, of the constant that stands for a date or a moment of this key."""
-        if self.type in TIMES:
-            return _print_time(end, self.type)
-        return _write(self, end)
+        return print_time(end, self.type) if self.type in TIMES else _write(self, end)
 
-
-TIMES = (KeyType.DATE, KeyType.TIMESTAMP, KeyType.TIMESTAMPTZ)
-"""The types whose values are dates or moments by themselves."""
+    def ranked(self, ranks: Mapping[str, float]) -> Key:
+        """With the places of constants that only the server can order."""
+        return replace(self, ranks=MappingProxyType(dict(ranks)))
 
 
 def key_value(key: Key, day: date, zone: str = "UTC") -> End:
@@ -231,7 +201,7 @@ def key_value(key: Key, day: date, zone: str = "UTC") -> End:
 def at_clock(key: Key, local: datetime, zone: str) -> date | datetime:
     """A local time as the ends of a key have it; of a key by dates, the first one that is not before it."""
     if key.clock is None:
-        raise TypeError(f"{key.column} tells no time")
+        raise TypeError(f"{key.name} tells no time")
     if key.clock is Clock.DATE:
         return local.date() if local.time() == time() else local.date() + timedelta(days=1)
     return local if key.clock is Clock.LOCAL else instant(local, zone)
@@ -246,12 +216,6 @@ class KeyRange:
     nulls: int = 0
 
 
-def key_type_of(declared: str) -> KeyType | None:
-    """The type without its precision or length: timestamp(3) without time zone is a timestamp."""
-    bare = re.sub(r"\(\d+(?:,-?\d+)?\)", "", declared)
-    return KeyType(bare) if bare in set(KeyType) else None
-
-
 def unserved(strategy: str, columns: int, key_type: str | None) -> str | None:
     """Why a partitioned table is only shown: its strategy, several columns, or a type without a known order."""
     if strategy != "r":
@@ -263,124 +227,10 @@ def unserved(strategy: str, columns: int, key_type: str | None) -> str | None:
     return None if key_type_of(key_type) else f"its key is {key_type}, whose order is not known here"
 
 
-# Dates and moments -------------------------------------------------------------------------------------------------
+# Times that are told by numbers, uuids and texts --------------------------------------------------------------------
 
-# As EncodeDateOnly() and EncodeDateTime() of PostgreSQL's datetime.c print in DateStyle ISO.
-_TIME = re.compile(
-    r"(?P<year>\d{4}|[1-9]\d{4,6})-(?P<month>\d\d)-(?P<day>\d\d)"
-    r"(?P<time> (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?"
-    r"(?P<zone>(?P<sign>[+-])(?P<zone_hours>\d\d)(?::(?P<zone_minutes>\d\d)(?::(?P<zone_seconds>\d\d))?)?)?)?"
-    r"(?P<era> BC)?",
-    re.ASCII,
-)
-_INFINITIES = {"infinity": math.inf, "-infinity": -math.inf}
-
-
-def time_type(text: str) -> KeyType | None:
-    """The type that a printed date or moment is of; None for an infinity, which is of each. ValueError for neither."""
-    if text in _INFINITIES:
-        return None
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text} is no date or moment as PostgreSQL prints it")
-    if match["zone"]:
-        return KeyType.TIMESTAMPTZ
-    return KeyType.TIMESTAMP if match["time"] else KeyType.DATE
-
-
-def parse_time(text: str, type_: KeyType) -> date | datetime | Beyond:
-    """A date or moment of that type as PostgreSQL prints it in DateStyle ISO. Raises ValueError for any other text."""
-    if text in _INFINITIES:
-        return Beyond(text, _INFINITIES[text])
-    match = _TIME.fullmatch(text)
-    if match is None or time_type(text) is not type_:
-        raise ValueError(f"{text} is no {type_}")
-    year, month, day, hour, minute, second = (
-        int(match[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")
-    )
-    if year == 0:
-        raise ValueError(f"{text} is in no year")
-    year = 1 - year if match["era"] else year  # the year before 1 is 1 BC
-    # The calendar is the same again after 400 years.
-    near = datetime(2000 + year % 400, month, day, hour, minute, second, tzinfo=UTC)
-    micros = int((match["fraction"] or "").ljust(6, "0")[:6])
-    away = _offset(match)
-    days = near.date().toordinal() - EPOCH.toordinal() + (year - near.year) // 400 * 146_097
-    position = days * _DAY + (hour * 3600 + minute * 60 + second) * 1_000_000 + micros - away * 1_000_000
-    return _at(position, text, type_)
-
-
-def _offset(match: re.Match[str]) -> int:
-    """Seconds east of UTC."""
-    hours, minutes, seconds = (int(match[f"zone_{name}"] or 0) for name in ("hours", "minutes", "seconds"))
-    if hours > 15 or minutes > 59 or seconds > 59:
-        raise ValueError(f"{match['zone']} is no offset")
-    ahead = hours * 3600 + minutes * 60 + seconds
-    return -ahead if match["sign"] == "-" else ahead
-
-
-def _at(position: int, text: str, type_: KeyType) -> date | datetime | Beyond:
-    """The date or moment so many microseconds after 2000-01-01."""
-    try:
-        if type_ is KeyType.DATE:
-            return EPOCH + timedelta(days=position // _DAY)
-        moment = datetime.combine(EPOCH, time()) + timedelta(microseconds=position)
-    except OverflowError:
-        return Beyond(text, position)
-    return moment.replace(tzinfo=UTC) if type_ is KeyType.TIMESTAMPTZ else moment
-
-
-def time_text(position: int, type_: KeyType) -> str:
-    """The date or moment so many microseconds after 2000-01-01, as PostgreSQL prints it in UTC."""
-    days, micros = divmod(position, _DAY)
-    cycles, rest = divmod(days, 146_097)
-    near = EPOCH + timedelta(days=rest)
-    year = near.year + 400 * cycles
-    era = " BC" if year < 1 else ""
-    text = f"{1 - year if year < 1 else year:04}-{near.month:02}-{near.day:02}"
-    if type_ is KeyType.DATE:
-        return text + era
-    seconds, fraction = divmod(micros, 1_000_000)
-    text += f" {seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    text += f".{fraction:06}".rstrip("0") if fraction else ""
-    return text + ("+00" if type_ is KeyType.TIMESTAMPTZ else "") + era
-
-
-def _print_time(end: date | datetime, type_: KeyType) -> str:
-    moment = end if isinstance(end, datetime) else datetime.combine(end, time())
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return time_text((moment - datetime.combine(EPOCH, time())) // timedelta(microseconds=1), type_)
-
-
-# Numbers, uuids and texts ------------------------------------------------------------------------------------------
-
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ULID = re.compile(f"[{_CROCKFORD}]{{26}}")
 _ISO = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
-
-
-def parse_value(text: str, type_: KeyType) -> Value:
-    """A number, uuid or text of that type. Raises ValueError for any other text."""
-    if type_ is KeyType.NUMERIC:
-        if not re.fullmatch(r"-?\d+(\.\d+)?|NaN|-?Infinity", text, re.ASCII):
-            raise ValueError(f"{text} is no number")
-        return Value(text, math.inf if text == "NaN" else _number(text))
-    if type_.is_number:
-        if not re.fullmatch(r"-?\d+", text, re.ASCII):
-            raise ValueError(f"{text} is no whole number")
-        return Value(text, int(text))
-    if type_ is KeyType.UUID:
-        if not _UUID.fullmatch(text):
-            raise ValueError(f"{text} is no uuid")
-        return Value(text, int(text.replace("-", ""), 16))
-    if type_.is_text:
-        return Value(text, text)
-    raise ValueError(f"{text} is no value of {type_}")
-
-
-def _number(text: str) -> int | float:
-    return float(text.lower()) if "f" in text else (int(text) if "." not in text else float(text))
 
 
 def _read(key: Key, text: str) -> date | datetime | Beyond:
@@ -398,10 +248,21 @@ def _read(key: Key, text: str) -> date | datetime | Beyond:
         for letter in text[:10]:
             millis = millis * 32 + _CROCKFORD.index(letter)
         return _unix(millis * 1000, text)
-    value = parse_value(text, key.type)
-    number = value.rank
-    if not isinstance(number, int):
-        raise ValueError(f"{text} tells no time")
+    return _told(key, _whole(key, text), text)
+
+
+def _whole(key: Key, text: str) -> int:
+    number = parse_value(text, key.type).rank
+    if isinstance(number, int):
+        return number
+    if isinstance(number, tuple) and number[1].is_finite() and number[1] == int(number[1]):
+        return int(number[1])
+    raise ValueError(f"{text} tells no time")
+
+
+def _told(key: Key, number: int, text: str) -> date | datetime | Beyond:
+    """The time that a number tells."""
+    reading = key.reading
     if reading is Reading.UUID7:
         return _unix((number >> 80) * 1000, text)
     if reading is Reading.SNOWFLAKE:
@@ -420,13 +281,13 @@ def _read(key: Key, text: str) -> date | datetime | Beyond:
 def _calendar(year: int, month: int, day: int, text: str) -> date | Beyond:
     """A date from its numbers; a month 0 or 13 and a day 0 or 32 are the next or first of their kind."""
     if not 1 <= year <= 9999:
-        return Beyond(text, (year - 2000) * 366 * _DAY)
+        return Beyond(text, (year - 2000) * 366 * DAY)
     if not (0 <= month <= 13 and 0 <= day <= 32):
         raise ValueError(f"{text} is no date")
     months = year * 12 + max(month, 1) - 1
     first = date(months // 12, months % 12 + 1, 1) if months // 12 <= 9999 else None
     if first is None:
-        return Beyond(text, (year - 1999) * 366 * _DAY)
+        return Beyond(text, (year - 1999) * 366 * DAY)
     following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
     found = first + timedelta(days=max(day, 1) - 1)
     if found > following:
@@ -467,4 +328,4 @@ def _write(key: Key, end: date | datetime) -> str:
         return f"{end:%Y%m%d}"
     if reading in _SCALE:
         return str(micros // _SCALE[reading])
-    raise TypeError(f"{key.column} tells no time")
+    raise TypeError(f"{key.name} tells no time")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from core.tables.key import SNOWFLAKES, Clock, Key, KeyType, Reading
+from core.tables.ends import KeyType
+from core.tables.key import SNOWFLAKES, Clock, Key, Reading
 
 READINGS = {
     "number": (
@@ -22,6 +24,8 @@ READINGS = {
     "uuid": (Reading.UUID7,),
     "text": (Reading.ULID, Reading.ISO),
 }
+_CALENDAR = (Reading.YEAR, Reading.MONTH, Reading.DAY, Reading.ISO)
+"""A day has several ways to be written by them: 202413 begins 2025."""
 _LINE = "partition-desk key: "
 _EARLIEST, _LATEST = date(1990, 1, 1), date(2100, 1, 1)
 
@@ -54,9 +58,18 @@ def recognised(key: Key, constants: Iterable[str], said: Reading | None, zone: s
 def _read_as(key: Key, reading: Reading, texts: list[str]) -> Key:
     """The key read so; the first form that every constant can be read in. Ids where none can."""
     for one in _forms(key, reading, texts):
-        if all(_can(one.end, text) for text in texts):
+        if all(_can(one.end, text) for text in texts) and _tells_apart(one, texts):
             return one
     return replace(key, reading=Reading.IDS)
+
+
+def _tells_apart(key: Key, texts: list[str]) -> bool:
+    """Whether every constant is one that stands for its own time: what else is in it would be lost of its order."""
+    for text in texts:
+        end = key.end(text)
+        if isinstance(end, date) and key.reading not in _CALENDAR and key.value(key.constant(end)) != key.value(text):
+            return False
+    return True
 
 
 def _is_extreme(text: str) -> bool:
@@ -88,29 +101,38 @@ def _can(read: Callable[[str], object], text: str) -> bool:
 
 def _fits(key: Key, texts: list[str], zone: str) -> bool:
     """Whether every constant is a day of our time: nothing but that reading explains so many of them."""
-    zones = (UTC, ZoneInfo(zone))
     try:
         ends = [key.end(text) for text in texts]
     except ValueError:
         return False
     days = [end for end in ends if isinstance(end, date)]
-    if len(days) < len(ends) or not all(_is_near(day) for day in days):
+    if len(days) < len(ends) or not _tells_apart(key, texts) or not all(_is_near(day) for day in days):
         return False
     if key.reading in (Reading.MONTH, Reading.DAY, Reading.ISO):
         return all(len(text) == len(texts[0]) for text in texts) and key.constant(days[0]) == texts[0]
     moments = [day for day in days if isinstance(day, datetime)]
-    if key.clock is not Clock.INSTANT or not any(all(_midnight(m, z) for m in moments) for z in zones):
+    if key.clock is not Clock.INSTANT or not (_are_midnights(moments, zone) or _are_alike(moments)):
         return False
-    if key.reading is Reading.SNOWFLAKE:
-        return all(int(text) % 2**22 == 0 for text in texts)
-    return not key.type.is_number or not all(text.endswith("000000") for text in texts)
+    return not key.type.is_number or any(one.timestamp() % 1_000_000 for one in moments)  # which round ids are
+
+
+def _are_midnights(moments: list[datetime], zone: str) -> bool:
+    """Of UTC or of the server's own zone."""
+    zones = (UTC, ZoneInfo(zone))
+    return any(all(one.astimezone(there).time() == time() for one in moments) for there in zones)
+
+
+def _are_alike(moments: list[datetime]) -> bool:
+    """Whether they are quarters of an hour that follow each other as evenly as no ids do by chance.
+
+    Midnights of a zone are at one time of the day of UTC, or at two where its clocks change.
+    """
+    if len(moments) < 3 or any(one.minute % 15 or one.second or one.microsecond for one in moments):
+        return False
+    steps = {later - one for one, later in pairwise(sorted(moments))}
+    return len({one.time() for one in moments}) <= 2 or len(steps) == 1
 
 
 def _is_near(day: date) -> bool:
     bare = day.date() if isinstance(day, datetime) else day
     return _EARLIEST <= bare <= _LATEST
-
-
-def _midnight(moment: datetime, zone: object) -> bool:
-    local = moment.astimezone(zone)  # type: ignore[arg-type]
-    return (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0)

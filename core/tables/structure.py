@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from core.names import qualified
-from core.tables.bounds import Bounds
+from core.tables import conditions
+from core.tables.bounds import Bounds, ends_of
 from core.tables.key import Key
 
 
@@ -76,18 +77,7 @@ class OwnSequence:
         return f"{self.schema}.{self.name}"
 
 
-_CONDITION = re.compile(
-    r"(\()?(?P<column>\"(?:[^\"]|\"\")+\"|[\w$]+)(?(1)\)::(?P<as>[a-z ]+))"
-    r" (?P<operator>>=|<|IS NOT NULL)(?: (?P<constant>'(?:[^']|'')*'|-?\d+(?:\.\d+)?)"
-    r"(?:::(?P<type>(?:\w+|\"[^\"]+\")(?:\.\w+|\.\"[^\"]+\")?(?:\(\d+(?:,\d+)?\))?"
-    r"(?: (?!AND |COLLATE )[a-z ]+(?:\(\d+\))?)?))?"
-    r"(?: COLLATE (?:\w+\.)?\"[^\"]+\")?)?"
-)
-"""One condition of a CHECK as PostgreSQL prints it: a cast stands beside a domain, a length beside a varying text."""
-
 _MANNERS = re.compile(r"(?: NO INHERIT| NOT VALID| NOT ENFORCED)+$")
-
-_JOINED = re.compile(r"[() ]|AND")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +104,28 @@ class Check:
         return " NOT ENFORCED" not in self.definition.removeprefix(self.expression)
 
     def range_on(self, key: Key) -> Bounds | None:
-        """The range of `key` that this constraint says and nothing else, or None."""
-        body = self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID")
-        if _JOINED.sub("", _CONDITION.sub("", body)):
+        """The range of `key` that this constraint says and nothing else, by its first column alone; or None."""
+        found = self._on(key)
+        ends = conditions.ends_of(found) if found is not None else None
+        if ends is None or ends == ("MINVALUE", "MAXVALUE"):
             return None
-        lower, upper = "MINVALUE", "MAXVALUE"
-        for match in _CONDITION.finditer(body):
-            column = match["column"]
-            column = column[1:-1].replace('""', '"') if column.startswith('"') else column
-            if column != key.column or not (key.is_compared_as(match["as"]) and key.is_compared_as(match["type"])):
-                return None
-            if match["operator"] == ">=":
-                lower = match["constant"]
-            elif match["operator"] == "<":
-                upper = match["constant"]
-        if (lower, upper) == ("MINVALUE", "MAXVALUE"):
-            return None
+        lower, upper = (", ".join([end, *["MINVALUE" if end != "MAXVALUE" else end] * len(key.rest)]) for end in ends)
         try:
             return Bounds.parse(f"FOR VALUES FROM ({lower}) TO ({upper})", key)
         except ValueError:
             return None
+
+    def says(self, key: Key, bounds: Bounds | None) -> bool:
+        """Whether it says exactly this range of `key`, and nothing else."""
+        if bounds is None or not bounds.is_range:
+            return False
+        found, wanted = self._on(key), conditions.of_range(key, *ends_of(bounds.text))
+        return found is not None and any(
+            conditions.alike(key, found, one) for one in (wanted, conditions.without_nulls(wanted))
+        )
+
+    def _on(self, key: Key) -> conditions.Condition | None:
+        return conditions.read(key, self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID"))
 
     def excludes_null(self) -> bool:
         """Whether it says that the key is not null."""

@@ -11,7 +11,8 @@ from core.growth.series import clean
 from core.period import Width
 from core.tables.bounds import spoken_end
 from core.tables.coverage import NEVER, covered_until, runway, spoken_runway
-from core.tables.key import End, local_moment
+from core.tables.ends import End
+from core.tables.key import local_moment
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_time, plural

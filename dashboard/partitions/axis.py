@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import cast
 from zoneinfo import ZoneInfo
 
 from core.tables.bounds import Bounds, spoken_end
-from core.tables.key import End, Value, local_moment
+from core.tables.ends import End, Several, Value
+from core.tables.key import local_moment
 from core.tables.table import PartitionedTable
 from core.text import human_date
 
@@ -36,8 +36,9 @@ class Axis:
             return local_moment(end, self.zone)
         if self.slots is not None:
             return self.slots.get(end)
-        number = float(cast(float, end.rank)) if isinstance(end, Value) else math.inf
-        return number if math.isfinite(number) else None
+        leading = end.leading if isinstance(end, Several) else end
+        number = leading.number if isinstance(leading, Value) else None
+        return number if number is not None and math.isfinite(number) else None
 
     def ends(self, bounds: Bounds | None) -> tuple[Spot | None, Spot | None]:
         """The places of both ends."""
@@ -61,8 +62,8 @@ def axis_of(table: PartitionedTable, zone: str, elsewhere: Iterable[Bounds] = ()
         return Axis(zone, clock=True)
     known = [one.bounds for one in table.everything if one.bounds is not None]
     known += [one for one in (bounds.on(table.key) for bounds in elsewhere) if one is not None]
-    ends = {end for bounds in known for end in (bounds.lower, bounds.upper) if isinstance(end, Value)}
-    if table.key.type.is_number and all(isinstance(end.rank, int | float) for end in ends):
+    ends = {end for bounds in known for end in (bounds.lower, bounds.upper) if isinstance(end, Value | Several)}
+    if table.key.type.is_number:
         return Axis(zone, clock=False)
     return Axis(zone, clock=False, slots={end: number for number, end in enumerate(sorted(ends))})
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.coverage import frontier, unexplained_gaps
-from core.tables.key import End
+from core.tables.ends import End
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable

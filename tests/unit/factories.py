@@ -18,7 +18,8 @@ from core.postgres.server import Server
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.cut import Cut, cut_by
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 from core.tables.marks import Tag
 from core.tables.partition import Partition
 from core.tables.size import Size

@@ -11,8 +11,8 @@ from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import twin
 from core.tables.coverage import NEVER, covered_until, runway, spoken_runway, unexplained_gaps
+from core.tables.ends import End
 from core.tables.find import Found
-from core.tables.key import End
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.tables.tree import kinds_told

@@ -31,7 +31,7 @@ from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
 from core.tables.coverage import NEVER, Gap, covered_until, is_covered, runway, spoken_runway, unexplained_gaps
 from core.tables.cut import Cut
-from core.tables.key import KeyType
+from core.tables.ends import KeyType
 from core.tables.marks import Marks
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable

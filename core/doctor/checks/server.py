@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from core.doctor.findings import Case, Finding, Severity, one_line, script
 from core.names import ident
 from core.tables.commands import twin
-from core.tables.key import KeyType
+from core.tables.ends import KeyType
 from core.tables.table import (
     PartitionedTable,
 )

@@ -34,7 +34,7 @@ from core.tables.catalog.relation import BUSY, size_columns
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.tree import OWN_TABLES
 from core.tables.distribution import Shards
-from core.tables.key import End
+from core.tables.ends import End
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.size import Size
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from core.postgres.session import Row
-from core.tables.key import Key, key_type_of
+from core.tables.ends import key_type_of
+from core.tables.key import Key
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, Column, Index
 

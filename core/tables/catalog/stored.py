@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from core.names import literal
 from core.tables.bounds import Bounds
-from core.tables.key import Key, KeyType, time_text
+from core.tables.ends import KeyType, time_text
+from core.tables.key import Key
 
 _DAY = 86_400_000_000
 _INFINITE = {(1 << bits - 1) - 1: "infinity" for bits in (32, 64)} | {

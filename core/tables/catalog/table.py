@@ -45,8 +45,9 @@ from core.tables.catalog.tree import kind_of, read_trees, summed, with_sequences
 from core.tables.catalog.upkeep import read_partman
 from core.tables.cut import read_cut
 from core.tables.distribution import Spread
+from core.tables.ends import End
 from core.tables.equipment import Equipment
-from core.tables.key import End, Key, unserved
+from core.tables.key import Key, unserved
 from core.tables.ownership import Parent
 from core.tables.partition import Partition
 from core.tables.reading import recognised, said_reading

@@ -22,7 +22,8 @@ from core.tables.catalog.rows import count_default_rows, read_key_range
 from core.tables.catalog.stored import stored_bounds
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
-from core.tables.key import Key, KeyRange, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key, KeyRange
 from core.tables.partition import State
 from core.tables.structure import Check
 from core.tables.table import PartitionedTable

@@ -22,7 +22,8 @@ from core.postgres.capabilities import Capabilities
 from core.tables.archived import Source
 from core.tables.bounds import Bounds
 from core.tables.distribution import Distribution
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.size import Size
 from core.tables.structure import Check, Column, ForeignKey

@@ -25,7 +25,8 @@ from core.plans.ensure import ENSURE, Ensure
 from core.plans.plan import Lock, Mode, Plan
 from core.plans.steps import READ_UNDER_LOCK, exclusion_name
 from core.tables.bounds import Bounds
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 from core.tables.structure import Check, ForeignKey
 from core.tables.table import PartitionedTable
 from tests import desks

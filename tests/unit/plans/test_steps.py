@@ -6,7 +6,8 @@ import pytest
 
 from core.plans.steps import add_check, attach, exclude_from_default, readmit_to_default, validate
 from core.tables.bounds import Bounds, outside, within
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 from core.tables.structure import Check
 from tests.unit.factories import KEY, bounds, default_partition, partition, table
 

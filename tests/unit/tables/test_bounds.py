@@ -11,7 +11,8 @@ import pytest
 from core.period import Period
 from core.tables.bounds import Bounds
 from core.tables.catalog.stored import stored_bounds, stored_end
-from core.tables.key import Beyond, End, Key, KeyType, day_of, key_value
+from core.tables.ends import Beyond, End, KeyType
+from core.tables.key import Key, day_of, key_value
 
 DATE, TIMESTAMP, ZONED = (Key("date", type_) for type_ in tuple(KeyType)[:3])
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from core.period import Width
 from core.tables.bounds import Bounds
 from core.tables.cut import Cut, cut_by, read_cut
-from core.tables.key import Key, KeyType, Reading, at_clock
+from core.tables.ends import KeyType
+from core.tables.key import Key, Reading, at_clock
 
 DATE, STAMP, ZONED = Key("at", KeyType.DATE), Key("at", KeyType.TIMESTAMP), Key("at", KeyType.TIMESTAMPTZ)
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)

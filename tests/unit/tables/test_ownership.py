@@ -10,7 +10,8 @@ import pytest
 from core.period import Width
 from core.tables.archived import Source
 from core.tables.cut import Cut
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 from core.tables.marks import Tag
 from core.tables.ownership import Descent, Detached, Ownership, Parent
 from core.tables.structure import Check

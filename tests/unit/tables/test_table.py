@@ -12,7 +12,8 @@ from core.errors import AmbiguousName
 from core.period import Period
 from core.tables.bounds import Bounds
 from core.tables.coverage import NEVER, Gap, covered_until, gaps, runway, unexplained_gaps
-from core.tables.key import Key, KeyType
+from core.tables.ends import KeyType
+from core.tables.key import Key
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.partition import Partition, State
 from core.tables.retention import due

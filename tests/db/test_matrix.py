@@ -1,0 +1,254 @@
+"""Every kind of key, width, zone and naming once at least, each through the whole life of a partition and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.road import Road
+from tests.tables import Run, describe
+
+UNIX = "extract(epoch FROM l AT TIME ZONE '{zone}')"
+KEYS = {
+    "date": ("date", "l::date::text"),
+    "a domain over date": ("day", "l::date::text"),
+    "timestamp": ("timestamp", "l::text"),
+    "timestamp(3)": ("timestamp(3)", "l::text"),
+    "timestamptz": ("timestamptz", "(l AT TIME ZONE '{zone}')::text"),
+    "timestamptz(6)": ("timestamptz(6)", "(l AT TIME ZONE '{zone}')::text"),
+    "a domain over timestamptz": ("moment", "(l AT TIME ZONE '{zone}')::text"),
+    "epoch": ("bigint", f"{UNIX}::bigint::text"),
+    "epoch in integers": ("integer", f"{UNIX}::bigint::text"),
+    "epoch_ms": ("bigint", f"(1000 * {UNIX})::bigint::text"),
+    "epoch_us": ("bigint", f"(1000000 * {UNIX})::bigint::text"),
+    "epoch_ms in numerics": ("numeric(20)", f"(1000 * {UNIX})::bigint::text"),
+    "snowflake": ("bigint", f"(((1000 * {UNIX})::bigint - 1288834974657) << 22)::text"),
+    "yyyymm": ("integer", "to_char(l, 'YYYYMM')"),
+    "yyyymmdd": ("bigint", "to_char(l, 'YYYYMMDD')"),
+    "uuidv7": (
+        "uuid",
+        f"regexp_replace(lpad(to_hex((1000 * {UNIX})::bigint), 12, '0'), '(.{{8}})(.{{4}})',"
+        " '\\1-\\2-0000-0000-000000000000')",
+    ),
+    "ulid": (
+        'text COLLATE "C"',
+        f"(SELECT string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', (((1000 * {UNIX})::bigint >> 5 * d) & 31)::int"
+        " + 1, 1), '' ORDER BY d DESC) FROM generate_series(0, 9) d) || repeat('0', 16)",
+    ),
+    "iso": ("text", "to_char(l, 'YYYY-MM-DD')"),
+    "iso months": ("varchar(7)", "to_char(l, 'YYYY-MM')"),
+}
+"""The type of the key, and how a local time `l` is written as one."""
+IDS = {
+    "bigint": ("bigint", ["-1000", "0", "1000", "2000", "3000"], "1500"),
+    "integer": ("integer", ["0", "1000", "2000", "3000", "4000"], "500"),
+    "smallint": ("smallint", ["-100", "0", "100", "200", "300"], "-5"),
+    "numeric": ("numeric(12,2)", ["-0.5", "0.5", "1000", "2000.25", "3000"], "0.25"),
+    "uuid": (
+        "uuid",
+        [f"'{start}0000000-0000-0000-0000-000000000000'" for start in "048bf"],
+        "'10000000-0000-4000-8000-000000000000'",
+    ),
+    "text": ('text COLLATE "C"', ["'A'", "'H'", "'P''s'", "'a'", "'z'"], "'Bo''e \\ x'"),
+    "varchar": ('varchar(20) COLLATE "C"', ["'A'", "'H'", "'P''s'", "'a'", "'z'"], "'B'"),
+    "char": ('char(4) COLLATE "C"', ["'A'", "'H'", "'P'", "'a'", "'z'"], "'B'"),
+}
+WIDTHS = {
+    "hour": ("1 hour", "date_trunc('hour', now() AT TIME ZONE '{zone}')"),
+    "day": ("1 day", "date_trunc('day', now() AT TIME ZONE '{zone}')"),
+    "week": ("7 days", "date_trunc('week', now() AT TIME ZONE '{zone}')"),
+    "10 days": ("10 days", "date_trunc('day', now() AT TIME ZONE '{zone}') - interval '4 days'"),
+    "month": ("1 month", "date_trunc('month', now() AT TIME ZONE '{zone}')"),
+    "quarter": ("3 months", "date_trunc('quarter', now() AT TIME ZONE '{zone}')"),
+    "half": (
+        "6 months",
+        "date_trunc('year', now() AT TIME ZONE '{zone}')"
+        " + CASE WHEN extract(month FROM now() AT TIME ZONE '{zone}') > 6 THEN interval '6 months' ELSE '0' END",
+    ),
+    "year": ("1 year", "date_trunc('year', now() AT TIME ZONE '{zone}')"),
+    "school year": (
+        "1 year",
+        "date_trunc('year', now() AT TIME ZONE '{zone}' - interval '7 months') + interval '7 months'",
+    ),
+}
+"""How wide a partition is, and where the one of now begins in the zone."""
+NAMES = {
+    "y2024": "to_char(l, '\"readings_y\"YYYY')",
+    "p20250101": "to_char(l, '\"readings_p\"YYYYMMDD')",
+    "p20250101_06": "to_char(l, '\"readings_p\"YYYYMMDD_HH24')",
+    "_2024_01": "to_char(l, '\"readings_\"YYYY_MM')",
+    "2024w05": 'to_char(l, \'"readings_"IYYY"w"IW\')',
+    "numbers": "'readings_' || n + 5",
+}
+BERLIN, YORK, NEPAL = "Europe/Berlin", "America/New_York", "Asia/Kathmandu"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One of all the tables that could be."""
+
+    key: str
+    width: str
+    zone: str
+    naming: str
+
+    def __str__(self) -> str:
+        return f"{self.key}, {self.width}, {self.zone}, {self.naming}"
+
+
+CELLS = [
+    Cell("date", "year", "UTC", "y2024"),
+    Cell("date", "10 days", YORK, "numbers"),
+    Cell("a domain over date", "half", BERLIN, "p20250101"),
+    Cell("timestamp", "hour", NEPAL, "p20250101_06"),
+    Cell("timestamp(3)", "week", BERLIN, "2024w05"),
+    Cell("timestamptz", "month", BERLIN, "_2024_01"),
+    Cell("timestamptz", "day", YORK, "p20250101"),
+    Cell("timestamptz", "year", NEPAL, "y2024"),
+    Cell("timestamptz(6)", "quarter", NEPAL, "p20250101"),
+    Cell("a domain over timestamptz", "school year", BERLIN, "y2024"),
+    Cell("epoch", "day", BERLIN, "p20250101"),
+    Cell("epoch in integers", "quarter", "UTC", "numbers"),
+    Cell("epoch_ms", "month", NEPAL, "_2024_01"),
+    Cell("epoch_us", "week", "UTC", "2024w05"),
+    Cell("epoch_ms in numerics", "year", YORK, "y2024"),
+    Cell("snowflake", "month", "UTC", "_2024_01"),
+    Cell("yyyymm", "month", BERLIN, "numbers"),
+    Cell("yyyymm", "quarter", YORK, "_2024_01"),
+    Cell("yyyymmdd", "10 days", NEPAL, "p20250101"),
+    Cell("uuidv7", "month", "UTC", "p20250101"),
+    Cell("uuidv7", "day", BERLIN, "numbers"),
+    Cell("ulid", "week", "UTC", "2024w05"),
+    Cell("iso", "school year", "UTC", "numbers"),
+    Cell("iso months", "half", NEPAL, "_2024_01"),
+]
+EVERYWHERE = [
+    Cell("timestamptz", "month", YORK, "p20250101"),
+    Cell("epoch_ms", "day", "UTC", "numbers"),
+    Cell("uuidv7", "week", NEPAL, "2024w05"),
+]
+"""On every server."""
+
+TABLE = """
+CREATE DOMAIN day AS date; CREATE DOMAIN moment AS timestamptz;
+CREATE TABLE readings (id bigint GENERATED BY DEFAULT AS IDENTITY, k {type} NOT NULL, note text DEFAULT 'x',
+    PRIMARY KEY (id, k), CHECK (id >= 0)) PARTITION BY RANGE (k);
+CREATE INDEX ON readings (k)
+"""
+
+
+def make(run: Run, type_: str, parts: list[tuple[str, str, str]]) -> None:
+    """The table readings with these partitions, (name, lower, upper) each; both ends are SQL."""
+    run(TABLE.format(type=type_))
+    for name, lower, upper in parts:
+        run(f'CREATE TABLE "{name}" PARTITION OF readings FOR VALUES FROM ({lower}) TO ({upper})')
+
+
+def made_by(run: Run, cell: Cell) -> tuple[str, str]:
+    """Makes the table of a cell, six partitions up to the next; (the oldest's name, a date that it holds)."""
+    type_, written = KEYS[cell.key]
+    step, now, written = (text.replace("{zone}", cell.zone) for text in (*WIDTHS[cell.width], written))
+    run("SET TIME ZONE 'UTC'")
+    rows = run(
+        f"SELECT {NAMES[cell.naming]}, {written}, l::date::text, l FROM (SELECT n, {now} + n * interval '{step}' AS l"
+        " FROM generate_series(-4, 2) n) s ORDER BY s.l"
+    )
+    ends = [f"'{row[1]}'" for row in rows]
+    names = [row[0] for row in rows]
+    make(run, type_, list(zip(names, ends, ends[1:], strict=False)))
+    inside = f"{now} - 4 * interval '{step}' + n * interval '{step}' / 5"
+    run(
+        f"INSERT INTO readings (k, note) SELECT ({written})::{type_.partition(' COLLATE')[0]}, 'row ' || n"
+        f" FROM (SELECT n, {inside} AS l FROM generate_series(0, 4) n) s"
+    )
+    return names[0], rows[0][2]
+
+
+def bounds(run: Run) -> list[tuple[str, str]]:
+    """(lower, upper) of every partition as the server prints them, in the order of the key."""
+    type_ = run(
+        "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'readings'::regclass AND attname = 'k'"
+    )
+    return run(
+        "SELECT m[1], m[2] FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, regexp_match("
+        "pg_get_expr(c.relpartbound, c.oid), $$FROM \\('?(.*?)'?\\) TO \\('?(.*?)'?\\)$$) m"
+        f" WHERE i.inhparent = 'readings'::regclass ORDER BY m[1]::{type_[0][0]}"
+    )
+
+
+def state_of(run: Run, name: str) -> tuple[Any, ...]:
+    """The rows of a partition and all that the catalog says of it, without the names of constraints."""
+    lines = [line for line in describe(run, f"public.{name}") if line[0] != "constraint"]
+    constraints = sorted(line[2] for line in describe(run, f"public.{name}") if line[0] == "constraint")
+    return run(f"SELECT t::text FROM {name} t ORDER BY id"), lines, constraints
+
+
+def walk(road: Road, name: str, **environ: str) -> None:
+    """Archive, back up, verify, drop, restore and reattach: the same table with the same rows."""
+    table = ("--table", "public.readings")
+    before = state_of(road.run, name)
+    assert len(before[0]) > 0
+    road.done("archive", f"--partition={name}", *table, **environ)
+    assert road.run(f"SELECT count(*) FROM archive.{name}") == [(len(before[0]),)]
+    road.done("backup", f"--partition={name}", *table, **environ)
+    road.done("verify", f"--partition={name}", *table, **environ)
+    road.done("drop", f"--partition={name}", *table, "--now", f"--confirm={name}", **environ)
+    road.done("restore", f"--partition={name}", *table, "--no-hold", **environ)
+    road.done("reattach", f"--partition={name}", *table, **environ)
+    assert state_of(road.run, name) == before
+    again = road.done("reattach", f"--partition={name}", *table, **environ)
+    assert "already" in again.out
+    for command in (("sample",), ("growth", *table), ("metrics",), ("status", *table), ("doctor", *table)):
+        road.done(*command, **environ)
+
+
+def live(road: Road, cell: Cell) -> None:
+    """The whole life of a table whose key tells a time."""
+    first, day = made_by(road.run, cell)
+    table = ("--table", "public.readings")
+    zone = {"PARTITION_DESK_TIME_ZONE": cell.zone}
+    told = road.done("status", *table, "--json", **zone).json
+    assert told["runway_days"] is not None
+    assert told["gaps"] == []
+    severities = {f["check"]: f["severity"] for f in road.done("doctor", *table, "--json", **zone).json["findings"]}
+    assert severities["current_period"] == "ok", severities
+    before = bounds(road.run)
+    road.done("ensure", "--ahead", "2", *table, **zone)
+    after = bounds(road.run)
+    assert len(after) > len(before)
+    assert after[: len(before)] == before
+    assert all(one[1] == other[0] for one, other in pairwise(after))
+    assert "Nothing to do" in road.done("ensure", "--ahead", "2", *table, **zone).out
+    found = road.done("find", "--date", day, "--where", "note=row 0", *table, "--json", **zone).json
+    assert [place["relation"] for place in found["places"] if place["rows"]] == [f"public.{first}"]
+    walk(road, first, **zone)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_key_that_tells_a_time(road: Road, cell: Cell) -> None:
+    live(road, cell)
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("cell", EVERYWHERE, ids=str)
+def test_the_same_on_every_server(road: Road, cell: Cell) -> None:
+    live(road, cell)
+
+
+@pytest.mark.parametrize("key", IDS)
+def test_a_key_that_tells_none(road: Road, key: str) -> None:
+    type_, ends, value = IDS[key]
+    names = [f"readings_{n}" for n in range(4)]
+    make(road.run, type_, list(zip(names, ends, ends[1:], strict=False)))
+    road.run(f"INSERT INTO readings (k) VALUES ({value}); INSERT INTO readings (k) VALUES ({ends[3]})")
+    table = ("--table", "public.readings")
+    told = road.done("status", *table, "--json").json
+    assert [one["name"] for one in told["partitions"]] == names
+    assert (told["runway_days"], told["gaps"]) == (None, [])
+    assert road("ensure", *table).code == 1
+    assert road("find", "--date", "2026-01-01", *table).code == 1
+    held = next(n for n in names if road.run(f"SELECT count(*) FROM {n}") != [(0,)])
+    walk(road, held)

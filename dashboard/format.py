@@ -8,6 +8,7 @@ from core.cli.output import acts
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
+from core.tables.tree import Kind
 from core.text import human_date
 
 
@@ -61,4 +62,4 @@ def describe_bounds(bounds: Bounds | None, zone: str = "UTC") -> str:
 
 def by_hand(archived: Archived) -> str:
     """Backup, upload and drop as commands for a shell, for who does it without the console."""
-    return "\n".join(acts.by_hand(archived.schema, archived.name))
+    return "\n".join(acts.by_hand(archived.schema, archived.name, branch=archived.kind is Kind.BRANCH))

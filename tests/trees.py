@@ -110,6 +110,7 @@ def on_disk(run: Run, table: str) -> int:
     return int(
         run(
             "SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)"
-            f" FROM pg_partition_tree('{table}') t JOIN pg_class c ON c.oid = t.relid AND c.relkind = 'r'"
+            f" FROM (SELECT relid FROM pg_partition_tree('{table}') UNION SELECT '{table}'::regclass) t"
+            " JOIN pg_class c ON c.oid = t.relid AND c.relkind = 'r'"
         )[0][0]
     )

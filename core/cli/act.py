@@ -16,6 +16,7 @@ from core.period import Range, Width, year_range
 from core.plans.archive import Archive
 from core.plans.ensure import Ensure
 from core.plans.reattach import Reattach
+from core.tables.tree import Kind
 from core.text import shown
 
 MOST_AHEAD = 1000
@@ -74,11 +75,11 @@ def archive(
 ) -> None:
     plan = act(given, Archive(given.table, target(year, partition), allow_current), reason=reason, dry_run=dry_run)
     if plan.steps and not dry_run and given.desk.url is not None:
-        name = plan.subject
+        name, branch = plan.subject, False
         with suppress(DeskError):  # it is done already, whatever can be read now
             one = given.read().by_oid(plan.oid)
-            name = one.name if one else name
-        put(next_steps(name, given.desk.archive_schema, given.desk.url, embedded=given.desk.embedded))
+            name, branch = (one.name, one.kind is Kind.BRANCH) if one else (name, branch)
+        put(next_steps(name, given.desk.archive_schema, given.desk.url, embedded=given.desk.embedded, branch=branch))
 
 
 @command("reattach", "bring an archived partition back", needs=("year", "partition"))

@@ -19,6 +19,7 @@ from core.plans.attachable import (
     SHARED_NAMES,
 )
 from core.plans.beside import beside_archiving
+from core.plans.branch import locks_below, locks_moved, moved, own_sequences, require_movable, told_below
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving
@@ -37,6 +38,7 @@ from core.tables.key import Key
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.text import plural
 
 ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)
 
@@ -113,8 +115,7 @@ def _require_archivable(
 ) -> Bounds:
     if table.pending is not None and table.pending is not partition:
         require_nothing_pending(table)
-    if not partition.is_plain:
-        raise Refused(f"{partition.name} is partitioned itself or a foreign table; the console only shows it.")
+    require_movable(table, partition)
     if partition.bounds is None:
         raise Refused(f"The bounds of {partition.name} can't be read just now.", next="Try again in a moment.")
     if partition.is_default:
@@ -145,7 +146,7 @@ def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
             next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)}"
             f" TO {ident(table.server.user)}.",
         )
-    staying = {own.name for own in one.sequences if own.stays}
+    staying = {own.name for _, own in own_sequences(one) if own.stays}
     clash = sorted(({*one.names, *one.type_names} - staying) & archive.taken)
     if clash:
         raise NameTaken(
@@ -170,7 +171,7 @@ def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
 
 def _hand_over(table: PartitionedTable, one: Partition | Archived) -> Iterator[Step]:
     """The sequences that others use stay where programs look for them: with the table's column, else on their own."""
-    for own in one.sequences:
+    for owner, own in own_sequences(one):
         if not own.stays:
             continue
         heir = own.heir if own.may_inherit else None
@@ -180,12 +181,8 @@ def _hand_over(table: PartitionedTable, one: Partition | Archived) -> Iterator[S
             + (f" and give it to {table.name}.{heir}" if heir else ", owned by no column"),
             (f"{alter} {f'{table.sql}.{ident(heir)}' if heir else 'NONE'}",),
             (Lock(own.sql, Mode.SHARE_ROW_EXCLUSIVE),),
-            undo=(f"{alter} {one.sql}.{ident(own.column)}",),
+            undo=(f"{alter} {owner}.{ident(own.column)}",),
         )
-
-
-def _move(table: PartitionedTable, relation: str) -> str:
-    return f"ALTER TABLE {relation} SET SCHEMA {ident(table.archive.name)}"
 
 
 def _detach_concurrently(table: PartitionedTable, partition: Partition, comment: str) -> tuple[Step, ...]:
@@ -199,7 +196,7 @@ def _detach_concurrently(table: PartitionedTable, partition: Partition, comment:
             transactional=False,
             finish=f"{detach} FINALIZE",
         ),
-        _move_step(table, partition.name, partition.sql),
+        _move_step(table, partition),
     )
 
 
@@ -229,7 +226,7 @@ def _rehearse(
                 *(statement for step in prepare for statement in step.statements),
                 comment,
                 *detach,
-                _move(table, partition.sql),
+                *moved(partition, table.archive.name),
             ),
             (*(lock for step in prepare for lock in step.locks), *locks),
             rehearsal=True,
@@ -247,7 +244,7 @@ def _finish(table: PartitionedTable, partition: Partition, comment: str) -> tupl
             _detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
             waits_for_all=True,
         ),
-        _move_step(table, partition.name, partition.sql),
+        _move_step(table, partition),
     )
 
 
@@ -260,11 +257,12 @@ def _tag_step(partition: Partition, comment: str) -> Step:
     )
 
 
-def _move_step(table: PartitionedTable, name: str, relation: str) -> Step:
+def _move_step(table: PartitionedTable, one: Partition | Archived) -> Step:
+    below = f", and {plural(len(one.beside), 'table')} below it" if one.beside else ""
     return Step(
-        f"Move {name} to {table.archive.name}",
-        (_move(table, relation),),
-        (Lock(relation, Mode.ACCESS_EXCLUSIVE),),
+        f"Move {one.name} to {table.archive.name}{below}",
+        tuple(moved(one, table.archive.name)),
+        (Lock(one.sql, Mode.ACCESS_EXCLUSIVE), *locks_below(one, Mode.ACCESS_EXCLUSIVE)),
     )
 
 
@@ -283,19 +281,21 @@ def _detach_in_transaction(
             f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}",
             *add,
             comment,
-            _move(table, partition.sql),
+            *moved(partition, table.archive.name),
         ),
         locks,
     )
     if check and check.validated:
         return (detach,)
-    return detach, prove_bounds(qualified(table.archive.name, partition.name), name)
+    below = locks_moved(partition, table.archive.name, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False)
+    return detach, prove_bounds(qualified(table.archive.name, partition.name), name, below)
 
 
 def _detach_locks(table: PartitionedTable, partition: Partition, parent: Mode) -> tuple[Lock, ...]:
     others = [Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.references)]
     others += [Lock(other, Mode.ACCESS_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.referenced_by)]
-    return (Lock(table.sql, parent), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE), *others)
+    own = (Lock(partition.sql, Mode.ACCESS_EXCLUSIVE), *locks_below(partition, Mode.ACCESS_EXCLUSIVE))
+    return (Lock(table.sql, parent), *own, *others)
 
 
 def _effects(table: PartitionedTable, partition: Partition, target: str) -> tuple[str, ...]:
@@ -309,6 +309,7 @@ def _effects(table: PartitionedTable, partition: Partition, target: str) -> tupl
         f"{partition.name} is detached from {table.label}: queries through the table no longer return its rows."
         f" {later}",
         f"It moves to {target} with its bounds written on it, so that reattaching reads no row.",
+        *told_below(partition),
     )
 
 
@@ -323,7 +324,7 @@ def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
         found.append(f"The schema {table.archive.name} is open to every role of the database.")
     found += leaving(table, partition)
     found += beside_archiving(table)
-    for own in partition.sequences:
+    for _, own in own_sequences(partition):
         if own.identity and own.users:
             found.append(
                 f"The sequence {own.label} of its identity column {own.column} moves with it, and is used by"
@@ -345,11 +346,13 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     steps: list[Step] = []
     if archived.tag is not None and archived.schema != table.archive.name:
         _require_room(table, archived)
+        require_movable(table, archived)
         steps += [*_make_schema(table), *_hand_over(table, archived)]
-        steps.append(_move_step(table, archived.name, archived.sql))
+        steps.append(_move_step(table, archived))
     check = archived.bounds_check(key)
     if archived.tag is not None and check is not None and not check.validated:
-        steps.append(prove_bounds(qualified(table.archive.name, archived.name), check.name))
+        below = locks_moved(archived, table.archive.name, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False)
+        steps.append(prove_bounds(qualified(table.archive.name, archived.name), check.name, below))
     if not steps:
         why = f"{called} is archived already: {archived.schema}.{archived.name}."
         return nothing_to_do(ARCHIVE, table.address, called, why, command=twin("archive", table, called))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from core.errors import NameTaken, NotAttachable, Overlap
 from core.names import fit, ident, qualified, split_qualified
+from core.plans.branch import locks_below
 from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Lock, Mode, Step
 from core.plans.steps import LEAVE_IN_DEFAULT, validate
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyRange
-from core.tables.structure import Index
+from core.tables.structure import ForeignKey, Index
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 from core.text import plural
 
 SHARED_NAMES = "tables, their row types, indexes and sequences share names there"
@@ -49,6 +51,7 @@ def require_attachable(
             next="Rename what stands there, or the archived one.",
         )
     reasons = tuple(str(obstacle) for obstacle in attach_obstacles(table, archived))
+    reasons += branch_obstacles(table, archived)
     if rows is not None:
         reasons += row_obstacles(key, archived, bounds, rows)
     if default_rows and table.default is not None:
@@ -59,6 +62,60 @@ def require_attachable(
     if reasons:
         raise NotAttachable(f"{archived.schema}.{archived.name} can't be attached as it is.", reasons)
     return bounds
+
+
+def branch_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, ...]:
+    """What a branch can't be given step by step as a plain table can."""
+    if archived.kind is not Kind.BRANCH:
+        return ()
+    lacking = [index for index in _lacking_indexes(table, archived) if index.constraint]
+    reasons = [
+        f"It lacks the {'primary key' if index.primary else 'unique constraint'} {index.name}:"
+        f" ALTER TABLE {archived.sql} ADD {'PRIMARY KEY' if index.primary else 'UNIQUE'}"
+        f" ({', '.join(ident(name) for name in index.columns)});"
+        for index in lacking
+    ]
+    reasons += [
+        f"It lacks the foreign key to {wanted.other}: ALTER TABLE {archived.sql} ADD {wanted.definition};"
+        for wanted in _lacking_foreign_keys(table, archived)
+    ]
+    return tuple(reasons)
+
+
+def _lacking_indexes(table: PartitionedTable, archived: Archived) -> list[Index]:
+    free = [index for index in archived.indexes if index.valid]
+    lacking: list[Index] = []
+    for wanted in table.indexes:
+        match = next((i for i in free if i.shape == wanted.shape and (i.constraint or not wanted.constraint)), None)
+        if match is None:
+            lacking.append(wanted)
+        else:
+            free.remove(match)
+    return lacking
+
+
+def _lacking_foreign_keys(table: PartitionedTable, archived: Archived) -> list[ForeignKey]:
+    """Those that ATTACH would add, checking every row under its lock."""
+    own = {*archived.foreign_keys}
+    return [
+        wanted
+        for wanted in table.references
+        if split_qualified(wanted.other) != (table.schema, table.name)
+        and not wanted.definition.endswith(" NOT ENFORCED")
+        and not {wanted.definition, wanted.definition.removesuffix(" NOT VALID")} & own
+    ]
+
+
+def _build_below(archived: Archived, wanted: Index) -> Step:
+    """An index of a branch is built on its leaves while writes to them wait: it is archived, and nobody's to write."""
+    name = fit(f"{archived.name}_{'_'.join(wanted.columns)}", "_idx")
+    unique = "UNIQUE " if wanted.unique else ""
+    return Step(
+        f"Build the missing index on {', '.join(wanted.columns)}, on all that hangs below",
+        (f"CREATE {unique}INDEX {ident(name)} ON {archived.sql} {wanted.definition}",),
+        (Lock(archived.sql, Mode.SHARE, brief=False), *locks_below(archived, Mode.SHARE, brief=False)),
+        transactional=False,
+    )
 
 
 def row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) -> tuple[str, ...]:
@@ -82,6 +139,8 @@ def is_not_null(archived: Archived, key: Key) -> bool:
 
 
 def missing_indexes(table: PartitionedTable, archived: Archived) -> list[Step]:
+    if archived.kind is Kind.BRANCH:
+        return [_build_below(archived, wanted) for wanted in _lacking_indexes(table, archived)]
     steps: list[Step] = []
     free = [index for index in archived.indexes if index.valid]
     names = {index.name for index in archived.indexes}
@@ -149,6 +208,8 @@ def missing_foreign_keys(table: PartitionedTable, archived: Archived) -> list[St
     that is not enforced, and for one that refers to the table itself: rows may refer to each other.
     """
     steps: list[Step] = []
+    if archived.kind is Kind.BRANCH:
+        return steps  # none is missing: see branch_obstacles
     for wanted in table.references:
         definition = wanted.definition.removesuffix(" NOT VALID")
         itself = split_qualified(wanted.other) == (table.schema, table.name)

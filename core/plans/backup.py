@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.errors import NotServed, PartitionNotFound, Refused
+from core.plans.branch import require_copied
 from core.plans.manifest import backup_id
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
@@ -81,8 +82,7 @@ def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archive
     if found is None:
         known = ", ".join(table.calls().values()) or "none"
         raise PartitionNotFound(f"{table.label} has no partition {name}.", next=f"There are: {known}.")
-    if not found.is_plain:
-        raise Refused(f"{name} is partitioned itself or a foreign table; the console only shows it.")
+    require_copied(table, found)
     if found.bounds is None:
         raise Refused(
             f"The bounds of {name} are not known just now, and a backup without them could not be brought back.",

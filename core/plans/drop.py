@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from core.errors import BackupNotFound, NotAllowed, NotVerified, Refused
 from core.names import qualified
 from core.period import Duration
+from core.plans.branch import require_copied
 from core.plans.manifest import Backup, Kept
 from core.plans.marking import comment_step, require_archived
 from core.plans.operation import Danger, Operation, Role, Sources, table_for
@@ -343,6 +344,7 @@ def _require_droppable(
     table: PartitionedTable, name: str, kept: Kept | None, today: date, dependents: tuple[str, ...]
 ) -> tuple[Archived, Kept]:
     archived = require_archived(table, name)
+    require_copied(table, archived)
     name, label = table.called(archived), f"{archived.schema}.{archived.name}"
     if archived.owner not in (table.owner, table.server.user) and not table.server.can.superuser:
         raise NotAllowed(

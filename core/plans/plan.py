@@ -14,6 +14,7 @@ from core.plans.operation import Operation, Scope
 from core.tables.archived import Archived
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 
 
 class Mode(StrEnum):
@@ -265,8 +266,15 @@ def _partition_fact(partition: Partition) -> str:
     return (
         f"partition {partition.oid} {partition.schema}.{partition.name} {partition.bounds and partition.bounds.text}"
         f" owned by {partition.owner}, pending {partition.pending}, checks {checks or 'none'}"
-        f", comment {partition.comment!r}{_sequences_fact(partition)}"
+        f", comment {partition.comment!r}{_sequences_fact(partition)}{_tree_fact(partition)}"
     )
+
+
+def _tree_fact(one: Partition | Archived) -> str:
+    if one.kind is not Kind.BRANCH or one.tree is None:
+        return "" if one.is_plain else f", {one.kind}"
+    below = (f"{each.oid} {each.schema}.{each.name} {each.bounds} {each.split}" for each in one.members)
+    return f", by {one.tree.split}: {'; '.join(below) or 'nothing below'}"
 
 
 def _sequences_fact(one: Partition | Archived) -> str:
@@ -279,7 +287,7 @@ def _archived_fact(archived: Archived) -> str:
         f" owned by {archived.owner}, columns {archived.columns}, checks {archived.checks}"
         f", indexes {[(i.name, i.shape, i.valid) for i in archived.indexes]}"
         f", comment {archived.comment!r}, {archived.marks}{_sequences_fact(archived)}"
-        f"{f', {archived.distribution}' if archived.distribution else ''}"
+        f"{f', {archived.distribution}' if archived.distribution else ''}{_tree_fact(archived)}"
     )
 
 

@@ -17,6 +17,7 @@ from core.plans.attachable import (
     require_attachable,
 )
 from core.plans.beside import beside_returning
+from core.plans.branch import locks_below, moved, require_movable, told_below
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import returning
@@ -60,7 +61,8 @@ class Reattach:
         archived = table.find_archived(name)
         rows = None
         default_rows = 0
-        own = desk.equipped(table, archived) if archived is not None and table.equipment.shared else None
+        compared = archived is not None and archived.is_plain and bool(table.equipment.shared)
+        own = desk.equipped(table, archived) if archived is not None and compared else None
         if archived is not None and archived.bounds is not None and table.key is not None:
             check = archived.bounds_check(table.key)
             if (check is None or not check.validated) and archived.has_key(table.key):
@@ -96,6 +98,7 @@ def plan_reattach(
     if archived is None:
         known = ", ".join(table.called(a) for a in table.archived) or "none"
         raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
+    require_movable(table, archived)
     bounds = require_attachable(table, key, archived, rows, default_rows)
     home = home_of(table, archived)
     called = table.called(archived)
@@ -118,6 +121,7 @@ def plan_reattach(
             f"{archived.schema}.{archived.name} becomes a partition of {table.label} again,"
             f" for {bounds.lower_sql} up to, not including, {bounds.upper_sql}.",
             "Queries through the table return its rows again, and rows of its range can be written.",
+            *told_below(archived),
         ),
         way_back=f"Archive: {twin('archive', table, called_in(table, archived, home))}",
         command=twin("reattach", table, called),
@@ -134,31 +138,31 @@ def plan_reattach(
 def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ...], str | None]:
     """(the steps after which a validated CHECK says the bounds, its name where it goes again with the attach)."""
     check = archived.bounds_check(key)
+    below = locks_below(archived, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False)
     if check is not None and (check.excludes_null() or is_not_null(archived, key)):
         made = check.name if archived.tag is not None and archived.tag.made_check else None
-        return (() if check.validated else (prove_bounds(archived.sql, check.name),)), made
+        return (() if check.validated else (prove_bounds(archived.sql, check.name, below),)), made
     name = check_name(archived.name, key, tuple(one.name for one in archived.checks))
     write = Step(
         "Write down the bounds as a CHECK",
         (add_check(archived.sql, name, within(key, bounds)),),
-        (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),),
+        (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *locks_below(archived, Mode.ACCESS_EXCLUSIVE)),
         undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
     )
-    return (write, prove_bounds(archived.sql, name)), name
+    return (write, prove_bounds(archived.sql, name, below)), name
 
 
 def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, check: str | None) -> Step:
     relation = qualified(home, archived.name)
-    statements: list[str] = []
-    if home != archived.schema:
-        statements.append(f"ALTER TABLE {archived.sql} SET SCHEMA {ident(home)}")
+    statements = [*moved(archived, home)]
     statements.append(attach(table, relation, bounds))
     if check is not None:
         statements.append(f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}")
     statements += readmit_to_default(table, archived.name)
     if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
         statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
-    locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *attach_locks(table, relation))
+    below = locks_below(archived, Mode.ACCESS_EXCLUSIVE)
+    locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *below, *attach_locks(table, relation))
     refuses = is_excluded(table, archived.name)
     return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
 

@@ -121,12 +121,12 @@ def default_meanwhile(table: PartitionedTable, *labels: str) -> tuple[str, ...]:
     )
 
 
-def prove_bounds(relation: str, name: str) -> Step:
-    """VALIDATE of the CHECK that says the bounds."""
+def prove_bounds(relation: str, name: str, below: tuple[Lock, ...] = ()) -> Step:
+    """VALIDATE of the CHECK that says the bounds, of a branch on all `below` it."""
     return Step(
         "Prove the bounds, so that reattaching reads no row",
         (validate(relation, name),),
-        (Lock(relation, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
+        (Lock(relation, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False), *below),
     )
 
 

@@ -89,9 +89,19 @@ class Archived:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it takes in its schema: its own name and those of its indexes, its sequences and all below it."""
+        """What it takes in its schema: its name, those of its indexes and sequences, and of all that goes with it."""
         own = (*(index.name for index in self.indexes), *(one.name for one in self.sequences))
-        return (self.name, *own, *(name for one in self.members for name in one.names))
+        return (self.name, *own, *(name for one in self.beside for name in one.names))
+
+    @property
+    def beside(self) -> tuple[Member, ...]:
+        """What hangs below it and stands in its schema, so that it goes where it goes."""
+        return tuple(one for one in self.members if one.schema == self.schema)
+
+    @property
+    def rows_sql(self) -> str:
+        """What a FROM takes for all of its rows and no others."""
+        return self.sql if self.kind is Kind.BRANCH else f"ONLY {self.sql}"
 
     @property
     def oids(self) -> tuple[int, ...]:
@@ -110,9 +120,9 @@ class Archived:
 
     @property
     def type_names(self) -> tuple[str, ...]:
-        """The names of the row types, of itself and all below it, and of the types of arrays of them."""
+        """The names of the row types, of itself and all that goes with it, and of the types of arrays of them."""
         return tuple(
-            name for relation in (self.name, *(one.name for one in self.members)) for name in type_names(relation)
+            name for relation in (self.name, *(one.name for one in self.beside)) for name in type_names(relation)
         )
 
     @property

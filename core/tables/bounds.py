@@ -222,8 +222,12 @@ def _midnight(end: End | None, zone: str) -> date | None:
 
 
 def within(key: Key, bounds: Bounds) -> str:
-    """The bounds as a condition, in the words PostgreSQL itself leaves after a concurrent detach."""
-    return of_range(key, *ends_of(bounds.text)).printed(key)
+    """The bounds as a condition, in the words PostgreSQL itself leaves after a concurrent detach.
+
+    Of a partition of a branch with what the tables above demand: ATTACH has to find all of it proven.
+    """
+    own = of_range(key, *ends_of(bounds.text)).printed(key)
+    return f"{key.above} AND {own}" if key.above else own
 
 
 def outside(key: Key, bounds: Bounds) -> str:

@@ -263,9 +263,10 @@ def _name(one: Partition | Archived) -> str:
 
 def _count_attached(search: _Search, partition: Partition) -> tuple[int | None, str]:
     """(rows, "") or (None, why not). A role that may read the table and not its partition counts through the table."""
-    statements = [f"SELECT count(*) FROM ONLY {partition.sql} WHERE {search.condition}"]
+    statements = [f"SELECT count(*) FROM {partition.rows_sql} WHERE {search.condition}"]
     if not partition.pending:
-        through = f"tableoid = {partition.oid}::oid AND {search.condition}"
+        oids = ", ".join(map(str, partition.oids))
+        through = f"tableoid IN ({oids}) AND {search.condition}"
         statements.append(f"SELECT count(*) FROM {search.table.sql} WHERE {through}")
     return _count(search.engine, *statements)
 
@@ -276,7 +277,7 @@ def _count_archived(search: _Search, archived: Archived) -> tuple[int | None, st
         if name not in own:
             return None, f"it has no column {name}"
     condition = search.condition_on(archived.own_key(search.key))
-    return _count(search.engine, f"SELECT count(*) FROM ONLY {archived.sql} WHERE {condition}")
+    return _count(search.engine, f"SELECT count(*) FROM {archived.rows_sql} WHERE {condition}")
 
 
 def _count(engine: Engine, *statements: str) -> tuple[int | None, str]:

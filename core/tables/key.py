@@ -110,6 +110,8 @@ class Key:
     """How its values tell a time where their type doesn't; None for dates and moments, and where nothing is known."""
     tail: str = ""
     """What ends of that reading have after their time: the last digits of a uuid, which snowflake it is."""
+    above: str = field(default="", compare=False)
+    """What the tables above a branch demand of each of its rows, conditions joined by AND as PostgreSQL prints them."""
     declared: str = field(default="", compare=False)
     """Its type as format_type() has it: with a precision, or a domain's name; empty where that is the type alone."""
     expression: str = ""

@@ -78,9 +78,19 @@ class Partition:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it takes in its schema: its own name and those of its indexes, its sequences and all below it."""
-        below = (name for one in self.members for name in one.names)
+        """What it takes in its schema: its name, those of its indexes and sequences, and of all that goes with it."""
+        below = (name for one in self.beside for name in one.names)
         return (self.name, *self.index_names, *(one.name for one in self.sequences), *below)
+
+    @property
+    def beside(self) -> tuple[Member, ...]:
+        """What hangs below it and stands in its schema, so that it goes where it goes."""
+        return tuple(one for one in self.members if one.schema == self.schema)
+
+    @property
+    def rows_sql(self) -> str:
+        """What a FROM takes for all of its rows and no others."""
+        return self.sql if self.kind is Kind.BRANCH else f"ONLY {self.sql}"
 
     @property
     def oids(self) -> tuple[int, ...]:
@@ -99,9 +109,9 @@ class Partition:
 
     @property
     def type_names(self) -> tuple[str, ...]:
-        """The names of the row types, of itself and all below it, and of the types of arrays of them."""
+        """The names of the row types, of itself and all that goes with it, and of the types of arrays of them."""
         return tuple(
-            name for relation in (self.name, *(one.name for one in self.members)) for name in type_names(relation)
+            name for relation in (self.name, *(one.name for one in self.beside)) for name in type_names(relation)
         )
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from core.tables.key import key_value
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 
 
 def due(table: PartitionedTable, cutoff: date, today: date, zone: str = "UTC") -> tuple[Partition, ...]:
@@ -17,6 +18,10 @@ def due(table: PartitionedTable, cutoff: date, today: date, zone: str = "UTC") -
     over = (
         p
         for p in table.ranges
-        if p.is_plain and not p.pending and p.bounds and p.bounds.upper is not None and p.bounds.upper <= limit
+        if p.kind is not Kind.FOREIGN
+        and not p.pending
+        and p.bounds
+        and p.bounds.upper is not None
+        and p.bounds.upper <= limit
     )
     return tuple(p for p in over if p.hold is None or not p.hold.binds(today))

@@ -125,7 +125,9 @@ class Check:
         )
 
     def _on(self, key: Key) -> conditions.Condition | None:
-        return conditions.read(key, self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID"))
+        """What it says of the key, beside what is demanded of every row above a branch."""
+        body = self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID")
+        return conditions.read(key, body.replace(f"{key.above} AND ", "", 1) if key.above else body)
 
     def excludes_null(self) -> bool:
         """Whether it says that the key is not null."""

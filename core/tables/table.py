@@ -58,6 +58,8 @@ class PartitionedTable:
     may_create: bool = False
     """Whether the connected role may create tables in the table's schema."""
     may_read: bool = False
+    part_of: str = ""
+    """The table that it is a partition of itself, quoted and qualified; empty where nothing is above it."""
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     checks: tuple[Check, ...] = ()

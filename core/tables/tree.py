@@ -43,6 +43,8 @@ class Member:
     index_names: tuple[str, ...] = ()
     sequences: tuple[OwnSequence, ...] = ()
     comment: str | None = None
+    owned: bool = True
+    """Whether the connected role owns it, or is a member of its owner."""
     busy: bool = field(default=False, compare=False)
     size: Size | None = field(default=None, compare=False)
     """None of a foreign table, and where somebody holds it locked."""

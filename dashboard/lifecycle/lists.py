@@ -12,6 +12,7 @@ from core.tables.archived import Archived
 from core.tables.coverage import frontier
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 from core.text import human_date
 from dashboard import layout
 from dashboard.format import by_hand, plain
@@ -120,7 +121,7 @@ def still_kept(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) 
 
 
 def _is_over(one: Partition | Archived | None) -> bool:
-    return isinstance(one, Partition) and one.is_plain and not one.is_default
+    return isinstance(one, Partition) and one.kind is not Kind.FOREIGN and not one.is_default
 
 
 def hand_work(table: PartitionedTable) -> None:

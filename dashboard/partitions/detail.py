@@ -10,6 +10,7 @@ from core.doctor.findings import Severity
 from core.tables.archived import Archived
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 from core.text import human_ago, human_bytes, human_rows, human_time, plural
 from dashboard import layout
 from dashboard.dialog import buttons
@@ -51,7 +52,7 @@ def draw(table: PartitionedTable, one: Partition | Archived) -> None:
 
 
 def _leg(table: PartitionedTable, one: Partition | Archived) -> Lifecycle | None:
-    if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or not one.is_plain)):
+    if table.not_served is not None or (isinstance(one, Partition) and (one.is_default or one.kind is Kind.FOREIGN)):
         return None
     found, _ = lines.read(table)
     return next((life for life in found if life.one is one), None)
@@ -82,7 +83,7 @@ def _act(table: PartitionedTable, one: Partition | Archived) -> None:
         return
     if isinstance(one, Archived):
         buttons.reattach_button(one, key="reattach_one")
-    elif one.is_plain and not one.is_default:
+    elif one.kind is not Kind.FOREIGN and not one.is_default:
         buttons.archive_button(one, key="archive_one")
 
 

@@ -15,10 +15,13 @@ from core.growth.samples.read import read_histories
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.tree import Kind
+from tests import tables
 from tests.conftest import OpenSession
+from tests.db.test_asking_again import killed
 from tests.road import Road
+from tests.servers import connect
 from tests.tables import Run
-from tests.trees import KINDS, ROWS, on_disk, plant, plant_foreign
+from tests.trees import KINDS, ROWS, SERVED, on_disk, plant, plant_foreign
 
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
 
@@ -151,3 +154,183 @@ def test_leaves_that_were_sampled_one_by_one_are_not_told_as_dropped(road: Road,
     sample_today(road.worker, road.cold.open, today=date(2025, 11, 3), **words)
     (history,) = read_histories(road.reader)
     assert int(history.written[-1]) == on_disk(run, "visit")
+
+
+# Archive and reattach -----------------------------------------------------------------------------------------------
+
+
+def shape(run: Run, table: str) -> list[tuple[Any, ...]]:
+    """A table and all below it: schemas, bounds, indexes, CHECKs, comments."""
+    return run(
+        "SELECT c.oid::regclass::text, t.parentrelid::regclass::text, t.level, pg_get_expr(c.relpartbound, c.oid),"
+        " (SELECT array_agg(x.indexrelid::regclass::text || x.indisvalid ORDER BY x.indexrelid) FROM pg_index x"
+        "   WHERE x.indrelid = c.oid),"
+        " (SELECT array_agg(k.conname || pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_constraint k"
+        "   WHERE k.conrelid = c.oid), obj_description(c.oid, 'pg_class')"
+        f" FROM pg_partition_tree('{table}') t JOIN pg_class c ON c.oid = t.relid ORDER BY 1"
+    )
+
+
+def content(run: Run, table: str) -> tuple[Any, ...]:
+    return run(f"SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t")[0]
+
+
+def tree_of(run: Run, table: str) -> set[str]:
+    below = {name for (name,) in run(f"SELECT relid::regclass::text FROM pg_partition_tree('{table}')")}
+    return below | {name for (name,) in run(f"SELECT '{table}'::regclass::text")}
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("kind", SERVED)
+@pytest.mark.parametrize("default", [False, True], ids=["", "beside a DEFAULT"])
+def test_a_branch_goes_and_comes_back_as_one(road: Road, run: Run, kind: str, default: bool) -> None:
+    planted = plant(run, kind)
+    if default:
+        run(f"CREATE TABLE rest PARTITION OF {planted.served} DEFAULT")
+    before, rows = shape(run, planted.name), content(run, planted.name)
+    below = tree_of(run, planted.branch)
+    archive = ("archive", "--year", "2023", "--table", planted.served)
+    shown = road.done(*archive, "--dry-run").out
+    for name in below:
+        assert f'ALTER TABLE "public"."{name}" SET SCHEMA "archive"' in shown
+    done = road.done(*archive).out
+    assert f"--table public.{planted.served}" in done
+    assert f"{'--table-and-children' if planted.split else '--table'}=archive.{planted.branch} " in done
+    assert tree_of(run, f"archive.{planted.branch}") == {f"archive.{name}" for name in below}
+    assert content(run, planted.name)[0] == rows[0] - planted.rows
+    (archived,) = read_table(road.reader, planted.served).archived
+    assert (archived.size and archived.size.total) == on_disk(run, archived.sql) > 0
+    assert archived.rows == planted.rows
+    assert (archived.tree.said if archived.tree else "") == planted.split
+    assert len(road.done("status", "--json", "--table", planted.served).json["partitions"]) == 3 + default
+    assert road.done(*archive).out.startswith("Nothing to do: ")
+
+    lists = [one.address for one in read_tables(road.reader)]
+    assert lists == (["public.visit", "public.visit_a", "public.visit_bc"] if "list-" in kind else ["public.visit"])
+    (there,) = (one for one in read_present(road.reader, archive_schema="archive") if one.stage == "archived")
+    assert (there.table, there.bytes) == (f"public.{planted.served}", archived.size.total if archived.size else 0)
+
+    reattach = ("reattach", "--year", "2023", "--table", planted.served)
+    road.done(*reattach)
+    assert shape(run, planted.name) == before
+    assert content(run, planted.name) == rows
+    assert road.done(*reattach).out.startswith("Nothing to do: ")
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("kind", SERVED)
+@pytest.mark.parametrize("default", [False, True], ids=["", "beside a DEFAULT"])
+def test_the_attach_of_a_branch_reads_no_row(road: Road, run: Run, kind: str, default: bool) -> None:
+    """The server itself says what its proof rests on, or else that it reads."""
+    planted = plant(run, kind)
+    if default:
+        run(f"CREATE TABLE rest PARTITION OF {planted.served} DEFAULT")
+    road.done("archive", "--year", "2023", "--table", planted.served)
+    plan = road.done("reattach", "--year", "2023", "--table", planted.served, "--dry-run").out
+    attach = next(line for line in plan.splitlines() if " ATTACH PARTITION " in line)
+    run(f"ALTER TABLE archive.{planted.branch} SET SCHEMA public")
+    somebody = connect(road.url)
+    tables.runner(somebody)("SET client_min_messages = debug1")
+    tables.runner(somebody)(attach)
+    notices = [str(one).strip() for one in somebody.notices]
+    somebody.close()
+    proven = f'partition constraint for table "{planted.branch}" is implied by existing constraints'
+    assert any(proven in notice for notice in notices), notices
+    assert not any(f'verifying table "{planted.branch}' in notice for notice in notices), notices
+
+
+def test_what_stands_in_the_archive_already_under_a_leafs_name_is_seen_before(road: Road, run: Run) -> None:
+    plant(run, "range-hash")
+    run("CREATE SCHEMA archive CREATE TABLE visit_2023_1_day_idx (id int)")
+    before = shape(run, "visit")
+    ended = road("archive", "--year", "2023", "--table", "visit")
+    assert ended.code == 1
+    assert "archive already holds visit_2023_1_day_idx" in ended.err
+    assert shape(run, "visit") == before
+
+
+def test_sequences_of_leaves_stay_where_programs_look_for_them(road: Road, run: Run) -> None:
+    plant(run, "range-hash")
+    run("CREATE SEQUENCE numbers OWNED BY visit_2023_1.kid_id")
+    run("ALTER TABLE visit ALTER kid_id SET DEFAULT nextval('numbers')")
+    run("CREATE SEQUENCE own OWNED BY visit_2023_0.kid_id")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    assert run("SELECT to_regclass('public.numbers') IS NOT NULL, to_regclass('archive.own') IS NOT NULL") == [
+        (True, True)
+    ]
+    road.done("reattach", "--year", "2023", "--table", "visit")
+    assert run("SELECT to_regclass('public.own') IS NOT NULL") == [(True,)]
+
+
+def test_a_leaf_in_another_schema_stays_there_and_is_told(road: Road, run: Run) -> None:
+    plant(run, "range-hash")
+    run("CREATE SCHEMA cold")
+    run("ALTER TABLE visit_2023_1 SET SCHEMA cold")
+    before, rows = shape(run, "visit"), content(run, "visit")
+    shown = road.done("archive", "--year", "2023", "--table", "visit", "--dry-run").out
+    assert "cold.visit_2023_1 stay" in shown
+    road.done("archive", "--year", "2023", "--table", "visit")
+    assert tree_of(run, "archive.visit_2023") == {"archive.visit_2023", "archive.visit_2023_0", "cold.visit_2023_1"}
+    road.done("reattach", "--year", "2023", "--table", "visit")
+    assert (shape(run, "visit"), content(run, "visit")) == (before, rows)
+
+
+@pytest.mark.every_version
+def test_a_branch_with_a_foreign_leaf_goes_and_comes_back(road: Road, run: Run) -> None:
+    plant(run, "range-list")
+    plant_foreign(run, "visit_2023", "FOR VALUES IN ('far')", "visit_2023_far")
+    before = shape(run, "visit")
+    told = road.done("archive", "--year", "2023", "--table", "visit", "--dry-run").out
+    assert "The rows of visit_2023_far are on another server" in told
+    road.done("archive", "--year", "2023", "--table", "visit")
+    assert "archive.visit_2023_far" in tree_of(run, "archive.visit_2023")
+    road.done("reattach", "--year", "2023", "--table", "visit")
+    assert shape(run, "visit") == before
+
+
+def test_a_foreign_partition_is_left_alone_with_the_reason(road: Road, run: Run) -> None:
+    plant(run, "range-list")
+    plant_foreign(run, "visit", "FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')", "visit_2020")
+    for words in (("archive",), ("backup",)):
+        ended = road(*words, "--year", "2020", "--table", "visit")
+        assert ended.code == 1
+        assert "visit_2020 is a foreign table: its rows are on another server" in ended.err
+
+
+def test_an_index_that_the_table_has_gained_is_built_on_all_leaves(road: Road, run: Run) -> None:
+    plant(run, "range-hash")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    run("CREATE INDEX by_kid ON visit (kid_id)")
+    road.done("reattach", "--year", "2023", "--table", "visit")
+    assert run("SELECT bool_and(indisvalid), count(*) FROM pg_index x JOIN pg_partition_tree('by_kid') t"
+               " ON t.relid = x.indexrelid") == [(True, 10)]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [("backup", "--year", "2023"), ("drop", "--year", "2023", "--confirm=visit_2023")])
+def test_a_branch_is_not_backed_up_by_half_and_never_dropped(road: Road, run: Run, words: tuple[str, ...]) -> None:
+    plant(run, "range-hash")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    before = content(run, "archive.visit_2023")
+    now = ("--now",) if words[0] == "drop" else ()
+    ended = road(*words, *now, "--table", "visit")
+    assert ended.code == 1
+    assert "visit_2023 is partitioned itself: its backup would be of 3 tables" in ended.err
+    assert '--table-and-children=\'"archive"."visit_2023"\'' in ended.err
+    assert not road.every()
+    assert content(run, "archive.visit_2023") == before
+
+
+@pytest.mark.parametrize("at", range(3, 13))
+def test_a_branch_after_a_kill_comes_to_the_same_end(road: Road, run: Run, at: int) -> None:
+    plant(run, "range-hash")
+    before, rows = shape(run, "visit"), content(run, "visit")
+    archive, reattach = (
+        (act, "--year", "2023", "--table", "visit", "--reason", "a test") for act in ("archive", "reattach")
+    )
+    killed(road, at, *archive)
+    road.done(*archive)
+    assert tree_of(run, "archive.visit_2023") == {f"archive.visit_2023{end}" for end in ("", "_0", "_1")}
+    assert road.done(*archive).out.startswith("Nothing to do: ")
+    killed(road, at, *reattach)
+    road.done(*reattach)
+    assert (shape(run, "visit"), content(run, "visit")) == (before, rows)

@@ -52,31 +52,35 @@ def outcome(plan: Plan, done: OperationRecord | None, place: str) -> str:
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-def by_hand(schema: str, name: str, where: str = '"$DATABASE_URL"', programs: str = "") -> tuple[str, str, str]:
+def by_hand(
+    schema: str, name: str, where: str = '"$DATABASE_URL"', programs: str = "", *, branch: bool = False
+) -> tuple[str, str, str]:
     """Backup, upload and drop of an archived table as commands for a shell, for who does it without the console.
 
     The dump is read back whole before it is uploaded: a listing succeeds on a truncated file. `where` is the address
-    as a word of a shell, `programs` the folder of pg_dump where it is not in PATH.
+    as a word of a shell, `programs` the folder of pg_dump where it is not in PATH. A `branch` is dumped with all that
+    hangs below it, which is dropped with it.
     """
     simple = _PLAIN.fullmatch(schema) and _PLAIN.fullmatch(name)
     relation = f"{schema}.{name}" if simple else qualified(schema, name)
     file = re.sub(r"[^\w.-]+", "_", name).lstrip("-") + ".dump"
+    option = "--table-and-children" if branch else "--table"
     return (
-        f"{programs}pg_dump --format=custom --table={shell_word(relation)} --file={file} {where}",
+        f"{programs}pg_dump --format=custom {option}={shell_word(relation)} --file={file} {where}",
         f"{programs}pg_restore --file=/dev/null {file} && aws s3 cp {file} s3://your-bucket/archives/",
         f"psql {where} --command={shell_word(f'DROP TABLE {relation}')}",
     )
 
 
-def next_steps(name: str, schema: str, url: URL, *, embedded: bool) -> str:
+def next_steps(name: str, schema: str, url: URL, *, embedded: bool, branch: bool = False) -> str:
     """What to do with an archived table: back up, upload, drop."""
     programs = shell_word(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
-    backup, upload, drop = by_hand(schema, name, shell_word(without_password(url)), programs)
+    backup, upload, drop = by_hand(schema, name, shell_word(without_password(url)), programs, branch=branch)
     lines = (
         "",
         "Next steps, if its rows are to leave the database:",
         "",
-        "# Create a backup (pg_dump must be at least as new as the server)",
+        f"# Create a backup (pg_dump must be at least as new as the server{', and 16 or newer' if branch else ''})",
         backup,
         "",
         "# Read it back whole, then upload it",

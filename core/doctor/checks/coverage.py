@@ -411,7 +411,7 @@ def default_partition(case: Case) -> Iterator[Finding]:
 
 
 def _count_rows(default: Partition) -> str:
-    return f"SELECT count(*) FROM ONLY {default.sql}"
+    return f"SELECT count(*) FROM {default.rows_sql}"
 
 
 def _without_default(case: Case, default: Partition) -> str:
@@ -419,27 +419,27 @@ def _without_default(case: Case, default: Partition) -> str:
     return "-- If it is not wanted, and as long as it is empty:\n" + gently(
         "SET LOCAL row_security = off",
         f"ALTER TABLE {case.table.sql} DETACH PARTITION {default.sql}",
-        f"SELECT 1 / (1 - count(*)) AS empty FROM (SELECT FROM ONLY {default.sql} LIMIT 1) rows",
+        f"SELECT 1 / (1 - count(*)) AS empty FROM (SELECT FROM {default.rows_sql} LIMIT 1) rows",
     )
 
 
 def _periods_in_default(case: Case, default: Partition) -> str:
     """SQL that shows which periods the rows are of, and changes nothing."""
     if case.key.type not in (KeyType.DATE, KeyType.TIMESTAMP, KeyType.TIMESTAMPTZ):
-        return f"-- Some of their keys:\nSELECT {case.key.sql} AS key FROM ONLY {default.sql} ORDER BY 1 LIMIT 20;"
+        return f"-- Some of their keys:\nSELECT {case.key.sql} AS key FROM {default.rows_sql} ORDER BY 1 LIMIT 20;"
     moment = case.key.sql
     if case.key.type is KeyType.TIMESTAMPTZ:  # its day is that of the application, whatever zone psql is in
         moment += f" AT TIME ZONE {literal(case.zone)}"
     if case.cut is None:
         return (
             "-- Which dates they are of; each wants a partition that is made by hand:\n"
-            f"SELECT ({moment})::date AS day, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;"
+            f"SELECT ({moment})::date AS day, count(*) FROM {default.rows_sql} GROUP BY 1 ORDER BY 1;"
         )
     unit = "hour" if case.cut.width.seconds else case.cut.width.nearest.value
     return "\n".join(
         (
             "-- Which periods they are of:",
-            f"SELECT date_trunc('{unit}', {moment}) AS period, count(*) FROM ONLY {default.sql} GROUP BY 1 ORDER BY 1;",
+            f"SELECT date_trunc('{unit}', {moment}) AS period, count(*) FROM {default.rows_sql} GROUP BY 1 ORDER BY 1;",
         )
     )
 

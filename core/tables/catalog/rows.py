@@ -37,8 +37,8 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
     key = archived.own_key(table.key)
     column = key.sql
     nulls = any(c.name == key.column and not c.not_null for c in archived.columns)
-    present = f"FROM ONLY {archived.sql} WHERE {column} IS NOT NULL"
-    lacking = f"SELECT count(*) FROM ONLY {archived.sql} WHERE {column} IS NULL"
+    present = f"FROM {archived.rows_sql} WHERE {column} IS NOT NULL"
+    lacking = f"SELECT count(*) FROM {archived.rows_sql} WHERE {column} IS NULL"
     row = _read_rows(
         engine,
         f"SELECT (SELECT {column}::text {present} ORDER BY {column} LIMIT 1) AS lowest,"
@@ -58,7 +58,7 @@ def count_rows(engine: Engine, table: PartitionedTable, name: str, *, timeout_ms
     if item is None:
         return None
     try:
-        return int(_read_rows(engine, f"SELECT count(*) AS found FROM ONLY {item.sql}", timeout_ms).found)
+        return int(_read_rows(engine, f"SELECT count(*) AS found FROM {item.rows_sql}", timeout_ms).found)
     except DeskError:
         return None
 
@@ -88,7 +88,7 @@ def count_covered_by_default(engine: Engine, coverage: Coverage, *, timeout_ms: 
     """The same of a table known by its coverage alone."""
     if not coverage.default:
         return 0
-    some = f"SELECT count(*) AS found FROM (SELECT 1 FROM ONLY {coverage.default} LIMIT {COUNTED_ROWS}) rows"
+    some = f"SELECT count(*) AS found FROM (SELECT 1 FROM {coverage.default} LIMIT {COUNTED_ROWS}) rows"
     try:
         return int(_read_rows(engine, some, timeout_ms).found)
     except DeskError:
@@ -100,7 +100,7 @@ def _count_default(engine: Engine, table: PartitionedTable, where: str, *, timeo
         return 0
     row = _read_rows(
         engine,
-        f"SELECT count(*) AS found FROM (SELECT 1 FROM ONLY {table.default.sql} {where} LIMIT {COUNTED_ROWS}) rows",
+        f"SELECT count(*) AS found FROM (SELECT 1 FROM {table.default.rows_sql} {where} LIMIT {COUNTED_ROWS}) rows",
         timeout_ms,
     )
     return int(row.found)

@@ -41,7 +41,7 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.stored import stored_text
-from core.tables.catalog.tree import kind_of, read_trees, summed, with_sequences
+from core.tables.catalog.tree import conditions, kind_of, read_trees, summed, with_sequences
 from core.tables.catalog.upkeep import read_partman
 from core.tables.cut import read_cut
 from core.tables.distribution import Spread
@@ -62,6 +62,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_use
     (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = c.relowner) AS owner_is_superuser,
     pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
     pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
+    CASE WHEN c.relispartition AND b.oid IS NULL THEN pg_catalog.pg_get_partition_constraintdef(c.oid) END AS above,
+    (SELECT pg_catalog.format('%I.%I', rn.nspname, r.relname) FROM pg_catalog.pg_inherits i
+        JOIN pg_catalog.pg_class r ON r.oid = i.inhparent JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+        WHERE c.relispartition AND i.inhrelid = c.oid) AS part_of,
     p.partstrat, p.partnatts, {key}, ts.spcname, d.description AS comment,
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
     (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
@@ -217,6 +221,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         key=key,
         strategy={"r": "range", "l": "list", "h": "hash"}.get(row.partstrat or "", "plain"),
         not_served=not_served,
+        part_of=row.part_of or "",
         server=server,
         archive=ArchiveSchema(
             archive_schema, row.archive_exists, row.archive_create, row.archive_public, taken[archive_schema]
@@ -267,7 +272,8 @@ def _key(row: Row) -> tuple[Key | None, str | None]:
     reason = unserved(row.partstrat, row.partnatts, row.key_base)
     if reason is not None:
         return None, reason
-    return key_of(row), None
+    key = key_of(row)
+    return (replace(key, above=conditions(row.above)) if key is not None and row.above else key), None
 
 
 def _children(connection: Connection, parent: Row, server: Server, exact: bool) -> Sequence[Row]:

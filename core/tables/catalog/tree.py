@@ -40,8 +40,8 @@ WITH RECURSIVE busy AS ({busy}), tree(root, parent, oid, pending) AS (
     UNION ALL SELECT tree.root, i.inhparent, i.inhrelid, {pending} FROM tree
     JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)
 SELECT t.root, t.parent, t.pending, c.oid, n.nspname, c.relname, c.relkind,
-    pg_catalog.pg_get_userbyid(c.relowner) AS owner, b.oid IS NOT NULL AS busy,
-    pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+    pg_catalog.pg_get_userbyid(c.relowner) AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+    b.oid IS NOT NULL AS busy, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
     CASE WHEN c.relkind = 'p' AND b.oid IS NULL THEN pg_catalog.pg_get_partkeydef(c.oid)
         ELSE CASE p.partstrat WHEN 'r' THEN 'RANGE' WHEN 'l' THEN 'LIST' WHEN 'h' THEN 'HASH' END END AS split,
     CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
@@ -55,6 +55,20 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
 LEFT JOIN busy b ON b.oid = c.oid
 """
+
+
+def conditions(text: str) -> str:
+    """What pg_get_partition_constraintdef() prints, without the parentheses around several conditions."""
+    depth, quoted = 0, ""
+    for place, letter in enumerate(text):
+        if quoted or letter in "'\"":
+            quoted = "" if letter == quoted else quoted or letter
+        depth += 0 if quoted else (letter == "(") - (letter == ")")
+        if depth == 0 and place < len(text) - 1:
+            return text  # what opens first does not close last
+        if depth == 1 and not quoted and text.startswith(" AND ", place):
+            return text[1:-1]
+    return text
 
 
 def kind_of(relkind: str) -> Kind:
@@ -103,6 +117,7 @@ def _member(row: Row, spread: Spread, exact: bool) -> Member:
         pending=row.pending,
         index_names=tuple(row.index_names),
         comment=row.comment,
+        owned=row.owned,
         busy=row.busy,
         size=None if kind is Kind.FOREIGN else shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,

@@ -300,7 +300,7 @@ BAD = [
     ("reattach --table hashed --year 2024", 1, "public.hashed is only shown here: it is partitioned by HASH"),
     ("ensure --table several", 1, "public.several is only shown here: it is partitioned by several columns."),
     ("ensure --table numbered", 1, "Nothing tells how wide the next partition of public.numbered is to be: its key"),
-    ("archive --table sub --year 2024", 1, "sub_2024 is partitioned itself or a foreign table"),
+    ("backup --table sub --year 2024", 1, "sub_2024 is partitioned itself"),
     (
         "status --table twice",
         1,

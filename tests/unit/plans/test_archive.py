@@ -274,7 +274,7 @@ ARCHIVE_REFUSALS: list[tuple[str, dict[str, Any], type[DeskError], str]] = [
         DetachPending,
         "The detach of kid_absences_2026 was begun and not finished",
     ),
-    ("sub", {"partitions": (partition(2025, kind=Kind.FOREIGN),)}, Refused, "is partitioned itself or a foreign table"),
+    ("sub", {"partitions": (partition(2025, kind=Kind.FOREIGN),)}, Refused, "2025 is a foreign table: its rows"),
     ("bounds", {"partitions": (partition(2025, bounds=None),)}, Refused, "can't be read just now"),
     ("default", {"partitions": (default_partition(name="kid_absences_2025"),)}, Refused, "is the DEFAULT partition"),
     ("open", {"partitions": (ABOVE,)}, PeriodNotOver, "it goes up to MAXVALUE"),

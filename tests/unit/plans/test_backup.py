@@ -51,7 +51,7 @@ def test_the_plan_of_a_backup() -> None:
             {"partitions": (factories.partition(2025, kind=Kind.FOREIGN),)},
             "kid_absences_2025",
             Refused,
-            "only shows it",
+            "is a foreign table: its rows",
         ),
         ({"partitions": (factories.partition(2025, bounds=None),)}, "kid_absences_2025", Refused, "are not known"),
         ({"partitions": (factories.default_partition(),)}, "kid_absences_default", Refused, "the DEFAULT partition"),

@@ -64,6 +64,10 @@ class NotAllowed(Refused):
     """The actor's role, or the connected database role, may not do this."""
 
 
+class NotSealed(Refused):
+    """A row of the journal that no console with this one's key has written."""
+
+
 class JournalPublished(Refused):
     """The console's own tables are not there yet, and a subscriber that lacks them would stop at their first row."""
 

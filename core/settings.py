@@ -33,6 +33,8 @@ class Settings:
     """DATABASE_URL, as it was given; None means the embedded server. May hold a password."""
     home: Path
     """PARTITION_DESK_HOME, absolute: where the embedded server keeps its data."""
+    key: str = field(repr=False)
+    """PARTITION_DESK_KEY: what the journal's rows are sealed with; empty for a key of the console's own in its home."""
     archive_after: Duration
     """PARTITION_DESK_ARCHIVE_AFTER: a partition that ended longer ago is due for archive."""
     enable_absence_partitions: bool
@@ -78,6 +80,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         database_url=environ.get("DATABASE_URL") or None,
         home=_home(environ),
+        key=_key(environ, "PARTITION_DESK_KEY"),
         archive_after=_duration(environ, "PARTITION_DESK_ARCHIVE_AFTER", "3 years"),
         enable_absence_partitions=_truth(environ, "ENABLE_ABSENCE_PARTITIONS", "true"),
         lock_budget_ms=int(_number(environ, "PARTITION_DESK_LOCK_BUDGET_MS", "100", 1, 60_000, whole=True)),
@@ -114,6 +117,13 @@ def _home(environ: Mapping[str, str]) -> Path:
             f"PARTITION_DESK_HOME is {text!r}, and there is no home directory of that user.",
             next="Write the whole path.",
         ) from error
+
+
+def _key(environ: Mapping[str, str], name: str) -> str:
+    text = environ.get(name, "")
+    if text and len(text) < 16:
+        raise SettingError(f"{name} has {len(text)} characters.", next="Write a random text of 16 or more.")
+    return text
 
 
 def _duration(environ: Mapping[str, str], name: str, default: str) -> Duration:

@@ -33,6 +33,8 @@ from tests.binaries import PARTMAN, NotHere
 from tests.objects import S3, ObjectServer
 from tests.servers import DIFFERENT, GIVEN, MAJORS, Database, Servers, connect, make_homes, remove_homes
 
+os.environ["PARTITION_DESK_KEY"] = desks.KEY  # no test makes a key in the home of whoever runs it
+
 hypothesis.settings.register_profile("here", deadline=None, derandomize=True, max_examples=60, database=None)
 hypothesis.settings.load_profile("here")
 

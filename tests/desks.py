@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine
 from core.backups.storage import StorageSettings
 from core.console.desk import Desk
 from core.console.execute import Budget
+from core.console.seal import Seal
 from core.period import Range
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, choose, plan_later_drop
@@ -29,13 +30,15 @@ from core.tables.table import PartitionedTable
 
 NO_ENGINE = create_engine("postgresql+psycopg2://nowhere.invalid/")
 """For plans that read nothing."""
+KEY = "the key of the tests"
+SEAL = Seal(KEY.encode())
 NOWHERE = StorageSettings("", Path("/nonexistent"), {})
 """For what never comes near the place of the backups."""
 
 
 def settings(budget: Budget | None = None, **changes: Any) -> Settings:
     """The settings of an empty environment, with changes."""
-    given = read_settings({})
+    given = read_settings({"PARTITION_DESK_KEY": KEY})
     if budget is not None:
         given = replace(given, lock_budget_ms=budget.lock_ms, patience_s=budget.patience_s)
     return replace(given, **changes)

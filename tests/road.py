@@ -25,6 +25,7 @@ from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import ADMIN
+from tests.desks import KEY
 from tests.tables import Made, Run
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -70,7 +71,12 @@ class Road:
         with self.monkeypatch.context() as patch:
             for name in [n for n in os.environ if n.startswith(("PARTITION_DESK_", "AWS_")) and "TEST" not in n]:
                 patch.delenv(name)
-            for name, value in {"DATABASE_URL": url or self.url, **self.environ, **environ}.items():
+            for name, value in {
+                "DATABASE_URL": url or self.url,
+                "PARTITION_DESK_KEY": KEY,
+                **self.environ,
+                **environ,
+            }.items():
                 patch.setenv(name, value)
             self.capsys.readouterr()
             return Ended(main(words), *self.capsys.readouterr())

@@ -228,7 +228,7 @@ def _drop_due(given: Given, *, reason: str, dry_run: bool, as_json: bool) -> int
 
 
 def _due(given: Given) -> tuple[Due, ...]:
-    return plan_due_drops(given.desk, now=server_time(given.desk.working))
+    return plan_due_drops(given.desk, now=server_time(given.desk))
 
 
 def _drop_one_due(given: Given, due: Due, *, reason: str, dry_run: bool, as_json: bool) -> Json | None:

@@ -73,7 +73,7 @@ def history(given: Given, *, limit: int, as_json: bool) -> None:
     from core.console.journal import read_operations
 
     table = None if click.get_current_context().params["table"] is None else _address(given)
-    operations = read_operations(given.desk.reading, table=table, limit=limit)
+    operations = read_operations(given.desk.reading, table=table, limit=limit, seal=given.desk.seal())
     if as_json:
         put_json({"operations": [operation_json(operation) for operation in operations]})
     else:

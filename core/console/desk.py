@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from core.console.execute import Budget, Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
     from core.console.metrics import Readings
+    from core.console.seal import Seal
     from core.doctor.findings import Finding
     from core.errors import DeskError
     from core.growth.outlook import Retention
@@ -372,7 +373,19 @@ class Desk:
         self._require_allowed(plan)
         from core.console.journal import enqueue
 
-        return enqueue(self.working, plan, actor, reason)
+        return enqueue(self.working, plan, actor, reason, seal=self.make_seal())
+
+    def seal(self) -> Seal | None:
+        """What the journal's rows are sealed with; None where there is no key yet. Raises SettingError."""
+        from core.console.seal import read_seal
+
+        return read_seal(self.settings)
+
+    def make_seal(self) -> Seal:
+        """The same, with a key made where there is none. Raises SettingError."""
+        from core.console.seal import make_seal
+
+        return make_seal(self.settings)
 
     def _require_allowed(self, plan: Plan) -> None:
         if plan.operation.destroys:

@@ -19,10 +19,11 @@ from core.console.actor import Actor
 from core.console.journal_tables import exists, make
 from core.console.locks import Blocker
 from core.console.register import named
-from core.errors import DeskError, Refused
+from core.console.seal import Seal
+from core.errors import DeskError, NotSealed, Refused
 from core.names import literal
 from core.plans.drop import DROP
-from core.plans.operation import Operation
+from core.plans.operation import Danger, Operation, Role
 from core.plans.plan import Plan, Step
 from core.postgres.connection import session, sqlstate, translate
 from core.postgres.encoding import storable, unstorable
@@ -34,6 +35,9 @@ TABLE_LOCKS = 20549
 """First key of the advisory lock under which one operation at a time acts on a table."""
 STALE_AFTER_S = 120
 """A queued operation that nobody took for so long is not begun any more."""
+
+
+UNSEALED = "It has no seal of this console, or of one with its key: anybody may have written it."
 
 
 class OperationState(StrEnum):
@@ -98,6 +102,13 @@ class OperationRecord:
     """The class of core.errors that it ended with; empty in rows of an older version."""
     sqlstate: str
     server_message: str
+    sealed: bool | None = None
+    """Whether a console with this one's key wrote down what was asked for; None where that was not looked at."""
+
+    @property
+    def told(self) -> str:
+        """A warning for people where somebody else may have written this row; else empty."""
+        return UNSEALED if self.sealed is False else ""
 
     @property
     def seconds(self) -> float | None:
@@ -121,13 +132,30 @@ FROM partition_desk.operation o
 """
 
 
-def _record(row: Any) -> OperationRecord:
+def _sealed_parts(row: Any) -> tuple[str, ...]:
+    """What the seal of a row is of: all that was asked for, by whom, and when."""
+    plan = json.dumps(row.plan, ensure_ascii=False, sort_keys=True)
+    asked = (row.table_address, row.kind, row.subject, row.digest, plan)
+    return (*asked, row.actor, row.role, row.origin, row.reason, row.sealed_at)
+
+
+def _plan(row: Any) -> Plan:
+    """The plan of a row; one without steps where anybody wrote what is none."""
+    try:
+        return Plan.from_json(json.dumps(row.plan), named)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        foreign = Operation(row.kind, row.kind, Role.ADMIN, Danger.TYPED_NAME)
+        return Plan(foreign, row.table_address, row.subject, basis=(), steps=())
+
+
+def _record(row: Any, seal: Seal | None) -> OperationRecord:
+    known = hasattr(row, "seal")  # a journal of an older version is read as it is
     return OperationRecord(
         id=row.id,
         table=row.table_address,
         kind=row.kind,
         subject=row.subject,
-        plan=Plan.from_json(json.dumps(row.plan), named),
+        plan=_plan(row),
         actor=row.actor,
         role=row.role,
         origin=row.origin,
@@ -142,37 +170,40 @@ def _record(row: Any) -> OperationRecord:
         requested_at=row.requested_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        rows_before=getattr(row, "rows_before", None),  # a journal of an older version is read as it is
+        rows_before=getattr(row, "rows_before", None),
         rows_after=getattr(row, "rows_after", None),
         share=getattr(row, "share", None),
         error=row.error,
         error_kind=getattr(row, "error_kind", ""),
         sqlstate=row.sqlstate,
         server_message=row.server_message,
+        sealed=None if seal is None else known and seal.fits(row.seal, *_sealed_parts(row)),
     )
 
 
-def _select(engine: Engine, where: str) -> tuple[OperationRecord, ...]:
+def _select(engine: Engine, where: str, seal: Seal | None = None) -> tuple[OperationRecord, ...]:
     with session(engine) as connection:
         try:
             if not exists(connection):
                 return ()
-            return tuple(_record(row) for row in connection.exec_driver_sql(f"{_READ} {where}").all())
+            return tuple(_record(row, seal) for row in connection.exec_driver_sql(f"{_READ} {where}").all())
         except DBAPIError as error:
             if sqlstate(error) == "42501":
                 return ()  # a role that may only read the catalog sees no history
             raise translate(error) from error
 
 
-def read_operations(engine: Engine, *, table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
+def read_operations(
+    engine: Engine, *, table: str | None = None, limit: int = 200, seal: Seal | None = None
+) -> tuple[OperationRecord, ...]:
     """The newest operations first, of one table or of all; none where there is no journal yet."""
     where = f"WHERE o.table_address = {literal(table)}" if table else ""
-    return _select(engine, f"{where} ORDER BY o.id DESC LIMIT {int(limit)}")
+    return _select(engine, f"{where} ORDER BY o.id DESC LIMIT {int(limit)}", seal)
 
 
-def read_operation(engine: Engine, operation_id: int) -> OperationRecord | None:
+def read_operation(engine: Engine, operation_id: int, seal: Seal | None = None) -> OperationRecord | None:
     """One operation by its number."""
-    return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}")), None)
+    return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}", seal)), None)
 
 
 def read_done(engine: Engine, operation: Operation, table: str, backup: str) -> datetime | None:
@@ -183,6 +214,17 @@ def read_done(engine: Engine, operation: Operation, table: str, backup: str) -> 
         f" AND o.plan ->> 'backup' = {literal(backup)} ORDER BY o.id DESC LIMIT 1",
     )
     return found[0].finished_at if found else None
+
+
+def read_newest(engine: Engine, operation: Operation, oid: int, seal: Seal) -> OperationRecord | None:
+    """The newest such operation on the table of that oid that was done, by its seal; None where there is none."""
+    found = _select(
+        engine,
+        f"WHERE o.state = 'done' AND o.kind = {literal(operation.name)} AND o.plan ->> 'oid' = {literal(str(oid))}"
+        " ORDER BY o.id DESC LIMIT 100",
+        seal,
+    )
+    return next((one for one in found if one.sealed), None)
 
 
 def read_failures(engine: Engine) -> dict[str, int]:
@@ -219,7 +261,12 @@ def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
 
 def _text(connection: Connection, text: str) -> str:
     """A text for the journal as a constant, in letters that the database has."""
-    return literal(storable(text.replace("\x00", ""), encoding_of(connection)))
+    return literal(_stored(connection, text))
+
+
+def _stored(connection: Connection, text: str) -> str:
+    """A text as the journal keeps it, in letters that the database has."""
+    return storable(text.replace("\x00", ""), encoding_of(connection))
 
 
 def _json(connection: Connection, text: str) -> str:
@@ -242,24 +289,18 @@ def _require_storable(connection: Connection, plan: Plan) -> None:
             )
 
 
-def _insert(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> str:
-    values = (
-        literal(plan.table),
-        literal(plan.operation.name),
-        literal(plan.subject),
-        _json(connection, plan.to_json()),
-        literal(plan.digest),
-        _text(connection, actor.name),
-        literal(actor.role),
-        literal(actor.origin),
-        _text(connection, reason),
-        literal(state),
-        str(len(plan.steps)),
-        "NULL" if state is OperationState.QUEUED else "pg_catalog.clock_timestamp()",
-    )
+def _insert(
+    connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState, seal: Seal | None
+) -> str:
+    now = connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one()
+    asked = (plan.table, plan.operation.name, plan.subject, plan.digest, plan.to_json())
+    parts = (*asked, _stored(connection, actor.name), actor.role, actor.origin, _stored(connection, reason), str(now))
+    texts = ", ".join(_json(connection, text) if number == 4 else literal(text) for number, text in enumerate(parts))
+    started = "NULL" if state is OperationState.QUEUED else "pg_catalog.clock_timestamp()"
     return (
-        "INSERT INTO partition_desk.operation (table_address, kind, subject, plan, digest, actor, role, origin,"
-        f" reason, state, steps, started_at) VALUES ({', '.join(values)})"
+        "INSERT INTO partition_desk.operation (table_address, kind, subject, digest, plan, actor, role, origin,"
+        " reason, sealed_at, seal, state, steps, started_at)"
+        f" VALUES ({texts}, {literal(seal.of(*parts) if seal else '')}, {literal(state)}, {len(plan.steps)}, {started})"
         " ON CONFLICT (table_address, kind, subject) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id"
     )
 
@@ -290,24 +331,24 @@ class Ticket:
     new: bool
 
 
-def enqueue(engine: Engine, plan: Plan, actor: Actor, reason: str) -> Ticket:
+def enqueue(engine: Engine, plan: Plan, actor: Actor, reason: str, *, seal: Seal) -> Ticket:
     """Puts a plan into the queue; asked for twice it is there once. Raises NotAllowed for the actor's role."""
     actor.require(plan.operation)
     with session(engine) as connection:
         try:
             make(connection)
-            return _add(connection, plan, actor, reason, OperationState.QUEUED)
+            return _add(connection, plan, actor, reason, OperationState.QUEUED, seal)
         except DBAPIError as error:
             raise translate(error) from error
 
 
-def start(connection: Connection, plan: Plan, actor: Actor, reason: str) -> Ticket:
+def start(connection: Connection, plan: Plan, actor: Actor, reason: str, *, seal: Seal | None) -> Ticket:
     """Writes down an operation that this very session runs, and takes its advisory lock, both at once."""
     actor.require(plan.operation)
     make(connection)
     connection.exec_driver_sql("BEGIN")
     try:
-        ticket = _add(connection, plan, actor, reason, OperationState.RUNNING)
+        ticket = _add(connection, plan, actor, reason, OperationState.RUNNING, seal)
         if ticket.new:
             connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({OPERATION_LOCKS}, {ticket.id})")
         connection.exec_driver_sql("COMMIT")
@@ -328,7 +369,9 @@ WHERE kind = 'drop' AND state IN ('queued', 'running') AND table_address = {tabl
 """
 
 
-def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState) -> Ticket:
+def _add(
+    connection: Connection, plan: Plan, actor: Actor, reason: str, state: OperationState, seal: Seal | None
+) -> Ticket:
     _require_storable(connection, plan)
     _reap(connection)
     if plan.operation.marks_only:  # a drop that still waits is not to win that race
@@ -336,7 +379,7 @@ def _add(connection: Connection, plan: Plan, actor: Actor, reason: str, state: O
             _CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject), oid=literal(str(plan.oid)))
         )
     for _ in range(3):
-        new = connection.exec_driver_sql(_insert(connection, plan, actor, reason, state)).scalar_one_or_none()
+        new = connection.exec_driver_sql(_insert(connection, plan, actor, reason, state, seal)).scalar_one_or_none()
         if new is not None:
             return Ticket(int(new), new=True)
         met = _active_id(connection, plan)
@@ -357,19 +400,42 @@ def queued(connection: Connection, *, drops: bool = True) -> tuple[int, ...]:
     return tuple(row.id for row in rows)
 
 
-def claim(connection: Connection, operation_id: int) -> Plan | None:
-    """Takes a queued operation for this session, or None where another was faster. Holds its advisory lock then."""
+def claim(connection: Connection, operation_id: int, seal: Seal) -> Plan | None:
+    """Takes a queued operation for this session, or None where another was faster. Holds its advisory lock then.
+
+    Raises NotSealed for a row that no console with this key has written, or not just now: it stays as it is.
+    """
     lock = f"{OPERATION_LOCKS}, {operation_id}"
     if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({lock})").scalar_one():
         return None
-    plan = connection.exec_driver_sql(
-        "UPDATE partition_desk.operation SET state = 'running', started_at = pg_catalog.clock_timestamp()"
-        f" WHERE id = {operation_id} AND state = 'queued' AND NOT cancel_requested RETURNING plan"
-    ).scalar_one_or_none()
-    if plan is None:
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({lock})")
+    connection.exec_driver_sql("BEGIN")
+    try:
+        row = connection.exec_driver_sql(
+            "UPDATE partition_desk.operation SET state = 'running', started_at = pg_catalog.clock_timestamp()"
+            f" WHERE id = {operation_id} AND state = 'queued' AND NOT cancel_requested"
+            " RETURNING *, pg_catalog.clock_timestamp()::text AS now"
+        ).one_or_none()
+        good = row is not None and seal.fits(row.seal, *_sealed_parts(row)) and _is_fresh(row)
+        connection.exec_driver_sql("COMMIT" if good else "ROLLBACK")
+    except DBAPIError:
+        if not connection.invalidated:
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+    if row is not None and good:
+        return Plan.from_json(json.dumps(row.plan), named)
+    connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({lock})")
+    if row is None:
         return None
-    return Plan.from_json(json.dumps(plan), named)
+    raise NotSealed(
+        f"Operation {operation_id} was not asked for by this console, or one with its key.",
+        next="Find out who writes to the schema partition_desk. Consoles of one database share PARTITION_DESK_KEY.",
+    )
+
+
+def _is_fresh(row: Any) -> bool:
+    """Whether it was sealed just now: an old row that somebody puts back into the queue is not asked for any more."""
+    age = datetime.fromisoformat(row.now) - datetime.fromisoformat(row.sealed_at)
+    return age.total_seconds() < 2 * STALE_AFTER_S
 
 
 def request_cancel(engine: Engine, operation_id: int) -> None:

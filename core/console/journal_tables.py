@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.postgres.connection import session, translate
-from core.postgres.own_tables import make_tables
+from core.postgres.own_tables import make_tables, require_plain, require_trusted
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS partition_desk.operation (
@@ -54,9 +54,11 @@ ALTER TABLE partition_desk.operation
     ADD COLUMN IF NOT EXISTS rows_before bigint,
     ADD COLUMN IF NOT EXISTS rows_after bigint,
     ADD COLUMN IF NOT EXISTS share real,
-    ADD COLUMN IF NOT EXISTS error_kind text NOT NULL DEFAULT ''
+    ADD COLUMN IF NOT EXISTS error_kind text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS sealed_at text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS seal text NOT NULL DEFAULT ''
 """
-_NEWEST_COLUMN = "error_kind"
+_NEWEST_COLUMN = "seal"
 
 _EXISTS = f"""
 SELECT count(*) FILTER (WHERE c.relname IN ('operation', 'operation_step')) = 2 AS there,
@@ -68,8 +70,13 @@ WHERE n.nspname = 'partition_desk'
 
 
 def exists(connection: Connection, *, current: bool = False) -> bool:
-    """Whether the journal is there; with `current`, whether it has every column of this version."""
+    """Whether the journal is there; with `current`, whether it has every column of this version.
+
+    Raises NotAllowed where something else stands in its place.
+    """
     row = connection.exec_driver_sql(_EXISTS).one()
+    if row.there:
+        require_plain(connection)
     return bool(row.there and (row.current or not current))
 
 
@@ -92,6 +99,7 @@ def make(connection: Connection) -> None:
 
     Raises NotAllowed; JournalPublished where a subscriber would stop at the first row.
     """
+    require_trusted(connection)
     if exists(connection, current=True):
         return
     make_tables(connection, definition(), otherwise="the console's journal, without which nothing is done")

@@ -6,23 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
-
 from core.console.actor import Actor, Origin
 from core.console.file_work import require_backup
-from core.console.journal import read_operations
-from core.errors import DeskError, NotVerified, PartitionNotFound
-from core.plans.drop import DROP, Drop
+from core.console.journal import read_newest, read_operations
+from core.errors import DeskError, NotSealed, NotVerified, PartitionNotFound, Refused
+from core.plans.drop import DROP, SCHEDULE, Drop
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import session
 from core.tables.catalog.marks import read_planned_drops
 from core.tables.marks import PlannedDrop
-from core.text import human_date
+from core.text import human_date, human_seconds
 
 if TYPE_CHECKING:
     from core.console.desk import Desk
 
+APART = timedelta(minutes=2)
+"""How far the clocks of server and console may be apart."""
 AGAIN = timedelta(days=1)
 """How long a worker waits before it tries a planned drop again that failed."""
 
@@ -48,12 +48,23 @@ class Due:
         return f"Planned by {self.drop.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
 
 
-def server_time(engine: Engine) -> datetime:
-    """The server's own time: a console whose clock runs fast drops nothing early."""
-    with session(engine) as connection:
-        return datetime.fromisoformat(
+def server_time(desk: Desk) -> datetime:
+    """The server's own time: a console whose clock runs fast drops nothing early.
+
+    Raises Refused where the console's clock says another: one of both is wrong, and nobody knows which.
+    """
+    with session(desk.working) as connection:
+        there = datetime.fromisoformat(
             str(connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one())
         )
+    apart = abs(there - desk.now)
+    if apart > APART:
+        raise Refused(
+            f"The clocks of the server and of this console are {human_seconds(apart.total_seconds())} apart, so that no"
+            " planned drop is begun.",
+            next="Set the one that is wrong.",
+        )
+    return there
 
 
 def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Due, ...]:
@@ -94,10 +105,24 @@ def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
             f"{of_that_name[0].sql} is not the table that says that it is to be dropped: another has its name.",
             next="Look whose tables of that name there are, and plan the drop again.",
         )
+    for one in marked:
+        _require_asked_for(desk, one.oid, drop)
     called = table.called(marked[0]) if len(marked) == 1 else name
     plan = desk.plan(Drop(table, called, (kept,)))
     require_backup(desk, plan)
     return plan
+
+
+def _require_asked_for(desk: Desk, oid: int, drop: PlannedDrop) -> None:
+    """Raises NotSealed where no console with this one's key has planned that very drop last: a comment is no order."""
+    seal = desk.seal()
+    last = read_newest(desk.reading, SCHEDULE, oid, seal) if seal is not None else None
+    if last is None or (last.plan.due, last.plan.backup) != (drop.at, drop.backup):
+        raise NotSealed(
+            "The journal does not say that this console, or one with its key, has planned that drop.",
+            next="Look who writes comments and the journal, and plan the drop again. Consoles of one database share"
+            " PARTITION_DESK_KEY.",
+        )
 
 
 def _was_tried(desk: Desk, drop: PlannedDrop) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.console.actor import Actor
+from core.console.actor import Actor, Origin
 from core.console.execute import Cancellation, Progress, apply
 from core.console.file_work import Job, JournalProgress, require_backup
 from core.console.journal import (
@@ -23,13 +23,14 @@ from core.console.journal import (
     start,
 )
 from core.console.register import room
-from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated
+from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated, SettingError
 from core.plans.plan import Plan, called_now
 from core.postgres.connection import is_lost, session, translate
 from core.tables.catalog.rows import count_rows
 
 if TYPE_CHECKING:
     from core.console.desk import Desk
+    from core.console.seal import Seal
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def run_now(
     while True:
         with session(engine) as work:
             try:
-                ticket = start(work, plan, actor, reason)
+                ticket = start(work, plan, actor, reason, seal=_seal(desk, actor))
             except DBAPIError as error:
                 raise translate(error) from error
             if ticket.new:
@@ -70,6 +71,14 @@ def run_now(
         if met is None or is_same_wish(plan, met.plan):
             return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
         _await(engine, met, cancellation, progress)
+
+
+def _seal(desk: Desk, actor: Actor) -> Seal | None:
+    """What the row is sealed with. What runs here obeys no row: without a key it goes on, and the row has no seal."""
+    try:
+        return desk.seal() if actor.origin is Origin.START_UP else desk.make_seal()
+    except SettingError:
+        return None
 
 
 def is_same_wish(plan: Plan, other: Plan) -> bool:

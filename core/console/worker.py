@@ -28,6 +28,8 @@ from core.console.run import POLL_S, RECONNECT_S, let_go, run
 from core.errors import (
     ConnectionFailed,
     DeskError,
+    NotSealed,
+    SettingError,
 )
 from core.postgres.connection import is_lost, session, translate
 
@@ -81,6 +83,7 @@ class Worker:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._mine: dict[int, Cancellation] = {}
+        self._foreign: set[int] = set()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="partition-desk-operation")
         self._thread = threading.Thread(target=self._loop, daemon=True, name="partition-desk-worker")
 
@@ -115,7 +118,7 @@ class Worker:
                 self._begin_sample()
                 with session(self._engine) as connection:
                     for operation_id in queued(connection, drops=self._drops):
-                        if operation_id not in self._mine:
+                        if operation_id not in self._mine and operation_id not in self._foreign:
                             self._mine[operation_id] = Cancellation()
                             self._pool.submit(self._take, operation_id).add_done_callback(_log_unexpected)
             except (DBAPIError, ConnectionFailed):
@@ -177,7 +180,7 @@ class Worker:
             log.warning("Sizes can't be sampled just now: %s", translate(error))
 
     def _enqueue_due(self) -> None:
-        for one in plan_due_drops(self._desk, now=server_time(self._engine), again=False):
+        for one in plan_due_drops(self._desk, now=server_time(self._desk), again=False):
             if one.plan is not None:
                 self._desk.enqueue(one.plan, one.actor, one.reason)
             elif self._refused.get((one.name, one.drop.backup)) != str(one.refused):
@@ -187,7 +190,12 @@ class Worker:
     def _take(self, operation_id: int) -> None:
         try:
             with session(self._engine) as work:
-                plan = claim(work, operation_id)
+                try:
+                    plan = claim(work, operation_id, self._desk.make_seal())
+                except NotSealed as error:
+                    self._foreign.add(operation_id)
+                    log.warning("%s", error)
+                    return
                 if plan is None:
                     return
                 try:
@@ -199,6 +207,8 @@ class Worker:
         except DBAPIError as error:
             if not is_lost(error):
                 log.exception("Operation %s met an error that nobody expected", operation_id)
+        except SettingError as error:
+            log.error("Operation %s is not begun: %s", operation_id, error)
         except ConnectionFailed:
             log.warning("The server is gone; operation %s is tried again once it is back", operation_id)
         finally:

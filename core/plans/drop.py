@@ -313,6 +313,7 @@ def plan_later_drop(
         way_back=f"Keep it: {twin('keep', table, called)}",
         command=twin("drop", table, called, *after_words, *_sure(called, kept.backup.id)),
         backup=kept.backup.id,
+        due=moment,
     )
 
 
@@ -417,6 +418,7 @@ def _marking(
     way_back: str,
     command: str,
     backup: str = "",
+    due: str = "",
 ) -> Plan:
     return Plan(
         operation=operation,
@@ -429,4 +431,5 @@ def _marking(
         command=command,
         backup=backup,
         oid=archived.oid,
+        due=due,
     )

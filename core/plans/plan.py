@@ -145,6 +145,8 @@ class Plan:
     """What a drop frees on the server; None where it was not measured."""
     oid: int | None = None
     """The one partition or archived table that it acts on; None for what makes tables, and for the oldest plans."""
+    due: str = ""
+    """When the drop that it plans is due, as the mark has it; empty for every other plan."""
 
     @property
     def sql(self) -> str:
@@ -207,6 +209,7 @@ class Plan:
             place=raw.get("place", ""),
             bytes=raw.get("bytes"),
             oid=raw.get("oid"),
+            due=raw.get("due", ""),
         )
 
 

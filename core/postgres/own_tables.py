@@ -1,4 +1,8 @@
-"""The schema of the console's own tables, partition_desk: made with the first of them, under a lock of its own."""
+"""The schema of the console's own tables, partition_desk: made with the first of them, under a lock of its own.
+
+Whoever was there first may have put something else into it. Only plain tables are read, in which nobody's code runs,
+and only those of trusted owners are written.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,42 @@ def make_tables(connection: Connection, definition: str, *, otherwise: str) -> N
                 next=f"Run once as an administrator: CREATE SCHEMA {OWN_SCHEMA} AUTHORIZATION {ident(str(user))}.",
             ) from error
         raise
+
+
+_ODD = f"""
+SELECT c.relname, c.relkind <> 'r' OR c.relrowsecurity
+        OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid)
+        OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS is_odd,
+    NOT (pg_catalog.pg_has_role(c.relowner, 'USAGE') OR r.rolsuper) OR EXISTS (SELECT FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS is_foreign
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+WHERE n.nspname = '{OWN_SCHEMA}' AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+"""
+_NOT_OURS = f"Find out who made the schema {OWN_SCHEMA}, and drop it: a new one is made with the next act."
+
+
+def require_plain(connection: Connection) -> None:
+    """Raises NotAllowed where reading the schema would run somebody's code."""
+    odd = [row.relname for row in connection.exec_driver_sql(_ODD).all() if row.is_odd]
+    if odd:
+        raise NotAllowed(
+            f"{OWN_SCHEMA}.{odd[0]} is not the plain table that this console makes: reading it would run the code of"
+            " whoever made it.",
+            next=_NOT_OURS,
+        )
+
+
+def require_trusted(connection: Connection) -> None:
+    """Raises NotAllowed where writing into the schema would run somebody's code."""
+    require_plain(connection)
+    foreign = [row.relname for row in connection.exec_driver_sql(_ODD).all() if row.is_foreign]
+    if foreign:
+        raise NotAllowed(
+            f"{OWN_SCHEMA}.{foreign[0]} belongs to a role that this one does not act for, or has a trigger: writing"
+            " into it would run the code of whoever made it.",
+            next=_NOT_OURS,
+        )
 
 
 def rollback(connection: Connection) -> None:

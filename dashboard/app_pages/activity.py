@@ -19,6 +19,8 @@ def detail(operation: OperationRecord) -> None:
     with st.container(border=True, gap="small"):
         layout.line(f"##### {operation.id} · {outcome.title(operation)}", "", lambda: act(operation))
         outcome.say(operation)
+        if operation.told:
+            st.warning(plain(operation.told), icon=":material/gpp_maybe:")
         origin = f"by {plain(operation.actor)} as {operation.role}, from the {operation.origin}"
         tries = f", {plural(operation.tries, 'try', 'tries')} for a lock given up" if operation.tries else ""
         rows = {
@@ -46,7 +48,7 @@ def act(operation: OperationRecord) -> None:
     """Stop what runs, resume what did not end as asked."""
     if operation.state.active:
         outcome.stop_button(operation, key="stop_one")
-    elif operation.state is not OperationState.DONE:
+    elif operation.state is not OperationState.DONE and operation.sealed is not False:
         outcome.resume_button(operation, key="resume_one")
 
 

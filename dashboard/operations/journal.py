@@ -56,7 +56,7 @@ def draw(shown: Sequence[OperationRecord], number: int | None) -> None:
             "On": [o.subject for o in shown],
             "Outcome": [[WORDS[o.state]] for o in shown],
             "Took": [o.seconds for o in shown],
-            "Who": [o.actor for o in shown],
+            "Who": [f"{o.actor} (unsealed)" if o.told else o.actor for o in shown],
             "From": [o.origin for o in shown],
             "Reason": [o.reason for o in shown],
             "Table": [o.table for o in shown],

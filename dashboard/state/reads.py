@@ -137,12 +137,14 @@ def refresh() -> None:
 
 def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
     """The journal, newest first."""
-    return journal.read_operations(database.desk().reading, table=of_table, limit=limit)
+    desk = database.desk()
+    return journal.read_operations(desk.reading, table=of_table, limit=limit, seal=desk.seal())
 
 
 def operation(number: int) -> OperationRecord | None:
     """One operation of the journal."""
-    return journal.read_operation(database.desk().reading, number)
+    desk = database.desk()
+    return journal.read_operation(desk.reading, number, desk.seal())
 
 
 def steps(number: int) -> tuple[StepRecord, ...]:

@@ -32,6 +32,7 @@ from dashboard.state import backups, keys, reads
 from tests import desks
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, texts
 from tests.conftest import ADMIN, OpenSession, until
+from tests.desks import SEAL
 from tests.tables import Made, Run
 
 ROAD = 2
@@ -296,7 +297,7 @@ def test_opposite_of_what_runs_is_refused_and_not_taken_for_the_same(
     other = session()
     other.hold(f"LOCK TABLE archive.{name} IN SHARE UPDATE EXCLUSIVE MODE")
     later = plan_hold(road.read(), name, Hold(f"{THIS_YEAR + 2}-01-31", "the audit", "Ada"))
-    ticket = enqueue(road.worker, later, ADMIN, "a test")
+    ticket = enqueue(road.worker, later, ADMIN, "a test", seal=SEAL)
     app.menu_button(key=f"more_{name}").click("Lift the hold").run()
     said = texts(app)
     assert f"Another operation on {name} is still running: Hold {name} through 31 January {THIS_YEAR + 2}." in said

@@ -26,6 +26,7 @@ from core.tables.marks import Hold
 from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
 from tests.db.cli.test_commands import catalog
+from tests.desks import SEAL
 from tests.road import BUDGET, Road
 from tests.tables import Made, fingerprint
 
@@ -317,7 +318,7 @@ def test_keeping_a_table_stops_its_drop_that_waits(road: Road, make_table: Make,
 def test_a_worker_that_may_not_drop_leaves_that_to_one_that_may(road: Road, make_table: Make) -> None:
     made = make_table()
     road.ready(made, T)
-    ticket = enqueue(road.worker, road.plan_drop(made, T), ADMIN, "")
+    ticket = enqueue(road.worker, road.plan_drop(made, T), ADMIN, "", seal=SEAL)
     workers = [
         Worker(desks.desk(road.worker, budget=BUDGET, storage=road.cold, allow_drop=drops, sample_daily=False))
         for drops in (False, True)
@@ -325,7 +326,11 @@ def test_a_worker_that_may_not_drop_leaves_that_to_one_that_may(road: Road, make
     workers[0].start()
     try:
         other = enqueue(
-            road.worker, plan_hold(road.read(made), made.partition(made.ranges[1][0]), Hold("", "x", "Ada")), ADMIN, ""
+            road.worker,
+            plan_hold(road.read(made), made.partition(made.ranges[1][0]), Hold("", "x", "Ada")),
+            ADMIN,
+            "",
+            seal=SEAL,
         )
         until(lambda: read_operation(road.reader, other.id).state is OperationState.DONE)  # type: ignore[union-attr]
         assert read_operation(road.reader, ticket.id).state is OperationState.QUEUED  # type: ignore[union-attr]

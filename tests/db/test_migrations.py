@@ -58,7 +58,7 @@ class Alembic:
 def alembic(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Alembic:
     monkeypatch.setenv("DATABASE_URL", database_url)
     for name in list(os.environ):
-        if name.startswith("PARTITION_DESK_") and name != "PARTITION_DESK_TEST_HOMES":
+        if name.startswith("PARTITION_DESK_") and name not in ("PARTITION_DESK_TEST_HOMES", "PARTITION_DESK_KEY"):
             monkeypatch.delenv(name)
     return Alembic()
 

@@ -44,6 +44,7 @@ from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
+from tests.desks import SEAL
 from tests.faults import EndWhileItWaits, Strike, stop_at_once, terminate
 from tests.road import NOW, Road
 from tests.servers import connect, temporary_home
@@ -381,7 +382,7 @@ def test_a_worker_tells_how_far_it_is(road: Road, make_table: Make) -> None:
     kept = None
     try:
         for kind in (BACKUP, VERIFY):
-            ticket = enqueue(road.worker, wish(road, made, kind, kept), ADMIN, "why not")
+            ticket = enqueue(road.worker, wish(road, made, kind, kept), ADMIN, "why not", seal=SEAL)
             worker.wake()
             seen: set[tuple[str, float | None]] = set()
 

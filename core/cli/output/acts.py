@@ -122,6 +122,7 @@ def operation_json(operation: OperationRecord) -> Json:
         "seconds": operation.seconds,
         "error": operation.error or None,
         "sqlstate": operation.sqlstate or None,
+        "sealed": operation.sealed,
         "sql": operation.plan.sql,
     }
 
@@ -147,5 +148,5 @@ def history_text(operations: Sequence[OperationRecord]) -> str:
     lines = [table[0]]
     for operation, row in zip(operations, table[1:], strict=True):
         lines.append(row)
-        lines += [f"  {shown(said)}" for said in (operation.reason, operation.error) if said]
+        lines += [f"  {shown(said)}" for said in (operation.reason, operation.error, operation.told) if said]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from datetime import date
 from sqlalchemy import Connection
 
 from core.names import literal
-from core.postgres.own_tables import make_tables
+from core.postgres.own_tables import make_tables, require_plain, require_trusted
 
 SAMPLE_LOCKS = 20551
 """First key of the advisory lock under which one process at a time samples."""
@@ -82,7 +82,11 @@ WHERE n.nspname = 'partition_desk' AND c.relname = '{_NEWEST}'
 
 
 def exists(connection: Connection) -> bool:
-    return bool(connection.exec_driver_sql(_EXISTS).scalar_one())
+    """Whether the samples' tables are there. Raises NotAllowed where something else stands in their place."""
+    there = bool(connection.exec_driver_sql(_EXISTS).scalar_one())
+    if there:
+        require_plain(connection)
+    return there
 
 
 def definition() -> str:
@@ -92,6 +96,7 @@ def definition() -> str:
 
 def make(connection: Connection) -> None:
     """Makes the tables where they are missing; the connection is in AUTOCOMMIT. Raises NotAllowed, JournalPublished."""
+    require_trusted(connection)
     if exists(connection):
         return
     make_tables(connection, definition(), otherwise="the tables that samples of sizes are kept in")

@@ -63,7 +63,8 @@ Partitions = Callable[..., Ended]
 @pytest.fixture
 def partitions(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Partitions:
     """Runs a command in this process, on the test's database or on `url`."""
-    for name in [name for name in os.environ if name.startswith("PARTITION_DESK_") and "TEST" not in name]:
+    kept = ("PARTITION_DESK_KEY", "PARTITION_DESK_TEST_HOMES")
+    for name in [name for name in os.environ if name.startswith("PARTITION_DESK_") and name not in kept]:
         monkeypatch.delenv(name)
 
     def call(*words: str, url: str = database_url) -> Ended:

@@ -34,6 +34,7 @@ from core.postgres.server import read_server
 from core.tables.catalog.table import read_table
 from tests import desks
 from tests.conftest import ADMIN, Act, until
+from tests.desks import SEAL
 from tests.tables import Made, Run
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -66,7 +67,7 @@ def test_reading_makes_nothing(reader: Engine, made: Made, run: Run) -> None:
 
 
 def test_the_first_act_makes_it_and_writes_down_what_was_asked(reader: Engine, worker: Engine, plan: Plan) -> None:
-    ticket = enqueue(worker, plan, ADMIN, "the year's over; 100 % of it\nreally")
+    ticket = enqueue(worker, plan, ADMIN, "the year's over; 100 % of it\nreally", seal=SEAL)
     operation = read_operation(reader, ticket.id)
     assert operation is not None
     assert (operation.table, operation.kind, operation.subject) == (
@@ -84,29 +85,29 @@ def test_the_first_act_makes_it_and_writes_down_what_was_asked(reader: Engine, w
 
 
 def test_asked_for_twice_it_is_there_once(reader: Engine, worker: Engine, plan: Plan) -> None:
-    first, second = enqueue(worker, plan, ADMIN, ""), enqueue(worker, plan, ADMIN, "again")
+    first, second = enqueue(worker, plan, ADMIN, "", seal=SEAL), enqueue(worker, plan, ADMIN, "again", seal=SEAL)
     assert (first.new, second.new) == (True, False)
     assert first.id == second.id
     with session(worker) as connection:
-        assert start(connection, plan, ADMIN, "at the command line").id == first.id
+        assert start(connection, plan, ADMIN, "at the command line", seal=SEAL).id == first.id
     assert [operation.reason for operation in read_operations(reader)] == [""]
 
 
 def test_one_table_has_its_own_list(reader: Engine, worker: Engine, plan: Plan, make_table: Make) -> None:
     other = make_table("other")
     theirs = plan_archive(read_table(reader, other.address), other.first, now=NOW)
-    one, two = enqueue(worker, plan, ADMIN, "").id, enqueue(worker, theirs, ADMIN, "").id
+    one, two = enqueue(worker, plan, ADMIN, "", seal=SEAL).id, enqueue(worker, theirs, ADMIN, "", seal=SEAL).id
     assert [operation.id for operation in read_operations(reader)] == [two, one]
     assert [operation.id for operation in read_operations(reader, table="public.other")] == [two]
     assert [operation.id for operation in read_operations(reader, limit=1)] == [two]
 
 
 def test_one_session_claims_and_no_other(reader: Engine, worker: Engine, plan: Plan) -> None:
-    ticket = enqueue(worker, plan, ADMIN, "")
+    ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
     with session(worker) as one, session(worker) as two:
         assert queued(one) == (ticket.id,)
-        assert claim(one, ticket.id) == plan
-        assert claim(two, ticket.id) is None
+        assert claim(one, ticket.id, SEAL) == plan
+        assert claim(two, ticket.id, SEAL) is None
         assert queued(two) == ()
         operation = read_operation(reader, ticket.id)
         assert operation is not None
@@ -118,17 +119,17 @@ def test_a_running_operation_without_its_session_is_interrupted_and_may_be_asked
     reader: Engine, worker: Engine, plan: Plan, run: Run
 ) -> None:
     with session(worker) as work:
-        ticket = start(work, plan, ADMIN, "")
+        ticket = start(work, plan, ADMIN, "", seal=SEAL)
         work.invalidate()
     until(lambda: read_operations(reader)[0].state is OperationState.INTERRUPTED)  # once its backend is gone
-    again = enqueue(worker, plan, ADMIN, "resumed")
+    again = enqueue(worker, plan, ADMIN, "resumed", seal=SEAL)
     assert again.new
     assert run(f"SELECT state FROM partition_desk.operation WHERE id = {ticket.id}") == [("interrupted",)]
     assert [o.state for o in read_operations(reader)] == [OperationState.QUEUED, OperationState.INTERRUPTED]
 
 
 def test_what_nobody_took_is_not_begun_any_more(reader: Engine, worker: Engine, plan: Plan, run: Run) -> None:
-    ticket = enqueue(worker, plan, ADMIN, "")
+    ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
     run(f"UPDATE partition_desk.operation SET requested_at = requested_at - interval '{STALE_AFTER_S + 1} s'")
     with session(worker) as connection:
         assert queued(connection) == ()
@@ -138,7 +139,7 @@ def test_what_nobody_took_is_not_begun_any_more(reader: Engine, worker: Engine, 
 
 
 def test_cancelled_before_it_was_begun(reader: Engine, worker: Engine, plan: Plan) -> None:
-    ticket = enqueue(worker, plan, ADMIN, "")
+    ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
     request_cancel(worker, ticket.id)
     operation = read_operation(reader, ticket.id)
     assert operation is not None
@@ -146,7 +147,7 @@ def test_cancelled_before_it_was_begun(reader: Engine, worker: Engine, plan: Pla
     assert operation.error == "Cancelled before it was begun. Nothing was changed."
     assert operation.finished_at is not None
     with session(worker) as connection:
-        assert claim(connection, ticket.id) is None
+        assert claim(connection, ticket.id, SEAL) is None
     request_cancel(worker, ticket.id)
     assert read_operation(reader, ticket.id) == operation
 
@@ -155,9 +156,9 @@ def test_cancelled_before_it_was_begun(reader: Engine, worker: Engine, plan: Pla
 def test_a_role_that_does_not_suffice_is_refused(worker: Engine, plan: Plan, role: Role, run: Run) -> None:
     actor = Actor("Vera", role, Origin.DASHBOARD)
     with pytest.raises(NotAllowed, match=f"Vera is here as {role}; to archive takes an admin"):
-        enqueue(worker, plan, actor, "")
+        enqueue(worker, plan, actor, "", seal=SEAL)
     with session(worker) as connection, pytest.raises(NotAllowed):
-        start(connection, plan, actor, "")
+        start(connection, plan, actor, "", seal=SEAL)
     assert "partition_desk" not in schemas(run)
 
 
@@ -168,12 +169,12 @@ def test_a_role_without_rights_is_told_what_to_run(
     engine = working_engine(parse_url(url))
     try:
         with pytest.raises(NotAllowed) as refused:
-            enqueue(engine, plan, ADMIN, "")
+            enqueue(engine, plan, ADMIN, "", seal=SEAL)
         words = f"CREATE SCHEMA partition_desk AUTHORIZATION {ident(name)}"
         assert refused.value.next == f"Run once as an administrator: {words}."
         run(words)
         assert read_server(engine).may_write_journal
-        assert enqueue(engine, plan, ADMIN, "").new
+        assert enqueue(engine, plan, ADMIN, "", seal=SEAL).new
     finally:
         engine.dispose()
 
@@ -181,7 +182,7 @@ def test_a_role_without_rights_is_told_what_to_run(
 def test_a_role_without_rights_reads_an_empty_history(
     worker: Engine, plan: Plan, make_role: Callable[..., tuple[str, str]]
 ) -> None:
-    enqueue(worker, plan, ADMIN, "")
+    enqueue(worker, plan, ADMIN, "", seal=SEAL)
     engine = reading_engine(parse_url(make_role()[1]))
     try:
         assert read_operations(engine) == ()
@@ -218,7 +219,7 @@ def test_progress_and_blockers_are_told(reader: Engine, worker: Engine, plan: Pl
         7, "anna", "psql", "local", "active", "2026-10-20T09:00:00+00:00", 12.5, "SELECT ?", "t", "session"
     )
     with session(worker) as work:
-        record = Record(start(work, plan, ADMIN, "").id)
+        record = Record(start(work, plan, ADMIN, "", seal=SEAL).id)
         record.doing(work, "Detach it's \\ 100%")
         record.waiting(work, (blocker,), 3)
         operation = read_operation(reader, record.id)
@@ -240,7 +241,7 @@ def test_a_journal_of_an_older_version_is_read_and_completed_by_the_next_act(
     reader: Engine, act: Act, made: Made, run: Run
 ) -> None:
     act(plan_archive(read_table(reader, made.address), made.first, now=NOW))
-    newer = ("rows_before", "rows_after", "share", "error_kind")
+    newer = ("rows_before", "rows_after", "share", "error_kind", "sealed_at", "seal")
     run("ALTER TABLE partition_desk.operation " + ", ".join(f"DROP COLUMN {name}" for name in newer))
     old = read_operations(reader)[0]
     assert (old.state, old.rows_before, old.share, old.error_kind) == (OperationState.DONE, None, None, "")

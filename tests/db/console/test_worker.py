@@ -26,6 +26,7 @@ from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from tests import desks
 from tests.conftest import ADMIN, Act, OpenSession, until
+from tests.desks import KEY, SEAL
 from tests.tables import Made, Run, fingerprint
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -39,7 +40,8 @@ from core.console.desk import Desk
 from core.console.worker import Worker
 from core.settings import read_settings
 
-settings = read_settings({"PARTITION_DESK_LOCK_BUDGET_MS": sys.argv[2], "PARTITION_DESK_SAMPLE": "false"})
+settings = read_settings({"PARTITION_DESK_LOCK_BUDGET_MS": sys.argv[2], "PARTITION_DESK_SAMPLE": "false",
+    "PARTITION_DESK_KEY": sys.argv[3]})
 Worker(Desk.at(sys.argv[1], settings)).start()
 time.sleep(60)
 """
@@ -63,7 +65,7 @@ def working(engine: Engine) -> Iterator[Worker]:
 @contextmanager
 def process(url: str, lock_ms: int = 50) -> Iterator[subprocess.Popen[bytes]]:
     """A worker in a process of its own, killed at the end if it still runs."""
-    started = subprocess.Popen([sys.executable, "-c", WORKER, url, str(lock_ms)], cwd=ROOT)
+    started = subprocess.Popen([sys.executable, "-c", WORKER, url, str(lock_ms), KEY], cwd=ROOT)
     try:
         yield started
     finally:
@@ -80,12 +82,12 @@ def state(reader: Engine, operation_id: int) -> OperationState:
 def test_a_worker_runs_what_is_queued(reader: Engine, worker: Engine, make_table: Make) -> None:
     made = make_table()
     with working(worker) as working_one:
-        ticket = enqueue(worker, archiving(reader, made), ADMIN, "")
+        ticket = enqueue(worker, archiving(reader, made), ADMIN, "", seal=SEAL)
         working_one.wake()
         until(lambda: not state(reader, ticket.id).active)
         assert state(reader, ticket.id) is OperationState.DONE
         back = desks.reattach(reader, read_table(reader, made.address), made.first)
-        ticket = enqueue(worker, back, ADMIN, "")
+        ticket = enqueue(worker, back, ADMIN, "", seal=SEAL)
         working_one.wake()
         until(lambda: not state(reader, ticket.id).active)
     assert [o.state for o in read_operations(reader)] == [OperationState.DONE] * 2
@@ -100,7 +102,7 @@ def test_two_workers_run_it_once(reader: Engine, worker: Engine, make_table: Mak
             read_table(reader, made.address),
             [(date(year, 1, 1), date(year + 1, 1, 1)) for year in range(2025, 2035)],
         )
-        ticket = enqueue(worker, plan, ADMIN, "")
+        ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
         until(lambda: not state(reader, ticket.id).active)
     assert state(reader, ticket.id) is OperationState.DONE
     assert [step.step for step in read_steps(reader, ticket.id)] == list(range(1, 11))
@@ -114,10 +116,10 @@ def test_a_failure_is_written_down_and_the_worker_goes_on(
     outdated = archiving(reader, made)
     run("COMMENT ON TABLE kid_absences_2022 IS 'new'")
     with working(worker) as working_one:
-        failed = enqueue(worker, outdated, ADMIN, "")
+        failed = enqueue(worker, outdated, ADMIN, "", seal=SEAL)
         working_one.wake()
         until(lambda: not state(reader, failed.id).active)
-        good = enqueue(worker, archiving(reader, made), ADMIN, "")
+        good = enqueue(worker, archiving(reader, made), ADMIN, "", seal=SEAL)
         working_one.wake()
         until(lambda: not state(reader, good.id).active)
     assert [o.state for o in read_operations(reader)] == [OperationState.DONE, OperationState.FAILED]
@@ -129,7 +131,7 @@ def test_what_waits_can_be_cancelled(reader: Engine, worker: Engine, make_table:
     other = session()
     other.hold("SELECT * FROM kid_absences")
     with working(worker) as working_one:
-        ticket = enqueue(worker, archiving(reader, made), ADMIN, "")
+        ticket = enqueue(worker, archiving(reader, made), ADMIN, "", seal=SEAL)
         working_one.wake()
         until(lambda: [b.pid for o in read_operations(reader) for b in o.blockers] == [other.pid])
         request_cancel(worker, ticket.id)
@@ -153,7 +155,7 @@ def test_a_worker_killed_in_the_middle_is_shown_and_asking_again_finishes(
     rows = fingerprint(reader, made.sql), fingerprint(reader, '"public"."kid_absences_2022"')
     other = session()
     other.hold("SELECT * FROM kid_absences")
-    ticket = enqueue(worker, archiving(reader, made), ADMIN, "")
+    ticket = enqueue(worker, archiving(reader, made), ADMIN, "", seal=SEAL)
     with process(database_url, lock_ms) as killed:
         if lock_ms == 50:
             until(lambda: [b.pid for o in read_operations(reader) for b in o.blockers] == [other.pid])
@@ -179,7 +181,7 @@ def test_a_worker_killed_in_the_middle_is_shown_and_asking_again_finishes(
 def test_run_now_follows_what_is_queued_already(reader: Engine, worker: Engine, make_table: Make) -> None:
     made = make_table()
     plan = archiving(reader, made)
-    ticket = enqueue(worker, plan, ADMIN, "from the dashboard")
+    ticket = enqueue(worker, plan, ADMIN, "from the dashboard", seal=SEAL)
     told: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         here = pool.submit(desks.desk(worker, budget=BUDGET).run, plan, ADMIN, "here", progress=printer(told.append))
@@ -197,7 +199,7 @@ def test_a_follower_gets_the_failure_of_what_it_follows(
 ) -> None:
     made = make_table()
     plan = archiving(reader, made)
-    ticket = enqueue(worker, plan, ADMIN, "")
+    ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
     run("COMMENT ON TABLE kid_absences_2022 IS 'new'")
     with working(worker), pytest.raises(PlanOutdated, match="no longer as it was when this was planned") as outdated:
         follow(worker, ticket.id)
@@ -212,7 +214,7 @@ def test_a_followers_cancel_reaches_what_it_follows(
     other = session()
     other.hold("SELECT * FROM kid_absences")
     plan = archiving(reader, made)
-    ticket = enqueue(worker, plan, ADMIN, "")
+    ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
     cancellation = Cancellation()
     with working(worker), ThreadPoolExecutor(1) as pool:
         following = pool.submit(follow, worker, ticket.id, cancellation=cancellation)

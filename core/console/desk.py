@@ -24,8 +24,8 @@ from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
-from core.tables.catalog.equipment import read_all_equipped, read_equipped_of
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
+from core.tables.catalog.siblings import read_all_equipped, read_equipped_of
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 

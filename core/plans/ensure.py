@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from core.errors import NameTaken, NotAllowed, NotAttachable, OffCalendar, Overlap, Refused, UsageError
 from core.names import MAX_BYTES, fit, ident, qualified
 from core.period import Range, Width, period_of
+from core.plans.below import PLAIN, Branched, below, grown, models, told_branched
 from core.plans.beside import beside_making
-from core.plans.equip import outfit, published_like, told_apart, told_copied
+from core.plans.equip import published_like, told_apart, told_copied
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
 from core.plans.publishing import entering
@@ -32,6 +33,7 @@ from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
 from core.tables.coverage import covered_until, holders, is_covered
 from core.tables.cut import Cut, cut_by
+from core.tables.equipment import Equipment
 from core.tables.key import Clock, Key, instant, key_value
 from core.tables.naming import Pattern
 from core.tables.table import PartitionedTable
@@ -94,6 +96,13 @@ class NewPartition:
     name: str
     label: str
     bounds: Bounds
+    branched: Branched = PLAIN
+    """What it gets below it."""
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The names of the tables that hold its rows."""
+        return tuple(one.name for one in self.branched.every() if not one.split) or (self.name,)
 
 
 MOST_AT_ONCE = 1100
@@ -190,7 +199,7 @@ def missing(
     rows = default_rows or {}
     held = [p.bounds for p in table.ranges]
     pattern = table.pattern(zone)
-    names = table.taken if _home(table) == table.schema else table.equipment.taken
+    names = table.taken if _home(table) == table.schema else _equipment(table).taken
     taken = {*names, *(p.name for p in table.partitions)}
     new: list[NewPartition] = []
     refused: list[Refused] = []
@@ -199,11 +208,15 @@ def missing(
             continue
         one = _named(table, bounds, cut, pattern, taken)
         refusal = _refusal(table, one, taken, rows.get(bounds, 0))
-        if refusal is None:
-            new.append(one)
-            taken.add(one.name)
-        else:
-            refused.append(refusal)
+        try:
+            if refusal is not None:
+                raise refusal
+            one = replace(one, branched=below(table, one.name, cut.located(bounds), cut, taken))
+        except Refused as error:
+            refused.append(error)
+            continue
+        new.append(one)
+        taken |= {one.name, *(each.name for each in one.branched.every())}
     return tuple(new), tuple(refused)
 
 
@@ -304,12 +317,16 @@ def _effects(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator
         return
     for one in new:
         yield f"{one.name} is created, empty, for {one.bounds.lower_sql} up to, not including, {one.bounds.upper_sql}."
+        yield from told_branched(one.name, one.branched)
     yield from told_copied(table.equipment)
+    yield from told_copied(table.branching)
 
 
 def _warnings(table: PartitionedTable, new: tuple[NewPartition, ...]) -> Iterator[str]:
     yield from default_meanwhile(table, *(one.label for one in new))
-    yield from entering(table, _home(table), (one.name for one in new), published_like(table.equipment))
+    yield from entering(
+        table, _home(table), (name for one in new for name in one.leaves), published_like(table.equipment)
+    )
     yield from told_apart(table.equipment)
     yield from beside_making(table)
 
@@ -336,15 +353,20 @@ def _said(wanted: tuple[Bounds, ...], cut: Cut, zone: str) -> Iterator[str]:
             yield option("--date", lower.isoformat(sep=" ") if cut.width.seconds else lower.date().isoformat())
 
 
+def _equipment(table: PartitionedTable) -> Equipment:
+    """What the newest siblings have, whether they are partitioned themselves or not."""
+    return table.branching if models(table) else table.equipment
+
+
 def _home(table: PartitionedTable) -> str:
     """The schema of a new partition: that of its siblings where they share one."""
-    return table.equipment.schema or table.schema
+    return _equipment(table).schema or table.schema
 
 
 def _require_possible(table: PartitionedTable) -> None:
     require_nothing_pending(table)
     home = _home(table)
-    if not (table.may_create if home == table.schema else table.equipment.may_create):
+    if not (table.may_create if home == table.schema else _equipment(table).may_create):
         raise NotAllowed(
             f"The role {table.server.user} may not create tables in the schema {home}.",
             next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(home)} TO {ident(table.server.user)}.",
@@ -358,7 +380,7 @@ def _require_possible(table: PartitionedTable) -> None:
 
 def _create(table: PartitionedTable, key: Key, new: NewPartition) -> tuple[Step, ...]:
     relation = qualified(_home(table), new.name)
-    whole = outfit(table, _home(table), new.name)
+    whole = grown(table, _home(table), new.name, new.branched)
     return (
         *exclude_from_default(table, key, new.bounds, new.label),
         Step(

@@ -31,8 +31,8 @@ class Outfit:
     """Those on other tables than the new one."""
 
 
-def outfit(table: PartitionedTable, schema: str, name: str) -> Outfit:
-    """The statements for the table `schema`.`name`."""
+def outfit(table: PartitionedTable, schema: str, name: str, *, split: str = "") -> Outfit:
+    """The statements for the table `schema`.`name`; with `split`, as "HASH (kid_id)", for one that is partitioned."""
     traits = copied(table.equipment)
     relation = qualified(schema, name)
     names = called(traits, name, table.equipment.taken)
@@ -41,7 +41,7 @@ def outfit(table: PartitionedTable, schema: str, name: str) -> Outfit:
     others = dict.fromkeys(trait.state for trait in traits if trait.kind is Kind.FOREIGN_KEY and trait.state)
     return Outfit(
         (
-            _create(table, relation, traits),
+            _create(table, relation, traits, split),
             *owner,
             *(sql for trait in belongings for sql in made(trait, schema, name, names)),
             *(
@@ -76,7 +76,7 @@ def published_like(equipment: Equipment) -> int | None:
     return newest.oid if places <= set(copied(equipment)) else None
 
 
-def _create(table: PartitionedTable, relation: str, traits: tuple[Trait, ...]) -> str:
+def _create(table: PartitionedTable, relation: str, traits: tuple[Trait, ...], split: str = "") -> str:
     by_kind: dict[Kind, list[str]] = {}
     for trait in traits:
         by_kind.setdefault(trait.kind, []).append(trait.parts[0])
@@ -88,6 +88,7 @@ def _create(table: PartitionedTable, relation: str, traits: tuple[Trait, ...]) -
         (
             f"CREATE {''.join(by_kind.get(Kind.UNLOGGED, ()))}TABLE {relation} (LIKE {table.sql} INCLUDING ALL"
             f" EXCLUDING IDENTITY EXCLUDING COMMENTS{unindexed})",
+            f" PARTITION BY {split}" if split else "",
             f" USING {ident(method[0])}" if method else "",
             with_options(tuple(by_kind.get(Kind.OPTION, ()))),
             f" TABLESPACE {ident(tablespace)}" if tablespace else "",

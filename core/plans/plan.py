@@ -261,6 +261,7 @@ def _equipment_facts(table: PartitionedTable) -> list[str]:
         f"siblings default privileges: {', '.join(map(str, equipment.by_default)) or 'none'}",
         *(f"siblings share {trait.fact}" for trait in equipment.shared),
         *(f"siblings differ in {one.trait.fact}" for one in equipment.apart),
+        *(f"siblings above their leaves share {trait.fact}" for trait in table.branching.shared),
     ]
 
 

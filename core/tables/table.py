@@ -79,6 +79,8 @@ class PartitionedTable:
     """What the newest partitions that nobody holds locked have of their own, for the next one."""
     upkeep: Upkeep | None = field(default=None, compare=False)
     """The other tool that makes partitions of it, or takes them away."""
+    branching: Equipment = field(default=Equipment(), compare=False)
+    """The same of those that are partitioned themselves: `equipment` is of their leaves then."""
     strays: tuple[Archived, ...] = field(default=(), compare=False)
     """What was archived from tables that are no longer there, by their marks, which whoever owns this one may see."""
     subscriptions: tuple[str, ...] = field(default=(), compare=False)

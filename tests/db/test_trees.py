@@ -334,3 +334,114 @@ def test_a_branch_after_a_kill_comes_to_the_same_end(road: Road, run: Run, at: i
     killed(road, at, *reattach)
     road.done(*reattach)
     assert (shape(run, "visit"), content(run, "visit")) == (before, rows)
+
+
+# Ensure -------------------------------------------------------------------------------------------------------------
+
+
+def made_below(run: Run, table: str) -> list[tuple[Any, ...]]:
+    """The names and bounds of a table and all below it."""
+    return run(
+        "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid), pg_get_partkeydef(c.oid) FROM pg_class c"
+        f" JOIN pg_partition_tree('{table}') t ON t.relid = c.oid ORDER BY t.level, 1"
+    )
+
+
+BELOW = {
+    "range-hash": [
+        ("visit_2026", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", "HASH (kid_id)"),
+        ("visit_2026_0", "FOR VALUES WITH (modulus 2, remainder 0)", None),
+        ("visit_2026_1", "FOR VALUES WITH (modulus 2, remainder 1)", None),
+    ],
+    "range-list": [
+        ("visit_2026", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", "LIST (kind)"),
+        ("visit_2026_a", "FOR VALUES IN ('a', 'b')", None),
+        ("visit_2026_rest", "DEFAULT", None),
+    ],
+    "range-range": [
+        ("visit_2026", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", "RANGE (day)"),
+        ("visit_2026_h1", "FOR VALUES FROM ('2026-01-01') TO ('2026-07-01')", None),
+        ("visit_2026_h2", "FOR VALUES FROM ('2026-07-01') TO ('2027-01-01')", None),
+    ],
+    "list-range": [("visit_a_2026", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", None)],
+}
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("kind", SERVED)
+def test_a_new_period_gets_below_it_what_its_siblings_have(road: Road, run: Run, kind: str) -> None:
+    planted = plant(run, kind)
+    run("CREATE ROLE reads_leaves") if not run("SELECT 1 FROM pg_roles WHERE rolname = 'reads_leaves'") else None
+    for leaf in (name for name in tree_of(run, planted.served) if len(tree_of(run, name)) == 1):
+        run(f"ALTER TABLE {leaf} SET (fillfactor = 70); GRANT SELECT ON {leaf} TO reads_leaves")
+    ensure = ("ensure", "--year", "2026", "--table", planted.served)
+    shown = road.done(*ensure, "--dry-run").out
+    for name, _, split in BELOW[kind]:
+        assert f'"{name}"' in shown
+        assert split is None or f") PARTITION BY {split};" in shown
+    road.done(*ensure)
+    assert made_below(run, BELOW[kind][0][0]) == BELOW[kind]
+    leaf = BELOW[kind][-1][0]
+    assert run(f"SELECT reloptions, has_table_privilege('reads_leaves', oid, 'SELECT') FROM pg_class"
+               f" WHERE oid = '{leaf}'::regclass") == [(["fillfactor=70"], True)]  # fmt: skip
+    run("INSERT INTO visit (kid_id, kind, day) SELECT g, 'a', '2026-01-01'::date + g FROM generate_series(1, 300) g")
+    assert run("SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid::regclass::text LIKE 'visit%'") == [(True,)]
+    assert road.done(*ensure).out.startswith("Nothing to do: ")
+    assert road.done("ensure", "--year", "2027", "--table", planted.served).code == 0
+    run("DROP OWNED BY reads_leaves")
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "why"),
+    [
+        ("CREATE TABLE visit_2025_2 PARTITION OF visit_2025 FOR VALUES IN ('x')", "have partitions of other bounds"),
+        ("ALTER TABLE visit_2025_a RENAME TO something; ALTER TABLE visit_2024_a RENAME TO other", "follow no pattern"),
+        ("CREATE TABLE visit_2026_rest (id int)", "the name visit_2026_rest, which it would have, is taken"),
+        ("DROP TABLE visit_2025_a, visit_2025_rest", "has no partition itself"),
+    ],
+    ids=["bounds", "names", "taken", "empty"],
+)
+def test_a_period_whose_siblings_do_not_tell_is_left_out(road: Road, run: Run, spoiled: str, why: str) -> None:
+    plant(run, "range-list")
+    run(spoiled)
+    before = shape(run, "visit")
+    ended = road("ensure", "--year", "2026", "--table", "visit")
+    assert ended.code == 1
+    assert "Nothing tells what visit_2026 is to have below it: " in ended.err
+    assert why in ended.err
+    assert shape(run, "visit") == before
+
+
+def test_a_foreign_leaf_of_the_siblings_is_not_made(road: Road, run: Run) -> None:
+    plant(run, "range-list")
+    plant_foreign(run, "visit_2025", "FOR VALUES IN ('far')", "visit_2025_far")
+    ended = road("ensure", "--year", "2026", "--table", "visit")
+    assert ended.code == 1
+    assert "visit_2025_far is a foreign table, which is not made here" in ended.err
+
+
+def test_months_are_cut_into_days_of_their_own_number(road: Road, run: Run) -> None:
+    run("CREATE TABLE log (at date NOT NULL, id int) PARTITION BY RANGE (at)")
+    for month, days in ((1, 31), (2, 28)):
+        run(f"CREATE TABLE log_2025_{month:02} PARTITION OF log FOR VALUES FROM ('2025-{month:02}-01')"
+            f" TO ('2025-{month + 1:02}-01') PARTITION BY RANGE (at)")  # fmt: skip
+        run("".join(
+            f"CREATE TABLE log_2025{month:02}{day:02} PARTITION OF log_2025_{month:02}"
+            f" FOR VALUES FROM ('2025-{month:02}-{day:02}') TO (date '2025-{month:02}-{day:02}' + 1);"
+            for day in range(1, days + 1)
+        ))  # fmt: skip
+    road.done("ensure", "--date", "2025-03-10", "--table", "log")
+    names = [name for name, _, _ in made_below(run, "log_2025_03")]
+    assert names == ["log_2025_03", *(f"log_202503{day:02}" for day in range(1, 32))]
+
+
+def test_three_levels_are_made_as_they_are(road: Road, run: Run) -> None:
+    plant(run, "range-list")
+    for year in (2023, 2024, 2025):
+        run(f"CREATE TABLE visit_{year}_c PARTITION OF visit_{year} FOR VALUES IN ('x') PARTITION BY HASH (kid_id)")
+        for n in range(3):
+            run(f"CREATE TABLE visit_{year}_c_{n} PARTITION OF visit_{year}_c"
+                f" FOR VALUES WITH (MODULUS 3, REMAINDER {n})")  # fmt: skip
+    road.done("ensure", "--year", "2026", "--table", "visit")
+    before = {(name.replace("2025", "2026"), split) for name, _, split in made_below(run, "visit_2025")}
+    assert {(name, split) for name, _, split in made_below(run, "visit_2026")} == before

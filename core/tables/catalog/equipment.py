@@ -6,30 +6,20 @@ that none may be asked about that somebody holds locked.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
 from core.names import comment_sql, ident, literal
-from core.postgres.connection import CANCELLED, LOCK_TIMEOUT, session, sqlstate, translate
 from core.postgres.server import Server
-from core.postgres.session import READ_TIMEOUT_MS, Row, reading, rows_of
-from core.tables.definition import COLUMN_OPTIONS, Grant
-from core.tables.equipment import INDEXES, Equipment, Equipped, Kind, Trait
+from core.postgres.session import Row, rows_of
+from core.tables.definition import COLUMN_OPTIONS
+from core.tables.equipment import Equipped, Kind, Trait
 from core.tables.key import Key
 from core.tables.marks import Marks
-from core.tables.partition import Partition
 from core.tables.structure import Check
-from core.tables.table import PartitionedTable
-
-NEWEST = 3
-"""How many partitions are looked at for the next one."""
-MOST = 1_000
-"""How many are compared with each other."""
 
 # Each part names what it tells of in `kind`, and gives in `what` a list that `_READ` turns into traits. The parent's
 # own rules, policies, grants and publications are its own; its keys, CHECKs, triggers and defaults come by themselves.
@@ -67,7 +57,8 @@ SELECT r.oid, 'index', ic.relname::text, json_build_array(x.indisunique, x.indis
         h.inhrelid IS NOT NULL, pg_catalog.pg_get_constraintdef(k.oid), ts.spcname,
         coalesce(pg_catalog.has_tablespace_privilege(ts.oid, 'CREATE'), true), ic.reloptions::text[],
         pg_catalog.pg_get_indexdef(ic.oid), pg_catalog.format('CREATE %sINDEX %I ON %s ',
-            CASE WHEN x.indisunique THEN 'UNIQUE ' END, ic.relname, r.sql))
+            CASE WHEN x.indisunique THEN 'UNIQUE ' END, ic.relname,
+            CASE WHEN r.relkind = 'p' THEN 'ONLY ' ELSE '' END || r.sql))
     FROM rel r JOIN pg_catalog.pg_index x ON x.indrelid = r.oid
     JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
     LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = ic.oid AND k.conrelid = r.oid AND k.contype IN ('p', 'u', 'x')
@@ -421,84 +412,3 @@ _READ = {
     "label": _label,
     "publication": _publication,
 }
-
-_AROUND = """
-SELECT pg_catalog.has_schema_privilege(n.oid, 'CREATE') AS may_create,
-    (SELECT json_agg(DISTINCT json_build_array(coalesce(g.rolname, ''), x.privilege_type, x.is_grantable)::text)
-        FROM pg_catalog.pg_default_acl d CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) x
-        LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
-        WHERE d.defaclobjtype = 'r' AND d.defaclnamespace IN (0, n.oid)
-            AND d.defaclrole = (SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)
-            AND x.grantee NOT IN (d.defaclrole, p.relowner)) AS by_default,
-    CASE WHEN {named} THEN (SELECT json_agg(c.relname) FROM pg_catalog.pg_class c
-        WHERE c.relnamespace = n.oid AND pg_catalog.starts_with(c.relname, {stem})) END AS taken
-FROM pg_catalog.pg_class p, pg_catalog.pg_namespace n WHERE p.oid = {parent} AND n.nspname = {schema}
-"""
-
-
-def read_equipment(
-    connection: Connection, parent: Row, partitions: Sequence[Partition], key: Key, server: Server
-) -> Equipment:
-    """What the newest partitions have of their own that the parent's owner owns and nobody holds locked.
-
-    `parent` has oid, nspname, relname and owner; the partitions are in the order of their bounds.
-    """
-    ranged = [p for p in partitions if p.is_plain and p.bounds and not p.bounds.is_default and not p.pending]
-    trusted = [p for p in ranged if p.owner == parent.owner]
-    oids = [p.oid for p in trusted if not p.busy][-NEWEST:]
-    siblings = read_equipped(connection, parent.oid, oids, key, server)
-    if len(siblings) == 1:
-        siblings = (replace(siblings[0], traits=tuple(_of_one(siblings[0], key))),)
-    found = Equipment(siblings, foreign_owned=len(ranged) - len(trusted), unread=bool(trusted) and not siblings)
-    around = rows_of(
-        connection,
-        _AROUND.format(
-            named=found.schema not in (None, parent.nspname)
-            or any(trait.kind in (*INDEXES, Kind.STATISTICS) for trait in found.shared),
-            stem=literal(parent.relname[:40]),
-            parent=parent.oid,
-            schema=literal(found.schema or parent.nspname),
-        ),
-    )[0]
-    return replace(
-        found,
-        may_create=around.may_create,
-        by_default=tuple(sorted((Grant(*json.loads(one)) for one in around.by_default or ()), key=str)),
-        taken=frozenset(around.taken or ()),
-    )
-
-
-def read_all_equipped(engine: Engine, table: PartitionedTable) -> tuple[Equipped, ...] | None:
-    """What each of the newest partitions and the DEFAULT have of their own; None where that can't be read just now.
-
-    Those of other owners, foreign tables and those partitioned again are left out.
-    """
-    if table.not_served is not None:
-        return ()
-    mine = [p for p in table.partitions if p.is_plain and p.bounds and not p.pending and not p.busy]
-    return read_equipped_of(engine, table, [p.oid for p in mine if p.owner == table.owner][-MOST:])
-
-
-def read_equipped_of(engine: Engine, table: PartitionedTable, oids: Iterable[int]) -> tuple[Equipped, ...] | None:
-    """What tables that are, or were, partitions of `table` have of their own; None where somebody holds one locked."""
-    if table.key is None:
-        return ()
-    try:
-        with session(engine) as connection, reading(connection, timeout_ms=READ_TIMEOUT_MS):
-            return read_equipped(connection, table.oid, oids, table.key, table.server)
-    except DBAPIError as error:
-        if sqlstate(error) in (LOCK_TIMEOUT, CANCELLED):
-            return None
-        raise translate(error) from error
-
-
-def _of_one(one: Equipped, key: Key) -> Iterator[Trait]:
-    """Its traits, less what may be meant for it alone, where no second partition tells."""
-    for trait in one.traits:
-        end = r"(?!\w)" if trait.kind is not Kind.COLUMN else ""
-        names_it = re.search(rf"(?<!\w){re.escape(one.name)}{end}", trait.on(""))
-        keyed = trait.kind is Kind.CHECK and re.search(rf"(?<!\w){re.escape(key.column)}(?!\w)", trait.parts[0])
-        if trait.lacks or not (names_it or keyed or trait.kind is Kind.COMMENT):
-            yield trait
-        else:
-            yield replace(trait, lacks=f"it may be meant for {one.name} alone, and no other partition tells")

@@ -19,7 +19,6 @@ from core.tables.archived import Archived
 from core.tables.bounds import Bounds, constants
 from core.tables.catalog.address import read_address
 from core.tables.catalog.archived import read_archived, with_missing
-from core.tables.catalog.equipment import read_equipment
 from core.tables.catalog.ownership import name_array
 from core.tables.catalog.publications import publications_of, subscriptions_of
 from core.tables.catalog.relation import (
@@ -40,6 +39,7 @@ from core.tables.catalog.relation import (
 )
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
+from core.tables.catalog.siblings import read_equipment
 from core.tables.catalog.stored import stored_text
 from core.tables.catalog.tree import conditions, kind_of, read_trees, summed, with_sequences
 from core.tables.catalog.upkeep import read_partman
@@ -208,10 +208,10 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         archived = tuple(with_sequences(one, owned) for one in archived)
     taken = _taken(connection, row, archive_schema, children, archived)
     archived = tuple(_with_home(one, taken) if one.tag and one.tag.schema != row.nspname else one for one in archived)
-    equipment = (
+    equipment, branching = (
         read_equipment(connection, row, children, key, server)
         if key is not None and not_served is None
-        else Equipment()
+        else (Equipment(), Equipment())
     )
     return PartitionedTable(
         oid=row.oid,
@@ -244,6 +244,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         subscriptions=subscriptions_of(connection, row.oid),
         publications=publications_of(connection, row.oid, row.nspname, server.can),
         equipment=equipment,
+        branching=branching,
         strays=strays,
         as_of=datetime.now(UTC),
     )

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.period import Period, period_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.ends import End, Value
+from core.tables.ends import End, Several, Value
 from core.tables.key import day_of
 from core.tables.marks import Hold
 from core.tables.partition import Partition
@@ -64,6 +64,8 @@ class Holding:
 
 
 def _day(end: End | None, zone: str) -> date | None:
+    if isinstance(end, Several):
+        return _day(end.leading, zone)
     if isinstance(end, datetime) and end.tzinfo:
         try:
             return end.astimezone(ZoneInfo(zone)).date()

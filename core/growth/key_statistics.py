@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import numpy as np
 from sqlalchemy import Engine
@@ -15,6 +14,7 @@ from core.names import literal
 from core.postgres.connection import session, translate
 from core.postgres.session import Row, rows_of
 from core.tables.catalog.ownership import oid_array
+from core.tables.key import Key, local_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +52,38 @@ WHERE c.oid = ANY ({oids}) AND s.attname = {column}
 
 
 def read_key_statistics(
-    engine: Engine, oids: Iterable[int], *, column: str, zone: str = "UTC"
+    engine: Engine, oids: Iterable[int], *, key: Key, zone: str = "UTC"
 ) -> dict[int, KeyStatistics]:
-    """What the last analyze found of a date column in each of these tables, by oid.
+    """What the last analyze found of the key in each of these tables, by oid.
 
     Those that were never analyzed, or that the role may not read, are left out. Reads no row and takes no lock on them.
     """
     wanted = list(oids)
     if not wanted:
         return {}
-    sql = _STATISTICS.format(column=literal(column), oids=oid_array(wanted))
+    sql = _STATISTICS.format(column=literal(key.column), oids=oid_array(wanted))
     with session(engine) as connection:
         try:
             rows = rows_of(connection, sql)
         except DBAPIError as error:
             raise translate(error) from error
-    return {row.oid: _statistics(row, zone) for row in rows}
+    return {row.oid: _statistics(row, key, zone) for row in rows}
 
 
-def _statistics(row: Row, zone: str) -> KeyStatistics:
+def _statistics(row: Row, key: Key, zone: str) -> KeyStatistics:
     common = tuple(
         (day, share)
         for text, share in zip(row.common or (), row.shares or (), strict=True)
-        if (day := _date(text, zone)) is not None
+        if (day := _date(text, key, zone)) is not None
     )
-    bounds = tuple(sorted(day for text in row.bounds or () if (day := _date(text, zone)) is not None))
+    bounds = tuple(sorted(day for text in row.bounds or () if (day := _date(text, key, zone)) is not None))
     return KeyStatistics(common, bounds, row.null_frac)
 
 
-def _date(text: str, zone: str) -> date | None:
-    """The day of a date or timestamp as PostgreSQL prints it; None for one that Python's calendar lacks."""
+def _date(text: str, key: Key, zone: str) -> date | None:
+    """The day that a value of the key tells; None for one that Python's calendar lacks."""
     try:
-        moment = datetime.fromisoformat(text)
+        local = local_moment(key.end(text), zone)
     except ValueError:
         return None
-    return moment.astimezone(ZoneInfo(zone)).date() if moment.tzinfo else moment.date()
+    return None if local is None else local.date()

@@ -130,8 +130,8 @@ def _statistics(
     engine: Engine, table: PartitionedTable, items: Iterable[Holding], asked: Question
 ) -> dict[int, KeyStatistics]:
     """Of the partitions that hold days of this year or the last, by oid."""
-    if table.key is None:
+    if table.key is None or table.key.clock is None or not table.key.column:
         return {}
     first, today = date(asked.today.year - 1, 1, 1), asked.today
     wanted = [one.oid for one in items if one.lower and one.upper and one.upper > first and one.lower <= today]
-    return read_key_statistics(engine, [oid for oid in wanted if oid], column=table.key.column, zone=asked.zone)
+    return read_key_statistics(engine, [oid for oid in wanted if oid], key=table.key, zone=asked.zone)

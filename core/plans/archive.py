@@ -217,7 +217,7 @@ def _rehearse(
         detach = (*drops, f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}")
         locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
     else:
-        detach = (f"ALTER TABLE {table.sql} ALTER COLUMN {ident(key.column)} SET STATISTICS -1",)
+        detach = (f"ALTER TABLE {table.sql} ALTER COLUMN {ident(key.columns[0])} SET STATISTICS -1",)
         locks = (Lock(table.sql, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE))
     return (
         Step(

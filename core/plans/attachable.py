@@ -33,7 +33,7 @@ def require_attachable(
             f"Nothing tells which range {archived.schema}.{archived.name} held.",
             ("It has no tag, no CHECK of a range on the key, and no year in its name.",),
             next=f"Add a CHECK, with its own ends in place of the dots: ALTER TABLE {archived.sql} ADD CHECK"
-            f" ({ident(key.column)} >= '...' AND {ident(key.column)} < '...')",
+            f" ({key.sql} >= '...' AND {key.sql} < '...')",
         )
     overlapping = [p for p in table.ranges if p.bounds and p.bounds.overlaps(bounds)]
     if overlapping:
@@ -121,7 +121,7 @@ def _build_below(archived: Archived, wanted: Index) -> Step:
 def row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) -> tuple[str, ...]:
     reasons: list[str] = []
     if rows.nulls:
-        reasons.append(f"{rows.nulls:,} of its rows have no {key.column}.")
+        reasons.append(f"{rows.nulls:,} of its rows have no {key.name}.")
     outside = [end for end in (rows.lowest, rows.highest) if end is not None and not bounds.holds(end)]
     if outside:
         by = {Source.NAME: "its name says", Source.CHECK: "its CHECK says", Source.TAG: "its tag says"}
@@ -134,8 +134,8 @@ def row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) 
 
 
 def is_not_null(archived: Archived, key: Key) -> bool:
-    own = archived.own_key(key)
-    return any(column.name == own.column and column.not_null for column in archived.columns)
+    filled = {column.name for column in archived.columns if column.not_null}
+    return all(part.column in filled for part in archived.own_key(key).parts)
 
 
 def missing_indexes(table: PartitionedTable, archived: Archived) -> list[Step]:

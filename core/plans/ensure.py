@@ -117,6 +117,11 @@ def cut_for(table: PartitionedTable, desk: Sources, every: Width | None) -> Cut:
     Raises OffCalendar where neither tells it.
     """
     key = require_served(table)
+    if table.uneven is not None:
+        raise OffCalendar(
+            f"Nothing tells where the next partition of {table.label} is to end: {table.cut(desk.zone)}.",
+            next="Make it by hand, with ends in every column of the key; it is served as the others are.",
+        )
     found = table.cut(desk.zone)
     if every is None:
         every = desk.usual_width(table) if not table.is_cut else None
@@ -125,7 +130,7 @@ def cut_for(table: PartitionedTable, desk: Sources, every: Width | None) -> Cut:
     if every is None:
         raise uncut(table, str(found))
     if key.clock is None:
-        raise OffCalendar(f"{table.label} can't get partitions of {every}: its key {key.column} tells no time.")
+        raise OffCalendar(f"{table.label} can't get partitions of {every}: its key {key.name} tells no time.")
     last = covered_until(table, desk.today, desk.zone) if table.is_cut else None
     grid = cut_by(key, every, desk.zone, desk.today)
     start = grid.local(last) if last is not None else None

@@ -138,7 +138,7 @@ class Archived:
 
     def has_key(self, key: Key) -> bool:
         """Whether it has the column, under whatever name."""
-        return self.own_key(key).column in {column.name for column in self.columns}
+        return {column.name for column in self.columns}.issuperset(self.own_key(key).columns)
 
     def bounds_check(self, key: Key) -> Check | None:
         """Its CHECK that says exactly its bounds, if it has one; a validated one first."""

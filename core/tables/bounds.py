@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 
@@ -85,6 +86,11 @@ class Bounds:
     def is_finite(self) -> bool:
         """Whether both ends are dates or moments of the calendar."""
         return not any(isinstance(end, Beyond | Value | Several | None) for end in (self.lower, self.upper))
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether a column after the first tells where it begins or ends."""
+        return isinstance(self.lower, Several) or isinstance(self.upper, Several)
 
     @property
     def sql(self) -> str:
@@ -184,14 +190,20 @@ def _end(constants: tuple[str, ...], key: Key, text: str) -> End | None:
         rest = tuple(_further(part, one) for part, one in zip(key.rest, further, strict=True))
     except ValueError as error:
         raise ValueError(f"not the bounds of a range of {key.type}: {text}: {error}") from error
-    return Several(", ".join(bare(one) for one in constants), leading, rest)
+    return Several(constants, leading, rest)
+
+
+def row_end(key: Key, texts: Sequence[str]) -> End:
+    """Where a row stands among the ends, from the texts of the columns and expressions of its key."""
+    leading = key.end(texts[0])
+    further = tuple((0, part.place(text)) for part, text in zip(key.rest, texts[1:], strict=True))
+    return Several(tuple(texts), leading, further) if further and not isinstance(leading, Several) else leading
 
 
 def _further(part: Key, constant: str) -> tuple[int, date | datetime | Beyond | Value | None]:
     if constant in WORDS:
         return {"MINVALUE": -1, "MAXVALUE": 1}[constant], None
-    end = part.end(bare(constant))
-    return 0, None if isinstance(end, Several) else end
+    return 0, part.place(bare(constant))
 
 
 def _shortest(constants: tuple[str, ...]) -> str:
@@ -209,7 +221,7 @@ def _anew(constants: str) -> str:
 
 def _sql_of(key: Key, end: End | None, unbounded: str) -> str:
     if isinstance(end, Several):
-        raise ValueError(f"{end.text} is an end by several columns")
+        return _anew(", ".join(end.constants))
     if end is None:
         return ", ".join([unbounded] * len(key.parts))
     text = end.text if isinstance(end, Beyond | Value) else key.constant(end)

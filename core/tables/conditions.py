@@ -147,6 +147,8 @@ def ends_of(condition: Condition) -> tuple[str, str] | None:
 
 def read(key: Key, expression: str) -> Condition | None:
     """What the expression of a CHECK, as PostgreSQL prints it, says of the key; None where it says anything else."""
+    if not all(part.column or part.expression for part in key.parts):
+        return None  # an expression that was not printed
     try:
         return _Reader(key, expression).whole()
     except (ValueError, RecursionError):
@@ -237,7 +239,7 @@ def _operand(part: Key) -> re.Pattern[str]:
     if re.fullmatch(r"[a-z_][a-z0-9_$]*", part.column):  # in quotes only where that is a word of SQL
         own = f"(?:{own}|{re.escape(part.column)})"
     return re.compile(
-        rf"(?:{own}|\({own}\)::(?P<as>{_TYPE})|\({own} COLLATE {_COLLATION}\))"
+        rf"\s*(?:{own}|\({own}\)::(?P<as>{_TYPE})|\({own} COLLATE {_COLLATION}\))"
         r" (?:(?P<null>IS NOT NULL|IS NULL)|(?P<operator>>=|<=|<|>|=) )",
         re.ASCII,
     )

@@ -71,6 +71,9 @@ class Beyond:
         """As a date has it, so that an end is written the same whatever it is."""
         return self.text
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,18 +107,26 @@ class Value:
         """As a date has it, so that an end is written the same whatever it is."""
         return self.text
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=False)
 class Several:
     """An end by several columns of which not only the first counts: those after it are not all MINVALUE."""
 
-    text: str
-    """As PostgreSQL prints it, without the brackets."""
+    constants: tuple[str, ...]
+    """As PostgreSQL prints them, one a column."""
     leading: date | datetime | Beyond | Value
     """That of the first column."""
     rest: tuple[tuple[int, date | datetime | Beyond | Value | None], ...]
     """(-1 for MINVALUE, 0 for a value, 1 for MAXVALUE; the value) of each further column."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"({', '.join(self.constants)})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Several) and (self.leading, self.rest) == (other.leading, other.rest)
@@ -133,6 +144,9 @@ class Several:
 
     def isoformat(self) -> str:
         """As a date has it, so that an end is written the same whatever it is."""
+        return self.text
+
+    def __str__(self) -> str:
         return self.text
 
 

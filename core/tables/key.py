@@ -120,7 +120,9 @@ class Key:
     uses: tuple[str, ...] = ()
     """The columns of an expression."""
     collation: tuple[str, str] | None = None
-    """(schema, name) of that by which its values are ordered, where it is not the column's own."""
+    """(schema, name) of that by which its values are ordered, where that is known to matter."""
+    collates: bool = field(default=False, compare=False)
+    """Whether a condition has to say that: it is neither the column's own nor the expression's."""
     rest: tuple[Key, ...] = ()
     """The columns and expressions after this one, which order the rows that are alike in it."""
     ranks: Mapping[str, float] | None = field(default=None, compare=False, hash=False, repr=False)
@@ -146,7 +148,7 @@ class Key:
     def sql(self) -> str:
         """This column or expression alone, as a condition has it."""
         bare = ident(self.column) if self.column else f"({self.expression})"
-        return f"{bare} COLLATE {qualified(*self.collation)}" if self.collation else bare
+        return f"{bare} COLLATE {qualified(*self.collation)}" if self.collation and self.collates else bare
 
     def is_compared_as(self, cast: str | None) -> bool:
         """Whether a condition that casts the key, or the constant, to that type orders as the key does."""
@@ -168,6 +170,10 @@ class Key:
         """The end that a constant of this key is, from its text without quotes. Raises ValueError for none."""
         if self.clock is not None and self.type not in TIMES:
             return _read(self, text)
+        return self.place(text)
+
+    def place(self, text: str) -> date | datetime | Beyond | Value:
+        """The value that a constant is, in its place among those that are known. Raises ValueError for none."""
         found = self.value(text)
         if self.ranks is None or not isinstance(found, Value):
             return found
@@ -216,17 +222,6 @@ class KeyRange:
     lowest: End | None
     highest: End | None
     nulls: int = 0
-
-
-def unserved(strategy: str, columns: int, key_type: str | None) -> str | None:
-    """Why a partitioned table is only shown: its strategy, several columns, or a type without a known order."""
-    if strategy != "r":
-        return f"it is partitioned by {'LIST' if strategy == 'l' else 'HASH'}, not by RANGE"
-    if columns != 1:
-        return "it is partitioned by several columns"
-    if key_type is None:
-        return "it is partitioned by an expression"
-    return None if key_type_of(key_type) else f"its key is {key_type}, whose order is not known here"
 
 
 # Times that are told by numbers, uuids and texts --------------------------------------------------------------------

@@ -149,14 +149,16 @@ class Ownership:
 
     def _with_a_check(self, table: Detached) -> Iterator[Parent]:
         for key, parents in self._by_key.items():
-            if key.column in table.columns and _checked(table, key) is not None:
+            if table.columns.issuperset(key.columns) and _checked(table, key) is not None:
                 yield from (parent for parent in parents if parent.columns <= table.columns)
 
 
 def is_alike(table: Detached, tag: Tag, parent: Parent) -> bool:
     """Whether it may have been a partition of the parent: by its key, and columns that were only added, or dropped."""
     columns = parent.columns <= table.columns or table.columns <= parent.columns
-    return columns and (parent.key is None or (parent.key.column in table.columns and bool(tag.range_on(parent.key))))
+    return columns and (
+        parent.key is None or (table.columns.issuperset(parent.key.columns) and bool(tag.range_on(parent.key)))
+    )
 
 
 def _may_be_renamed(table: Detached, tag: Tag, parent: Parent) -> bool:
@@ -183,7 +185,7 @@ def _fits(table: Detached, parent: Parent) -> Descent | None:
     key = parent.key
     named = table.name.startswith(f"{parent.name}_")
     whole = parent.columns <= table.columns
-    if key is not None and key.column in table.columns:
+    if key is not None and table.columns.issuperset(key.columns):
         label = range_of_label(table.name[len(parent.name) + 1 :]) if named else None
         checked = _checked(table, key)
         if checked is not None and (label or whole):

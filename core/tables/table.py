@@ -112,8 +112,8 @@ class PartitionedTable:
     def identifying(self) -> tuple[Column, ...]:
         """The columns beside the key that tell one row from another, by its constraints; generated numbers last."""
         unique = {name for index in self.indexes if index.constraint for name in index.columns}
-        key = self.key.column if self.key else None
-        found = (column for column in self.columns if column.name in unique and column.name != key)
+        key = self.key.columns if self.key else ()
+        found = (column for column in self.columns if column.name in unique and column.name not in key)
         return tuple(sorted(found, key=lambda column: column.identity))
 
     @property
@@ -212,6 +212,10 @@ class PartitionedTable:
         """The grid that its newest partitions lie on, else its archived tables; or why none can be told."""
         if self.key is None:
             return "its key is not served"
+        uneven = self.uneven
+        if uneven is not None:
+            first = self.key.column or self.key.expression
+            return f"{self.called(uneven)} goes {_spoken(uneven)}: not only {first} tells where it ends"
         if self.key.clock is None:
             return "its key tells no time"
         attached = [p.bounds for p in self.ranges if p.bounds is not None]
@@ -231,6 +235,11 @@ class PartitionedTable:
         """The unit of the calendar that comes nearest to its partitions, for charts; year where nothing tells."""
         width = self.width(zone)
         return width.nearest if width is not None else Period.YEAR
+
+    @property
+    def uneven(self) -> Partition | None:
+        """The newest partition that ends, or begins, amid what is alike in the first column of the key."""
+        return next((p for p in reversed(self.ranges) if p.bounds is not None and p.bounds.is_uneven), None)
 
     @property
     def is_cut(self) -> bool:

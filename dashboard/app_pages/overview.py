@@ -23,7 +23,7 @@ def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     """One line of what there is."""
     missing = sum(item.status is Status.MISSING for item in shown)
     width = table.width(clock.zone())
-    key = f"{f' by {width.noun}' if width else ''} on *{plain(table.key.column)}*" if table.key else ""
+    key = f"{f' by {width.noun}' if width else ''} on *{plain(table.key.name)}*" if table.key else ""
     return (
         f"**{plain(table.label)}**{key} · {plural(len(table.partitions), 'partition')} attached ·"
         f" {len(table.archived) or 'none'} archived · {missing or 'none'} missing"
@@ -34,7 +34,7 @@ def coverage(table: PartitionedTable, shown: tuple[Item, ...], title: str, now: 
     """The picture of which part of the key has a partition."""
     timed = table.key is None or table.key.clock is not None
     with st.container(border=True, gap="small"):
-        what = "dates" if timed or table.key is None else f"values of {plain(table.key.column)}"
+        what = "dates" if timed or table.key is None else f"values of {plain(table.key.name)}"
         layout.heading("Coverage", f"which {what} have a partition, and where it is")
         chart = partitions.coverage(shown, now)
         if chart is None:

@@ -25,7 +25,7 @@ def verdict(table: PartitionedTable, now: datetime, zone: str = "UTC", elsewhere
     if not table.partitions:
         return f"{table.label} has no partition yet: every insert fails"
     if table.key.clock is None:
-        return f"{table.label} holds {plural(len(table.partitions), 'range')} of {table.key.column}"
+        return f"{table.label} holds {plural(len(table.partitions), 'range')} of {table.key.name}"
     return _of_times(table, table.key, now, zone, elsewhere)
 
 

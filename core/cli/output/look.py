@@ -31,7 +31,7 @@ def status_json(table: PartitionedTable, now: datetime, zone: str) -> Json:
         "database": table.server.database,
         "server_version": table.server.version,
         "table": table.address,
-        "key": table.key.column if table.key and table.not_served is None else None,
+        "key": table.key.name if table.key and table.not_served is None else None,
         "managed_by": table.upkeep.tool if table.upkeep and not table.upkeep.unread else None,
         "as_of": table.as_of.isoformat(timespec="seconds"),
         "runway_days": runway,
@@ -54,11 +54,11 @@ def _items(table: PartitionedTable) -> tuple[Partition | Archived, ...]:
     return tuple(sorted((*table.partitions, *table.archived), key=_order))
 
 
-def _order(item: Partition | Archived) -> tuple[int, str, str]:
+def _order(item: Partition | Archived) -> tuple[int, tuple[bool, End | None], str]:
     bounds = item.bounds
-    if bounds is None or bounds.is_default:
-        return (2 if bounds is None else 3), "", item.name
-    return (1 if bounds.lower else 0), (bounds.lower.isoformat() if bounds.lower else ""), item.name
+    if bounds is None or not bounds.is_range:
+        return (1 if bounds is None else 2), (False, None), item.name
+    return 0, bounds.order, item.name
 
 
 def _ends(bounds: Bounds | None) -> tuple[End | None, End | None]:
@@ -87,7 +87,7 @@ def _item_json(item: Partition | Archived) -> Json:
 
 def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -> str:
     """What `status` prints."""
-    by = f"by {table.strategy.upper()}" + (f" ({table.key.column})" if table.key else "")
+    by = f"by {table.strategy.upper()}" + (f" ({table.key.name})" if table.key else "")
     how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
     lines = [
         *_verdict(table, now, zone),
@@ -112,7 +112,7 @@ def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]
         yield f"{table.label} is only shown here: {table.not_served}."
         return
     if table.key.clock is None:
-        yield f"{plural(len(table.partitions), 'partition')} by {table.key.column}, which tells no time."
+        yield f"{plural(len(table.partitions), 'partition')} by {table.key.name}, which tells no time."
         return
     left = runway(table, now, zone)
     if left == NEVER:

@@ -55,7 +55,7 @@ def partitioned(case: Case) -> Iterator[Finding]:
         yield Finding(
             "partitioned",
             Severity.OK,
-            f"{table.label} is partitioned by {case.key.column}, with {plural(len(table.partitions), 'partition')}",
+            f"{table.label} is partitioned by {case.key.name}, with {plural(len(table.partitions), 'partition')}",
         )
 
 
@@ -77,7 +77,7 @@ def current_period(case: Case) -> Iterator[Finding]:
     """CRITICAL when today has no partition; WARNING when a DEFAULT takes its rows."""
     table = case.table
     if case.key.clock is None:
-        yield Finding("current_period", Severity.OK, f"{case.key.column} tells no time: its ranges are not of today")
+        yield Finding("current_period", Severity.OK, f"{case.key.name} tells no time: its ranges are not of today")
         return
     moment = case.moment
     holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)
@@ -110,7 +110,7 @@ def next_period(case: Case) -> Iterator[Finding]:
     """WARNING when the period after the current one is not wholly there."""
     cut = case.cut
     if case.key.clock is None:
-        title = f"Nothing tells when the ranges of {case.key.column} end: partitions of it are made by hand"
+        title = f"Nothing tells when the ranges of {case.key.name} end: partitions of it are made by hand"
         yield Finding("next_period", Severity.NOTE, title)
         return
     if cut is None:

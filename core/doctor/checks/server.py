@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from core.doctor.findings import Case, Finding, Severity, one_line, script
 from core.names import ident
 from core.tables.commands import twin
-from core.tables.ends import KeyType
+from core.tables.key import Clock
 from core.tables.table import (
     PartitionedTable,
 )
@@ -168,12 +168,14 @@ def time_zone(case: Case) -> Iterator[Finding]:
     same = _same_zone(server_zone, case.zone, case.now)
     if same:
         yield Finding("time_zone", Severity.OK, f"Server and application agree on the time zone: {case.zone}")
-    elif case.key.type is not KeyType.TIMESTAMPTZ:
-        kind = "a date" if case.key.type is KeyType.DATE else "a timestamp without time zone"
+    elif case.key.clock is None:
+        yield Finding("time_zone", Severity.OK, f"The key {case.key.name} tells no time, and so of no time zone")
+    elif case.key.clock is not Clock.INSTANT:
+        kind = "a date" if case.key.clock is Clock.DATE else "a timestamp without time zone"
         yield Finding(
             "time_zone",
             Severity.OK,
-            f"The key {case.key.column} is {kind}, which has no time zone",
+            f"The key {case.key.name} is {kind}, which has no time zone",
             f"Only a current_date in SQL could differ around midnight: {zones}.",
         )
     else:
@@ -181,7 +183,7 @@ def time_zone(case: Case) -> Iterator[Finding]:
             "time_zone",
             Severity.WARNING,
             f"Rows near midnight can fall into another day: {zones}",
-            f"{case.key.column} is a moment in time: a date in a query or in bounds begins where the session's"
+            f"{case.key.name} is a moment in time: a date in a query or in bounds begins where the session's"
             " time zone says.",
             hint="Tell Partition Desk the zone in which dates begin, where that is the server's:"
             f" PARTITION_DESK_TIME_ZONE={shell_word(server_zone)}\nThe server's own setting is of every application of"

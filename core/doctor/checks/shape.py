@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from core.doctor.findings import Case, Finding, Severity, script
 from core.names import fit, ident, literal, qualified
 from core.tables.archived import Archived
+from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.structure import Index, OwnSequence
 from core.tables.table import PartitionedTable
@@ -67,9 +68,13 @@ def _regclass(relation: str) -> str:
 
 def unique_constraint(case: Case) -> Iterator[Finding]:
     """WARNING when nothing keeps equal rows apart; NOTE when only generated ids do."""
-    table, column = case.table, case.key.column
+    table, key = case.table, case.key
+    if any(part.expression for part in key.parts):
+        title = f"No unique constraint is possible on a table that is partitioned by an expression: {key.name}"
+        yield Finding("unique_constraint", Severity.NOTE, title, "Each partition can have one of its own.")
+        return
     generated = {c.name for c in table.columns if c.identity}
-    unique = [index for index in table.indexes if index.unique and column in index.columns]
+    unique = [index for index in table.indexes if index.unique and set(key.columns) <= set(index.columns)]
     telling = [index for index in unique if not generated & set(index.columns)]
     for index in telling[:1]:
         title = f"No two rows share their ({', '.join(index.columns)}): {index.name} sees to it in every partition"
@@ -84,21 +89,29 @@ def unique_constraint(case: Case) -> Iterator[Finding]:
         "The same row can be written twice. A unique constraint of a partitioned table must contain its key.",
         hint="-- With the columns that tell rows apart in place of the dots. It reads every row, and holds up everybody"
         " until it has:\n"
-        f"ALTER TABLE {table.sql} ADD UNIQUE (..., {ident(column)});",
+        f"ALTER TABLE {table.sql} ADD UNIQUE (..., {', '.join(map(ident, key.columns))});",
     )
+
+
+def _begins_with(index: Index, key: Key) -> bool:
+    if key.column:
+        return index.columns[:1] == (key.column,)
+    return re.match(rf"USING \w+ \(\(?{re.escape(key.expression)}", index.definition) is not None
 
 
 def key_index(case: Case) -> Iterator[Finding]:
     """WARNING when no index begins with the key."""
-    table, column = case.table, case.key.column
-    name = next((index.name for index in table.indexes if index.columns[:1] == (column,)), None)
+    table, key = case.table, case.key
+    what, some = ("Dates", "a few days") if key.clock else ("Values", "a few of them")
+    column = key.column or key.expression
+    name = next((index.name for index in table.indexes if _begins_with(index, key)), None)
     if name is not None:
-        yield Finding("key_index", Severity.OK, f"Dates are found by an index on {column}: {name}")
+        yield Finding("key_index", Severity.OK, f"{what} are found by an index on {column}: {name}")
         return
     yield Finding(
         "key_index",
         Severity.WARNING,
-        f"No index begins with {column}: a query for a few days reads a whole partition",
+        f"No index begins with {column}: a query for {some} reads a whole partition",
         "PostgreSQL picks the partition by its bounds; within it, it looks through every row.",
         hint=_key_index_by_hand(case),
     )
@@ -106,11 +119,12 @@ def key_index(case: Case) -> Iterator[Finding]:
 
 def _key_index_by_hand(case: Case) -> str:
     """An index on the parent alone, then one on each partition while reads and writes go on."""
-    table, column = case.table, ident(case.key.column)
-    parent = fit(table.name, f"_{case.key.column}_idx")
+    table, key = case.table, case.key
+    column, stem = ident(key.column) if key.column else f"({key.expression})", key.column or "key"
+    parent = fit(table.name, f"_{stem}_idx")
     lines = [f"CREATE INDEX {ident(parent)} ON ONLY {table.sql} ({column})"]
     for partition in table.partitions:
-        name = fit(partition.name, f"_{case.key.column}_idx")
+        name = fit(partition.name, f"_{stem}_idx")
         lines.append(f"CREATE INDEX CONCURRENTLY {ident(name)} ON {partition.sql} ({column})")
         attached = qualified(partition.schema, name)
         lines.append(f"ALTER INDEX {qualified(table.schema, parent)} ATTACH PARTITION {attached}")

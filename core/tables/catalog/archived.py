@@ -91,7 +91,7 @@ def read_archived(
         owner=parent.owner,
         speaks_for=SPEAKS_FOR,
         archive=literal(schema),
-        key=literal(key.column),
+        key=literal(key.columns[0]),
     )
     rows = [(row, detached(row, (name for name, *_ in row.columns or ()))) for row in rows_of(connection, sql)]
     marked = all(

@@ -14,11 +14,11 @@ from core.postgres.server import read_server
 from core.postgres.session import Row, rows_of
 from core.tables.bounds import Bounds, constants
 from core.tables.catalog.ownership import oid_array, read_archived_branches
-from core.tables.catalog.relation import KEY, KEY_OF, key_of
+from core.tables.catalog.relation import KEY, key_of, unserved
 from core.tables.catalog.stored import stored_bounds, stored_key_type, stored_text
 from core.tables.catalog.tree import OWN_TABLES
 from core.tables.coverage import Coverage
-from core.tables.key import Key, unserved
+from core.tables.key import Key
 from core.tables.reading import recognised, said_reading
 
 _COVERAGE = """
@@ -31,7 +31,6 @@ FROM own
 JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = own.oid
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-{key_of}
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
@@ -56,7 +55,6 @@ def read_coverage(engine: Engine, archive_schema: str = "archive") -> tuple[Cove
                 own_tables=OWN_TABLES.format(archived=archived),
                 pending=f"coalesce({pending}, false)",
                 key=KEY,
-                key_of=KEY_OF,
             )
             rows = rows_of(connection, sql)
         except DBAPIError as error:
@@ -69,7 +67,7 @@ def read_coverage(engine: Engine, archive_schema: str = "archive") -> tuple[Cove
 
 def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
     table = rows[0]
-    served = unserved(table.partstrat, table.partnatts, table.key_base) is None
+    served = unserved(table) is None
     key = key_of(table) if served else None
     stored = [(text, row) for row in rows if row.stored and (text := stored_text(row.stored))]
     if key is not None:

@@ -302,7 +302,7 @@ def _constraint(row: Row, key: Key, user: str) -> Iterator[Trait]:
     if found is not None and found.lower is not None and found.upper is not None:
         return  # its own bounds, which a partition keeps that was attached
     lacks = ""
-    if columns == [key.column] and re.search(r"['\d]", definition):
+    if set(columns) <= set(key.columns) and re.search(r"['\d]", definition):
         lacks = "it limits the key, of which the new one holds other values"
     yield Trait(Kind.CHECK, (definition,), f"the {definition}", row.name, lacks=lacks)
 

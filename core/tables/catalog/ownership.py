@@ -9,8 +9,17 @@ from sqlalchemy import Connection
 from core.names import literal
 from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
-from core.tables.catalog.relation import BUSY, CHECKS, COLUMN_NAMES, KEY, KEY_OF, OWNERS, SPEAKS_FOR, checks_of, key_of
-from core.tables.key import unserved
+from core.tables.catalog.relation import (
+    BUSY,
+    CHECKS,
+    COLUMN_NAMES,
+    KEY,
+    OWNERS,
+    SPEAKS_FOR,
+    checks_of,
+    key_of,
+    unserved,
+)
 from core.tables.marks import Marks
 from core.tables.ownership import Detached, Ownership, Parent
 
@@ -19,19 +28,18 @@ SELECT c.oid, n.nspname, c.relname, c.relowner, p.partstrat, p.partnatts, {key},
 FROM pg_catalog.pg_partitioned_table p
 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND (NOT c.relispartition OR p.partstrat = 'r')
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-{key_of}
 """
 
 
 def read_parents(connection: Connection) -> tuple[Parent, ...]:
     """Every partitioned table of the database that nothing is above, or that is by RANGE itself. Raises DBAPIError."""
     cluster = server_of(connection).cluster
-    rows = rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES, key=KEY, key_of=KEY_OF))
+    rows = rows_of(connection, _PARENTS.format(columns=COLUMN_NAMES, key=KEY))
     return tuple(_parent(row, cluster) for row in rows)
 
 
 def _parent(row: Row, cluster: str) -> Parent:
-    served = unserved(row.partstrat, row.partnatts, row.key_base) is None
+    served = unserved(row) is None
     key = key_of(row) if served else None
     return Parent(row.oid, row.nspname, row.relname, row.relowner, key, frozenset(row.columns), cluster)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from core.postgres.session import Row
-from core.tables.ends import key_type_of
+from core.tables.ends import KeyType, key_type_of
 from core.tables.key import Key
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, Column, Index
@@ -179,20 +181,98 @@ def activity_of(row: Row) -> Activity | None:
 
 
 KEY = """
-    ka.attname AS key_column, pg_catalog.format_type(ka.atttypid, ka.atttypmod) AS key_type,
-    pg_catalog.format_type(coalesce(nullif(kt.typbasetype, 0), kt.oid), -1) AS key_base
+    (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(ka.attname,
+            pg_catalog.format_type(ka.atttypid, ka.atttypmod),
+            pg_catalog.format_type(coalesce(nullif(kt.typbasetype, 0), kt.oid), NULL),
+            pg_catalog.format_type(oc.opcintype, NULL), oc.opcdefault, kn.nspname, kc.collname,
+            kc.oid IS DISTINCT FROM nullif(ka.attcollation, 0), kc.collprovider = 'b'
+                OR kc.collname IN ('C', 'POSIX', 'ucs_basic') AND kn.nspname = 'pg_catalog'
+                OR kc.collprovider = 'd' AND (pg_catalog.to_jsonb(kd) ->> 'datlocprovider' = 'b'
+                    OR coalesce(pg_catalog.to_jsonb(kd) ->> 'datlocprovider', 'c') = 'c'
+                        AND kd.datcollate IN ('C', 'POSIX')))
+            ORDER BY n)
+        FROM pg_catalog.generate_series(0, p.partnatts - 1) n
+        JOIN pg_catalog.pg_opclass oc ON oc.oid = p.partclass[n]
+        JOIN pg_catalog.pg_database kd ON kd.datname = pg_catalog.current_database()
+        LEFT JOIN pg_catalog.pg_attribute ka
+            ON ka.attrelid = p.partrelid AND ka.attnum = p.partattrs[n] AND p.partattrs[n] <> 0
+        LEFT JOIN pg_catalog.pg_type kt ON kt.oid = ka.atttypid
+        LEFT JOIN pg_catalog.pg_collation kc ON kc.oid = p.partcollation[n]
+        LEFT JOIN pg_catalog.pg_namespace kn ON kn.oid = kc.collnamespace) AS key_parts,
+    (SELECT pg_catalog.json_agg(DISTINCT ea.attname) FROM pg_catalog.pg_attribute ea,
+            pg_catalog.regexp_matches(p.partexprs::text, ':varattno (\\d+)', 'g') em
+        WHERE ea.attrelid = p.partrelid AND ea.attnum = em[1]::int) AS key_uses
 """
-"""The one column that a table `p` of pg_partitioned_table is partitioned by."""
-KEY_OF = """
-LEFT JOIN pg_catalog.pg_attribute ka ON ka.attrelid = p.partrelid AND ka.attnum = p.partattrs[0] AND p.partnatts = 1
-    AND p.partattrs[0] <> 0
-LEFT JOIN pg_catalog.pg_type kt ON kt.oid = ka.atttypid
-"""
+"""What a table `p` of pg_partitioned_table is partitioned by: a JSON list of its columns and expressions,
+and the columns that these are made of."""
+KEY_WORDS = "pg_catalog.pg_get_expr(p.partexprs, p.partrelid) AS key_expressions"
+"""The expressions among them; printing them opens the table."""
 
 
-def key_of(row: Row) -> Key | None:
-    """The key from the columns of KEY; None where its order is not known."""
-    type_ = key_type_of(row.key_base) if row.key_base else None
-    if type_ is None:
+def unserved(row: Row) -> str | None:
+    """Why a partitioned table is only shown: its strategy, or a type whose order is not known; from the columns of KEY.
+
+    The row has partstrat besides.
+    """
+    if row.partstrat != "r":
+        return f"it is partitioned by {'LIST' if row.partstrat == 'l' else 'HASH'}, not by RANGE"
+    for part in row.key_parts:
+        name, declared, base, ordered_as, usual, *_ = part
+        if _type_of(base, ordered_as) is None:
+            return f"its key is {declared or ordered_as}, whose order is not known here"
+        if not usual:
+            return f"its key {name or 'expression'} is ordered otherwise than {declared or ordered_as} usually is"
+    return None
+
+
+def _type_of(base: str | None, ordered_as: str) -> KeyType | None:
+    return (key_type_of(base) if base else None) or key_type_of(ordered_as)
+
+
+def key_of(row: Row, *, whole: bool = False) -> Key | None:
+    """The key from the columns of KEY; None where it is not served. A `whole` one has the words of KEY_WORDS."""
+    if unserved(row) is not None:
         return None
-    return Key(row.key_column, type_, declared="" if row.key_type == type_ else row.key_type)
+    expressions = list(_expressions(row.key_expressions or "")) if whole else []
+    uses = tuple(row.key_uses or ())
+    first, *rest = (
+        _part(part, expressions.pop(0) if part[0] is None and expressions else "", uses) for part in row.key_parts
+    )
+    return replace(first, rest=tuple(rest))
+
+
+def _part(part: Sequence[Any], expression: str, uses: tuple[str, ...]) -> Key:
+    name, declared, base, ordered_as, _, schema, collation, collates, bytewise = part
+    type_ = _type_of(base, ordered_as)
+    if type_ is None:
+        raise ValueError(f"{declared or ordered_as} is no type of a key")
+    asked = type_.is_text and not bytewise
+    return Key(
+        name or "",
+        type_,
+        declared="" if declared in (None, type_) else declared,
+        expression=expression,
+        uses=() if name else uses,
+        collation=(schema, collation) if collation and (collates or asked) else None,
+        collates=bool(collation) and collates and (name is not None or collation != "default"),
+        ranks=MappingProxyType({}) if asked else None,
+    )
+
+
+def _expressions(text: str) -> tuple[str, ...]:
+    """A printed list of expressions, each alone."""
+    found: list[str] = []
+    depth, begin, quote = 0, 0, ""
+    for place, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "([":
+            depth += 1
+        elif letter in ")]":
+            depth -= 1
+        elif letter == "," and not depth:
+            found.append(text[begin:place].strip())
+            begin = place + 1
+    return (*found, text[begin:].strip()) if text else ()

@@ -11,7 +11,7 @@ from core.errors import DeskError
 from core.postgres.connection import session, translate
 from core.postgres.session import Row, as_the_role, reading, rows_of
 from core.tables.archived import Archived
-from core.tables.bounds import Bounds, within
+from core.tables.bounds import Bounds, row_end, within
 from core.tables.coverage import Coverage
 from core.tables.key import KeyRange
 from core.tables.table import PartitionedTable
@@ -35,18 +35,20 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
     if table.key is None:
         raise ValueError(f"{table.label} has no key that is served")
     key = archived.own_key(table.key)
-    column = key.sql
-    nulls = any(c.name == key.column and not c.not_null for c in archived.columns)
-    present = f"FROM {archived.rows_sql} WHERE {column} IS NOT NULL"
-    lacking = f"SELECT count(*) FROM {archived.rows_sql} WHERE {column} IS NULL"
+    columns = [part.sql for part in key.parts]
+    filled = {column.name for column in archived.columns if column.not_null}
+    may_lack = [part.sql for part in key.parts if part.column not in filled]
+    present = f"FROM {archived.rows_sql} WHERE {' AND '.join(f'{column} IS NOT NULL' for column in columns)}"
+    lacks = " OR ".join(f"{column} IS NULL" for column in may_lack)
+    found = f"pg_catalog.json_build_array({', '.join(f'{column}::text' for column in columns)}) {present} ORDER BY"
     row = _read_rows(
         engine,
-        f"SELECT (SELECT {column}::text {present} ORDER BY {column} LIMIT 1) AS lowest,"
-        f" (SELECT {column}::text {present} ORDER BY {column} DESC LIMIT 1) AS highest,"
-        f" ({lacking if nulls else 'SELECT 0'}) AS nulls",
+        f"SELECT (SELECT {found} {', '.join(columns)} LIMIT 1) AS lowest,"
+        f" (SELECT {found} {', '.join(f'{column} DESC' for column in columns)} LIMIT 1) AS highest,"
+        f" ({f'SELECT count(*) FROM {archived.rows_sql} WHERE {lacks}' if lacks else 'SELECT 0'}) AS nulls",
     )
     try:
-        lowest, highest = (None if text is None else table.key.end(text) for text in (row.lowest, row.highest))
+        lowest, highest = (None if texts is None else row_end(table.key, texts) for texts in (row.lowest, row.highest))
     except ValueError:  # a text that is no date among dates: the server compares them when the bounds are proven
         lowest = highest = None
     return KeyRange(lowest, highest, row.nulls)

@@ -117,7 +117,8 @@ def _of_one(one: Equipped, key: Key) -> Iterator[Trait]:
     for trait in one.traits:
         end = r"(?!\w)" if trait.kind is not Kind.COLUMN else ""
         names_it = re.search(rf"(?<!\w){re.escape(one.name)}{end}", trait.on(""))
-        keyed = trait.kind is Kind.CHECK and re.search(rf"(?<!\w){re.escape(key.column)}(?!\w)", trait.parts[0])
+        names = "|".join(re.escape(name) for name in key.columns)
+        keyed = trait.kind is Kind.CHECK and re.search(rf"(?<!\w)(?:{names})(?!\w)", trait.parts[0])
         if trait.lacks or not (names_it or keyed or trait.kind is Kind.COMMENT):
             yield trait
         else:

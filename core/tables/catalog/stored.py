@@ -65,7 +65,7 @@ _DATUM = re.compile(
 
 
 def stored_text(node: str) -> str | None:
-    """The bounds of a range by one column as PostgreSQL prints them, from the stored node tree (relpartbound::text).
+    """The bounds of a range as PostgreSQL prints them, from the stored node tree (relpartbound::text).
 
     None where they can't be read. Source: outfuncs.c of PostgreSQL 14 to 18 on little-endian servers; the tests hold it
     against pg_get_expr().
@@ -81,7 +81,10 @@ def stored_text(node: str) -> str | None:
                 return None
         else:
             ends.append("MINVALUE" if kind == "-1" else "MAXVALUE")
-    return f"FOR VALUES FROM ({ends[0]}) TO ({ends[1]})" if len(ends) == 2 else None
+    half, odd = divmod(len(ends), 2)
+    if odd or not half:
+        return None
+    return f"FOR VALUES FROM ({', '.join(ends[:half])}) TO ({', '.join(ends[half:])})"
 
 
 def stored_bounds(node: str, key: Key | None = None) -> Bounds | None:

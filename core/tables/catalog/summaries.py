@@ -9,9 +9,8 @@ from core.names import address
 from core.postgres.connection import session, translate
 from core.postgres.session import rows_of
 from core.tables.catalog.ownership import oid_array, read_archived_branches
-from core.tables.catalog.relation import KEY, KEY_OF
+from core.tables.catalog.relation import KEY, unserved
 from core.tables.catalog.tree import OWN_TABLES
-from core.tables.key import unserved
 from core.tables.summaries import TableSummary
 
 # pg_class is read once, and indexes are summed once: asked for each of 10,000 partitions it takes twice as long.
@@ -50,7 +49,6 @@ JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
 JOIN pg_catalog.pg_class r ON r.oid = t.root
 JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-{key_of}
 LEFT JOIN sums s ON s.root = c.oid
 ORDER BY rn.nspname, r.relname, is_branch, n.nspname, c.relname
 """
@@ -64,9 +62,7 @@ def read_tables(engine: Engine, archive_schema: str = "archive") -> tuple[TableS
     with session(engine) as connection:
         try:
             archived = oid_array(read_archived_branches(connection, archive_schema))
-            rows = rows_of(
-                connection, _TABLES.format(own_tables=OWN_TABLES.format(archived=archived), key=KEY, key_of=KEY_OF)
-            )
+            rows = rows_of(connection, _TABLES.format(own_tables=OWN_TABLES.format(archived=archived), key=KEY))
         except DBAPIError as error:
             raise translate(error) from error
     return tuple(
@@ -74,7 +70,7 @@ def read_tables(engine: Engine, archive_schema: str = "archive") -> tuple[TableS
             schema=row.nspname,
             name=row.relname,
             strategy={"r": "range", "l": "list", "h": "hash"}[row.partstrat],
-            not_served=unserved(row.partstrat, row.partnatts, row.key_base),
+            not_served=unserved(row),
             partitions=row.partitions,
             bytes=row.bytes,
             under=address(row.root_schema, row.root_name) if row.is_branch else "",

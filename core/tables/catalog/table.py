@@ -27,7 +27,7 @@ from core.tables.catalog.relation import (
     CHECKS,
     COLUMNS,
     KEY,
-    KEY_OF,
+    KEY_WORDS,
     activity_of,
     checks_of,
     columns_of,
@@ -36,6 +36,7 @@ from core.tables.catalog.relation import (
     key_of,
     size_columns,
     size_of,
+    unserved,
 )
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
@@ -47,7 +48,7 @@ from core.tables.cut import read_cut
 from core.tables.distribution import Spread
 from core.tables.ends import End
 from core.tables.equipment import Equipment
-from core.tables.key import Key, unserved
+from core.tables.key import Key
 from core.tables.ownership import Parent
 from core.tables.partition import Partition
 from core.tables.reading import recognised, said_reading
@@ -66,7 +67,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_use
     (SELECT pg_catalog.format('%I.%I', rn.nspname, r.relname) FROM pg_catalog.pg_inherits i
         JOIN pg_catalog.pg_class r ON r.oid = i.inhparent JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
         WHERE c.relispartition AND i.inhrelid = c.oid) AS part_of,
-    p.partstrat, p.partnatts, {key}, ts.spcname, d.description AS comment,
+    p.partstrat, p.partnatts, {key}, {key_words}, ts.spcname, d.description AS comment,
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
     (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
             pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
@@ -85,7 +86,6 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
-{key_of}
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = c.reltablespace
@@ -165,7 +165,7 @@ def _parent(connection: Connection, schema: str, name: str, archive_schema: str,
         _PARENT.format(
             busy=BUSY,
             key=KEY,
-            key_of=KEY_OF,
+            key_words=KEY_WORDS,
             columns=COLUMNS.format(parent="c.oid"),
             checks=CHECKS.format(parent="c.oid"),
             indexes=indexes_column(definition=True),
@@ -270,10 +270,10 @@ def _key(row: Row) -> tuple[Key | None, str | None]:
     """The key, where the table has one that is served, or why it is not served."""
     if row.relkind != "p":
         return None, "it is not partitioned"
-    reason = unserved(row.partstrat, row.partnatts, row.key_base)
+    reason = unserved(row)
     if reason is not None:
         return None, reason
-    key = key_of(row)
+    key = key_of(row, whole=True)
     return (replace(key, above=conditions(row.above)) if key is not None and row.above else key), None
 
 

@@ -552,10 +552,10 @@ def test_the_statistics_tell_rows_a_month(reader: Engine, make_table: Make, run:
     made.insert(date(2025, 1, 1), date(2026, 1, 1), rows=7300)
     made.insert(date(2026, 1, 1), date(2026, 10, 20), rows=2920)
     oids = [partition.oid for partition in read_table(reader, made.address).partitions]
-    assert read_key_statistics(reader, oids, column="date") == {}
-    assert read_key_statistics(reader, [], column="date") == {}
+    assert read_key_statistics(reader, oids, key=made.key) == {}
+    assert read_key_statistics(reader, [], key=made.key) == {}
     run(f"ANALYZE {made.sql}")
-    statistics = read_key_statistics(reader, oids, column="date")
+    statistics = read_key_statistics(reader, oids, key=made.key)
     assert sorted(statistics) == sorted(oids)
     months = rows_by_month(2920, statistics[oids[1]], date(2026, 1, 1), date(2027, 1, 1), today=DAY)
     assert [month.first.month for month in months] == list(range(1, 11))

@@ -322,8 +322,11 @@ def test_a_detach_that_is_pending(reader: Engine, make_table: Make, session: Ope
 UNSERVED = {
     "list": ("(d date) PARTITION BY LIST (d)", "it is partitioned by LIST, not by RANGE"),
     "hash": ("(d date) PARTITION BY HASH (d)", "it is partitioned by HASH, not by RANGE"),
-    "columns": ("(d date, n int) PARTITION BY RANGE (d, n)", "it is partitioned by several columns"),
-    "expression": ("(d timestamp) PARTITION BY RANGE ((d::date))", "it is partitioned by an expression"),
+    "columns": ("(d date, n interval) PARTITION BY RANGE (d, n)", "its key is interval, whose order is not known here"),
+    "order": (
+        "(t text) PARTITION BY RANGE (t text_pattern_ops)",
+        "its key t is ordered otherwise than text usually is",
+    ),
     "interval": ("(d interval) PARTITION BY RANGE (d)", "its key is interval, whose order is not known here"),
 }
 
@@ -334,6 +337,23 @@ def test_tables_that_are_only_shown(reader: Engine, run: Run, definition: str, r
     table = read_table(reader, "shown")
     assert (table.key, table.not_served, table.archived) == (None, reason, ())
     assert [(t.name, t.not_served) for t in read_tables(reader)] == [("shown", reason)]
+
+
+def test_several_columns_and_expressions_are_a_key(reader: Engine, run: Run) -> None:
+    run("CREATE SCHEMA own; CREATE FUNCTION own.\"low, er\"(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1'")
+    run(
+        'CREATE TABLE t (d timestamp, n int, "a, b" text) PARTITION BY RANGE ((d::date), n,'
+        ' (coalesce("a, b", \'x,(\'||n)), own."low, er"("a, b"))'
+    )
+    key = read_table(reader, "t").key
+    assert key is not None
+    assert [(part.column, part.expression, part.type) for part in key.parts] == [
+        ("", "(d)::date", KeyType.DATE),
+        ("n", "", KeyType.INTEGER),
+        ("", "COALESCE(\"a, b\", ('x,('::text || n))", KeyType.TEXT),
+        ("", 'own."low, er"("a, b")', KeyType.TEXT),
+    ]
+    assert set(key.columns) == {"d", "n", "a, b"}
 
 
 def test_a_list_of_partitions_with_no_range(reader: Engine, run: Run) -> None:

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -216,7 +216,12 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
             _on_stop(stop)
             yield
 
-    app = st.App(ROOT / "dashboard" / "app.py", routes=[Route("/readyz", _readyz), Route("/metrics", metrics)])
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    places = ("", f"/{base}") if base else ("",)  # a proxy in front may leave the path in, or take it away
+    routes = [
+        Route(f"{place}/{name}", said) for place in places for name, said in (("readyz", _readyz), ("metrics", metrics))
+    ]
+    app = st.App(ROOT / "dashboard" / "app.py", routes=routes)
     options = uvicorn.Config(
         app,
         ws="websockets-sansio",
@@ -227,14 +232,18 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
         log_level="warning",
         use_colors=False,
     )
-    threading.Thread(target=_import_ahead, daemon=True).start()
+    threading.Thread(target=_begin, daemon=True).start()
     Server(options).run(sockets=[listener])
 
 
-def _import_ahead() -> None:
-    """Loads, while the browser loads Streamlit's own files, what the first page would wait for."""
+def _begin() -> None:
+    """Loads what the first page would wait for, and starts the worker: what is planned waits for no visitor."""
+    from dashboard.state import database
+
     for name in ("pandas", "altair"):
         import_module(name)
+    with suppress(SettingError):  # a page says it to whoever comes
+        database.opened()
 
 
 def _address(listener: socket.socket) -> str:

@@ -9,7 +9,7 @@ import click
 
 from core.cli.acting import Given, act, put, say, target
 from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, date_or_time, number
-from core.cli.output.acts import next_steps
+from core.cli.output.acts import branch_by_hand, next_steps
 from core.console import journal
 from core.errors import DeskError, Refused
 from core.period import Range, Width, year_range
@@ -75,11 +75,13 @@ def archive(
 ) -> None:
     plan = act(given, Archive(given.table, target(year, partition), allow_current), reason=reason, dry_run=dry_run)
     if plan.steps and not dry_run and given.desk.url is not None:
-        name, branch = plan.subject, False
         with suppress(DeskError):  # it is done already, whatever can be read now
-            one = given.read().by_oid(plan.oid)
-            name, branch = (one.name, one.kind is Kind.BRANCH) if one else (name, branch)
-        put(next_steps(name, given.desk.archive_schema, given.desk.url, embedded=given.desk.embedded, branch=branch))
+            table = given.read()
+            one = table.by_oid(plan.oid)
+            if one is not None and one.kind is Kind.BRANCH:
+                put(branch_by_hand(one.schema, one.name, given.desk.url, embedded=given.desk.embedded))
+            elif one is not None:
+                put(next_steps(table, table.called(one)))
 
 
 @command("reattach", "bring an archived partition back", needs=("year", "partition"))

@@ -10,21 +10,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import psutil
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
 from core.demo import is_demo
+from core.growth.samples.read import read_runs
+from core.plans.archive import plan_archive
 from core.postgres.embedded import embedded_url
+from core.tables.catalog.table import read_table
+from tests.conftest import Act, until
 from tests.servers import temporary_home
+from tests.tables import Made
 from tests.unit.console.test_metrics import Labels, parsed
 
 START_S = 90
@@ -279,4 +285,27 @@ def test_a_server_that_does_not_answer_is_given_up_after_two_seconds(tmp_path: P
         assert desk.get("/readyz")[0] == 503
         assert time.monotonic() - began < 5
         assert desk.metrics() == {("partition_desk_up", ()): 0}
+        assert desk.stop() == 0
+
+
+def test_probes_under_a_base_path_tell_what_is_so(tmp_path: Path, port: int) -> None:
+    url = "postgresql://anna@127.0.0.1:1/school"
+    base = {"STREAMLIT_SERVER_BASE_URL_PATH": "ops/desk"}
+    with launched(tmp_path / "never", port, DATABASE_URL=url, **base) as desk:
+        assert desk.wait_for("^Partition Desk is at").endswith(f":{port}/ops/desk (Ctrl-C stops it)\n")
+        for place in ("", "/ops/desk"):
+            assert desk.get(f"{place}/readyz") == (503, "The database does not answer.\n")
+            assert desk.get(f"{place}/metrics")[1].rstrip().endswith("partition_desk_up 0")
+        assert desk.stop() == 0
+
+
+def test_what_is_to_be_done_by_itself_waits_for_no_visitor(
+    tmp_path: Path, port: int, database_url: str, make_table: Callable[..., Made], act: Act, reader: Engine
+) -> None:
+    made = make_table()
+    act(plan_archive(read_table(reader, made.address), made.first, now=datetime.now(UTC)))
+    assert read_runs(reader, limit=1) == ()
+    with launched(tmp_path / "home", port, DATABASE_URL=database_url) as desk:
+        desk.wait_for("^Partition Desk is at")
+        until(lambda: read_runs(reader, limit=1))
         assert desk.stop() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -114,6 +115,19 @@ def test_the_same_for_other_tables(road: Road, make_table: Make, options: dict[s
             "ALTER TABLE kid_absences ALTER COLUMN id SET DEFAULT nextval('ids')"
         )
     circle(road, made, lose_the_journal="default" in options)
+
+
+@pytest.mark.parametrize("name", ["kid_absences", 'it\'s "100%" $1'])
+def test_what_archive_tells_to_do_next_is_done_as_it_is_printed(road: Road, make_table: Make, name: str) -> None:
+    made = make_table(name=name)
+    table = ("--table", made.address)
+    told = road.done("archive", f"--partition={made.first}", *table).out
+    lines = [line for line in told.splitlines() if line.startswith("partitions ")]
+    assert [shlex.split(line)[1] for line in lines] == ["backup", "verify", "drop"]
+    for line in lines:
+        road.done(*shlex.split(line)[1:])
+    (archived,) = road.read(made).archived
+    assert archived.drop is not None
 
 
 def test_the_same_with_the_place_in_a_bucket(road: Road, make_table: Make, s3: S3) -> None:

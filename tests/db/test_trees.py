@@ -195,7 +195,8 @@ def test_a_branch_goes_and_comes_back_as_one(road: Road, run: Run, kind: str, de
         assert f'ALTER TABLE "public"."{name}" SET SCHEMA "archive"' in shown
     done = road.done(*archive).out
     assert f"--table public.{planted.served}" in done
-    assert f"{'--table-and-children' if planted.split else '--table'}=archive.{planted.branch} " in done
+    by_hand = f"--table-and-children=archive.{planted.branch} "
+    assert (by_hand if planted.split else f"partitions backup --partition {planted.branch} ") in done
     assert tree_of(run, f"archive.{planted.branch}") == {f"archive.{name}" for name in below}
     assert content(run, planted.name)[0] == rows[0] - planted.rows
     (archived,) = read_table(road.reader, planted.served).archived

@@ -15,6 +15,8 @@ from core.plans.hold import HOLD
 from core.plans.plan import Plan
 from core.plans.verify import VERIFY
 from core.postgres.embedded import DEFAULT_MAJOR, server_binaries
+from core.tables.commands import option, twin
+from core.tables.table import PartitionedTable
 from core.text import Json, aligned, human_seconds, shell_word, shown
 
 
@@ -72,15 +74,27 @@ def by_hand(
     )
 
 
-def next_steps(name: str, schema: str, url: URL, *, embedded: bool, branch: bool = False) -> str:
-    """What to do with an archived table: back up, upload, drop."""
+def next_steps(table: PartitionedTable, called: str) -> str:
+    """What to do with an archived table: back it up, prove the backup, drop it."""
+    steps = (
+        ("Back it up", twin("backup", table, called)),
+        ("Prove the backup: it is restored elsewhere, and every row compared", twin("verify", table, called)),
+        ("Drop it, in plain sight for some days first", twin("drop", table, called, option("--confirm", called))),
+    )
+    lines = ["", "Next steps, if its rows are to leave the database:"]
+    lines += [f"\n# {words}\n{command}" for words, command in steps]
+    return "\n".join(shown(line) for line in "\n".join(lines).split("\n"))
+
+
+def branch_by_hand(schema: str, name: str, url: URL, *, embedded: bool) -> str:
+    """The same for one that is partitioned itself, which is backed up by hand."""
     programs = shell_word(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
-    backup, upload, drop = by_hand(schema, name, shell_word(without_password(url)), programs, branch=branch)
+    backup, upload, drop = by_hand(schema, name, shell_word(without_password(url)), programs, branch=True)
     lines = (
         "",
         "Next steps, if its rows are to leave the database:",
         "",
-        f"# Create a backup (pg_dump must be at least as new as the server{', and 16 or newer' if branch else ''})",
+        "# Create a backup (pg_dump must be at least as new as the server, and 16 or newer)",
         backup,
         "",
         "# Read it back whole, then upload it",

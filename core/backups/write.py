@@ -240,8 +240,12 @@ def _bounds_check(
     found: Partition | Archived, lone: Lone, bounds: Bounds, key: Key, relation: str
 ) -> tuple[tuple[str, ...], bool, bool]:
     """(the CHECK of the bounds to be added, whether one is in the backup, whether it was added)."""
-    if any(check.says(key, bounds) for check in found.checks):
-        return (), True, False
+    left = {one.what for one in lone.left_out}
+    saying = [check for check in found.checks if check.says(key, bounds)]
+    if saying:
+        return (), any(f"constraint {check.name}" not in left for check in saying), False
+    if any(part.ranks is not None for part in key.parts):
+        return (), False, False  # its order is that of a collation, which elsewhere is another or none
     if isinstance(found, Archived) and found.source is Source.NAME:
         return (), False, False  # nothing proves them yet, and a restore must not fail on what the source allows
     stem = f"{found.name}_{key.column or 'key'}"

@@ -166,6 +166,14 @@ def constants(text: str) -> tuple[str, ...]:
         return ()
 
 
+def values_of(text: str) -> tuple[tuple[int, str], ...]:
+    """(the number of a column, a constant of it without quotes) of both ends of bounds; none of what is no range."""
+    try:
+        return tuple((part, bare(one)) for ends in ends_of(text) for part, one in enumerate(ends) if one not in WORDS)
+    except ValueError:
+        return ()
+
+
 def ends_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The constants of both ends as they are printed, one a column. Raises ValueError for what is no range."""
     match = _RANGE.fullmatch(text)

@@ -145,6 +145,13 @@ def ends_of(condition: Condition) -> tuple[str, str] | None:
     return found[">="], found["<"]
 
 
+def values(condition: Condition) -> tuple[tuple[int, str], ...]:
+    """(the number of a part of the key, a constant that it is compared with, without quotes)."""
+    if isinstance(condition, Joined):
+        return tuple(one for term in condition.terms for one in values(term))
+    return ((condition.part, bare(condition.constant)),) if condition.constant else ()
+
+
 def read(key: Key, expression: str) -> Condition | None:
     """What the expression of a CHECK, as PostgreSQL prints it, says of the key; None where it says anything else."""
     if not all(part.column or part.expression for part in key.parts):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from core.names import address
+from core.names import address, literal
 from core.tables.bounds import Bounds
 from core.tables.ends import Beyond, End, Value
 from core.tables.key import Clock, Key, at_clock, day_of, local_moment
@@ -80,13 +80,30 @@ def unexplained_gaps(table: PartitionedTable, elsewhere: Iterable[Bounds] = ()) 
 
     `elsewhere`: the bounds of backups, whose tables may have been dropped; those of another key explain nothing.
     """
-    pieces: list[Gap] = list(gaps(table))
+    elsewhere = tuple(elsewhere)
+    pieces = [gap for gap in gaps(table) if not _leads_through(gap, elsewhere)]
     holders = [a.bounds for a in table.archived] + [p.bounds for p in table.partitions if p.pending]
     holders += [bounds.on(table.key) for bounds in elsewhere if table.key is not None]
     for bounds in holders:
         if bounds is not None:
             pieces = [piece for gap in pieces for piece in _without(gap, bounds)]
     return tuple(pieces)
+
+
+def _leads_through(gap: Gap, elsewhere: Iterable[Bounds]) -> bool:
+    """Whether ranges that begin where others end lead from one end of a gap to the other.
+
+    Of ends whose order only the server knows that is all that can be said here.
+    """
+    if not (isinstance(gap.lower, Value) and isinstance(gap.upper, Value)):
+        return False
+    following = {bounds.lower_sql: bounds.upper_sql for bounds in elsewhere if bounds.is_range}
+    end, last = (literal(one.text).strip() for one in (gap.lower, gap.upper))
+    for _ in following:
+        end = following.get(end, "")
+        if end == last:
+            return True
+    return False
 
 
 def _without(gap: Gap, bounds: Bounds) -> Iterator[Gap]:

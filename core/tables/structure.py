@@ -124,6 +124,11 @@ class Check:
             conditions.alike(key, found, one) for one in (wanted, conditions.without_nulls(wanted))
         )
 
+    def values_on(self, key: Key) -> tuple[tuple[int, str], ...]:
+        """(the number of a part of the key, a constant that it is compared with) of what it says of the key alone."""
+        found = self._on(key)
+        return () if found is None else conditions.values(found)
+
     def _on(self, key: Key) -> conditions.Condition | None:
         """What it says of the key, beside what is demanded of every row above a branch."""
         body = self.definition.removeprefix("CHECK ").removesuffix(" NOT VALID")

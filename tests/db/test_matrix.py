@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
+from core.names import literal
+from core.tables.catalog.table import read_table
+from core.tables.coverage import gaps
 from tests.road import Road
 from tests.tables import Run, describe
 
@@ -362,3 +367,65 @@ def test_an_expression(road: Road, expression: tuple[str, str, str, str, bool]) 
     if timed:
         found = road.done("find", "--date", f"{months[0]}-17", *table, "--json").json
         assert sum(place["rows"] for place in found["places"]) == (1 if type_ == "jsonb" else 0)
+
+
+COLLATIONS = {
+    "Swedish": ('text COLLATE "sv-x-icu"', ["a", "Anna", "Zoë", "Åke", "ä", "öl"]),
+    "a varying text without a case": ("varchar(10) COLLATE nocase", ["A", "b", "C-1", "c2", "D"]),
+    "English, by the key alone": ("text", ["a", "B", "c d", "cd", "É"]),
+}
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("collation", COLLATIONS.values(), ids=COLLATIONS)
+def test_texts_in_the_order_of_a_collation(road: Road, collation: tuple[str, list[str]]) -> None:
+    type_, words = collation
+    if not road.run("SELECT 1 FROM pg_collation WHERE collname = 'sv-x-icu'"):
+        pytest.skip("this PostgreSQL is built without ICU")
+    options = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+    road.run(f"CREATE COLLATION public.nocase ({options})")
+    key = 'k COLLATE "en-x-icu"' if type_ == "text" else "k"
+    count = len(words) - 1
+    parts = [(f"readings_{n}", f"'{words[n]}'", f"'{words[n + 1]}'") for n in range(count)]
+    make(road.run, type_, parts[::-1], key)
+    road.run(f"INSERT INTO readings (k) SELECT k || '1' FROM unnest(ARRAY{words[:-1]}::text[]) k")
+    table = ("--table", "public.readings")
+    told = road.done("status", *table, "--json").json
+    assert [one["name"] for one in told["partitions"]] == [f"readings_{n}" for n in range(count)]
+    assert told["gaps"] == []
+    walk(road, "readings_1")
+    for n in (2, 1):
+        road.done("archive", f"--partition=readings_{n}", "--allow-current", *table)
+    told = road.done("status", *table, "--json").json
+    assert [one["name"] for one in told["partitions"]] == [f"readings_{n}" for n in range(count)]
+    road.run("ALTER TABLE archive.readings_2 DROP CONSTRAINT readings_2_k_check")
+    road.run(f"INSERT INTO archive.readings_2 (id, k) VALUES (99, '{words[-1]}')")
+    refused = road("reattach", "--partition=readings_2", *table)
+    assert (refused.code, f"to {words[-1]}, outside of the bounds" in refused.err) == (1, True), refused.err
+    road.run("DELETE FROM archive.readings_2 WHERE id = 99")
+    for n in (1, 2):
+        road.done("backup", f"--partition=readings_{n}", *table)
+        road.done("verify", f"--partition=readings_{n}", *table)
+        road.done("drop", f"--partition=readings_{n}", *table, "--now", f"--confirm=readings_{n}")
+    findings = road.done("doctor", *table, "--json").json["findings"]
+    assert {one["severity"] for one in findings if one["check"] == "gaps"} == {"ok"}
+
+
+@pytest.mark.every_version
+def test_any_text_of_bounds_stands_where_the_server_puts_it(run: Run, reader: Engine) -> None:
+    """Texts drawn from letters that collations tell apart, in each of them, as bounds of as many partitions."""
+    if not run("SELECT 1 FROM pg_collation WHERE collname = 'sv-x-icu'"):
+        pytest.skip("this PostgreSQL is built without ICU")
+    letters = "aAbBzZåÅäÖéeE 1290-_'\\,.(ßsSþ🧒"
+    draw = random.Random(5)
+    words = {"".join(draw.choice(letters) for _ in range(draw.randint(1, 4))) for _ in range(80)}
+    quoted = ", ".join(literal(word).strip() for word in sorted(words))
+    for number, collation in enumerate(("C", "sv-x-icu", "de-x-icu", "en-x-icu", "default")):
+        ordered = [row[0] for row in run(f'SELECT w FROM unnest(ARRAY[{quoted}]) w ORDER BY w COLLATE "{collation}"')]
+        run(f'CREATE TABLE t{number} (k text COLLATE "{collation}") PARTITION BY RANGE (k)')
+        for place, (lower, upper) in enumerate(pairwise(ordered)):
+            ends = f"({literal(lower)}) TO ({literal(upper)})"
+            run(f"CREATE TABLE t{number}_{place} PARTITION OF t{number} FOR VALUES FROM {ends}")
+        table = read_table(reader, f"public.t{number}")
+        assert [one.name for one in table.ranges] == [f"t{number}_{place}" for place in range(len(ordered) - 1)]
+        assert gaps(table) == ()

@@ -11,6 +11,7 @@ from core.names import literal
 from core.postgres.server import Server
 from core.postgres.session import Row, rows_of
 from core.tables.archived import Archived, Source
+from core.tables.catalog.order import in_order, of_bounds, of_checks
 from core.tables.catalog.ownership import detached, name_array, oid_array, read_parents
 from core.tables.catalog.relation import (
     ACTIVITY,
@@ -76,8 +77,8 @@ ORDER BY n.nspname, c.relname
 
 def read_archived(
     connection: Connection, parent: Parent, key: Key, schema: str, server: Server, spread: Spread, *, exact: bool
-) -> tuple[tuple[Archived, ...], tuple[Archived, ...]]:
-    """(what was archived from the table, what was from tables that are no longer there)."""
+) -> tuple[tuple[Archived, ...], tuple[Archived, ...], Key]:
+    """(what was archived from the table, what was from tables that are gone, the key that knows the ends of all)."""
     sql = _ARCHIVED.format(
         busy=BUSY,
         owners=OWNERS,
@@ -94,6 +95,9 @@ def read_archived(
         key=literal(key.columns[0]),
     )
     rows = [(row, detached(row, (name for name, *_ in row.columns or ()))) for row in rows_of(connection, sql)]
+    key = in_order(connection, key, of_bounds(one.tag.bounds for _, one in rows if one.tag))
+    key = in_order(connection, key, of_checks(key, (check for _, one in rows for check in one.checks)))
+    parent = replace(parent, key=key)
     marked = all(
         one.tag and one.tag.names(parent.sql, parent.oid) and parent.owner in one.speaks_for for _, one in rows
     )
@@ -111,9 +115,8 @@ def read_archived(
     ]
     branches = [one.oid for one in (*found, *strays) if one.kind is Kind.BRANCH]
     trees = read_trees(connection, branches, server.can, spread, exact=exact)
-    return _in_order(summed(one, trees.get(one.oid)) for one in found), _in_order(
-        summed(one, trees.get(one.oid)) for one in strays
-    )
+    archived, gone = (_in_order(summed(one, trees.get(one.oid)) for one in some) for some in (found, strays))
+    return archived, gone, key
 
 
 _MISSING = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -12,8 +12,9 @@ from core.postgres.connection import session, translate
 from core.postgres.session import Row, as_the_role, reading, rows_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, row_end, within
+from core.tables.catalog.order import in_order
 from core.tables.coverage import Coverage
-from core.tables.key import KeyRange
+from core.tables.key import Key, KeyRange
 from core.tables.table import PartitionedTable
 
 ROWS_TIMEOUT_MS = 120_000
@@ -48,10 +49,21 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
         f" ({f'SELECT count(*) FROM {archived.rows_sql} WHERE {lacks}' if lacks else 'SELECT 0'}) AS nulls",
     )
     try:
-        lowest, highest = (None if texts is None else row_end(table.key, texts) for texts in (row.lowest, row.highest))
+        known = _with_places(engine, table.key, [texts for texts in (row.lowest, row.highest) if texts])
+        lowest, highest = (None if texts is None else row_end(known, texts) for texts in (row.lowest, row.highest))
     except ValueError:  # a text that is no date among dates: the server compares them when the bounds are proven
         lowest = highest = None
     return KeyRange(lowest, highest, row.nulls)
+
+
+def _with_places(engine: Engine, key: Key, rows: Iterable[Sequence[str]]) -> Key:
+    if all(part.ranks is None for part in key.parts):
+        return key
+    with session(engine) as connection:
+        try:
+            return in_order(connection, key, (one for texts in rows for one in enumerate(texts)))
+        except DBAPIError as error:
+            raise translate(error) from error
 
 
 def count_rows(engine: Engine, table: PartitionedTable, name: str, *, timeout_ms: int) -> int | None:

@@ -19,6 +19,7 @@ from core.tables.archived import Archived
 from core.tables.bounds import Bounds, constants
 from core.tables.catalog.address import read_address
 from core.tables.catalog.archived import read_archived, with_missing
+from core.tables.catalog.order import in_order, of_bounds
 from core.tables.catalog.ownership import name_array
 from core.tables.catalog.publications import publications_of, subscriptions_of
 from core.tables.catalog.relation import (
@@ -189,6 +190,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     spread = read_spread(connection, server.can, exact=exact)
     raw = _children(connection, row, server, exact) if row.relkind == "p" else ()
     if key is not None:
+        key = in_order(connection, key, of_bounds(_printed_text(one) for one in raw))
         key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
     branches = [child.oid for child in raw if child.relkind == "p"]
     trees = read_trees(connection, branches, server.can, spread, exact=exact)
@@ -199,7 +201,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     strays: tuple[Archived, ...] = ()
     if key is not None and not_served is None:
         parent = _as_parent(row, key, columns, children, server)
-        archived, strays = read_archived(connection, parent, key, archive_schema, server, spread, exact=exact)
+        archived, strays, key = read_archived(connection, parent, key, archive_schema, server, spread, exact=exact)
     columns = with_missing(connection, columns, children, (*archived, *strays))
     if row.relkind == "p":
         below = (member.oid for one in children for member in one.members)
@@ -289,10 +291,14 @@ def _children(connection: Connection, parent: Row, server: Server, exact: bool) 
     return rows_of(connection, sql)
 
 
+def _printed_text(row: Row) -> str | None:
+    return row.bounds or stored_text(row.stored or "")
+
+
 def _constants(rows: Iterable[Row]) -> Iterator[str]:
     """The texts of the constants of all bounds, without quotes."""
     for row in rows:
-        text = row.bounds or stored_text(row.stored or "")
+        text = _printed_text(row)
         yield from constants(text) if text else ()
 
 
@@ -305,7 +311,7 @@ def _printed(bounds: str, key: Key | None) -> Bounds | None:
 
 
 def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partition:
-    text = row.bounds or stored_text(row.stored or "")
+    text = _printed_text(row)
     indexes = row.index_names or ()
     shards = spread.of(row.oid)
     return Partition(

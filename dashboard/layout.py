@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 import streamlit as st
 
+from core.tables.table import PartitionedTable
 from core.text import human_time
 from dashboard.format import plain
 from dashboard.state import current, keys, reads
@@ -108,10 +109,11 @@ def paged(found: Sequence[T], draw: Callable[[T], None], *, key: str, size: int)
             st.caption(f"{(page - 1) * size + 1:,} to {min(page * size, len(found)):,} of {len(found):,}")
 
 
-def only_shown(reason: str | None) -> None:
+def only_shown(table: PartitionedTable) -> None:
     """That a table is shown here and not acted on."""
+    reason = table.not_served or "it has no key that is served"
     st.info(
-        f"This table is only shown here: {plain(reason or 'it has no key that is served')}.",
+        f"This table is only shown here: {plain(reason)}. {plain(table.limits)}".strip(),
         icon=":material/visibility:",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import DeskError, SettingError
+from core.tables.summaries import TableSummary
 from core.text import human_bytes
 from dashboard.format import plain
 from dashboard.state import access, current, database, keys
@@ -39,11 +40,17 @@ def _database(trouble: DeskError | None) -> None:
         st.caption(f"{plain(server.product)} as {plain(server.user)}")
 
 
+def _label(table: TableSummary) -> str:
+    """A branch that is a table of its own stands below the table that it is a branch of."""
+    shown = "" if table.not_served is None else " (only shown)"
+    return f"{table.label}{f', a branch of {table.under}' if table.under else ''}{shown}"
+
+
 def _choose_table() -> None:
     known = database.tables()
     chosen = current.address()
     addresses = [table.address for table in known]
-    labels = {table.address: f"{table.label}{'' if table.not_served is None else ' (only shown)'}" for table in known}
+    labels = {table.address: _label(table) for table in known}
     details = {t.address: f"{t.partitions:,} partitions, about {human_bytes(t.bytes)}" for t in known}
     if chosen not in addresses:
         addresses.insert(0, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 
 import click
@@ -11,7 +12,7 @@ from core.cli.acting import Given, act, put, say, target
 from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, date_or_time, number
 from core.cli.output.acts import branch_by_hand, next_steps
 from core.console import journal
-from core.errors import DeskError, Refused
+from core.errors import DeskError, NotServed, Refused
 from core.period import Range, Width, year_range
 from core.plans.archive import Archive
 from core.plans.ensure import Ensure
@@ -58,10 +59,27 @@ def ensure(
     dry_run: bool,
 ) -> int:
     wish = Ensure(given.table, years=years, dates=dates, ahead=ahead, every=every)
-    plan = act(given, wish, reason=reason, dry_run=dry_run)
-    for left in plan.left:
-        say(f"Left out: {left}")
-    return 1 if plan.left else 0
+    try:
+        left = act(given, wish, reason=reason, dry_run=dry_run).left
+    except NotServed:
+        branches = given.read().branch_tables
+        if not branches:
+            raise
+        left = tuple(
+            one for address in branches for one in _ensure(given, replace(wish, table=address), reason, dry_run)
+        )
+    for one in left:
+        say(f"Left out: {one}")
+    return 1 if left else 0
+
+
+def _ensure(given: Given, wish: Ensure, reason: str, dry_run: bool) -> tuple[str, ...]:
+    """What one branch of a table that is not served itself leaves out; the others are not kept back by it."""
+    put(f"{'-- ' if dry_run else ''}{wish.table}:")
+    try:
+        return tuple(f"{wish.table}: {one}" for one in act(given, wish, reason=reason, dry_run=dry_run).left)
+    except DeskError as error:
+        return (f"{wish.table}: {error}",)
 
 
 @command("archive", "detach a partition and move it to the archive schema", needs=("year", "partition"))

@@ -12,6 +12,7 @@ from core.cli.output.look import findings_text, found_json, found_text, status_j
 from core.errors import TableNotFound, UsageError
 from core.postgres.publications import OWN_SCHEMA
 from core.tables.find import find_rows
+from core.text import Json
 
 _STATUS_JSON = """\
 --json gives one object: database, server_version, table, key (the column; null where the table is only shown here),
@@ -19,17 +20,19 @@ managed_by (another tool that makes partitions of it, such as pg_partman 4.7.2, 
 it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601; a lower or upper of null is
 unbounded, and bytes are null where somebody holds the partition exclusively. Archived tables are among the partitions;
 strays were archived from tables ("of") that are no longer there. Gaps are ranges between the first and the last
-partition that neither a partition nor an archived table explains."""
+partition that neither a partition nor an archived table explains. The kind of a partition is plain, foreign or branch,
+of which split says how it is partitioned; branches are those below LIST or HASH that are tables of their own."""
 
 
 @command("status", "show the partitions, archived ones too, and how long they last", epilog=_STATUS_JSON)
 @JSON
 def status(given: Given, *, as_json: bool) -> None:
     table = given.read()
+    branches = given.desk.branches(table)
     if as_json:
-        put_json(status_json(table, given.desk.now, given.desk.zone))
+        put_json(status_json(table, given.desk.now, given.desk.zone, branches))
     else:
-        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address))
+        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address, branches))
 
 
 @command("doctor", "check everything that can be wrong, with the reason and the remedy")
@@ -38,11 +41,15 @@ def doctor(given: Given, *, as_json: bool) -> None:
     from core.doctor.findings import as_json as finding_json
 
     table = given.read()
-    findings = given.desk.examine(table, given.desk.backups(table.address, table.server))
+    every = [table, *(given.desk.read(address) for address in table.branch_tables)]
+    found = [(one, given.desk.examine(one, given.desk.backups(one.address, one.server))) for one in every]
     if as_json:
-        put_json({"table": table.address, "findings": [finding_json(finding) for finding in findings]})
+        told: list[Json] = [
+            {"table": one.address, "findings": [finding_json(each) for each in some]} for one, some in found
+        ]
+        put_json({**told[0], "branches": told[1:]})
     else:
-        put(findings_text(table, findings))
+        put("\n\n".join(findings_text(one, some) for one, some in found))
 
 
 @command("find", "tell where the rows of a date are")

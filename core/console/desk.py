@@ -24,6 +24,7 @@ from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
+from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
 from core.tables.catalog.siblings import read_all_equipped, read_equipped_of
 from core.tables.catalog.summaries import read_tables
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from core.postgres.server import Server
     from core.tables.archived import Archived
     from core.tables.bounds import Bounds
+    from core.tables.coverage import Coverage
     from core.tables.equipment import Equipped
     from core.tables.key import KeyRange
     from core.tables.summaries import TableSummary
@@ -187,6 +189,12 @@ class Desk:
     def tables(self) -> tuple[TableSummary, ...]:
         """Every partitioned table of the database."""
         return read_tables(self.reading, self.archive_schema)
+
+    def branches(self, table: PartitionedTable) -> tuple[Coverage, ...]:
+        """What the branches of a table by LIST or HASH cover that are tables of their own."""
+        wanted = table.branch_tables
+        every = read_coverage(self.reading, self.archive_schema) if wanted else ()
+        return tuple(one for one in every if one.address in wanted)
 
     def server(self) -> Server:
         """The server and the session that looks at it."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from core.doctor.checks import archived, backups, coverage, replication, server, shape, siblings, upkeep
 from core.doctor.findings import Case, Finding, Severity
+from core.tables.commands import option
 from core.tables.table import PartitionedTable
 
 
@@ -39,8 +40,9 @@ def _unserved(table: PartitionedTable) -> Finding:
         "partitioned",
         Severity.NOTE,
         f"{table.label} is only shown here",
-        f"The console does not act on it: {table.not_served}.",
-        hint="Tables partitioned by RANGE on one date or timestamp column are served.",
+        f"The console does not act on it: {table.not_served}. {table.limits}".strip(),
+        hint="\n".join(f"Run: partitions doctor {option('--table', one)}" for one in table.branch_tables)
+        or "Tables partitioned by RANGE are served.",
     )
 
 

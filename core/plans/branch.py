@@ -43,13 +43,18 @@ def require_copied(table: PartitionedTable, one: Partition | Archived) -> None:
         return
     if one.kind is Kind.FOREIGN:
         raise Refused(f"{table.called(one)} is a foreign table: its rows are on another server, and are kept there.")
-    database, name = shell_word(table.server.database), shell_word(one.sql)
     raise Refused(
         f"{table.called(one)} is partitioned itself: its backup would be of {plural(len(one.members) + 1, 'table')},"
         " which this console does not prove, and so it does not drop them either.",
-        next=f"pg_dump (16 or newer) writes it as it is: pg_dump --dbname={database} --table-and-children={name}"
-        f" --format=custom --file={shell_word(f'{one.name}.dump')}",
+        next=f"pg_dump (16 or newer) writes it as it is: {dumped(table, one)}",
     )
+
+
+def dumped(table: PartitionedTable, one: Partition | Archived) -> str:
+    """The command that writes a branch with all that hangs below it into a file."""
+    database, name = shell_word(table.server.database), shell_word(one.sql)
+    file = shell_word(f"{one.name}.dump")
+    return f"pg_dump --dbname={database} --table-and-children={name} --format=custom --file={file}"
 
 
 def moved(one: Partition | Archived, schema: str) -> Iterator[str]:

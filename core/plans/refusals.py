@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
-from core.tables.commands import twin
+from core.tables.commands import option, twin
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
 
@@ -11,7 +11,14 @@ from core.tables.table import PartitionedTable
 def require_served(table: PartitionedTable) -> Key:
     """The table's key, where the console may act on the table; raises what stands in the way."""
     if table.not_served is not None or table.key is None:
-        raise NotServed(f"{table.label} is only shown here: {table.not_served}.")
+        branches = table.branch_tables
+        raise NotServed(
+            f"{table.label} is only shown here: {table.not_served}.",
+            next=f"Its branches are tables of their own: {option('--table', branches[0])}"
+            f"{f', and {len(branches) - 1:,} more' if branches[1:] else ''}"
+            if branches
+            else "",
+        )
     if table.server.in_recovery or table.server.read_only:
         kind = "a standby" if table.server.in_recovery else "read-only"
         raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")

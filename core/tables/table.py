@@ -21,8 +21,9 @@ from core.tables.naming import Pattern, learnt
 from core.tables.partition import Partition
 from core.tables.publication import Publication
 from core.tables.structure import Check, Column, ForeignKey, Index
+from core.tables.tree import Kind
 from core.tables.upkeep import Upkeep
-from core.text import shell_word
+from core.text import listed, shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,36 @@ class PartitionedTable:
     def address(self) -> str:
         """A name that `split_qualified` reads back, whatever is in it."""
         return address(self.schema, self.name)
+
+    @property
+    def branch_tables(self) -> tuple[str, ...]:
+        """The addresses of the branches by RANGE of a table by LIST or HASH, which are tables of their own."""
+        if self.strategy not in ("list", "hash"):
+            return ()
+        found: list[str] = []
+        for one in self.partitions:
+            if one.tree is None:
+                continue
+            below = {one.oid} if not one.tree.by_range else set()
+            found += [address(one.schema, one.name)] if one.tree.by_range else []
+            for member in one.members:
+                if member.parent in below and member.kind is Kind.BRANCH:
+                    found += [address(member.schema, member.name)] if member.by_range else []
+                    below |= set() if member.by_range else {member.oid}
+        return tuple(found)
+
+    @property
+    def limits(self) -> str:
+        """What can't be done with a table by LIST or HASH, and what can; empty for any other."""
+        if self.strategy not in ("list", "hash"):
+            return ""
+        if self.branch_tables:
+            names = listed(self.branch_tables)
+            return f"Its branches by RANGE are tables of their own, and served as such: {names}."
+        return (
+            "Its partitions are shown with their sizes. Nothing tells which of them comes after which, so that none is"
+            " made ahead, archived, backed up or brought back here."
+        )
 
     @property
     def detaches_concurrently(self) -> bool:

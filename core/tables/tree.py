@@ -57,6 +57,11 @@ class Member:
         return qualified(self.schema, self.name)
 
     @property
+    def by_range(self) -> bool:
+        """Whether it is partitioned itself, by RANGE."""
+        return self.split.startswith("RANGE")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What it takes in its schema: its own name and those of its indexes and sequences."""
         return (self.name, *self.index_names, *(one.name for one in self.sequences))
@@ -80,6 +85,11 @@ class Tree:
         foreign = sum(1 for one in self.members if one.kind is Kind.FOREIGN)
         apart = f", {foreign:,} of the leaves foreign" if foreign else ""
         return f"{self.split}, {plural(direct, 'partition')}{apart}"
+
+    @property
+    def by_range(self) -> bool:
+        """Whether the branch is partitioned by RANGE."""
+        return self.split.startswith("RANGE")
 
     @property
     def leaves(self) -> tuple[Member, ...]:

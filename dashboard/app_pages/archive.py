@@ -13,7 +13,7 @@ def main() -> None:
     table = current.table()
     if table.not_served is not None or table.key is None:
         layout.header("Archive")
-        layout.only_shown(table.not_served)
+        layout.only_shown(table)
         return
     found, read = lines.read(table)
     layout.header(plain(summary.verdict(found, read)), summary.counted(found, read, table))

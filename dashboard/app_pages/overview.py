@@ -68,7 +68,7 @@ def main() -> None:
     axis = axis_of(table, zone, dropped)
     layout.header(plain(title), counted(table, shown))
     if table.not_served is not None or table.key is None:
-        layout.only_shown(table.not_served)
+        layout.only_shown(table)
     else:
         cards.draw(table)
     notices.pending(table)

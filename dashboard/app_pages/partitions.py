@@ -9,6 +9,7 @@ import streamlit as st
 from core.period import Width
 from core.tables.commands import option, twin
 from core.tables.table import PartitionedTable
+from core.tables.tree import kinds_told
 from core.text import plural
 from dashboard import layout, notices
 from dashboard.charts import partitions, spans
@@ -104,7 +105,7 @@ def main() -> None:
         counted += f", managed by {plain(table.upkeep.tool)} as well"
     layout.header("Partitions", f"**{plain(table.label)}** · {counted}")
     if table.not_served is not None:
-        layout.only_shown(table.not_served)
+        layout.only_shown(table)
     else:
         ensuring(table)
     notices.pending(table)
@@ -112,6 +113,8 @@ def main() -> None:
         st.info("There is no partition yet. Ensure this period and the next to begin.", icon=":material/info:")
         return
     listing.draw(listing.filtered(shown), axis)
+    for said in kinds_told((one.kind, one.tree) for one in table.everything):
+        st.caption(plain(said))
     chosen = detail.chosen(table)
     if chosen is not None:
         detail.draw(table, chosen)

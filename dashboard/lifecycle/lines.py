@@ -111,7 +111,7 @@ def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -
             buttons.restore_button(best.backup.id, key=key)
     elif life.drop is not None:
         buttons.keep_button(life.called, key=key)
-    elif _held(life):
+    elif _held(life) or not one.is_plain:  # what is partitioned again has no backup here
         buttons.reattach_button(one, key=key)
     elif best is None or life.failed is not None:
         label = "Back up again" if best else "Back up"
@@ -126,9 +126,9 @@ def others(life: Lifecycle, *, known: bool) -> dict[str, Callable[[], None]]:
     """What else can be done with it, by the words of the menu."""
     name, one, best = life.called, life.one, life.best
     found: dict[str, Callable[[], None]] = {}
-    if isinstance(one, Archived) and (life.drop is not None or not _held(life)):
+    if isinstance(one, Archived) and (life.drop is not None or (one.is_plain and not _held(life))):
         found["Reattach"] = lambda: ask.reattach(name)
-    if one is not None and known:
+    if one is not None and known and one.is_plain:
         found["Back up" if best is None else "Back up again"] = lambda: one_click.back_up(name)
     if best is not None:
         backup = best.backup.id

@@ -72,6 +72,8 @@ def _backups(life: Lifecycle) -> None:
         lines.listing(life, key="one_")
         with st.container(width=layout.ACT_WIDTH):
             closed = None if found is not None and found.kept is not None else lines.NOT_READ
+            if life.one is not None and not life.one.is_plain:
+                closed = "It is partitioned itself: pg_dump --table-and-children backs it up."
             buttons.backup_button(
                 life.called, key="backup_one", label="Back up again" if life.backups else "Back up", closed=closed
             )
@@ -103,8 +105,11 @@ def _state(one: Partition | Archived) -> dict[str, str]:
             f"{human_bytes(size.total)}: {human_bytes(size.heap)} rows, {human_bytes(size.index)} indexes,"
             f" {human_bytes(size.toast)} large values"
             if size
+            else "none here: its rows are on another server"
+            if one.kind is Kind.FOREIGN
             else "busy: somebody holds it exclusively, so it was not measured"
         ),
+        **({"Partitioned by": plain(f"{one.tree.said}; figures are sums over them")} if one.tree else {}),
         "Owner": plain(one.owner),
     }
 

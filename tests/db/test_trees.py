@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from core.console.metrics import read_metrics
 from core.growth.samples.daily import sample_today
 from core.growth.samples.measure import read_present
 from core.growth.samples.read import read_histories
+from core.postgres.connection import parse_url
+from core.postgres.programs import find_pg_dump
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.tree import Kind
@@ -446,3 +451,103 @@ def test_three_levels_are_made_as_they_are(road: Road, run: Run) -> None:
     road.done("ensure", "--year", "2026", "--table", "visit")
     before = {(name.replace("2025", "2026"), split) for name, _, split in made_below(run, "visit_2025")}
     assert {(name, split) for name, _, split in made_below(run, "visit_2026")} == before
+
+
+# Tables of their own below LIST or HASH -----------------------------------------------------------------------------
+
+
+def test_a_table_by_list_shows_how_long_each_branch_lasts(road: Road, run: Run) -> None:
+    plant(run, "list-range")
+    run("CREATE TABLE visit_a_rest PARTITION OF visit_a FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)")
+    text = road.done("status", "--table", "visit").out
+    assert (
+        "Its branches by RANGE are tables of their own, and served as such: public.visit_a and public.visit_bc." in text
+    )
+    assert "public.visit_a: everything has a place, without end. See: partitions status --table public.visit_a" in text
+    assert "public.visit_bc: no partition holds today." in text
+    told = road.done("status", "--json", "--table", "visit").json["branches"]
+    assert told == [
+        {"table": "public.visit_a", "runway_days": None},
+        {"table": "public.visit_bc", "runway_days": 0},
+    ]
+    assert "itself a partition of public.visit," in road.done("status", "--table", "visit_a").out
+
+
+def test_the_doctor_of_a_table_by_list_looks_at_each_branch(road: Road, run: Run) -> None:
+    plant(run, "list-range")
+    found = road.done("doctor", "--json", "--table", "visit").json
+    assert [one["table"] for one in found["branches"]] == ["public.visit_a", "public.visit_bc"]
+    assert "public.visit_a and public.visit_bc" in found["findings"][0]["reason"]
+    checks = {each["check"]: each["severity"] for each in found["branches"][0]["findings"]}
+    assert checks["current_period"] == "critical"
+    text = road.done("doctor", "--table", "visit").out
+    assert "Run: partitions doctor --table public.visit_bc" in text
+    assert text.count(" check") >= 3
+
+
+def test_ensure_of_a_table_by_list_goes_through_its_branches(road: Road, run: Run) -> None:
+    plant(run, "list-range")
+    run("CREATE TABLE visit_bc_wide PARTITION OF visit_bc FOR VALUES FROM ('2026-06-01') TO ('2030-01-01')")
+    ended = road("ensure", "--year", "2026", "--table", "visit")
+    assert ended.code == 1
+    assert "public.visit_a:\nDone: ensure 2026" in ended.out
+    assert (
+        "Left out: public.visit_bc: Nothing tells how wide the next partition of public.visit_bc is to be" in ended.err
+    )
+    assert [name for name, _, _ in made_below(run, "visit_a")][-1] == "visit_a_2026"
+    run("DROP TABLE visit_bc_wide")
+    again = road.done("ensure", "--year", "2026", "--table", "visit").out
+    assert again.startswith("public.visit_a:\nNothing to do: ")
+    assert "public.visit_bc:\nDone: ensure 2026" in again
+
+
+@pytest.mark.parametrize("kind", ["list", "hash"])
+def test_what_has_no_order_says_what_cant_be_done(road: Road, run: Run, kind: str) -> None:
+    if kind == "list":
+        plant(run, "list")
+    else:
+        run("CREATE TABLE visit (id int) PARTITION BY HASH (id)")
+        run("CREATE TABLE visit_2023 PARTITION OF visit FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+    text = road.done("status", "--table", "visit").out
+    assert "none is made ahead, archived, backed up or brought back here." in text
+    assert "IN ('2024')" in text or kind == "hash"
+    for words in (("ensure",), ("archive", "--partition", "visit_2023"), ("backup", "--partition", "visit_2023")):
+        ended = road(*words, "--table", "visit")
+        assert ended.code == 1
+        assert f"public.visit is only shown here: it is partitioned by {kind.upper()}, not by RANGE" in ended.err
+
+
+def test_a_refusal_of_a_table_by_list_names_its_branches(road: Road, run: Run) -> None:
+    plant(run, "list-range")
+    ended = road("archive", "--year", "2023", "--table", "visit")
+    assert ended.code == 1
+    assert "Its branches are tables of their own: --table public.visit_a, and 1 more" in ended.err
+
+
+def test_the_doctor_tells_which_archived_branches_nothing_here_backs_up(road: Road, run: Run) -> None:
+    plant(run, "range-hash")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    findings = road.done("doctor", "--json", "--table", "visit").json["findings"]
+    (told,) = (one for one in findings if one["check"] == "backed_up")
+    assert told["title"] == "1 archived table is partitioned again, and not backed up here"
+    dump = told["hint"].replace("pg_dump --dbname=", "").partition(" ")[2]
+    assert dump.startswith("--table-and-children=")
+    assert not any("sub" in one["check"] and one["severity"] == "critical" for one in findings)
+
+
+def test_the_dump_that_a_refusal_names_holds_the_whole_tree(road: Road, run: Run, tmp_path: Path) -> None:
+    plant(run, "range-hash")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    before = content(run, "archive.visit_2023")
+    words = shlex.split(road("backup", "--year", "2023", "--table", "visit").err.partition("as it is: ")[2])
+    url = parse_url(road.url)
+    program = find_pg_dump(180000, environ={}).path
+    where = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    file = tmp_path / "tree.dump"
+    given = [word for word in words[1:] if not word.startswith(("--dbname", "--file"))]
+    subprocess.run([program, *given, f"--dbname={where}", f"--file={file}"], check=True)
+    run("DROP TABLE archive.visit_2023")
+    restore = Path(program).with_name("pg_restore")
+    subprocess.run([restore, f"--dbname={where}", "--exit-on-error", file], check=True)
+    assert content(run, "archive.visit_2023") == before
+    road.done("reattach", "--year", "2023", "--table", "visit")

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
-from core.tables.commands import twin
-from core.tables.coverage import NEVER, covered_until, runway, spoken_runway, unexplained_gaps
+from core.tables.commands import option, twin
+from core.tables.coverage import NEVER, Coverage, covered_until, runway, spoken_runway, unexplained_gaps
 from core.tables.ends import End
 from core.tables.find import Found
 from core.tables.partition import Partition
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A table --------------------------------------------------------------------------------------
 
 
-def status_json(table: PartitionedTable, now: datetime, zone: str) -> Json:
+def status_json(table: PartitionedTable, now: datetime, zone: str, branches: Sequence[Coverage] = ()) -> Json:
     """What `status --json` prints."""
     runway = _runway(table, now, zone)
     return {
@@ -38,6 +38,13 @@ def status_json(table: PartitionedTable, now: datetime, zone: str) -> Json:
         "partitions": [_item_json(item) for item in _items(table)],
         "strays": [{"schema": one.schema, "name": one.name, "of": one.tag.address} for one in table.strays if one.tag],
         "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
+        "branches": [
+            {
+                "table": one.address,
+                "runway_days": None if (left := one.runway(now, zone)) in (None, NEVER) else left.days,
+            }
+            for one in branches
+        ],
     }
 
 
@@ -85,12 +92,16 @@ def _item_json(item: Partition | Archived) -> Json:
     }
 
 
-def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -> str:
+def status_text(
+    table: PartitionedTable, now: datetime, zone: str, place: str, branches: Sequence[Coverage] = ()
+) -> str:
     """What `status` prints."""
     by = f"by {table.strategy.upper()}" + (f" ({table.key.name})" if table.key else "")
     how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
+    how += f", itself a partition of {table.part_of}" if table.part_of else ""
     lines = [
         *_verdict(table, now, zone),
+        *(_branch(one, now, zone) for one in branches),
         f"{table.label} in {place}, {table.server.product}, {how}, {human_time(table.as_of)}.",
     ]
     if table.upkeep is not None and not table.upkeep.unread:
@@ -110,6 +121,8 @@ def status_text(table: PartitionedTable, now: datetime, zone: str, place: str) -
 def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]:
     if table.key is None or table.not_served is not None:
         yield f"{table.label} is only shown here: {table.not_served}."
+        if table.limits:
+            yield table.limits
         return
     if table.key.clock is None:
         yield f"{plural(len(table.partitions), 'partition')} by {table.key.name}, which tells no time."
@@ -145,6 +158,18 @@ def _listing(items: Sequence[Partition | Archived], home: str) -> list[str]:
             for item, cell in zip(items, cells, strict=True)
         ]
     return aligned(head, cells, numbers=5)
+
+
+def _branch(branch: Coverage, now: datetime, zone: str) -> str:
+    """How long a branch lasts, and the command that shows it."""
+    left = branch.runway(now, zone)
+    if left is None:
+        said = "it tells no time"
+    elif left == NEVER:
+        said = "everything has a place, without end"
+    else:
+        said = f"everything has a place for {spoken_runway(left)}" if left else "no partition holds today"
+    return f"  {branch.address}: {said}. See: partitions status {option('--table', branch.address)}"
 
 
 def _cells(item: Partition | Archived, home: str) -> tuple[str, ...]:

@@ -7,12 +7,15 @@ from datetime import date, datetime, timedelta
 
 from core.doctor.findings import Case, Finding, Severity, archive_fine
 from core.plans.backup import BACKUP
+from core.plans.branch import dumped
 from core.plans.drop import SCHEDULE, choose
 from core.plans.hold import HOLD
 from core.plans.manifest import Kept
 from core.plans.verify import VERIFY
+from core.tables.archived import Archived
 from core.tables.commands import backup_twin, twin
 from core.tables.marks import PlannedDrop
+from core.tables.tree import Kind
 from core.text import human_bytes, human_date, listed, plural
 
 OVERDUE = timedelta(days=1)
@@ -24,7 +27,12 @@ def backed_up(case: Case) -> Iterator[Finding]:
     if case.backups is None:
         yield Finding("backed_up", Severity.NOTE, "The place of the backups could not be read", case.backups_unread)
         return
-    bare = [a for a in case.table.archived if choose(case.backups, case.table, a) is None]
+    branches = [a for a in case.table.archived if a.kind is Kind.BRANCH]
+    if branches:
+        yield _not_here(case, branches)
+    bare = [a for a in case.table.archived if a.is_plain and choose(case.backups, case.table, a) is None]
+    if not bare and branches:
+        return
     if not bare:
         yield archive_fine(case, "backed_up", "A backup lies in the place for {}")
         return
@@ -40,6 +48,19 @@ def backed_up(case: Case) -> Iterator[Finding]:
         hint=twin("backup", case.table, case.called(first)),
         subject=case.called(first),
         wants=BACKUP,
+    )
+
+
+def _not_here(case: Case, branches: list[Archived]) -> Finding:
+    are = "is" if len(branches) == 1 else "are"
+    return Finding(
+        "backed_up",
+        Severity.NOTE,
+        f"{plural(len(branches), 'archived table')} {are} partitioned again, and not backed up here",
+        f"{listed(a.name for a in branches)}: were the server lost, their rows would be, unless pg_dump or a backup of"
+        " the whole server has them. This console backs up and drops plain tables alone.",
+        hint="\n".join(dumped(case.table, one) for one in branches),
+        subject=case.called(branches[0]),
     )
 
 

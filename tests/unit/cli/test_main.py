@@ -211,6 +211,7 @@ def test_the_fields_of_status_json() -> None:
         "partitions",
         "strays",
         "gaps",
+        "branches",
     ]
     partitions = found["partitions"]
     assert isinstance(partitions, list)

@@ -185,6 +185,7 @@ def _draft(
         key_column=key.column,
         key_type=key.type.value,
         key_parts=_key_parts(key),
+        key_above=key.above,
         columns=lone.columns,
         rows=0,
         fingerprint="",

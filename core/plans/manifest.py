@@ -142,6 +142,8 @@ class Backup:
     """The database's, in which CHECKs that depend on it hold; empty in the oldest manifests."""
     key_parts: tuple[BackupKey, ...] = ()
     """What the key is made of, where that is more than one column."""
+    key_above: str = ""
+    """What the tables above its own demanded of every row, as PostgreSQL prints it; compared with CHECKs, never run."""
 
     @property
     def key(self) -> Key:
@@ -152,7 +154,7 @@ class Backup:
             Key(one.column, KeyType(one.type), expression=one.expression, declared=declared.get(one.column, ""))
             for one in parts
         )
-        return replace(first, rest=tuple(rest))
+        return replace(first, rest=tuple(rest), above=self.key_above)
 
     @property
     def range(self) -> Bounds:
@@ -190,8 +192,9 @@ class Backup:
     def to_json(self) -> str:
         """The manifest as text, sealed against accidents by a checksum of itself."""
         raw = {"format": FORMAT, **asdict(self)}
-        if not self.key_parts:  # so that consoles of before read it
-            del raw["key_parts"]
+        for name in ("key_parts", "key_above"):  # so that consoles of before read it
+            if not raw[name]:
+                del raw[name]
         return json.dumps({**raw, _SEAL: _sealed(raw)}, ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
@@ -332,7 +335,7 @@ def _object(text: str) -> dict[str, Any]:
     return raw
 
 
-_LATER = ("time_zone", "key_parts")
+_LATER = ("time_zone", "key_parts", "key_above")
 """Fields that the first manifests lack."""
 
 

@@ -15,8 +15,10 @@ from core.console.metrics import read_metrics
 from core.growth.samples.daily import sample_today
 from core.growth.samples.measure import read_present
 from core.growth.samples.read import read_histories
+from core.migrations import skip_partitions
 from core.postgres.connection import parse_url
 from core.postgres.programs import find_pg_dump
+from core.tables.catalog.marks import read_marks
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.tree import Kind
@@ -551,3 +553,54 @@ def test_the_dump_that_a_refusal_names_holds_the_whole_tree(road: Road, run: Run
     subprocess.run([restore, f"--dbname={where}", "--exit-on-error", file], check=True)
     assert content(run, "archive.visit_2023") == before
     road.done("reattach", "--year", "2023", "--table", "visit")
+
+
+# The whole road of a partition below two others ---------------------------------------------------------------------
+
+
+@pytest.mark.every_version
+@pytest.mark.parametrize("kind", ["list-range", "range-range"])
+def test_a_partition_of_a_branch_walks_the_whole_road(road: Road, run: Run, kind: str) -> None:
+    plant(run, kind)
+    branch, leaf, words = (
+        ("visit_a", "visit_a_2023", ("--year", "2023"))
+        if kind == "list-range"
+        else ("visit_2023", "visit_2023_h1", ("--partition", "visit_2023_h1"))
+    )
+    before, rows = shape(run, "visit"), content(run, "visit")
+    at = (*words, "--table", branch)
+    road.done("archive", *at)
+    assert tree_of(run, f"archive.{leaf}") == {f"archive.{leaf}"}
+    assert road.done("reattach", *at).out.startswith("Done: ")
+    assert (shape(run, "visit"), content(run, "visit")) == (before, rows)
+    road.done("archive", *at)
+    road.done("backup", *at)
+    (kept,) = road.every()
+    road.done("verify", kept.backup.id)
+    road.done("drop", *at, f"--confirm={leaf}", "--now")
+    assert not road.is_there(f"archive.{leaf}")
+    road.done("restore", kept.backup.id)
+    road.done("reattach", *at)
+    assert content(run, "visit") == rows
+    assert {name for name, *_ in shape(run, "visit")} == {name for name, *_ in before}
+    assert road.done("doctor", "--table", branch).code == 0
+
+
+def test_a_hold_on_a_branch_is_known(road: Road, run: Run) -> None:
+    plant(run, "range-hash")
+    road.done("hold", "--year", "2023", "--reason", "the audit", "--table", "visit")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    (archived,) = read_table(road.reader, "visit").archived
+    assert archived.hold is not None
+    found, _ = read_marks(road.reader)
+    assert [(one.name, one.marks.hold is not None) for one in found] == [("visit_2023", True)]
+
+
+def test_an_archived_partition_is_not_proposed_to_be_dropped(road: Road, run: Run) -> None:
+    """Autogenerate leaves the whole tree alone."""
+    plant(run, "range-hash")
+    road.done("archive", "--year", "2023", "--table", "visit")
+    with road.reader.connect() as connection:
+        include = skip_partitions(connection)
+        names = {name for name in ("visit_2023", "visit_2023_0") if include(name, "table", {"schema_name": "archive"})}
+    assert names == set()

@@ -39,7 +39,7 @@ WITH {owners}
 SELECT c.oid, n.nspname, c.relname, d.description, c.relispartition,
     {speaks_for} AS speaks_for
 FROM pg_catalog.pg_description d
-JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind = 'r' AND c.relpersistence <> 't'
+JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
     AND d.description LIKE '%partition-desk%'

@@ -189,9 +189,11 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     """Serves dashboard/app.py on the socket until a signal comes; whatever is open then has GRACE_S to end."""
     import streamlit as st
     import uvicorn
+    from starlette.middleware import Middleware
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
+    from dashboard.gate import Gate
     from dashboard.metrics import CONTENT_TYPE, Scraper
 
     scraper = Scraper(settings)
@@ -221,7 +223,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     routes = [
         Route(f"{place}/{name}", said) for place in places for name, said in (("readyz", _readyz), ("metrics", metrics))
     ]
-    app = st.App(ROOT / "dashboard" / "app.py", routes=routes)
+    app = st.App(ROOT / "dashboard" / "app.py", routes=routes, middleware=[Middleware(Gate)])
     options = uvicorn.Config(
         app,
         ws="websockets-sansio",

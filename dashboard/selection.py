@@ -38,6 +38,6 @@ def table(
         selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
         key=key,
         alt=alt,
-        placeholder="–",
+        placeholder="-",
         column_config=columns,
     )

@@ -10,6 +10,7 @@ from core.console.actor import Actor, Origin, system_user
 from core.errors import NotAllowed
 from core.plans.drop import DROPS_ARE_OFF
 from core.plans.operation import Role
+from dashboard.gate import FORWARDED
 from dashboard.state import database
 
 
@@ -35,7 +36,12 @@ def read_only_reason() -> str | None:
     """Why nothing can be done from here, or None where it can."""
     address = st.get_option("server.address")
     if isinstance(address, str) and (address == "localhost" or _is_loopback(address)):
-        return None
+        if not any(name in st.context.headers for name in FORWARDED):
+            return None
+        return (
+            "A proxy has passed this page on: nobody knows who is there, and there is no sign-in, so it only shows."
+            " Open the dashboard on its own machine to act, or use the command line."
+        )
     where = f"on {address}" if address else "on every network address"
     return (
         f"This dashboard listens {where} and has no sign-in, so it only shows."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import streamlit as st
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
 
@@ -65,6 +66,18 @@ def test_read_only_where_it_listens_to_the_network(console: Open, absences: Made
     config.set_option("server.address", "0.0.0.0")
     app.button(key="confirm_plan").click().run()
     assert "has no sign-in" in texts(app)
+    assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
+
+
+def test_read_only_for_what_a_proxy_passed_on(
+    console: Open, absences: Made, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(st.context), "headers", {"X-Forwarded-For": "203.0.113.5"})
+    app = console("archive")
+    acts = [b for b in app.button if b.key and b.key != "refresh"]
+    assert acts
+    assert all(button.disabled for button in acts)
+    assert "A proxy has passed this page on" in texts(app)
     assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
 
 

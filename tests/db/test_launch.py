@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -59,6 +60,8 @@ class Launched:
     process: subprocess.Popen[str]
     port: int
     said: list[str] = field(default_factory=list)
+    headers: Message = field(default_factory=Message)
+    """Of the last answer."""
 
     def wait_for(self, pattern: str, seconds: float = START_S) -> str:
         """The first line of its output that matches."""
@@ -71,10 +74,12 @@ class Launched:
             time.sleep(0.02)
         raise AssertionError(f"{pattern} was not said within {seconds} s: {self.said}")
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
         """(status, body), or (0, why) where nobody listens."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            asked = Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
+            with urlopen(asked, timeout=10) as answer:
+                self.headers = answer.headers
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
@@ -285,6 +290,23 @@ def test_a_server_that_does_not_answer_is_given_up_after_two_seconds(tmp_path: P
         assert desk.get("/readyz")[0] == 503
         assert time.monotonic() - began < 5
         assert desk.metrics() == {("partition_desk_up", ()): 0}
+        assert desk.stop() == 0
+
+
+def test_other_names_get_no_answer_and_no_site_can_frame_a_page(tmp_path: Path, port: int) -> None:
+    with launched(tmp_path / "never", port, DATABASE_URL="postgresql://anna@127.0.0.1:1/school") as desk:
+        desk.wait_for("^Partition Desk is at")
+        for path in ("/", "/metrics", "/_stcore/health"):
+            assert desk.get(path)[0] == 200
+            assert desk.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+            assert desk.headers["X-Content-Type-Options"] == "nosniff"
+            for name in ("evil.example", "evil.example:8501", "127.0.0.1.evil.example", ""):
+                assert desk.get(path, Host=name) == (
+                    400,
+                    "This dashboard does not answer to that name: server.allowedHosts\n",
+                )
+            assert desk.get(path, Host=f"localhost:{port}")[0] == 200
+        assert desk.get("/readyz", Host="10.1.2.3")[0] == 503
         assert desk.stop() == 0
 
 

@@ -16,7 +16,9 @@ from core.errors import DeskError, NotServed, Refused
 from core.period import Range, Width, year_range
 from core.plans.archive import Archive
 from core.plans.ensure import Ensure
+from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
+from core.tables.key import Reading
 from core.tables.tree import Kind
 from core.text import shown
 
@@ -109,6 +111,22 @@ def archive(
 @DRY_RUN
 def reattach(given: Given, *, year: Range | None, partition: str | None, reason: str, dry_run: bool) -> None:
     act(given, Reattach(given.table, target(year, partition)), reason=reason, dry_run=dry_run)
+
+
+@command("key", "say how the numbers, uuids or texts of the key are read", needs=("reading", "undo"))
+@click.option(
+    "--as",
+    "reading",
+    metavar="READING",
+    type=click.Choice([one.value for one in Reading]),
+    help=f"as {', '.join(Reading)}; ids tell no time",
+)
+@click.option("--undo", is_flag=True, help="as what is recognised from the bounds, or as ids")
+@REASON
+@DRY_RUN
+def key(given: Given, *, reading: str | None, undo: bool, reason: str, dry_run: bool) -> None:
+    wanted = None if undo or reading is None else Reading(reading)
+    act(given, ReadKey(given.table, wanted), reason=reason, dry_run=dry_run)
 
 
 @command("cancel", "ask a queued or running operation to stop")

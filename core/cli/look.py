@@ -16,6 +16,7 @@ from core.text import Json
 
 _STATUS_JSON = """\
 --json gives one object: database, server_version, table, key (the column; null where the table is only shown here),
+reading (how a number, a uuid or a text of it tells a time; null where its type does, or where nothing is known),
 managed_by (another tool that makes partitions of it, such as pg_partman 4.7.2, or null), as_of, runway_days (null where
 it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601; a lower or upper of null is
 unbounded, and bytes are null where somebody holds the partition exclusively. Archived tables are among the partitions;

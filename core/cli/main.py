@@ -21,7 +21,7 @@ from core.postgres import connection
 
 COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal"),
-    "act": ("ensure", "archive", "reattach", "cancel"),
+    "act": ("ensure", "archive", "reattach", "key", "cancel"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "growth": ("sample", "growth", "report", "metrics"),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.console import file_work
 from core.console.file_work import Job
-from core.plans import archive, backup, drop, ensure, hold, reattach, restore, verify
+from core.plans import archive, backup, drop, ensure, hold, reading, reattach, restore, verify
 from core.plans.operation import Operation, Wish
 
 
@@ -34,6 +34,7 @@ ROOMS: tuple[Room, ...] = (
     Room(drop.DROP, (drop.Drop,)),
     Room(restore.RESTORE, (restore.Restore,), file_work.restore),
     Room(hold.HOLD, (hold.PutHold,)),
+    Room(reading.KEY, (reading.ReadKey,)),
     Room(drop.SCHEDULE, (drop.DropLater, drop.Keep)),
 )
 """In the order of a partition's life."""

@@ -19,6 +19,7 @@ from core.plans.equip import published_like, told_apart, told_copied
 from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
 from core.plans.publishing import entering
+from core.plans.reading import ask_for_reading
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import (
     LEAVE_IN_DEFAULT,
@@ -130,7 +131,10 @@ def cut_for(table: PartitionedTable, desk: Sources, every: Width | None) -> Cut:
     if every is None:
         raise uncut(table, str(found))
     if key.clock is None:
-        raise OffCalendar(f"{table.label} can't get partitions of {every}: its key {key.name} tells no time.")
+        raise OffCalendar(
+            f"{table.label} can't get partitions of {every}: its key {key.name} tells no time.",
+            next=ask_for_reading(table),
+        )
     last = covered_until(table, desk.today, desk.zone) if table.is_cut else None
     grid = cut_by(key, every, desk.zone, desk.today)
     start = grid.local(last) if last is not None else None
@@ -143,6 +147,9 @@ def uncut(table: PartitionedTable, why: str) -> OffCalendar:
     if table.key is not None and table.key.clock is Clock.INSTANT:
         zones = " If its ends are midnights of another time zone, set PARTITION_DESK_TIME_ZONE to that."
     every = twin("ensure", table, "", option("--every", "1 month"))
+    asked = ask_for_reading(table)
+    if asked:
+        return OffCalendar(f"Nothing tells when the next partition of {table.label} begins: {why}.", next=asked)
     return OffCalendar(
         f"Nothing tells how wide the next partition of {table.label} is to be: {why}.",
         next=f"Say it, for what comes after the last one, as in: {every}.{zones}",

@@ -241,6 +241,7 @@ def facts(table: PartitionedTable) -> tuple[str, ...]:
         f"table referenced by: {', '.join(fk.other for fk in table.referenced_by) or 'nothing'}",
         f"table DEFAULT partition: {table.default.name if table.default else 'none'}",
         f"table detach pending: {table.pending.name if table.pending else 'none'}",
+        f"table comment: {table.comment or 'none'}",
         *(f"table column {column}" for column in table.columns),
         *(f"table index {index.name} {index.shape} valid {index.valid}" for index in table.indexes),
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from core.tables.ends import KeyType
+from core.tables.ends import TIMES, KeyType
 from core.tables.key import SNOWFLAKES, Clock, Key, Reading
 
 READINGS = {
@@ -39,6 +39,13 @@ def said_reading(comment: str | None) -> Reading | None:
     return None
 
 
+def saying(comment: str | None, reading: Reading | None) -> str | None:
+    """The table's comment with the line that says the reading, or without it; what else is in it stays."""
+    lines = [line for line in (comment or "").split("\n") if said_reading(line) is None]
+    text = "\n".join([*(lines if comment else []), *([f"{_LINE}{reading}"] if reading else [])])
+    return text or None
+
+
 def recognised(key: Key, constants: Iterable[str], said: Reading | None, zone: str) -> Key:
     """The key with its reading: what its owner said, else the one that fits every constant of its bounds.
 
@@ -47,29 +54,43 @@ def recognised(key: Key, constants: Iterable[str], said: Reading | None, zone: s
     texts = [text for text in dict.fromkeys(constants) if not _is_extreme(text)]
     if key.clock is not None:
         return key
-    if said is not None:
-        return _read_as(key, said, texts)
+    if said is not None and said in readings_of(key):
+        found = read_as(key, said, texts)
+        return replace(key, reading=Reading.IDS) if isinstance(found, str) else found
     kind = "uuid" if key.type is KeyType.UUID else "text" if key.type.is_text else "number"
     candidates = [found for reading in READINGS[kind] for found in _forms(key, reading, texts)]
     fitting = [one for one in candidates if len(texts) > 1 and _fits(one, texts, zone)]
     return fitting[0] if len(fitting) == 1 else key
 
 
-def _read_as(key: Key, reading: Reading, texts: list[str]) -> Key:
-    """The key read so; the first form that every constant can be read in. Ids where none can."""
-    for one in _forms(key, reading, texts):
-        if all(_can(one.end, text) for text in texts) and _tells_apart(one, texts):
-            return one
-    return replace(key, reading=Reading.IDS)
+def read_as(key: Key, reading: Reading, texts: Iterable[str]) -> Key | str:
+    """The key read so, in the form that every constant can be read in; else one that can't be."""
+    found = replace(key, reading=None, tail="")
+    wanted = [text for text in dict.fromkeys(texts) if not _is_extreme(text)]
+    if reading is Reading.IDS:
+        return replace(found, reading=reading)
+    forms = sorted(_forms(found, reading, wanted), key=lambda one: not _fits(one, wanted, "UTC"))
+    wrong = [next((text for text in wanted if not _is_told(one, text)), None) for one in forms]
+    return next((one for one, text in zip(forms, wrong, strict=True) if text is None), wrong[0] or "")
 
 
-def _tells_apart(key: Key, texts: list[str]) -> bool:
-    """Whether every constant is one that stands for its own time: what else is in it would be lost of its order."""
-    for text in texts:
+def readings_of(key: Key) -> tuple[Reading, ...]:
+    """What its values could tell, where their type does not."""
+    if key.type in TIMES:
+        return ()
+    kind = "uuid" if key.type is KeyType.UUID else "text" if key.type.is_text else "number"
+    return (*READINGS[kind], *((Reading.YEAR,) if kind == "number" else ()), Reading.IDS)
+
+
+def _is_told(key: Key, text: str) -> bool:
+    """Whether a constant is one that stands for its own time: what else is in it would be lost of its order."""
+    try:
         end = key.end(text)
-        if isinstance(end, date) and key.reading not in _CALENDAR and key.value(key.constant(end)) != key.value(text):
-            return False
-    return True
+    except ValueError:
+        return False
+    if not isinstance(end, date):
+        return key.reading not in _CALENDAR
+    return key.reading in _CALENDAR or key.value(key.constant(end)) == key.value(text)
 
 
 def _is_extreme(text: str) -> bool:
@@ -91,14 +112,6 @@ def _forms(key: Key, reading: Reading, texts: list[str]) -> list[Key]:
     return [replace(key, reading=reading, tail=tail) for tail in tails]
 
 
-def _can(read: Callable[[str], object], text: str) -> bool:
-    try:
-        read(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _fits(key: Key, texts: list[str], zone: str) -> bool:
     """Whether every constant is a day of our time: nothing but that reading explains so many of them."""
     try:
@@ -106,7 +119,11 @@ def _fits(key: Key, texts: list[str], zone: str) -> bool:
     except ValueError:
         return False
     days = [end for end in ends if isinstance(end, date)]
-    if len(days) < len(ends) or not _tells_apart(key, texts) or not all(_is_near(day) for day in days):
+    if (
+        len(days) < len(ends)
+        or not all(_is_told(key, text) for text in texts)
+        or not all(_is_near(day) for day in days)
+    ):
         return False
     if key.reading in (Reading.MONTH, Reading.DAY, Reading.ISO):
         return all(len(text) == len(texts[0]) for text in texts) and key.constant(days[0]) == texts[0]

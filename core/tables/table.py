@@ -61,6 +61,7 @@ class PartitionedTable:
     may_read: bool = False
     part_of: str = ""
     """The table that it is a partition of itself, quoted and qualified; empty where nothing is above it."""
+    comment: str | None = None
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     checks: tuple[Check, ...] = ()

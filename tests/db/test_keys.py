@@ -7,6 +7,7 @@ import json
 import pytest
 
 from core.cli.main import main
+from tests.road import Road
 from tests.tables import Run
 
 IDS = {
@@ -96,3 +97,54 @@ def test_a_key_that_tells_a_time_is_gone_on_with(times: str, run: Run, capsys: p
     assert run("SELECT count(*) FROM readings") == [(1,)]
     assert main(["ensure", "--ahead", "2"]) == 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_how_a_number_is_read_is_said_once_and_kept(road: Road) -> None:
+    """One range of ten hours tells no midnights: nobody but the owner knows that it is of times."""
+    run, table = road.run, ("--table", "public.readings")
+    run("CREATE TABLE readings (k bigint NOT NULL, note text) PARTITION BY RANGE (k)")
+    run("COMMENT ON TABLE readings IS E'checked by Anna:\nit''s fine'")
+    start = run("SELECT 36000 * (extract(epoch FROM now())::bigint / 36000)")[0][0]
+    run(f"CREATE TABLE r_1 PARTITION OF readings FOR VALUES FROM ({start}) TO ({start + 36000})")
+    told = road("ensure", *table)
+    assert told.code == 1
+    command = "partitions key --as epoch --table public.readings"
+    assert command in told.err
+    assert command in road.done("status", *table).out
+    assert road("key", "--as", "yyyymmdd", *table).code == 1
+    assert road("key", "--as", "uuidv7", *table).code == 1
+    assert road("key", *table).code == 2
+    dry = road.done("key", "--as", "epoch", "--dry-run", *table)
+    assert f"{start} is " in dry.out
+    road.done("key", "--as", "epoch", *table)
+    comment = run("SELECT obj_description('readings'::regclass)")[0][0]
+    assert comment == "checked by Anna:\nit's fine\npartition-desk key: epoch"
+    assert road.done("status", *table, "--json").json["reading"] == "epoch"
+    assert "k is read as epoch." in road.done("status", *table).out
+    road.done("ensure", "--ahead", "2", *table)
+    made = "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid"
+    assert [row[0] for row in run(f"{made} ORDER BY c.oid")] == [
+        f"FOR VALUES FROM ('{start + n}') TO ('{start + n + 36000}')" for n in (0, 36000, 72000)
+    ]
+    assert "Nothing to do" in road.done("key", "--as", "epoch", *table).out
+    road.done("key", "--as", "ids", *table)
+    assert run("SELECT obj_description('readings'::regclass)")[0][0].endswith("fine\npartition-desk key: ids")
+    assert "key --as" not in road.done("status", *table).out
+    road.done("key", "--undo", *table)
+    assert run("SELECT obj_description('readings'::regclass)") == [("checked by Anna:\nit's fine",)]
+    assert "Nothing to do" in road.done("key", "--undo", *table).out
+    history = road.done("history", *table, "--json").json["operations"]
+    assert [one["kind"] for one in history][:3] == ["key", "key", "ensure"]
+
+
+def test_a_reading_that_would_lose_the_order_is_refused(road: Road) -> None:
+    run, table = road.run, ("--table", "public.readings")
+    run("CREATE TABLE readings (k bigint NOT NULL) PARTITION BY RANGE (k)")
+    ends = [700000000000000000 + n for n in (0, 1, 2)]
+    for n in range(2):
+        run(f"CREATE TABLE r_{n} PARTITION OF readings FOR VALUES FROM ({ends[n]}) TO ({ends[n + 1]})")
+    refused = road("key", "--as", "snowflake", *table)
+    assert (refused.code, str(ends[0]) in refused.err) == (1, True), refused.err
+    run("CREATE TABLE days (d date) PARTITION BY RANGE (d)")
+    refused = road("key", "--as", "epoch", "--table", "public.days")
+    assert (refused.code, "nothing has to be said" in refused.err) == (1, True)

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from core.plans.reading import ask_for_reading
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
@@ -32,6 +33,7 @@ def status_json(table: PartitionedTable, now: datetime, zone: str, branches: Seq
         "server_version": table.server.version,
         "table": table.address,
         "key": table.key.name if table.key and table.not_served is None else None,
+        "reading": table.key.reading.value if table.key and table.key.reading else None,
         "managed_by": table.upkeep.tool if table.upkeep and not table.upkeep.unread else None,
         "as_of": table.as_of.isoformat(timespec="seconds"),
         "runway_days": runway,
@@ -126,7 +128,12 @@ def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]
         return
     if table.key.clock is None:
         yield f"{plural(len(table.partitions), 'partition')} by {table.key.name}, which tells no time."
+        asked = ask_for_reading(table)
+        if asked:
+            yield f"{asked}."
         return
+    if table.key.reading is not None:
+        yield f"{table.key.name} is read as {table.key.reading}."
     left = runway(table, now, zone)
     if left == NEVER:
         yield "Everything has a place, without end."

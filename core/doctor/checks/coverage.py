@@ -24,6 +24,7 @@ from core.errors import OffCalendar, Refused
 from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.ensure import Cell, next_cells, now_in, plan_ensure, uncut
 from core.plans.plan import Plan
+from core.plans.reading import ask_for_reading
 from core.plans.refusals import require_nothing_pending
 from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
 from core.tables.archived import Archived
@@ -77,7 +78,8 @@ def current_period(case: Case) -> Iterator[Finding]:
     """CRITICAL when today has no partition; WARNING when a DEFAULT takes its rows."""
     table = case.table
     if case.key.clock is None:
-        yield Finding("current_period", Severity.OK, f"{case.key.name} tells no time: its ranges are not of today")
+        title = f"{case.key.name} tells no time: its ranges are not of today"
+        yield Finding("current_period", Severity.OK, title, hint=ask_for_reading(table))
         return
     moment = case.moment
     holder = next((p for p in table.ranges if not p.pending and p.bounds and p.bounds.holds(moment)), None)

@@ -232,6 +232,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         owner_is_superuser=row.owner_is_superuser,
         may_create=row.may_create,
         may_read=row.may_read,
+        comment=row.comment,
         columns=columns,
         indexes=indexes_of(row.indexes),
         checks=checks_of(row.checks),

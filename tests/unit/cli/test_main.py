@@ -205,6 +205,7 @@ def test_the_fields_of_status_json() -> None:
         "server_version",
         "table",
         "key",
+        "reading",
         "managed_by",
         "as_of",
         "runway_days",

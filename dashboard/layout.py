@@ -40,10 +40,11 @@ def read_at() -> None:
                 help="Somebody holds the table exclusively, so it is shown as it was. It is read again by itself.",
             )
         elif moment is not None:
+            sizes = "exact" if current.is_measured() else "those of the last vacuum"
             st.caption(
                 f"read {moment:%H:%M:%S} UTC",
                 width="content",
-                help=f"Read on {human_time(moment)}. Sizes are exact; rows are the planner's estimates.",
+                help=f"Read on {human_time(moment)}. Sizes are {sizes}; rows are the planner's estimates.",
             )
         st.button(
             "",

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from core.console.desk import Desk
@@ -161,7 +162,10 @@ def put(text: str) -> None:
 
 def put_json(value: Json) -> None:
     """Writes a result as JSON to standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value)
+    while some := "".join(islice(pieces, 10_000)):  # all of it at once takes as much memory as what it tells of
+        sys.stdout.write(some)
+    sys.stdout.write("\n")
 
 
 def say(text: str) -> None:

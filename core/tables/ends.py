@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 EPOCH = date(2000, 1, 1)
 """Day 0 of PostgreSQL's date and timestamp types."""
@@ -175,6 +175,12 @@ _TIME = re.compile(
     r"(?P<era> BC)?",
     re.ASCII,
 )
+_PLAIN = {
+    KeyType.DATE: re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
+    KeyType.TIMESTAMP: re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII),
+    KeyType.TIMESTAMPTZ: re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00", re.ASCII),
+}
+"""What Python reads by itself, some ten times as fast: most bounds there are."""
 _INFINITIES = {"infinity": math.inf, "-infinity": -math.inf}
 
 
@@ -190,8 +196,11 @@ def time_type(text: str) -> KeyType | None:
     return KeyType.TIMESTAMP if match["time"] else KeyType.DATE
 
 
+@lru_cache(maxsize=1024)  # where one range ends, the next begins
 def parse_time(text: str, type_: KeyType) -> date | datetime | Beyond:
     """A date or moment of that type as PostgreSQL prints it in DateStyle ISO. Raises ValueError for any other text."""
+    if type_ in _PLAIN and _PLAIN[type_].fullmatch(text):
+        return (date if type_ is KeyType.DATE else datetime).fromisoformat(text)
     if text in _INFINITIES:
         return Beyond(text, _INFINITIES[text])
     match = _TIME.fullmatch(text)

@@ -51,9 +51,9 @@ def recognised(key: Key, constants: Iterable[str], said: Reading | None, zone: s
 
     Numbers that could be ids as well as times stay ids. `constants` are the texts of the ends, without quotes.
     """
-    texts = [text for text in dict.fromkeys(constants) if not _is_extreme(text)]
     if key.clock is not None:
         return key
+    texts = [text for text in dict.fromkeys(constants) if not _is_extreme(text)]
     if said is not None and said in readings_of(key):
         found = read_as(key, said, texts)
         return replace(key, reading=Reading.IDS) if isinstance(found, str) else found

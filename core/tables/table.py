@@ -164,6 +164,11 @@ class PartitionedTable:
         return tuple(p for p in self.partitions if p.bounds is not None and p.bounds.is_range)
 
     @property
+    def is_measured(self) -> bool:
+        """Whether its sizes were asked of the file system, and are not those of the last vacuum or analyze."""
+        return all(one.size is None or one.size.exact for one in self.everything)
+
+    @property
     def everything(self) -> tuple[Partition | Archived, ...]:
         """The partitions, then the archived tables."""
         return (*self.partitions, *self.archived)

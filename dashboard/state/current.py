@@ -124,6 +124,11 @@ def read_at() -> datetime | None:
         return None
 
 
+def is_measured() -> bool:
+    """Whether the sizes of the current table, which is read, were asked of the file system."""
+    return table().is_measured
+
+
 def is_stale() -> bool:
     """Whether the current table could not be read anew, so that what is shown is older."""
     return bool(st.session_state.get(keys.STALE))

@@ -53,10 +53,12 @@ COMMIT
 def make_many(run: Run, name: str, count: int) -> None:
     """A table of ids and days with a partition a day, and a primary key, so that each has one index."""
     parent, model, stem = qualified("public", name), qualified("public", f"{name}_0"), literal(name).strip()
-    if not run("SELECT FROM pg_cast WHERE casttarget = 'pg_node_tree'::regtype"):
+    if not run("SELECT 1 FROM pg_cast WHERE casttarget = 'pg_node_tree'::regtype"):
         run(_TOOLS)
     run("SET synchronous_commit = off")
-    run(f"CREATE TABLE {parent} (id bigint NOT NULL, day date NOT NULL, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)")
+    run(
+        f"CREATE TABLE {parent} (id bigint NOT NULL, day date NOT NULL, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)"
+    )
     run(f"CREATE TABLE {model} PARTITION OF {parent} FOR VALUES FROM ('{FIRST}') TO (date '{FIRST}' + 1)")
     for first in range(1, count, _AT_ONCE):
         run(_MAKE.format(first=first, last=min(first + _AT_ONCE, count) - 1, parent=parent, stem=stem))

@@ -22,6 +22,8 @@ from core.text import Json, aligned, human_bytes, human_date, human_rows, human_
 if TYPE_CHECKING:
     from core.doctor.findings import Finding
 
+TOO_MANY = "Sizes are those of the last vacuum: there are too many partitions to measure each."
+
 # A table --------------------------------------------------------------------------------------
 
 
@@ -113,6 +115,8 @@ def status_text(
         items = _items(table)
         lines += ["", *_listing(items, table.schema)]
         lines += ["", "Rows are the server's estimates; the upper date of a range is the first one not in it."]
+        if not table.is_measured:
+            lines.append(TOO_MANY)
         lines += [shown(line) for line in kinds_told((item.kind, item.tree) for item in items)]
     if table.strays:
         lines += ["", "Archived from tables that are no longer there; the Doctor says what can be done:"]

@@ -134,8 +134,7 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_inherits i
         WHERE n.nspname = {archive} AND c.relkind = 'r')
 """
 # Partitions of every table by RANGE with all that is below each, and of tables by LIST or HASH their leaves; then what
-# was a partition: tagged, in the archive schema, or sampled before and still there, with all that is below it. A busy
-# one's bounds are not printed: that would wait.
+# was a partition: tagged, in the archive schema, or sampled before and still there, with all that is below it.
 _LOOK = """
 WITH RECURSIVE busy AS ({busy}), {own_tables},
 tree(root, unit, oid) AS (
@@ -156,7 +155,7 @@ found AS (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND {detached})
 SELECT f.root, f.unit, c.oid, c.relname, c.relkind,
-    CASE WHEN b.oid IS NULL AND c.oid = f.unit THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
+    CASE WHEN c.oid = f.unit THEN pg_catalog.pg_get_expr(c.relpartbound, 0) END AS bounds,
     nullif(c.reltuples, -1)::bigint AS live, pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead, {size}
 FROM found f
 JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind IN ('r', 'p')

@@ -1,4 +1,4 @@
-"""Reads what partitions cover without opening one or waiting for a lock, from their bounds as they are stored."""
+"""Reads what partitions cover without opening one or waiting for a lock, from their bounds alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.postgres.session import Row, rows_of
 from core.tables.bounds import Bounds, constants
 from core.tables.catalog.ownership import oid_array, read_archived_branches
 from core.tables.catalog.relation import KEY, key_of, unserved
-from core.tables.catalog.stored import stored_bounds, stored_key_type, stored_text
+from core.tables.catalog.stored import stored_bounds, stored_key_type
 from core.tables.catalog.tree import OWN_TABLES
 from core.tables.coverage import Coverage
 from core.tables.key import Key
@@ -25,7 +25,7 @@ _COVERAGE = """
 WITH RECURSIVE {own_tables}
 SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key}, d.description AS comment,
     cn.nspname AS child_schema, r.relname AS child,
-    CASE WHEN p.partstrat = 'r' THEN r.relpartbound::text END AS stored, {pending} AS pending,
+    CASE WHEN p.partstrat = 'r' THEN pg_catalog.pg_get_expr(r.relpartbound, 0) END AS bounds, {pending} AS pending,
     p.partstrat <> 'r' AND EXISTS (SELECT 1 FROM own b WHERE b.root = c.oid AND b.ranged) AS apart
 FROM own
 JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = own.oid
@@ -69,11 +69,13 @@ def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
     table = rows[0]
     served = unserved(table) is None
     key = key_of(table) if served else None
-    stored = [(text, row) for row in rows if row.stored and (text := stored_text(row.stored))]
+    bound = [row for row in rows if row.bounds]
     if key is not None:
-        key = recognised(key, (one for text, _ in stored for one in constants(text)), said_reading(table.comment), zone)
-    default = next((row for text, row in stored if text == "DEFAULT"), None)
-    live = [Bounds.shown(text).on(key) for text, row in stored if key is not None and not row.pending]
+        key = recognised(
+            key, (one for row in bound for one in constants(row.bounds)), said_reading(table.comment), zone
+        )
+    default = next((row for row in bound if row.bounds == "DEFAULT"), None)
+    live = [Bounds.shown(row.bounds).on(key) for row in bound if key is not None and not row.pending]
     ranges = [one for one in live if one is not None and one.is_range]
     return Coverage(
         schema=table.nspname,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from sys import intern
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -42,7 +43,6 @@ from core.tables.catalog.relation import (
 from core.tables.catalog.sequences import read_sequences
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.siblings import read_equipment
-from core.tables.catalog.stored import stored_text
 from core.tables.catalog.tree import conditions, kind_of, read_trees, summed, with_sequences
 from core.tables.catalog.upkeep import read_partman
 from core.tables.cut import read_cut
@@ -68,6 +68,11 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, pg_catalog.pg_get_use
     (SELECT pg_catalog.format('%I.%I', rn.nspname, r.relname) FROM pg_catalog.pg_inherits i
         JOIN pg_catalog.pg_class r ON r.oid = i.inhparent JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
         WHERE c.relispartition AND i.inhrelid = c.oid) AS part_of,
+    (WITH RECURSIVE below(oid) AS (
+            SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid
+            UNION ALL SELECT i.inhrelid FROM below JOIN pg_catalog.pg_partitioned_table bp ON bp.partrelid = below.oid
+            JOIN pg_catalog.pg_inherits i ON i.inhparent = bp.partrelid)
+        SELECT count(*) FROM below) AS below,
     p.partstrat, p.partnatts, {key}, {key_words}, ts.spcname, d.description AS comment,
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
     (SELECT json_agg(json_build_array(k.conname, pg_catalog.format('%I.%I', fn.nspname, fc.relname),
@@ -95,23 +100,28 @@ WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND n.nspname = {schema}
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'partition_desk')
 """
 
+# Bounds hold constants alone: printed without the partition that they are of, no partition is opened or waited for.
 _CHILDREN = """
-WITH busy AS ({busy})
+WITH busy AS ({busy}), invalid AS (
+    SELECT x.indrelid AS oid, array_agg(ic.relname::text ORDER BY ic.relname) AS indexes FROM pg_catalog.pg_index x
+    JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE NOT x.indisvalid GROUP BY x.indrelid)
 SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
     c.relpersistence = 'u' AS unlogged, {pending} AS pending, b.oid IS NOT NULL AS busy,
-    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
-    CASE WHEN b.oid IS NOT NULL THEN c.relpartbound::text END AS stored,
-    d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}, {checks} AS checks,
+    pg_catalog.pg_get_expr(c.relpartbound, 0) AS bounds,
+    d.description AS comment, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
+    CASE WHEN c.relchecks > 0 THEN {checks} END AS checks,
     CASE WHEN b.oid IS NULL AND c.relkind = 'r' AND c.oid = (SELECT p.partdefid
         FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = {parent})
         THEN pg_catalog.pg_relation_size(c.oid) END AS read_through,
-    (SELECT json_agg(k.conname) FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid) AS constraint_names,
-    (SELECT json_agg(json_build_array(ic.relname, x.indisvalid) ORDER BY ic.relname) FROM pg_catalog.pg_index x
-        JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid) AS index_names
+    ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid) AS constraint_names,
+    ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid ORDER BY 1) AS index_names,
+    v.indexes AS invalid_indexes
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
+LEFT JOIN invalid v ON v.oid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 WHERE i.inhparent = {parent}
@@ -121,17 +131,22 @@ WHERE i.inhparent = {parent}
 # indexes, its sequences, and its row type with the type of arrays of it.
 _TAKEN = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE (n.nspname = {archive} AND c.relname = ANY ({leaving}))
+WHERE n.nspname = {archive}
     OR (n.nspname = ANY ({homes}) AND c.relname = ANY ({coming}))
     OR (n.nspname = {home} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        AND pg_catalog.starts_with(c.relname, {stem}))
+        AND pg_catalog.starts_with(c.relname, {stem})
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid AND i.inhparent = {parent}))
 UNION ALL SELECT n.nspname, t.typname FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE (n.nspname = {archive} AND t.typname = ANY ({leaving_types})
+WHERE (n.nspname = {archive}
     OR n.nspname = ANY ({homes}) AND t.typname = ANY ({coming_types}))
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)
 UNION ALL SELECT n.nspname, '' FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ({homes})
 """
+
+
+EXACT_UP_TO = 5_000
+"""So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""
 
 
 def read_table(engine: Engine, name: str, *, archive_schema: str = "archive", exact: bool = True) -> PartitionedTable:
@@ -186,16 +201,10 @@ def _parent(connection: Connection, schema: str, name: str, archive_schema: str,
 def _read_table(connection: Connection, schema: str, name: str, archive_schema: str, exact: bool) -> PartitionedTable:
     server = server_of(connection)
     row = _parent(connection, schema, name, archive_schema, server.database)
+    exact = exact and row.below <= EXACT_UP_TO
     key, not_served = _key(row)
     spread = read_spread(connection, server.can, exact=exact)
-    raw = _children(connection, row, server, exact) if row.relkind == "p" else ()
-    if key is not None:
-        key = in_order(connection, key, of_bounds(_printed_text(one) for one in raw))
-        key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
-    branches = [child.oid for child in raw if child.relkind == "p"]
-    trees = read_trees(connection, branches, server.can, spread, exact=exact)
-    found = (_partition(child, key, spread, exact) for child in raw)
-    children = tuple(sorted((summed(one, trees.get(one.oid)) for one in found), key=_place))
+    key, children = _attached(connection, row, key, server, spread, exact=exact)
     columns = columns_of(row.columns)
     archived: tuple[Archived, ...] = ()
     strays: tuple[Archived, ...] = ()
@@ -253,6 +262,20 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
     )
 
 
+def _attached(
+    connection: Connection, row: Row, key: Key | None, server: Server, spread: Spread, *, exact: bool
+) -> tuple[Key | None, tuple[Partition, ...]]:
+    """The key with its reading, and the partitions in the order of their lower ends."""
+    raw = _children(connection, row, server, exact) if row.relkind == "p" else ()
+    if key is not None:
+        key = in_order(connection, key, of_bounds(one.bounds for one in raw))
+        key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
+    branches = [child.oid for child in raw if child.relkind == "p"]
+    trees = read_trees(connection, branches, server.can, spread, exact=exact)
+    found = (_partition(child, key, spread, exact) for child in raw)
+    return key, tuple(sorted((summed(one, trees.get(one.oid)) for one in found), key=_place))
+
+
 def _with_home(one: Archived, taken: Mapping[str, frozenset[str]]) -> Archived:
     """With what stands in the schema it came from, or that this is gone."""
     schema = one.tag.schema if one.tag else ""
@@ -292,15 +315,10 @@ def _children(connection: Connection, parent: Row, server: Server, exact: bool) 
     return rows_of(connection, sql)
 
 
-def _printed_text(row: Row) -> str | None:
-    return row.bounds or stored_text(row.stored or "")
-
-
 def _constants(rows: Iterable[Row]) -> Iterator[str]:
     """The texts of the constants of all bounds, without quotes."""
     for row in rows:
-        text = _printed_text(row)
-        yield from constants(text) if text else ()
+        yield from constants(row.bounds or "")
 
 
 def _printed(bounds: str, key: Key | None) -> Bounds | None:
@@ -312,28 +330,26 @@ def _printed(bounds: str, key: Key | None) -> Bounds | None:
 
 
 def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partition:
-    text = _printed_text(row)
-    indexes = row.index_names or ()
     shards = spread.of(row.oid)
     return Partition(
         oid=row.oid,
-        schema=row.nspname,
+        schema=intern(row.nspname),
         name=row.relname,
-        owner=row.owner,
-        bounds=_printed(text, key) if text else None,
+        owner=intern(row.owner),
+        bounds=_printed(row.bounds, key) if row.bounds else None,
         pending=row.pending,
         kind=kind_of(row.relkind),
         checks=checks_of(row.checks),
-        index_names=tuple(name for name, _ in indexes),
+        index_names=tuple(row.index_names),
         comment=row.comment,
-        constraint_names=tuple(row.constraint_names or ()),
+        constraint_names=tuple(row.constraint_names),
         busy=row.busy,
         size=None if row.relkind == "f" else shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,
         activity=None if shards else activity_of(row),
         read_through=None if shards else row.read_through,
         unlogged=row.unlogged,
-        invalid_indexes=tuple(name for name, valid in indexes if not valid),
+        invalid_indexes=tuple(row.invalid_indexes or ()),
     )
 
 
@@ -361,16 +377,21 @@ def _taken(
             archive=literal(schema),
             home=literal(parent.nspname),
             homes=name_array(homes),
-            leaving=name_array(name for item in going for name in item.names),
             coming=name_array(name for item in archived for name in item.names),
-            leaving_types=name_array(name for item in going for name in item.type_names),
             coming_types=name_array(name for item in archived for name in item.type_names),
             stem=literal(stem[:40]),
+            parent=parent.oid,
         ),
     )
     taken: dict[str, set[str]] = {schema: set()}
+    moving = (*going, *(archived if schema in homes else ()))
+    wanted = {name for item in moving for name in (*item.names, *item.type_names)}
     own = {child.name for child in children if child.schema == parent.nspname} | set(outside) | {parent.relname}
     for row in rows:
-        if not (row.nspname == parent.nspname and row.relname in own):
+        if row.nspname == parent.nspname:
+            counts = row.relname not in own
+        else:
+            counts = row.nspname != schema or row.relname in wanted
+        if counts:
             taken.setdefault(row.nspname, set()).add(row.relname)
     return {place: frozenset(names) for place, names in taken.items()}

@@ -13,7 +13,6 @@ from core.postgres.session import Row, rows_of
 from core.tables.archived import Archived
 from core.tables.catalog.ownership import oid_array
 from core.tables.catalog.relation import ACTIVITY, BUSY, activity_of, size_columns, size_of
-from core.tables.catalog.stored import stored_text
 from core.tables.distribution import Spread
 from core.tables.partition import Partition
 from core.tables.structure import OwnSequence
@@ -44,8 +43,7 @@ SELECT t.root, t.parent, t.pending, c.oid, n.nspname, c.relname, c.relkind,
     b.oid IS NOT NULL AS busy, pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
     CASE WHEN c.relkind = 'p' AND b.oid IS NULL THEN pg_catalog.pg_get_partkeydef(c.oid)
         ELSE CASE p.partstrat WHEN 'r' THEN 'RANGE' WHEN 'l' THEN 'LIST' WHEN 'h' THEN 'HASH' END END AS split,
-    CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END AS bounds,
-    CASE WHEN b.oid IS NOT NULL THEN c.relpartbound::text END AS stored,
+    pg_catalog.pg_get_expr(c.relpartbound, 0) AS bounds,
     ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index x
         JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid ORDER BY 1) AS index_names,
     nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}
@@ -112,7 +110,7 @@ def _member(row: Row, spread: Spread, exact: bool) -> Member:
         name=row.relname,
         owner=row.owner,
         kind=kind,
-        bounds=row.bounds or stored_text(row.stored or "") or "",
+        bounds=row.bounds or "",
         split=row.split or "",
         pending=row.pending,
         index_names=tuple(row.index_names),
@@ -138,6 +136,8 @@ def summed(one: One, tree: Tree | None) -> One:
 
 def with_sequences(one: One, owned: Mapping[int, tuple[OwnSequence, ...]]) -> One:
     """With the sequences that it owns, and those of all that hangs below it."""
+    if one.tree is None and one.oid not in owned:
+        return one
     tree = one.tree and replace(
         one.tree, members=tuple(replace(each, sequences=owned.get(each.oid, ())) for each in one.members)
     )

@@ -17,12 +17,13 @@ from core.text import Json
 _STATUS_JSON = """\
 --json gives one object: database, server_version, table, key (the column; null where the table is only shown here),
 reading (how a number, a uuid or a text of it tells a time; null where its type does, or where nothing is known),
-managed_by (another tool that makes partitions of it, such as pg_partman 4.7.2, or null), as_of, runway_days (null where
-it never ends, or the table is only shown), partitions and gaps. Dates are ISO 8601; a lower or upper of null is
-unbounded, and bytes are null where somebody holds the partition exclusively. Archived tables are among the partitions;
-strays were archived from tables ("of") that are no longer there. Gaps are ranges between the first and the last
-partition that neither a partition nor an archived table explains. The kind of a partition is plain, foreign or branch,
-of which split says how it is partitioned; branches are those below LIST or HASH that are tables of their own."""
+managed_by (another tool that makes partitions of it, such as pg_partman 4.7.2, or null), as_of, runway_ids (of a key
+of numbers that tells no time: how many have a place above the highest in use), runway_days (null where it never ends,
+or the table is only shown), partitions and gaps. Dates are ISO 8601; a lower or upper of null is unbounded, and bytes
+are null where somebody holds the partition exclusively. Archived tables are among the partitions; strays were archived
+from tables ("of") that are no longer there. Gaps are ranges between the first and the last partition that neither a
+partition nor an archived table explains. The kind of a partition is plain, foreign or branch, of which split says how
+it is partitioned; branches are those below LIST or HASH that are tables of their own."""
 
 
 @command("status", "show the partitions, archived ones too, and how long they last", epilog=_STATUS_JSON)
@@ -31,9 +32,10 @@ def status(given: Given, *, as_json: bool) -> None:
     table = given.read()
     branches = given.desk.branches(table)
     if as_json:
-        put_json(status_json(table, given.desk.now, given.desk.zone, branches))
+        put_json(status_json(table, given.desk.now, given.desk.zone, branches, given.desk.ids_left(table)))
     else:
-        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address, branches))
+        ids = given.desk.ids_left(table)
+        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address, branches, ids))
 
 
 @command("doctor", "check everything that can be wrong, with the reason and the remedy")

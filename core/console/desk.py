@@ -25,10 +25,12 @@ from core.postgres.server import read_server
 from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
 from core.tables.catalog.coverage import read_coverage
+from core.tables.catalog.highest import read_highest
 from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
 from core.tables.catalog.siblings import read_all_equipped, read_equipped_of
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
+from core.tables.coverage import IdsLeft, ids_left
 
 # What acts and what examines is loaded where it is needed: a command that only looks starts without.
 
@@ -182,6 +184,10 @@ class Desk:
         """
         return read_table(self.reading, table or self.settings.table, archive_schema=self.archive_schema)
 
+    def ids_left(self, table: PartitionedTable) -> IdsLeft | None:
+        """How many ids have a partition above the highest in use, where the key counts and that is cheaply known."""
+        return ids_left(table, read_highest(self.reading, table))
+
     def read_working(self, table: str) -> PartitionedTable:
         """The same for an operation under way, on its own engine, with estimated sizes."""
         return read_table(self.working, table, archive_schema=self.archive_schema, exact=False)
@@ -221,6 +227,7 @@ class Desk:
                 cutoff=self.cutoff,
                 equipped=read_all_equipped(self.reading, table),
                 automatic_creation=self.settings.enable_absence_partitions,
+                ids=self.ids_left(table),
                 default_rows=count_all_default_rows(self.reading, table) if table.default is not None else None,
                 verify_before=self.verify_before,
                 backups=backups.kept if backups else None,

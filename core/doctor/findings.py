@@ -14,7 +14,7 @@ from core.plans.manifest import Kept, Unreadable
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.tables.archived import Archived
-from core.tables.coverage import key_at
+from core.tables.coverage import IdsLeft, key_at
 from core.tables.cut import Cut
 from core.tables.ends import End
 from core.tables.equipment import Equipped
@@ -79,6 +79,8 @@ class Case:
     automatic_creation: bool
     equipped: tuple[Equipped, ...] | None = ()
     """What each partition has of its own; None where that could not be read."""
+    ids: IdsLeft | None = None
+    """How many ids have a place above the highest in use, where the key counts and that is known."""
     default_rows: int | None = None
     """How many rows the DEFAULT partition holds in all; None where nobody counted."""
     zone: str = "UTC"

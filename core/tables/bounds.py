@@ -88,6 +88,12 @@ class Bounds:
         return not any(isinstance(end, Beyond | Value | Several | None) for end in (self.lower, self.upper))
 
     @property
+    def width(self) -> float | None:
+        """From one number to the other, about; None where the ends are none."""
+        lower, upper = (end.number if isinstance(end, Value) else None for end in (self.lower, self.upper))
+        return None if lower is None or upper is None else upper - lower
+
+    @property
     def is_uneven(self) -> bool:
         """Whether a column after the first tells where it begins or ends."""
         return isinstance(self.lower, Several) or isinstance(self.upper, Several)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from core.names import address, literal
 from core.tables.bounds import Bounds
-from core.tables.ends import Beyond, End, Value
+from core.tables.ends import Beyond, End, Several, Value
 from core.tables.key import Clock, Key, at_clock, day_of, local_moment
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -181,6 +182,43 @@ def frontier(table: PartitionedTable, when: date | datetime, zone: str = "UTC") 
         return key_at(table.key, when, zone)
     used = (p.bounds.lower for p in table.ranges if p.bounds and p.size is not None and p.size.heap > 0)
     return max((lower for lower in used if lower is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class IdsLeft:
+    """How many ids have a partition above the highest in use."""
+
+    highest: Value
+    until: End | None
+    """The first id after it that has no partition; None where the last one is open to MAXVALUE."""
+
+    @property
+    def count(self) -> int | None:
+        """How many ids lie between; None where there is no end."""
+        until = self.until.leading if isinstance(self.until, Several) else self.until
+        if not isinstance(until, Value) or until.number is None or self.highest.number is None:
+            return None
+        return max(0, int(Decimal(until.text) - Decimal(self.highest.text)) - 1)
+
+    @property
+    def said(self) -> str:
+        """For people, in a sentence."""
+        if self.count is None:
+            return f"Every id above {self.highest.text}, the highest in use, has a place, without end."
+        return f"{plural(self.count, 'id')} above {self.highest.text}, the highest in use, have a place."
+
+
+def ids_left(table: PartitionedTable, highest: Value | None) -> IdsLeft | None:
+    """How many ids have a partition above the highest in use; None for a key that tells times, or no number."""
+    if table.key is None or table.key.clock is not None or highest is None:
+        return None
+    reach: End = highest
+    for bounds in (p.bounds for p in table.ranges if p.bounds is not None and not p.pending):
+        if bounds.holds(reach):
+            if bounds.upper is None:
+                return IdsLeft(highest, None)
+            reach = bounds.upper
+    return IdsLeft(highest, reach)
 
 
 def spoken_runway(left: timedelta) -> str:

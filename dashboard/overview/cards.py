@@ -37,13 +37,16 @@ def draw(table: PartitionedTable) -> None:
     exact = f"Exact, read on {human_time(table.as_of)}."
     unread = sum(p.size is None for p in table.partitions)
     with st.grid(4, gap="small", min_column_width=170):
-        layout.card(
-            "Runway",
-            "unlimited" if left == NEVER else spoken_runway(left),
-            "today has no partition" if not left else f"until {_said(until)}" if until else "open-ended",
-            colour="red" if left < short else "gray",
-            help="Days until a date has no partition: from then on, writing it fails.",
-        )
+        if table.key is not None and table.key.clock is None:
+            _ids(table)
+        else:
+            layout.card(
+                "Runway",
+                "unlimited" if left == NEVER else spoken_runway(left),
+                "today has no partition" if not left else f"until {_said(until)}" if until else "open-ended",
+                colour="red" if left < short else "gray",
+                help="Days until a date has no partition: from then on, writing it fails.",
+            )
         layout.card(
             "In the table",
             human_bytes(sum(p.size.total for p in table.partitions if p.size)),
@@ -65,6 +68,19 @@ def draw(table: PartitionedTable) -> None:
             help=f"Detached tables, on the server and out of the table's queries. {exact} A backup is verified once it"
             " was restored elsewhere and every row compared.",
         )
+
+
+def _ids(table: PartitionedTable) -> None:
+    """How many ids have a place, where the key counts; else that nothing tells."""
+    ids = reads.ids_left()
+    known = ids is not None and ids.count is not None
+    layout.card(
+        "Runway",
+        plural(ids.count, "id") if ids is not None and ids.count is not None else "unlimited" if ids else "not known",
+        f"above {ids.highest.text}, the highest in use" if ids else "its key tells no time",
+        colour="red" if known and ids is not None and not ids.count else "gray",
+        help="Ids that have a partition above the highest in use: beyond them, writing fails.",
+    )
 
 
 def _said(until: End) -> str:

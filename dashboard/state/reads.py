@@ -22,6 +22,7 @@ from core.growth.savings import Prices
 from core.plans.manifest import Kept
 from core.plans.plan import Mode, Plan
 from core.postgres.connection import session, translate
+from core.tables.coverage import IdsLeft
 from core.tables.find import Found, find_rows
 from core.tables.table import PartitionedTable
 from dashboard.state import backups, clock, current, database, keys
@@ -68,6 +69,11 @@ def _growth(
 @st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
 def _history(url: str, name: str) -> History | None:
     return next(iter(read_histories(database.open_url(url).desk.reading, table=name)), None)
+
+
+@st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
+def _ids_left(url: str, name: str, _table: PartitionedTable) -> IdsLeft | None:
+    return database.open_url(url).desk.ids_left(_table)
 
 
 def trouble() -> DeskError | None:
@@ -118,6 +124,12 @@ def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices 
     return found.with_limit(limit)
 
 
+def ids_left() -> IdsLeft | None:
+    """How many ids of the current table have a place above the highest in use; None where that is not known."""
+    table = current.table()
+    return _ids_left(database.url(), table.address, table)
+
+
 def history() -> History | None:
     """The sizes of the current table by day, as sampled; None where nothing was."""
     return _history(database.url(), current.address())
@@ -132,6 +144,7 @@ def refresh() -> None:
     _findings.clear()
     _growth.clear()
     _history.clear()
+    _ids_left.clear()
     database.read_server.clear()
 
 

@@ -148,3 +148,30 @@ def test_a_reading_that_would_lose_the_order_is_refused(road: Road) -> None:
     run("CREATE TABLE days (d date) PARTITION BY RANGE (d)")
     refused = road("key", "--as", "epoch", "--table", "public.days")
     assert (refused.code, "nothing has to be said" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("indexed", [True, False], ids=["by an index", "by the statistics"])
+def test_how_many_ids_have_a_place(road: Road, indexed: bool) -> None:
+    run, table = road.run, ("--table", "public.readings")
+    run("CREATE TABLE readings (k bigint NOT NULL, note text) PARTITION BY RANGE (k)")
+    run("CREATE INDEX ON readings (k)" if indexed else "CREATE INDEX ON readings (note)")
+    for n in range(4):
+        run(f"CREATE TABLE r_{n} PARTITION OF readings FOR VALUES FROM ({1000 * n}) TO ({1000 * n + 1000})")
+    assert road.done("status", *table, "--json").json["runway_ids"] is None
+    run("INSERT INTO readings SELECT n FROM generate_series(0, 2100) n")
+    if not indexed:
+        assert road.done("status", *table, "--json").json["runway_ids"] is None
+        run("ANALYZE readings")
+    assert road.done("status", *table, "--json").json["runway_ids"] == 1899
+    assert "1,899 ids above 2100, the highest in use, have a place." in road.done("status", *table).out
+    findings = {one["check"]: one for one in road.done("doctor", *table, "--json").json["findings"]}
+    assert findings["next_period"]["severity"] == "ok"
+    run("INSERT INTO readings SELECT n FROM generate_series(3900, 3990) n")
+    if not indexed:
+        assert road.done("status", *table, "--json").json["runway_ids"] is None
+        run("ANALYZE readings")
+    findings = {one["check"]: one for one in road.done("doctor", *table, "--json").json["findings"]}
+    assert findings["next_period"]["severity"] == "warning"
+    assert findings["next_period"]["title"] == "Only 9 ids above 3990, the highest in use, have a place."
+    run("CREATE TABLE r_last PARTITION OF readings FOR VALUES FROM (4000) TO (MAXVALUE)")
+    assert "has a place, without end" in road.done("status", *table).out

@@ -11,7 +11,7 @@ from core.plans.reading import ask_for_reading
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
-from core.tables.coverage import NEVER, Coverage, covered_until, runway, spoken_runway, unexplained_gaps
+from core.tables.coverage import NEVER, Coverage, IdsLeft, covered_until, runway, spoken_runway, unexplained_gaps
 from core.tables.ends import End
 from core.tables.find import Found
 from core.tables.partition import Partition
@@ -27,7 +27,13 @@ TOO_MANY = "Sizes are those of the last vacuum: there are too many partitions to
 # A table --------------------------------------------------------------------------------------
 
 
-def status_json(table: PartitionedTable, now: datetime, zone: str, branches: Sequence[Coverage] = ()) -> Json:
+def status_json(
+    table: PartitionedTable,
+    now: datetime,
+    zone: str,
+    branches: Sequence[Coverage] = (),
+    ids: IdsLeft | None = None,
+) -> Json:
     """What `status --json` prints."""
     runway = _runway(table, now, zone)
     return {
@@ -39,6 +45,7 @@ def status_json(table: PartitionedTable, now: datetime, zone: str, branches: Seq
         "managed_by": table.upkeep.tool if table.upkeep and not table.upkeep.unread else None,
         "as_of": table.as_of.isoformat(timespec="seconds"),
         "runway_days": runway,
+        "runway_ids": ids.count if ids else None,
         "partitions": [_item_json(item) for item in _items(table)],
         "strays": [{"schema": one.schema, "name": one.name, "of": one.tag.address} for one in table.strays if one.tag],
         "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
@@ -97,14 +104,19 @@ def _item_json(item: Partition | Archived) -> Json:
 
 
 def status_text(
-    table: PartitionedTable, now: datetime, zone: str, place: str, branches: Sequence[Coverage] = ()
+    table: PartitionedTable,
+    now: datetime,
+    zone: str,
+    place: str,
+    branches: Sequence[Coverage] = (),
+    ids: IdsLeft | None = None,
 ) -> str:
     """What `status` prints."""
     by = f"by {table.strategy.upper()}" + (f" ({table.key.name})" if table.key else "")
     how = "not partitioned" if table.strategy == "plain" else f"partitioned {by}"
     how += f", itself a partition of {table.part_of}" if table.part_of else ""
     lines = [
-        *_verdict(table, now, zone),
+        *_verdict(table, now, zone, ids),
         *(_branch(one, now, zone) for one in branches),
         f"{table.label} in {place}, {table.server.product}, {how}, {human_time(table.as_of)}.",
     ]
@@ -124,7 +136,7 @@ def status_text(
     return "\n".join(lines)
 
 
-def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]:
+def _verdict(table: PartitionedTable, now: datetime, zone: str, ids: IdsLeft | None) -> Iterator[str]:
     if table.key is None or table.not_served is not None:
         yield f"{table.label} is only shown here: {table.not_served}."
         if table.limits:
@@ -132,6 +144,8 @@ def _verdict(table: PartitionedTable, now: datetime, zone: str) -> Iterator[str]
         return
     if table.key.clock is None:
         yield f"{plural(len(table.partitions), 'partition')} by {table.key.name}, which tells no time."
+        if ids is not None:
+            yield ids.said
         asked = ask_for_reading(table)
         if asked:
             yield f"{asked}."

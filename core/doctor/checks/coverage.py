@@ -108,12 +108,26 @@ def current_period(case: Case) -> Iterator[Finding]:
     yield planned(found, f"Create {name}", lambda: _ensure(case, cut, current))
 
 
+def _next_ids(case: Case) -> Finding:
+    """WARNING where fewer ids have a place than the last partition holds."""
+    ids = case.ids
+    by_hand = "Partitions of ids are made by hand, as nothing tells when they are needed."
+    if ids is None:
+        title = f"Nothing tells when the ranges of {case.key.name} end: partitions of it are made by hand"
+        return Finding("next_period", Severity.NOTE, title)
+    if ids.count is None:
+        return Finding("next_period", Severity.OK, ids.said)
+    widths = [one.width for p in case.table.ranges if (one := p.bounds) is not None and one.width is not None]
+    if widths and ids.count < widths[-1]:
+        return Finding("next_period", Severity.WARNING, f"Only {ids.said[0].lower()}{ids.said[1:]}", by_hand)
+    return Finding("next_period", Severity.OK, ids.said)
+
+
 def next_period(case: Case) -> Iterator[Finding]:
     """WARNING when the period after the current one is not wholly there."""
     cut = case.cut
     if case.key.clock is None:
-        title = f"Nothing tells when the ranges of {case.key.name} end: partitions of it are made by hand"
-        yield Finding("next_period", Severity.NOTE, title)
+        yield _next_ids(case)
         return
     if cut is None:
         yield _uncut(case)

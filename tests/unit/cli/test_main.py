@@ -209,6 +209,7 @@ def test_the_fields_of_status_json() -> None:
         "managed_by",
         "as_of",
         "runway_days",
+        "runway_ids",
         "partitions",
         "strays",
         "gaps",

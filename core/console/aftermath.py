@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import NOTHING_CHANGED, ConnectionFailed, DeskError
-from core.names import ident, literal, qualified, split_qualified
+from core.names import literal, qualified, split_qualified
 from core.plans.plan import Step
 from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, is_lost, raised_in, sqlstate, translate
 from core.postgres.server import read_event_triggers
@@ -33,8 +33,8 @@ def told_of(run: Run, error: DBAPIError) -> DeskError:
         if found:
             told.what += f" That was raised by the event trigger {' or '.join(found)}."
             told.next = (
-                f"Have its function mended, or let it rest for this act: ALTER EVENT TRIGGER {ident(found[0])} DISABLE;"
-                f" and ENABLE afterwards."
+                "Have its function mended by whoever keeps it. To disable it instead would let everybody else's changes"
+                " pass unseen meanwhile, so that is for them to decide."
             )
     return told
 

@@ -141,7 +141,8 @@ def test_an_archive_that_an_event_trigger_refuses_leaves_everything_as_it_was(
     with pytest.raises(Failed, match="not on a Friday") as refused:
         act(plan_archive(read(reader, made), made.first, now=NOW))
     assert "raised by the event trigger no_ddl" in refused.value.what
-    assert 'ALTER EVENT TRIGGER "no_ddl" DISABLE;' in refused.value.next
+    assert "Have its function mended by whoever keeps it." in refused.value.next
+    assert "ALTER EVENT TRIGGER" not in refused.value.next
     assert refused.value.safe.startswith(("Nothing was changed.", "What was begun was taken back; nothing is changed."))
     assert everything(run) == before
     assert made.count() == 60
@@ -175,7 +176,8 @@ def test_what_such_a_trigger_left_pending_is_told_with_what_helps(
         act(plan_archive(read(reader, made), made.first, now=NOW))
     assert refused.value.safe.startswith("The partition is detach pending: all its rows are there")
     assert "raised by the event trigger no_ddl" in refused.value.what
-    assert 'ALTER EVENT TRIGGER "no_ddl" DISABLE;' in refused.value.next
+    assert "Have its function mended by whoever keeps it." in refused.value.next
+    assert "ALTER EVENT TRIGGER" not in refused.value.next
     assert refused.value.next.endswith("Archive it again to finish.")
     run("ALTER EVENT TRIGGER no_ddl DISABLE")
     act(plan_archive(read(reader, made), made.first, now=NOW))

@@ -21,7 +21,7 @@ ACT_WIDTH = 168
 def header(title: str, counted: str = "") -> None:
     """The title, when the figures were read with a button that reads again, and below one line of what was counted."""
     with st.container(gap=None):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", wrap=False):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.title(title, anchor=False, width="stretch")
             read_at()
         if counted:

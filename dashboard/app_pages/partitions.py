@@ -8,12 +8,14 @@ import streamlit as st
 
 from core.period import Width
 from core.tables.commands import option, twin
+from core.tables.key import Key, Reading
+from core.tables.reading import readings_of
 from core.tables.table import PartitionedTable
 from core.tables.tree import kinds_told
 from core.text import plural
 from dashboard import layout, notices
 from dashboard.charts import partitions, spans
-from dashboard.dialog import buttons, one_click
+from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import plain
 from dashboard.partitions import detail, listing
 from dashboard.partitions.axis import axis_of
@@ -64,6 +66,8 @@ def _asking(table: PartitionedTable, why: str) -> None:
     """Asks how wide the next partition is to be, where the others don't tell."""
     if table.key is None or table.key.clock is None:
         st.info("Partitions of a key that tells no time are made by hand.", icon=":material/straighten:")
+        if table.key is not None and table.key.reading is None:
+            _asking_for_a_reading(table, table.key)
         return
     st.info(f"Nothing tells how wide the next partition is to be: {plain(why)}.", icon=":material/straighten:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -76,6 +80,29 @@ def _asking(table: PartitionedTable, why: str) -> None:
                 closed=None if said else "Choose or type a width first.",
                 icon=":material/add_circle:",
                 command=twin("ensure", table, "", option("--every", said or "1 month")),
+            )
+
+
+def _asking_for_a_reading(table: PartitionedTable, key: Key) -> None:
+    """Asks how the values of the key are read, where that was neither recognised nor said."""
+    readings = readings_of(key)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        said = st.selectbox(
+            f"{plain(key.name)} is",
+            readings,
+            index=None,
+            placeholder="not known",
+            width=200,
+            key="reading_said",
+        )
+        with st.container(width="content"):
+            buttons.button(
+                f"Read it as {said}" if said else "Say how it is read",
+                lambda: ask.reading(Reading(said or Reading.IDS)),
+                key="say_reading",
+                closed=None if said else "Choose one first; what the newest bounds are by it is shown then.",
+                icon=":material/key:",
+                command=twin("key", table, "", option("--as", said or readings[0])),
             )
 
 

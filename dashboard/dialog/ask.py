@@ -11,6 +11,7 @@ from core.errors import DeskError
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
+from core.tables.key import Reading
 from dashboard.state import acts, backups, clock, current, database, keys, reads
 
 READ_BYTES_S = 400 * 1024 * 1024
@@ -76,6 +77,11 @@ def hold(name: str) -> None:
     st.session_state[keys.UNTIL] = until
     reads.refresh()
     _open(acts.plan_to_hold(name, until, ""))
+
+
+def reading(wanted: Reading) -> None:
+    """Opens the dialog for how the key is read. Raises Refused where the bounds don't allow it."""
+    about(acts.plan_reading(wanted))
 
 
 def about(plan: Plan) -> None:

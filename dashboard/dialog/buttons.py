@@ -13,6 +13,7 @@ from core.plans.drop import DROP, SCHEDULE
 from core.plans.ensure import ENSURE
 from core.plans.hold import HOLD
 from core.plans.plan import Plan
+from core.plans.reading import KEY
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
@@ -32,6 +33,7 @@ ICON = {
     DROP: ":material/delete_forever:",
     RESTORE: ":material/settings_backup_restore:",
     HOLD: ":material/front_hand:",
+    KEY: ":material/key:",
     SCHEDULE: ":material/event:",
 }
 KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"

@@ -10,6 +10,7 @@ from core.plans.archive import ARCHIVE
 from core.plans.hold import HOLD
 from core.plans.manifest import Kept
 from core.plans.plan import Plan
+from core.plans.reading import KEY
 from core.plans.restore import RESTORE
 from core.tables.fingerprint import ROWS_A_SECOND
 from core.text import human_ago, human_bytes, human_date, human_rows, human_seconds, human_time
@@ -40,7 +41,7 @@ def proof(kept: Kept, plan: Plan) -> None:
 
 def draw(asked: ask.Asked) -> None:
     plan = asked.plan
-    if plan.operation is HOLD:
+    if plan.operation in (HOLD, KEY):
         return
     if ask.is_drop(plan) and asked.kept is not None:
         _dropped(asked, asked.kept)

@@ -19,10 +19,12 @@ from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
 from core.plans.plan import Plan
+from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.verify import Verify
 from core.tables.bounds import Bounds
+from core.tables.key import Reading
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
 from dashboard.state import access, backups, clock, current, database, keys, reads
@@ -97,6 +99,11 @@ def plan_to_hold(name: str, until: date | None, reason: str) -> Plan:
 def plan_lift(name: str) -> Plan:
     """A plan to end the hold of a partition or an archived table."""
     return planned(lambda table: PutHold(table, name, None))
+
+
+def plan_reading(reading: Reading) -> Plan:
+    """A plan to say how the key is read. Raises Refused where the bounds don't allow it."""
+    return planned(lambda table: ReadKey(table, reading))
 
 
 def plan_restore(backup: str) -> Plan:

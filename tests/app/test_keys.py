@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.conftest import Open, texts
+from tests.app.conftest import Open, settle, texts
 from tests.tables import Run
 
 TABLES = {
@@ -60,3 +60,21 @@ def test_ids_left_are_told_as_ids(console: Open, run: Run) -> None:
     run("INSERT INTO readings SELECT n FROM generate_series(0, 1100) n")
     said = texts(console(table="public.readings"))
     assert "Runway 1,899 ids above 1100, the highest in use" in said
+
+
+def test_how_the_key_is_read_is_chosen_and_confirmed(console: Open, run: Run) -> None:
+    start = run("SELECT 36000 * (extract(epoch FROM now())::bigint / 36000)")[0][0]
+    run("CREATE TABLE readings (k bigint NOT NULL) PARTITION BY RANGE (k)")
+    run(f"CREATE TABLE readings_1 PARTITION OF readings FOR VALUES FROM ({start}) TO ({start + 36000})")
+    app = console("partitions", table="public.readings")
+    app.selectbox(key="reading_said").select("yyyymmdd").run()
+    app.button(key="say_reading").click().run()
+    assert "can't be read as yyyymmdd" in texts(app)
+    app.selectbox(key="reading_said").select("epoch").run()
+    app.button(key="say_reading").click().run()
+    assert f"{start} is " in texts(app)
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: "is done" in texts(page))
+    assert run("SELECT obj_description('readings'::regclass)") == [("partition-desk key: epoch",)]
+    app = console("partitions", table="public.readings")
+    assert not [one for one in app.selectbox if one.key == "reading_said"]

@@ -18,9 +18,11 @@ from core.plans.drop import Drop, DropLater, Keep
 from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
+from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.verify import Verify
+from core.tables.key import Reading
 from core.tables.marks import Hold
 from core.text import NBSP, shown
 from tests import desks
@@ -86,3 +88,14 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     road.run(f"DROP TABLE {road.read(made).find_archived(first).sql}")  # type: ignore[union-attr]
     same(Restore(kept))
     assert set(told) == {"ensure", "archive", "reattach", "backup", "verify", "drop", "restore", "hold", "schedule"}
+
+
+def test_the_twin_of_how_a_key_is_read(road: Road) -> None:
+    road.run('CREATE TABLE "Odd 1" (k bigint NOT NULL) PARTITION BY RANGE (k)')
+    road.run('CREATE TABLE odd_1 PARTITION OF "Odd 1" FOR VALUES FROM (5) TO (1735689600)')
+    desk = desks.desk(road.reader, road.worker)
+    for reading in (Reading.IDS, Reading.SECONDS, None):
+        plan = desk.plan(ReadKey('public."Odd 1"', reading))
+        words = shell_words(shown(plan.command))
+        assert road.done("key", "--dry-run", *words[2:]).out.strip() == script(plan).strip()
+        road.run_plan(plan)

@@ -429,3 +429,22 @@ def test_any_text_of_bounds_stands_where_the_server_puts_it(run: Run, reader: En
         table = read_table(reader, f"public.t{number}")
         assert [one.name for one in table.ranges] == [f"t{number}_{place}" for place in range(len(ordered) - 1)]
         assert gaps(table) == ()
+
+
+def test_any_number_and_uuid_of_bounds_stands_where_the_server_puts_it(run: Run, reader: Engine) -> None:
+    """Numbers that no float tells apart, with what lies beyond all of them; uuids of every half."""
+    draw = random.Random(7)
+    whole = [draw.randint(-(10**30), 10**30) for _ in range(15)]
+    numbers = [f"{n + step}.{draw.randint(0, 9)}" for n in whole for step in (0, 1)]
+    numbers += ["NaN", "Infinity", "-Infinity", "0", "0.00000000000000000001", "-0.1", "1e40"]
+    uuids = [f"{draw.getrandbits(128):032x}" for _ in range(30)]
+    for type_, texts in (("numeric", numbers), ("uuid", uuids)):
+        quoted = ", ".join(f"'{text}'" for text in texts)
+        ordered = [row[0] for row in run(f"SELECT DISTINCT w::text FROM unnest(ARRAY[{quoted}]::{type_}[]) w")]
+        ordered = [row[0] for row in run(f"SELECT w::text FROM unnest(ARRAY{ordered}::{type_}[]) w ORDER BY w.w")]
+        run(f"CREATE TABLE t_{type_} (k {type_}) PARTITION BY RANGE (k)")
+        for place, (lower, upper) in enumerate(pairwise(ordered)):
+            run(f"CREATE TABLE {type_}_{place} PARTITION OF t_{type_} FOR VALUES FROM ('{lower}') TO ('{upper}')")
+        table = read_table(reader, f"public.t_{type_}")
+        assert [one.name for one in table.ranges] == [f"{type_}_{place}" for place in range(len(ordered) - 1)]
+        assert gaps(table) == ()

@@ -153,6 +153,7 @@ NEEDS = {
     "drop": Role.ADMIN,
     "restore": Role.ADMIN,
     "hold": Role.ADMIN,
+    "key": Role.ADMIN,
     "schedule": Role.ADMIN,
 }
 

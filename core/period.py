@@ -30,13 +30,16 @@ class Period(StrEnum):
 
     def containing(self, day: date) -> Range:
         """The period that `day` lies in; weeks begin on Monday (ISO 8601)."""
-        lower = {
-            Period.DAY: lambda: day,
-            Period.WEEK: lambda: day - timedelta(days=day.weekday()),
-            Period.MONTH: lambda: day.replace(day=1),
-            Period.QUARTER: lambda: day.replace(month=3 * ((day.month - 1) // 3) + 1, day=1),
-            Period.YEAR: lambda: day.replace(month=1, day=1),
-        }[self]()
+        if self is Period.DAY:
+            lower = day
+        elif self is Period.WEEK:
+            lower = day - timedelta(days=day.weekday())
+        elif self is Period.MONTH:
+            lower = day.replace(day=1)
+        elif self is Period.QUARTER:
+            lower = day.replace(month=3 * ((day.month - 1) // 3) + 1, day=1)
+        else:
+            lower = day.replace(month=1, day=1)
         return lower, self.after(lower)
 
     def after(self, lower: date) -> date:
@@ -75,7 +78,18 @@ class Period(StrEnum):
 
 def period_of(lower: date, upper: date) -> Period | None:
     """The period that is exactly [lower, upper), or None for any other range."""
-    return next((p for p in reversed(Period) if p.containing(lower) == (lower, upper)), None)
+    period = _OF_DAYS.get((upper - lower).days)
+    return period if period is not None and period.containing(lower) == (lower, upper) else None
+
+
+_OF_DAYS = {
+    1: Period.DAY,
+    7: Period.WEEK,
+    **dict.fromkeys(range(28, 32), Period.MONTH),
+    **dict.fromkeys(range(90, 93), Period.QUARTER),
+    **dict.fromkeys((365, 366), Period.YEAR),
+}
+"""The only period that can be so many days long."""
 
 
 _UNIT_WORDS = {"second": (0, 0, 1), "minute": (0, 0, 60), "hour": (0, 0, 3600), "day": (0, 1, 0), "week": (0, 7, 0)}

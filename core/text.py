@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 NBSP = "\N{NO-BREAK SPACE}"
 """Keeps a number and its unit on one line."""
@@ -33,6 +34,7 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+@lru_cache(maxsize=65_536)  # pages say the same ends of many ranges again and again
 def human_date(day: date | None) -> str:
     """1 January 2028; "unlimited" for None."""
     return "unlimited" if day is None else f"{day.day} {day:%B} {day.year}"

@@ -8,6 +8,7 @@
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
         JournalPublished       the console's own tables would stop a subscriber
+        NotSealed              a row of the journal that no console with this one's key has written
         TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver,
         NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing

@@ -190,16 +190,19 @@ def test_tables_of_a_stranger_are_not_written(
         with pytest.raises(NotAllowed, match="has a trigger"):
             enqueue(worker, plan, ADMIN, "", seal=SEAL)
         return
+    database = run("SELECT current_database()")[0][0]
     stranger, ours = f"stranger_{token_hex(4)}", f"ours_{token_hex(4)}"
-    run(f"CREATE ROLE {stranger}; CREATE ROLE {ours} LOGIN")
+    run(f"CREATE ROLE {stranger}; CREATE ROLE {ours}")
     try:
         run(f"ALTER TABLE partition_desk.operation OWNER TO {stranger}")
         run(f"GRANT ALL ON SCHEMA partition_desk TO {ours}")
         run(f"GRANT ALL ON ALL TABLES IN SCHEMA partition_desk TO {ours}")
-        engine = working_engine(parse_url(database_url).set(username=ours))
+        run(f'ALTER ROLE CURRENT_USER IN DATABASE "{database}" SET role = {ours}')
+        engine = working_engine(parse_url(database_url))
         with pytest.raises(NotAllowed, match="does not act for"):
             enqueue(engine, plan, ADMIN, "", seal=SEAL)
         engine.dispose()
+        run(f'ALTER ROLE CURRENT_USER IN DATABASE "{database}" RESET role')
         assert enqueue(worker, plan, ADMIN, "", seal=SEAL).new  # a superuser acts for everybody
     finally:
         run(f"DROP OWNED BY {stranger}, {ours} CASCADE")

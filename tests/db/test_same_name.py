@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from core.cli.main import main
+from core.console.desk import Desk
+from core.settings import read_settings
+from tests import desks
+from tests.conftest import ADMIN
 from tests.servers import temporary_home
 from tests.tables import Run
 
@@ -61,7 +66,7 @@ def test_a_year_is_archived_and_comes_back_as_the_very_partition_of_that_year(cl
     assert archived(run) == [(2022,)]
     assert "Done: archive y2022.readings" in said
     assert "partitions reattach --partition archive.readings" in said, "the name alone means others as well"
-    assert "DROP TABLE archive.readings" in said
+    assert "partitions drop --partition archive.readings --confirm archive.readings --table public.readings" in said
 
     before = run("SELECT rows_before, rows_after FROM partition_desk.operation ORDER BY id DESC LIMIT 1")
     assert before == [(1, 1)], "the rows counted are those of the very table, wherever it is by then"
@@ -157,7 +162,7 @@ def test_the_archived_one_is_backed_up_proven_dropped_and_restored_by_its_schema
     assert archived(run) == [(2021,)]
 
 
-def test_a_planned_drop_is_called_off_and_carried_out_on_the_very_table(cli: Cli, run: Run) -> None:
+def test_a_planned_drop_is_called_off_and_carried_out_on_the_very_table(cli: Cli, run: Run, database_url: str) -> None:
     assert cli("archive", "--year", "2021")[0] == 0
     assert cli("backup", "--year", "2021")[0] == 0
     assert cli("verify", "--year", "2021")[0] == 0
@@ -168,11 +173,13 @@ def test_a_planned_drop_is_called_off_and_carried_out_on_the_very_table(cli: Cli
     assert cli("keep", "--partition", "archive.readings")[0] == 0
     assert "planned" not in (run("SELECT obj_description('archive.readings'::regclass)")[0][0] or "")
 
-    assert cli(*wanted)[0] == 0
-    run(
-        "DO $$ BEGIN EXECUTE format('COMMENT ON TABLE archive.readings IS %L', regexp_replace(obj_description("
-        '\'archive.readings\'::regclass), \'"at": "[^"]+"\', \'"at": "2026-01-01T00:00:00+00:00"\')); END $$'
-    )
+    desk = Desk.at(database_url, read_settings())
+    kept, _ = desk.database_backups()
+    then = datetime(2026, 1, 1, tzinfo=UTC)
+    table = desk.read("public.readings")
+    late = desks.later_drop(desk.reading, table, "archive.readings", kept or (), at=then, by="Ada", today=desk.today)
+    desk.run(late, ADMIN)
+    desk.close()
     code, said = cli("drop", "--due")
     assert code == 0, said
     assert run("SELECT to_regclass('archive.readings')") == [(None,)]

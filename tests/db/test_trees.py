@@ -23,7 +23,7 @@ from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.tree import Kind
 from tests import tables
-from tests.conftest import OpenSession
+from tests.conftest import OpenSession, until
 from tests.db.test_asking_again import killed
 from tests.road import Road
 from tests.servers import connect
@@ -46,6 +46,8 @@ def of(road: Road, name: str, table: str) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_sizes_and_rows_are_summed_over_leaves(road: Road, run: Run, kind: str) -> None:
     planted = plant(run, kind)
+    # 14 keeps such figures a moment later
+    until(lambda: run("SELECT bool_and(last_analyze IS NOT NULL) FROM pg_stat_user_tables WHERE n_live_tup > 0")[0][0])
     table = read_table(road.reader, planted.name)
     assert table.partitions
     for one in table.partitions:

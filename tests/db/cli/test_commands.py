@@ -283,8 +283,8 @@ BAD = [
     ("archive --table plain --year 2024", 1, "public.plain is only shown here: it is not partitioned."),
     ("archive --table listed --year 2024", 1, "public.listed is only shown here: it is partitioned by LIST"),
     ("reattach --table hashed --year 2024", 1, "public.hashed is only shown here: it is partitioned by HASH"),
-    ("ensure --table several", 1, "public.several is only shown here: it is partitioned by several columns."),
-    ("ensure --table numbered", 1, "Nothing tells how wide the next partition of public.numbered is to be: its key"),
+    ("ensure --table several", 1, "Nothing tells how wide the next partition of public.several is to be: it has no"),
+    ("ensure --table numbered", 1, "Nothing tells when the next partition of public.numbered begins: its key tells no"),
     ("backup --table sub --year 2024", 1, "sub_2024 is partitioned itself"),
     (
         "status --table twice",
@@ -309,7 +309,7 @@ def test_bad_input_gets_its_message_and_changes_nothing(partitions: Partitions, 
     assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
 
 
-@pytest.mark.parametrize("name", ["plain", "listed", "hashed", "several"])
+@pytest.mark.parametrize("name", ["plain", "listed", "hashed"])
 def test_what_is_not_served_is_still_shown(name: str, partitions: Partitions, spoiled: None) -> None:
     ended = partitions("status", "--table", name)
     assert ended.code == 0

@@ -222,7 +222,7 @@ def test_a_partition_that_holds_more_than_the_archived_range_is_left_alone(
     run(table_of("readings") + ";DROP TABLE public.alarms, public.notes")
     make(run, "readings", Situation("overlaps", ARCHIVED))
     run("ALTER TABLE public.readings DETACH PARTITION public.readings_2025")
-    for year in (2026, 2027):
+    for year in (2026, 2027) if "MAXVALUE" in of_the_holder else ():
         run(f"ALTER TABLE public.readings DETACH PARTITION public.readings_{year}")
     run(f"CREATE TABLE public.live PARTITION OF public.readings {of_the_holder}")
     (finding, *_) = found(worker, "readings", "overlaps")

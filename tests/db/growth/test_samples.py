@@ -34,6 +34,7 @@ from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
 from core.tables.catalog.marks import read_marks
 from core.tables.catalog.table import read_table
+from core.tables.key import Key, KeyType
 from core.tables.marks import Hold, Marks
 from core.tables.size import Size
 from tests.conftest import Act, OpenSession, until
@@ -468,7 +469,7 @@ def test_partitions_of_one_name_have_their_own_backups_holds_and_statistics(
     marks = MarksKnown(*read_marks(reader), "archive")
     assert marks.on(old, "UTC").held_until is None
     assert marks.on(new, "UTC").held_until == date(2099, 12, 31)
-    statistics = read_key_statistics(reader, [old.oid or 0, new.oid or 0], column="taken_on")
+    statistics = read_key_statistics(reader, [old.oid or 0, new.oid or 0], key=Key("taken_on", KeyType.DATE))
     assert [statistics[item.oid or 0].bounds[0].year for item in (old, new)] == [2025, 2026]
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
+from core.errors import SettingError
 from core.names import address, split_qualified
 from core.period import Width
 from core.postgres import connection
@@ -391,13 +392,16 @@ class Desk:
         return enqueue(self.working, plan, actor, reason, seal=self.make_seal())
 
     def seal(self) -> Seal | None:
-        """What the journal's rows are sealed with; None where there is no key yet. Raises SettingError."""
+        """What the journal's rows are sealed with; None where there is no key that can be read and is trusted."""
         from core.console.seal import read_seal
 
-        return read_seal(self.settings)
+        try:
+            return read_seal(self.settings)
+        except SettingError:  # who only looks is not stopped by it; who acts is told
+            return None
 
     def make_seal(self) -> Seal:
-        """The same, with a key made where there is none. Raises SettingError."""
+        """The same, with a key made where there is none. Raises SettingError where none can be kept or trusted."""
         from core.console.seal import make_seal
 
         return make_seal(self.settings)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from core.names import qualified
 from core.tables.bounds import Bounds
 from core.tables.distribution import Distribution
 from core.tables.key import Key
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
-from core.tables.partition import State, type_names
+from core.tables.partition import State
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, Column, Index, OwnSequence
-from core.tables.tree import Kind, Member, Tree
+from core.tables.tree import Kind, Rooted, Tree
 
 
 class Source(StrEnum):
@@ -25,7 +24,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
+class Archived(Rooted):
     """A table that was a partition: tagged by the console, or moved to the archive schema by hand."""
 
     oid: int
@@ -83,47 +82,10 @@ class Archived:
         return Marks(self.tag, self.hold, self.drop)
 
     @property
-    def sql(self) -> str:
-        """Its quoted and qualified name."""
-        return qualified(self.schema, self.name)
-
-    @property
     def names(self) -> tuple[str, ...]:
         """What it takes in its schema: its name, those of its indexes and sequences, and of all that goes with it."""
         own = (*(index.name for index in self.indexes), *(one.name for one in self.sequences))
         return (self.name, *own, *(name for one in self.beside for name in one.names))
-
-    @property
-    def beside(self) -> tuple[Member, ...]:
-        """What hangs below it and stands in its schema, so that it goes where it goes."""
-        return tuple(one for one in self.members if one.schema == self.schema)
-
-    @property
-    def rows_sql(self) -> str:
-        """What a FROM takes for all of its rows and no others."""
-        return self.sql if self.kind is Kind.BRANCH else f"ONLY {self.sql}"
-
-    @property
-    def oids(self) -> tuple[int, ...]:
-        """Its own and those of all that hangs below it."""
-        return (self.oid, *(one.oid for one in self.members))
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it holds its rows itself, on this server."""
-        return self.kind is Kind.PLAIN
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """All that hangs below it."""
-        return self.tree.members if self.tree is not None else ()
-
-    @property
-    def type_names(self) -> tuple[str, ...]:
-        """The names of the row types, of itself and all that goes with it, and of the types of arrays of them."""
-        return tuple(
-            name for relation in (self.name, *(one.name for one in self.beside)) for name in type_names(relation)
-        )
 
     @property
     def former(self) -> frozenset[str]:

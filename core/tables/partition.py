@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.names import MAX_BYTES, qualified
 from core.tables.bounds import Bounds
 from core.tables.marks import Hold, Marks
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, OwnSequence
-from core.tables.tree import Kind, Member, Tree
+from core.tables.tree import Kind, Rooted, Tree
 
 
 class State(StrEnum):
@@ -23,7 +22,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(Rooted):
     """A partition that hangs on its parent."""
 
     oid: int
@@ -72,49 +71,7 @@ class Partition:
         return self.bounds is not None and self.bounds.is_default
 
     @property
-    def sql(self) -> str:
-        """Its quoted and qualified name."""
-        return qualified(self.schema, self.name)
-
-    @property
     def names(self) -> tuple[str, ...]:
         """What it takes in its schema: its name, those of its indexes and sequences, and of all that goes with it."""
         below = (name for one in self.beside for name in one.names)
         return (self.name, *self.index_names, *(one.name for one in self.sequences), *below)
-
-    @property
-    def beside(self) -> tuple[Member, ...]:
-        """What hangs below it and stands in its schema, so that it goes where it goes."""
-        return tuple(one for one in self.members if one.schema == self.schema)
-
-    @property
-    def rows_sql(self) -> str:
-        """What a FROM takes for all of its rows and no others."""
-        return self.sql if self.kind is Kind.BRANCH else f"ONLY {self.sql}"
-
-    @property
-    def oids(self) -> tuple[int, ...]:
-        """Its own and those of all that hangs below it."""
-        return (self.oid, *(one.oid for one in self.members))
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it holds its rows itself, on this server."""
-        return self.kind is Kind.PLAIN
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """All that hangs below it."""
-        return self.tree.members if self.tree is not None else ()
-
-    @property
-    def type_names(self) -> tuple[str, ...]:
-        """The names of the row types, of itself and all that goes with it, and of the types of arrays of them."""
-        return tuple(
-            name for relation in (self.name, *(one.name for one in self.beside)) for name in type_names(relation)
-        )
-
-
-def type_names(name: str) -> tuple[str, ...]:
-    """The names of a table's row type and of the type of arrays of it."""
-    return name, f"_{name}".encode()[:MAX_BYTES].decode(errors="ignore")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.names import qualified
+from core.names import MAX_BYTES, qualified
 from core.tables.size import Activity, Size
 from core.tables.structure import OwnSequence
 from core.text import plural
@@ -166,3 +166,57 @@ def kinds_told(kinds: Iterable[tuple[Kind, Tree | None]]) -> Iterator[str]:
     foreign += sum(len(tree.foreign) for _, tree in kinds if tree is not None)
     if foreign:
         yield f"{plural(foreign, 'foreign table')}: the rows are on other servers, and take no room here."
+
+
+class Rooted:
+    """What a partition and an archived table have in common: all that hangs below each goes where it goes."""
+
+    __slots__ = ()
+
+    oid: int
+    schema: str
+    name: str
+    kind: Kind
+    tree: Tree | None
+
+    @property
+    def sql(self) -> str:
+        """Its quoted and qualified name."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def beside(self) -> tuple[Member, ...]:
+        """What hangs below it and stands in its schema, so that it goes where it goes."""
+        return tuple(one for one in self.members if one.schema == self.schema)
+
+    @property
+    def rows_sql(self) -> str:
+        """What a FROM takes for all of its rows and no others."""
+        return self.sql if self.kind is Kind.BRANCH else f"ONLY {self.sql}"
+
+    @property
+    def oids(self) -> tuple[int, ...]:
+        """Its own and those of all that hangs below it."""
+        return (self.oid, *(one.oid for one in self.members))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds its rows itself, on this server."""
+        return self.kind is Kind.PLAIN
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All that hangs below it."""
+        return self.tree.members if self.tree is not None else ()
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """The names of the row types, of itself and all that goes with it, and of the types of arrays of them."""
+        return tuple(
+            name for relation in (self.name, *(one.name for one in self.beside)) for name in type_names(relation)
+        )
+
+
+def type_names(name: str) -> tuple[str, ...]:
+    """The names of a table's row type and of the type of arrays of it."""
+    return name, f"_{name}".encode()[:MAX_BYTES].decode(errors="ignore")

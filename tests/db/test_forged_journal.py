@@ -226,6 +226,18 @@ def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
         seals.make_seal(settings)
 
 
+def test_a_key_that_others_may_read_stops_who_acts_and_nobody_who_looks(
+    tmp_path: Path, worker: Engine, plan: Plan, run: Run
+) -> None:
+    desk = desks.desk(worker, key="", home=tmp_path)
+    desk.make_seal()
+    (tmp_path / "key").chmod(0o644)
+    assert desk.seal() is None
+    with pytest.raises(SettingError, match="chmod 600"):
+        desk.enqueue(plan, ADMIN)
+    assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
+
+
 def test_without_a_key_what_runs_at_once_still_runs(
     monkeypatch: pytest.MonkeyPatch, database_url: str, made: Made, tmp_path: Path, reader: Engine
 ) -> None:

@@ -6,8 +6,11 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import partial
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -25,6 +28,7 @@ from core.errors import (
     NotServed,
     PlanOutdated,
     Refused,
+    ServerFull,
     TableNotFound,
 )
 from core.names import literal, qualified, split_qualified
@@ -42,12 +46,16 @@ from core.tables.catalog.address import read_address
 from core.tables.catalog.coverage import lacks
 from core.tables.table import PartitionedTable
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 TABLE = "kid_absences"
 PARTITIONED = Target("date", ("kid_id", "date"))
 """What the migration makes of it where it is plain: a kid has one absence a day."""
 TRIES = 10
+FULL_S = 30.0
+"""How long a start waits for a connection where the server has none to give; less where the patience is less."""
 """How often a year is looked at again that others created, or failed to create, meanwhile."""
 
 _DEFINITION = """\
@@ -103,10 +111,11 @@ def ensure_absence_partitions(
     created: list[str] = []
     complete = True
     years = [(date(y, 1, 1), date(y + 1, 1, 1)) for y in (year, year + 1)]
-    if lacks(engine, settings.table, years, zone=settings.time_zone):
+    bear = min(FULL_S, settings.patience_s)
+    if _when_free(partial(lacks, engine, settings.table, years, zone=settings.time_zone), bear):
         for wanted in years:
             try:
-                created += _ensure_year(desk, wanted)
+                created += _when_free(partial(_ensure_year, desk, wanted), bear)
             except (NotServed, TableNotFound, NotAllowed):
                 raise
             except (Refused, LockNotObtained, CatalogBusy) as error:
@@ -130,6 +139,18 @@ def ensure_absence_partition_for_year(
         return None
     created = _ensure_year(Desk.on(engine, settings, environ=environ), wanted)
     return created[0] if created else None
+
+
+def _when_free(act: Callable[[], T], bear_s: float) -> T:
+    """What the act gives, begun again for so long as the server has no connection for it. Raises ServerFull."""
+    give_up = time.monotonic() + bear_s
+    while True:
+        try:
+            return act()
+        except ServerFull:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.2)
 
 
 def _ensure_year(desk: Desk, wanted: Range) -> tuple[str, ...]:

@@ -4,6 +4,7 @@
       SettingError             an environment variable that can't be used
       UsageError               an argument that can't be what was meant
       ConnectionFailed         the server can't be reached, or refuses the login
+        ServerFull             it has no connection to give just now
       CatalogBusy              what was to be read is locked for longer than a reader waits
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
@@ -51,6 +52,10 @@ class UsageError(DeskError):
 
 class ConnectionFailed(DeskError):
     """The server can't be reached, or refuses the login. Never holds a password."""
+
+
+class ServerFull(ConnectionFailed):
+    """The server, or its limit for this role or database, has no connection to give just now."""
 
 
 class CatalogBusy(DeskError):

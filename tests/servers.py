@@ -38,6 +38,7 @@ _COUNTER = itertools.count(1)
 _SESSIONS: dict[URL, extensions.connection] = {}
 """This process's own session on each server, for making databases and dropping them."""
 _FAST = (
+    "ALTER SYSTEM SET max_connections = 300",  # three processes of tests are here at once, each with twenty at a time
     "ALTER SYSTEM SET fsync = off",
     "ALTER SYSTEM SET synchronous_commit = off",
     "ALTER SYSTEM SET full_page_writes = off",

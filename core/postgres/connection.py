@@ -25,6 +25,7 @@ from core.errors import (
     NotAllowed,
     NotVerified,
     ReadOnlyServer,
+    ServerFull,
     SettingError,
     UsageError,
 )
@@ -189,11 +190,6 @@ _LOGIN: tuple[tuple[str, str, str], ...] = (
         "Ask its administrator for an entry in pg_hba.conf.",
     ),
     (
-        r"too many (clients|connections)|remaining connection slots",
-        "The server has no free connection.",
-        "Try again in a moment, or raise max_connections.",
-    ),
-    (
         r"starting up|shutting down|recovery",
         "The server is starting or stopping.",
         "This page tries again by itself.",
@@ -236,6 +232,8 @@ _REFUSED = {
 
 
 def _login_error(said: str, url: URL) -> ConnectionFailed:
+    if re.search(r"too many (clients|connections)|remaining connection slots", said):
+        return ServerFull("The server has no free connection.", next="Try again in a moment, or raise max_connections.")
     for pattern, what, next_step in _LOGIN:
         if re.search(pattern, said):
             return ConnectionFailed(

@@ -15,7 +15,16 @@ import pytest
 from sqlalchemy import Engine, create_engine, event
 
 from core.absences import create_table, definition, ensure_absence_partition_for_year, ensure_absence_partitions
-from core.errors import ConnectionFailed, NotAllowed, NotServed, Overlap, SettingError, TableNotFound, UsageError
+from core.errors import (
+    ConnectionFailed,
+    NotAllowed,
+    NotServed,
+    Overlap,
+    ServerFull,
+    SettingError,
+    TableNotFound,
+    UsageError,
+)
 from core.postgres.connection import parse_url
 
 TODAY = date(2025, 6, 1)
@@ -273,6 +282,31 @@ def test_twenty_processes_without_a_journal_create_each_partition_once(
         assert sum(f"Created partition {name}" in out for out in outputs) == 1
     assert any(f"The role {role} may not write the journal: this is not recorded" in out for out in outputs)
     assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
+
+
+def test_a_server_without_a_free_connection_is_waited_for(
+    application: Engine, run: Any, make_role: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role, url = make_role()
+    run(f'ALTER TABLE kid_absences OWNER TO "{role}"')
+    run(f'GRANT CREATE ON SCHEMA public TO "{role}"')
+    run(f'ALTER ROLE "{role}" CONNECTION LIMIT 3')
+    held = [psycopg2.connect(parse_url(url).set(drivername="postgresql").render_as_string(False)) for _ in range(3)]
+    engine = create_engine(parse_url(url))
+    waited: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waited.append(seconds)
+        while held:
+            held.pop().close()
+
+    monkeypatch.setattr("core.absences.time.sleep", let_go)
+    with pytest.raises(ServerFull, match=r"The server has no free connection\. Nothing was changed\."):
+        ensure_absence_partitions(engine, today=TODAY, environ={"PARTITION_DESK_PATIENCE_S": "0"})
+    assert waited == []
+    assert ensure_absence_partitions(engine, today=TODAY, environ={}) == tuple(BOUNDS)
+    assert waited != []
+    engine.dispose()
 
 
 def test_the_definition_is_sql_for_anybody() -> None:

@@ -35,6 +35,14 @@ class Settings:
     """PARTITION_DESK_HOME, absolute: where the embedded server keeps its data."""
     key: str = field(repr=False)
     """PARTITION_DESK_KEY: what the journal's rows are sealed with; empty for a key of the console's own in its home."""
+    admins: tuple[str, ...]
+    """PARTITION_DESK_ADMINS: who may do all; names, and files with a name a line as @/path, read at each act."""
+    operators: tuple[str, ...]
+    """PARTITION_DESK_OPERATORS: who may create ahead, back up, verify, sample, and find the rows of a value."""
+    auditors: tuple[str, ...]
+    """PARTITION_DESK_AUDITORS: who may look, and sees in the journal who did what."""
+    viewers: tuple[str, ...]
+    """PARTITION_DESK_VIEWERS: who may look; * for everybody who is signed in."""
     archive_after: Duration
     """PARTITION_DESK_ARCHIVE_AFTER: a partition that ended longer ago is due for archive."""
     enable_absence_partitions: bool
@@ -74,6 +82,11 @@ class Settings:
     weekly_after: Duration | None
     """PARTITION_DESK_WEEKLY_AFTER: of older samples one a week is kept; None: all of them."""
 
+    @property
+    def names_people(self) -> bool:
+        """Whether anybody is given a role by name."""
+        return bool(self.admins or self.operators or self.auditors or self.viewers)
+
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of `environ`; an empty variable counts as unset. Raises SettingError, naming the variable."""
@@ -81,6 +94,10 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=environ.get("DATABASE_URL") or None,
         home=_home(environ),
         key=_key(environ, "PARTITION_DESK_KEY"),
+        admins=_people(environ, "PARTITION_DESK_ADMINS"),
+        operators=_people(environ, "PARTITION_DESK_OPERATORS"),
+        auditors=_people(environ, "PARTITION_DESK_AUDITORS"),
+        viewers=_people(environ, "PARTITION_DESK_VIEWERS", everybody=True),
         archive_after=_duration(environ, "PARTITION_DESK_ARCHIVE_AFTER", "3 years"),
         enable_absence_partitions=_truth(environ, "ENABLE_ABSENCE_PARTITIONS", "true"),
         lock_budget_ms=int(_number(environ, "PARTITION_DESK_LOCK_BUDGET_MS", "100", 1, 60_000, whole=True)),
@@ -124,6 +141,29 @@ def _key(environ: Mapping[str, str], name: str) -> str:
     if text and len(text) < 16:
         raise SettingError(f"{name} has {len(text)} characters.", next="Write a random text of 16 or more.")
     return text
+
+
+EVERYBODY = "*"
+"""In a list of names: whoever is signed in."""
+
+
+def parse_names(setting: str, text: str) -> tuple[str, ...]:
+    """The names of a list with commas. Raises SettingError for what is no name."""
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    for name in names:
+        if not name.isprintable() or len(name) > 254:
+            raise SettingError(f"{setting} has {name[:80]!r}, which is no name.", next="Write names, with commas.")
+    return names
+
+
+def _people(environ: Mapping[str, str], name: str, *, everybody: bool = False) -> tuple[str, ...]:
+    names = parse_names(name, environ.get(name, ""))
+    if EVERYBODY in names and not everybody:
+        raise SettingError(f"{name} is {EVERYBODY}: everybody.", next="Name who it is; everybody can be a viewer.")
+    relative = next((one for one in names if one.startswith("@") and not Path(one[1:]).is_absolute()), None)
+    if relative is not None:
+        raise SettingError(f"{name}: {relative} is no whole path of a file.", next="Write it as @/etc/people.")
+    return names
 
 
 def _duration(environ: Mapping[str, str], name: str, default: str) -> Duration:

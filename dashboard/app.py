@@ -8,7 +8,7 @@ from core.errors import ConnectionFailed
 from dashboard import notices, sidebar
 from dashboard.dialog import body
 from dashboard.operations import live
-from dashboard.state import reads
+from dashboard.state import access, reads
 
 # A Material icon here would be fetched from its maker's host; nothing is asked of any other host than this one.
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#2f6fed">
@@ -16,6 +16,12 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#
 <rect x="17" y="4" width="5" height="16" rx="1.5" fill="#9dc0ff"/></g></svg>"""
 
 st.set_page_config(page_title="Partition Desk", page_icon=ICON, layout="wide")
+
+refused = access.refusal()
+if refused is not None:
+    st.title("Nothing is shown here", anchor=False)
+    notices.show(refused)
+    st.stop()
 
 OVERVIEW = st.Page(
     "app_pages/overview.py",

@@ -18,9 +18,22 @@ def draw(trouble: DeskError | None) -> None:
             _choose_table()
         with st.container(gap="xxsmall"):
             _database(trouble)
+        if trouble is None:
+            _who_is_here()
         closed = access.read_only_reason()
         if closed is not None:
             st.warning(closed, icon=":material/visibility:")
+
+
+def _who_is_here() -> None:
+    here = access.actor()
+    named = database.desk().settings.names_people
+    st.caption(
+        f"You are here as {plain(here.name)}, {here.role}",
+        help=None
+        if named
+        else "The settings name nobody: whoever gets in may do all. PARTITION_DESK_ADMINS names who.",
+    )
 
 
 def _database(trouble: DeskError | None) -> None:

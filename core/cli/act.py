@@ -142,5 +142,6 @@ def cancel(given: Given, *, operation_id: int, dry_run: bool) -> None:
     elif dry_run:
         put(f"-- Would ask to stop: {shown(what)}, {operation.state}.")
     else:
+        given.actor.require(operation.plan.operation)
         journal.request_cancel(given.desk.working, operation.id)
         put(f"Asked to stop: {what}. partitions history tells how it ended.")

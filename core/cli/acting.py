@@ -16,7 +16,7 @@ from core.console.desk import Desk
 from core.console.desk import opened as open_desk
 from core.errors import DeskError, Failed, PlanOutdated, UsageError
 from core.period import Range
-from core.settings import read_settings
+from core.settings import Settings, read_settings
 from core.tables.table import PartitionedTable
 from core.text import NBSP, Json, shown
 
@@ -43,6 +43,11 @@ class Given:
     interrupted: threading.Event
     """Ctrl-C was pressed."""
 
+    @property
+    def actor(self) -> Actor:
+        """The operating system's user, with the role that the settings give. Raises NotAllowed for who has none."""
+        return _whoever_runs_this(self.desk.settings)
+
     def read(self) -> PartitionedTable:
         """The table as it is now."""
         return self.desk.read(self.table)
@@ -52,8 +57,16 @@ class Given:
 def opened(table: str | None, interrupted: threading.Event) -> Iterator[Given]:
     """The database of a command; the embedded one is started where none is named."""
     settings = read_settings()
+    if settings.names_people:  # else whoever has got this far may
+        _whoever_runs_this(settings)
     with open_desk(settings, say=say) as desk:
         yield Given(desk, table or settings.table, interrupted)
+
+
+def _whoever_runs_this(settings: Settings) -> Actor:
+    from core.console.actor import Origin, person, system_user
+
+    return person(settings, system_user(), Origin.COMMAND_LINE)
 
 
 def target(year: Range | None, partition: str | None) -> Target:
@@ -96,8 +109,6 @@ def run_plan(
     Returns what is printed as JSON; `quiet` leaves the printing to the caller.
     """
     from core.cli.output.acts import operation_json, outcome, script
-    from core.console.actor import Actor, Origin, system_user
-    from core.plans.operation import Role
 
     told: Json
     if dry_run:
@@ -105,7 +116,7 @@ def run_plan(
         told = {"dry_run": True, "plan": json.loads(plan.to_json())}
         text = script(plan)
     else:
-        done = _run(given, plan, actor or Actor(system_user(), Role.ADMIN, Origin.COMMAND_LINE), reason)
+        done = _run(given, plan, actor or given.actor, reason)
         plan = done.plan if done else plan  # the same was under way already, and was followed
         told = {"dry_run": False, "operation": operation_json(done) if done else None, "backup": plan.backup or None}
         text = outcome(plan, done, given.desk.address)

@@ -47,7 +47,7 @@ from core.errors import (
 from core.names import address, split_qualified
 from core.period import Duration, Range
 from core.plans.backup import BackUp
-from core.plans.drop import Drop, DropLater, Keep, require_drops
+from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.hold import PutHold
 from core.plans.manifest import Kept
 from core.plans.operation import Wish
@@ -174,6 +174,7 @@ def drop(
 ) -> int:
     require_drops(allowed=given.desk.may_drop)
     if due:
+        given.actor.require(DROP)
         return _drop_due(given, reason=reason, dry_run=dry_run, as_json=as_json)
     if year is None and partition is None:
         raise UsageError("Which table is to be dropped?", next="Name it with --year or --partition, or ask for --due.")

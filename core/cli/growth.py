@@ -62,7 +62,7 @@ DROP_AFTER = click.option(
 def sample(given: Given, *, as_json: bool) -> None:
     from core.cli.growth_output import sampled_json, sampled_text
 
-    sampled = given.desk.sample()
+    sampled = given.desk.sample(given.actor)
     if as_json:
         if sampled.unread is not None:
             say(f"Cold storage was not read: {sampled.unread}")

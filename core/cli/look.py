@@ -10,8 +10,8 @@ from core.cli.acting import Given, put, put_json
 from core.cli.options import JSON, calendar_date, column_value, command, number
 from core.cli.output.look import findings_text, found_json, found_text, status_json, status_text
 from core.errors import TableNotFound, UsageError
+from core.plans.operation import NAMES
 from core.postgres.publications import OWN_SCHEMA
-from core.tables.find import find_rows
 from core.text import Json
 
 _STATUS_JSON = """\
@@ -68,7 +68,7 @@ def doctor(given: Given, *, as_json: bool) -> None:
 def find(given: Given, *, day: date, where: tuple[tuple[str, str], ...], as_json: bool) -> None:
     if len(dict(where)) < len(where):
         raise UsageError("--where names a column twice.", next="A row has one value in each.")
-    found = find_rows(given.desk.reading, given.read(), day, dict(where), zone=given.desk.zone)
+    found = given.desk.find(given.read(), day, dict(where), given.actor)
     if as_json:
         put_json(found_json(found))
     else:
@@ -84,6 +84,10 @@ def history(given: Given, *, limit: int, as_json: bool) -> None:
 
     table = None if click.get_current_context().params["table"] is None else _address(given)
     operations = read_operations(given.desk.reading, table=table, limit=limit, seal=given.desk.seal())
+    if not given.actor.may(NAMES):
+        from core.console.privacy import without_name
+
+        operations = tuple(without_name(operation) for operation in operations)
     if as_json:
         put_json({"operations": [operation_json(operation) for operation in operations]})
     else:

@@ -1,13 +1,17 @@
-"""Who acts: a name, a role and where from."""
+"""Who acts: a name, a role and where from; and which role the settings give to a name, at this very moment."""
 
 from __future__ import annotations
 
-import getpass
-from dataclasses import dataclass
+import os
+import pwd
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
-from core.errors import NotAllowed
-from core.plans.operation import Operation, Role
+from core.errors import NotAllowed, SettingError
+from core.plans.operation import FIND, LEAST, NAMES, SAMPLE, Operation, Role
+from core.settings import EVERYBODY, Settings, parse_names
 
 
 class Origin(StrEnum):
@@ -20,6 +24,7 @@ class Origin(StrEnum):
 
 
 _ORDER = tuple(Role)
+_WORDS = {FIND: "find the rows of one value", SAMPLE: "sample sizes", NAMES: "read who did what"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +35,100 @@ class Actor:
     role: Role
     origin: Origin
 
-    def may(self, operation: Operation) -> bool:
-        """Whether the role suffices."""
-        return _ORDER.index(self.role) >= _ORDER.index(operation.role)
+    def may(self, what: Operation | str) -> bool:
+        """Whether the role suffices, for an operation or for what `LEAST` names besides."""
+        return _ORDER.index(self.role) >= _ORDER.index(_least(what))
 
-    def require(self, operation: Operation) -> None:
+    def require(self, what: Operation | str) -> None:
         """Raises NotAllowed where the role does not suffice."""
-        if not self.may(operation):
+        if not self.may(what):
+            least = _least(what)
             raise NotAllowed(
-                f"{self.name} is here as {self.role}; to {operation} takes an {operation.role}.",
+                f"{self.name} is here as {self.role}; to {_WORDS.get(str(what), what)} takes {article(least)} {least}.",
                 next="Ask somebody who is.",
             )
 
 
+def article(role: Role) -> str:
+    """What stands before the role in a sentence."""
+    return "a" if role is Role.VIEWER else "an"
+
+
+def _least(what: Operation | str) -> Role:
+    return what.role if isinstance(what, Operation) else LEAST[what]
+
+
 def system_user() -> str:
-    """The name of the operating system's user who runs this process."""
+    """The name of the operating system's user who runs this process, as the system has it: no variable says it."""
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def role_of(settings: Settings, name: str) -> Role | None:
+    """The role that the settings give to a name just now; None where they name others only.
+
+    Where they name nobody, everyone who has got this far is an admin. Raises SettingError for a list that can't be
+    read, and for a name in two of them.
+    """
+    if not settings.names_people:
+        return Role.ADMIN
+    lists = {role: _listed(setting, entries) for role, setting, entries in _lists(settings)}
+    found = [role for role, names in lists.items() if _alike(name) in names]
+    if len(found) > 1:
+        raise SettingError(
+            f"{name} is named as {found[0]} and as {found[1]}.", next="Take the name out of one of both lists."
+        )
+    return found[0] if found else Role.VIEWER if EVERYBODY in lists[Role.VIEWER] else None
+
+
+def person(settings: Settings, name: str, origin: Origin) -> Actor:
+    """Somebody with the role that the settings give just now. Raises NotAllowed for who has none."""
+    role = role_of(settings, name)
+    if role is None:
+        raise NotAllowed(
+            f"{name} has no role here.",
+            next="An administrator names who may do what: PARTITION_DESK_ADMINS, PARTITION_DESK_OPERATORS,"
+            " PARTITION_DESK_AUDITORS, PARTITION_DESK_VIEWERS.",
+        )
+    return Actor(name, role, origin)
+
+
+def as_of_now(settings: Settings, actor: Actor) -> Actor:
+    """The same actor with the role that is left: what somebody was is not believed, nor what a row of a journal says.
+
+    An application's start-up is no person, and keeps its own. Raises NotAllowed for who has none any more.
+    """
+    if actor.origin is Origin.START_UP:
+        return replace(actor, role=min(actor.role, Role.OPERATOR, key=_ORDER.index))
+    now = person(settings, actor.name, actor.origin)
+    return replace(now, role=min(actor.role, now.role, key=_ORDER.index))
+
+
+def _lists(settings: Settings) -> Iterator[tuple[Role, str, tuple[str, ...]]]:
+    yield Role.ADMIN, "PARTITION_DESK_ADMINS", settings.admins
+    yield Role.OPERATOR, "PARTITION_DESK_OPERATORS", settings.operators
+    yield Role.AUDITOR, "PARTITION_DESK_AUDITORS", settings.auditors
+    yield Role.VIEWER, "PARTITION_DESK_VIEWERS", settings.viewers
+
+
+def _listed(setting: str, entries: tuple[str, ...]) -> frozenset[str]:
+    """Every name of a list; those of its files are read anew, so that a role can be given and taken while it runs."""
+    names: list[str] = []
+    for entry in entries:
+        if not entry.startswith("@"):
+            names.append(entry)
+            continue
+        try:
+            lines = Path(entry[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            raise SettingError(f"{setting}: {entry[1:]} can't be read: {why}.") from error
+        names += parse_names(setting, ",".join(line.partition("#")[0] for line in lines))
+    return frozenset(_alike(name) for name in names)
+
+
+def _alike(name: str) -> str:
+    """Addresses of e-mail are the same in capitals; names of users are not."""
+    return name.casefold() if "@" in name else name

@@ -32,6 +32,7 @@ from core.tables.catalog.siblings import read_all_equipped, read_equipped_of
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.coverage import IdsLeft, ids_left
+from core.tables.find import find_rows
 
 # What acts and what examines is loaded where it is needed: a command that only looks starts without.
 
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from core.tables.bounds import Bounds
     from core.tables.coverage import Coverage
     from core.tables.equipment import Equipped
+    from core.tables.find import Found
     from core.tables.key import KeyRange
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
@@ -280,8 +282,30 @@ class Desk:
 
         return read_metrics(self.reading, archive_schema=self.archive_schema, now=self.now, zone=self.zone, kept=kept)
 
-    def sample(self) -> Sampled:
-        """Writes the sizes of this day down, and forgets what is too old."""
+    def find(
+        self, table: PartitionedTable, day: date, where: Mapping[str, str], actor: Actor, *, noted: bool = False
+    ) -> Found:
+        """Where the rows of a date are, and of these values of columns.
+
+        Who looks for values is written down first, with the columns and without the values, unless that is `noted`
+        already. Raises NotAllowed for the actor's role.
+        """
+        if where:
+            from core.console.privacy import note_find
+
+            note_find(self, table, day, tuple(where), actor, noted=noted)
+        return find_rows(self.reading, table, day, where, zone=self.zone)
+
+    def sample(self, actor: Actor | None = None) -> Sampled:
+        """Writes the sizes of this day down, and forgets what is too old; the worker does it on nobody's behalf.
+
+        Raises NotAllowed for the actor's role.
+        """
+        if actor is not None:
+            from core.console.actor import as_of_now
+            from core.plans.operation import SAMPLE
+
+            as_of_now(self.settings, actor).require(SAMPLE)
         from core.growth.samples.daily import sample_today
 
         return sample_today(
@@ -373,7 +397,7 @@ class Desk:
 
         If the same is being done already, by whomever, that is followed to its end instead. Raises how it failed.
         """
-        self._require_allowed(plan)
+        self._require_allowed(plan, actor)
         from core.console.run import run_now
 
         return run_now(self, plan, actor, reason, cancellation=cancellation, progress=progress)
@@ -386,7 +410,7 @@ class Desk:
 
     def enqueue(self, plan: Plan, actor: Actor, reason: str = "") -> Ticket:
         """Puts a confirmed plan into the queue of the workers. Raises NotAllowed for the actor's role."""
-        self._require_allowed(plan)
+        self._require_allowed(plan, actor)
         from core.console.journal import enqueue
 
         return enqueue(self.working, plan, actor, reason, seal=self.make_seal())
@@ -406,7 +430,10 @@ class Desk:
 
         return make_seal(self.settings)
 
-    def _require_allowed(self, plan: Plan) -> None:
+    def _require_allowed(self, plan: Plan, actor: Actor) -> None:
+        from core.console.actor import as_of_now
+
+        as_of_now(self.settings, actor).require(plan.operation)
         if plan.operation.destroys:
             from core.plans.drop import require_drops
 

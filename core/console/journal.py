@@ -23,7 +23,7 @@ from core.console.seal import Seal
 from core.errors import DeskError, NotSealed, Refused
 from core.names import literal
 from core.plans.drop import DROP
-from core.plans.operation import Danger, Operation, Role
+from core.plans.operation import Danger, Operation
 from core.plans.plan import Plan, Step
 from core.postgres.connection import session, sqlstate, translate
 from core.postgres.encoding import storable, unstorable
@@ -144,7 +144,7 @@ def _plan(row: Any) -> Plan:
     try:
         return Plan.from_json(json.dumps(row.plan), named)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        foreign = Operation(row.kind, row.kind, Role.ADMIN, Danger.TYPED_NAME)
+        foreign = Operation(row.kind, row.kind, Danger.TYPED_NAME)
         return Plan(foreign, row.table_address, row.subject, basis=(), steps=())
 
 
@@ -357,6 +357,26 @@ def start(connection: Connection, plan: Plan, actor: Actor, reason: str, *, seal
             connection.exec_driver_sql("ROLLBACK")
         raise
     return ticket
+
+
+def note(engine: Engine, plan: Plan, actor: Actor, *, seal: Seal, making: bool) -> None:
+    """Writes down as done what was only looked at; where there is no journal, with `making` alone."""
+    with session(engine) as connection:
+        try:
+            if making:
+                make(connection)
+            elif not exists(connection):
+                return
+            connection.exec_driver_sql("BEGIN")
+            new = connection.exec_driver_sql(_insert(connection, plan, actor, "", OperationState.DONE, seal))
+            connection.exec_driver_sql(
+                f"UPDATE partition_desk.operation SET finished_at = started_at WHERE id = {int(new.scalar_one())}"
+            )
+            connection.exec_driver_sql("COMMIT")
+        except DBAPIError as error:
+            if not connection.invalidated:
+                connection.exec_driver_sql("ROLLBACK")
+            raise translate(error) from error
 
 
 _CALL_OFF = """

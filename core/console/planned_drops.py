@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from core.console.actor import Actor, Origin
+from core.console.actor import Actor, Origin, as_of_now
 from core.console.file_work import require_backup
 from core.console.journal import read_newest, read_operations
 from core.errors import DeskError, NotSealed, NotVerified, PartitionNotFound, Refused
@@ -35,17 +35,19 @@ class Due:
     drop: PlannedDrop
     plan: Plan | None
     """None where something stands in the way."""
+    by: str
+    """Who planned it, as the journal has it; empty where it says nothing of it."""
     refused: DeskError | None = None
 
     @property
     def actor(self) -> Actor:
         """Who planned it."""
-        return Actor(self.drop.by, Role.ADMIN, Origin.SCHEDULE)
+        return Actor(self.by, Role.ADMIN, Origin.SCHEDULE)
 
     @property
     def reason(self) -> str:
         """For the journal."""
-        return f"Planned by {self.drop.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
+        return f"Planned by {self.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
 
 
 def server_time(desk: Desk) -> datetime:
@@ -78,13 +80,16 @@ def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Du
         if not drop.is_due(now) or (not again and _was_tried(at, drop)):
             continue
         try:
-            found.append(Due(name, drop, _plan_due(at, name, drop)))
+            plan, by = _plan_due(at, name, drop)
+            as_of_now(at.settings, Actor(by, Role.ADMIN, Origin.SCHEDULE)).require(DROP)
+            found.append(Due(name, drop, plan, by))
         except DeskError as error:
-            found.append(Due(name, drop, None, error))
+            found.append(Due(name, drop, None, "", error))
     return tuple(found)
 
 
-def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
+def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> tuple[Plan, str]:
+    """The plan, and who planned it."""
     from core.backups.kept import read_kept
 
     table = desk.read(drop.parent)
@@ -105,16 +110,18 @@ def _plan_due(desk: Desk, name: str, drop: PlannedDrop) -> Plan:
             f"{of_that_name[0].sql} is not the table that says that it is to be dropped: another has its name.",
             next="Look whose tables of that name there are, and plan the drop again.",
         )
-    for one in marked:
-        _require_asked_for(desk, one.oid, drop)
+    by, *_ = [_asked_by(desk, one.oid, drop) for one in marked]
     called = table.called(marked[0]) if len(marked) == 1 else name
     plan = desk.plan(Drop(table, called, (kept,)))
     require_backup(desk, plan)
-    return plan
+    return plan, by
 
 
-def _require_asked_for(desk: Desk, oid: int, drop: PlannedDrop) -> None:
-    """Raises NotSealed where no console with this one's key has planned that very drop last: a comment is no order."""
+def _asked_by(desk: Desk, oid: int, drop: PlannedDrop) -> str:
+    """Who planned it, by the journal.
+
+    Raises NotSealed where no console with this one's key has planned that very drop last: a comment is no order.
+    """
     seal = desk.seal()
     last = read_newest(desk.reading, SCHEDULE, oid, seal) if seal is not None else None
     if last is None or (last.plan.due, last.plan.backup) != (drop.at, drop.backup):
@@ -123,6 +130,7 @@ def _require_asked_for(desk: Desk, oid: int, drop: PlannedDrop) -> None:
             next="Look who writes comments and the journal, and plan the drop again. Consoles of one database share"
             " PARTITION_DESK_KEY.",
         )
+    return last.actor
 
 
 def _was_tried(desk: Desk, drop: PlannedDrop) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from core.console import file_work
 from core.console.file_work import Job
 from core.plans import archive, backup, drop, ensure, hold, reading, reattach, restore, verify
-from core.plans.operation import Operation, Wish
+from core.plans.operation import FIND, Danger, Operation, Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ ROOMS: tuple[Room, ...] = (
 )
 """In the order of a partition's life."""
 
+LOOKED = Operation(FIND, "Look for", Danger.CLICK, counts_rows=False)
+"""What the journal has of whoever looked for the rows of a value; nothing is done then, so that it has no room."""
+
 _BY_NAME = {room.operation.name: room for room in ROOMS}
 
 
@@ -49,4 +52,4 @@ def room(operation: Operation) -> Room:
 
 def named(name: str) -> Operation:
     """The operation of that name. Raises KeyError."""
-    return _BY_NAME[name].operation
+    return LOOKED if name == LOOKED.name else _BY_NAME[name].operation

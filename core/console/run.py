@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.console.actor import Actor, Origin
+from core.console.actor import Actor, Origin, as_of_now
 from core.console.execute import Cancellation, Progress, apply
 from core.console.file_work import Job, JournalProgress, require_backup
 from core.console.journal import (
@@ -24,6 +24,7 @@ from core.console.journal import (
 )
 from core.console.register import room
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated, SettingError
+from core.plans.operation import Role
 from core.plans.plan import Plan, called_now
 from core.postgres.connection import is_lost, session, translate
 from core.tables.catalog.rows import count_rows
@@ -57,6 +58,7 @@ def run_now(
         return None
     while True:
         with session(engine) as work:
+            as_of_now(desk.settings, actor).require(plan.operation)  # another's operation was waited for, perhaps
             try:
                 ticket = start(work, plan, actor, reason, seal=_seal(desk, actor))
             except DBAPIError as error:
@@ -145,6 +147,19 @@ def follow(
     if operation.error_kind == PlanOutdated.__name__:
         raise PlanOutdated(message, tuple(operation.server_message.splitlines()), safe="", next="")
     raise Failed(message, sqlstate=operation.sqlstate, safe="")
+
+
+def run_queued(desk: Desk, work: Connection, plan: Plan, record: Record, cancellation: Cancellation) -> None:
+    """Runs what was taken from the queue, unless who asked for it may not do it any more."""
+    try:
+        asked = read_operation(desk.working, record.id)
+        if asked is not None:
+            actor = Actor(asked.actor, Role(asked.role), Origin(asked.origin))
+            as_of_now(desk.settings, actor).require(plan.operation)
+    except DeskError as error:
+        _write_end(desk.working, record, error, None)
+        raise
+    run(desk, work, plan, record, cancellation)
 
 
 def run(

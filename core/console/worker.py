@@ -24,7 +24,7 @@ from core.console.journal import (
 )
 from core.console.locks import Blocker
 from core.console.planned_drops import plan_due_drops, server_time
-from core.console.run import POLL_S, RECONNECT_S, let_go, run
+from core.console.run import POLL_S, RECONNECT_S, let_go, run_queued
 from core.errors import (
     ConnectionFailed,
     DeskError,
@@ -199,7 +199,7 @@ class Worker:
                 if plan is None:
                     return
                 try:
-                    run(self._desk, work, plan, Record(operation_id), self._mine[operation_id])
+                    run_queued(self._desk, work, plan, Record(operation_id), self._mine[operation_id])
                 except DeskError as error:
                     log.info("Operation %s ended: %s", operation_id, type(error).__name__)
                 finally:

@@ -20,7 +20,7 @@ from core.plans.attachable import (
 )
 from core.plans.beside import beside_archiving
 from core.plans.branch import locks_below, locks_moved, moved, own_sequences, require_movable, told_below
-from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving
 from core.plans.refusals import require_nothing_pending, require_served
@@ -40,7 +40,7 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import plural
 
-ARCHIVE = Operation("archive", "Archive", Role.ADMIN, Danger.DIALOG)
+ARCHIVE = Operation("archive", "Archive", Danger.DIALOG)
 
 
 @dataclass(frozen=True, slots=True)

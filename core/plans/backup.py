@@ -9,7 +9,7 @@ from typing import ClassVar
 from core.errors import NotServed, PartitionNotFound, Refused
 from core.plans.branch import require_copied
 from core.plans.manifest import backup_id
-from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
 from core.plans.target import Target, partition_of
 from core.tables.archived import Archived
@@ -18,7 +18,7 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_rows, shell_word
 
-BACKUP = Operation("backup", "Back up", Role.OPERATOR, Danger.CLICK, counts_rows=False, moves_files=True)
+BACKUP = Operation("backup", "Back up", Danger.CLICK, counts_rows=False, moves_files=True)
 
 
 @dataclass(frozen=True, slots=True)

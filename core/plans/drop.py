@@ -14,7 +14,7 @@ from core.period import Duration
 from core.plans.branch import require_copied
 from core.plans.manifest import Backup, Kept
 from core.plans.marking import comment_step, require_archived
-from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.target import Target, archived_of
 from core.tables.archived import Archived
@@ -24,10 +24,8 @@ from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_seconds, plural
 
-DROP = Operation("drop", "Drop", Role.ADMIN, Danger.TYPED_NAME, destroys=True)
-SCHEDULE = Operation(
-    "schedule", "Plan the drop of", Role.ADMIN, Danger.TYPED_NAME, marks_only=True, told_apart_by="steps"
-)
+DROP = Operation("drop", "Drop", Danger.TYPED_NAME, destroys=True)
+SCHEDULE = Operation("schedule", "Plan the drop of", Danger.TYPED_NAME, marks_only=True, told_apart_by="steps")
 DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
 
 

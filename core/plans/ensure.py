@@ -16,7 +16,7 @@ from core.period import Range, Width, period_of
 from core.plans.below import PLAIN, Branched, below, grown, models, told_branched
 from core.plans.beside import beside_making
 from core.plans.equip import published_like, told_apart, told_copied
-from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
+from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Plan, Step, basis
 from core.plans.publishing import entering
 from core.plans.reading import ask_for_reading
@@ -40,9 +40,7 @@ from core.tables.naming import Pattern
 from core.tables.table import PartitionedTable
 from core.text import listed, plural, spanned
 
-ENSURE = Operation(
-    "ensure", "Ensure", Role.OPERATOR, Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps"
-)
+ENSURE = Operation("ensure", "Ensure", Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps")
 
 
 @dataclass(frozen=True, slots=True)

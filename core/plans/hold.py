@@ -7,7 +7,7 @@ from datetime import date
 from typing import ClassVar
 
 from core.plans.marking import comment_step, require_archived
-from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Plan, basis, nothing_to_do
 from core.plans.refusals import require_served
 from core.plans.target import Target, partition_of
@@ -17,7 +17,7 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_date
 
-HOLD = Operation("hold", "Hold", Role.ADMIN, Danger.DIALOG, marks_only=True, told_apart_by="steps")
+HOLD = Operation("hold", "Hold", Danger.DIALOG, marks_only=True, told_apart_by="steps")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ Both stand in the file of the builder that they belong to; core.console.register
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from core.period import Width
@@ -27,11 +28,34 @@ if TYPE_CHECKING:
 
 
 class Role(StrEnum):
-    """What a person may do here, weakest first."""
+    """What a person may do here, weakest first; each may what those before it may."""
 
     VIEWER = "viewer"
+    AUDITOR = "auditor"
     OPERATOR = "operator"
     ADMIN = "admin"
+
+
+NAMES, FIND, SAMPLE = "names", "find", "sample"
+"""What takes a role and is no operation: reading who did what, finding the rows of one value, sampling sizes."""
+LEAST: Mapping[str, Role] = MappingProxyType(
+    {
+        NAMES: Role.AUDITOR,
+        FIND: Role.OPERATOR,
+        SAMPLE: Role.OPERATOR,
+        "ensure": Role.OPERATOR,
+        "backup": Role.OPERATOR,
+        "verify": Role.OPERATOR,
+        "archive": Role.ADMIN,
+        "reattach": Role.ADMIN,
+        "drop": Role.ADMIN,
+        "schedule": Role.ADMIN,
+        "restore": Role.ADMIN,
+        "hold": Role.ADMIN,
+        "key": Role.ADMIN,
+    }
+)
+"""The least role that may do it, by the name of the operation; everything else is for everyone who has a role."""
 
 
 class Danger(StrEnum):
@@ -58,8 +82,6 @@ class Operation:
     """As the journal has it: archive."""
     verb: str = field(compare=False)
     """As a page begins a sentence with it: Archive."""
-    role: Role = field(compare=False)
-    """The least role that may do it."""
     danger: Danger = field(compare=False)
     scope: Scope = field(compare=False, default=Scope.SUBJECT)
     counts_rows: bool = field(compare=False, default=True)
@@ -72,6 +94,11 @@ class Operation:
     """Whether it needs a backup that is proven, and a worker that may drop."""
     told_apart_by: str = field(compare=False, default="")
     """The field of a plan in which two wishes on one subject differ: `backup`, `steps`, or none."""
+
+    @property
+    def role(self) -> Role:
+        """The least role that may do it; that of an admin for what only a foreign row of the journal knows."""
+        return LEAST.get(self.name, Role.ADMIN)
 
     def __str__(self) -> str:
         return self.name

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from core.errors import Refused
 from core.names import comment_sql
-from core.plans.operation import Danger, Operation, Role, Sources, table_for
+from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.tables.bounds import constants, spoken_end
 from core.tables.commands import option, twin
@@ -18,7 +18,7 @@ from core.tables.reading import read_as, readings_of, said_reading, saying
 from core.tables.table import PartitionedTable
 from core.text import listed
 
-KEY = Operation("key", "Read the key of", Role.ADMIN, Danger.DIALOG, counts_rows=False, told_apart_by="steps")
+KEY = Operation("key", "Read the key of", Danger.DIALOG, counts_rows=False, told_apart_by="steps")
 _SHOWN = 3
 """So many ends are told as what they would be."""
 

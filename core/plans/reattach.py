@@ -18,7 +18,7 @@ from core.plans.attachable import (
 )
 from core.plans.beside import beside_returning
 from core.plans.branch import locks_below, moved, require_movable, told_below
-from core.plans.operation import Danger, Operation, Role, Scope, Sources, table_for
+from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import returning
 from core.plans.refusals import require_nothing_pending, require_served
@@ -43,7 +43,7 @@ from core.tables.key import Key, KeyRange
 from core.tables.marks import Marks
 from core.tables.table import PartitionedTable
 
-REATTACH = Operation("reattach", "Reattach", Role.ADMIN, Danger.DIALOG, scope=Scope.PARTITIONS)
+REATTACH = Operation("reattach", "Reattach", Danger.DIALOG, scope=Scope.PARTITIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from core.period import Duration
 from core.plans.guard import OwnStatements
 from core.plans.manifest import Backup, Kept, LeftOut, Needed
 from core.plans.obstacles import add_column
-from core.plans.operation import Danger, Operation, Role, Sources
+from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.plans.script import copy_statement, marks_of
 from core.postgres.server import Server
@@ -27,9 +27,7 @@ from core.tables.partition import Partition
 from core.tables.table import ArchiveSchema, PartitionedTable
 from core.text import human_bytes, human_rows
 
-RESTORE = Operation(
-    "restore", "Restore", Role.ADMIN, Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup"
-)
+RESTORE = Operation("restore", "Restore", Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.plans.manifest import Backup, Kept
-from core.plans.operation import Danger, Operation, Role, Sources
+from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step
 from core.tables.commands import backup_twin
 from core.text import human_bytes, human_rows, shell_word
 
-VERIFY = Operation(
-    "verify", "Verify", Role.OPERATOR, Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup"
-)
+VERIFY = Operation("verify", "Verify", Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.doctor.findings import FEW, Finding, Severity, as_json, first_lines, kinds
 from core.errors import DeskError
+from core.plans.operation import FIND, LEAST
 from core.tables.archived import Archived
 from core.tables.find import Kind, Place
 from core.tables.table import PartitionedTable
@@ -17,7 +18,7 @@ from core.text import human_rows, plural
 from dashboard import layout, notices
 from dashboard.dialog import buttons
 from dashboard.format import plain
-from dashboard.state import current, keys, reads
+from dashboard.state import access, current, keys, reads
 
 BADGES = {
     Severity.CRITICAL: ("Fails now", ":material/error:", "red"),
@@ -51,7 +52,7 @@ def find_my_data(table: PartitionedTable) -> None:
                 key="date",
                 bind="query-params",
             )
-            where = {}
+            where, may_find = {}, access.may(FIND)
             for column in table.identifying:
                 where[column.name] = st.text_input(
                     f"{plain(column.name)} (optional)",
@@ -59,7 +60,10 @@ def find_my_data(table: PartitionedTable) -> None:
                     placeholder="all",
                     key=f"where_{column.name}",
                     bind="query-params",
-                    help="Counts the rows of this value only",
+                    disabled=not may_find,
+                    help="Counts the rows of this value only"
+                    if may_find
+                    else f"To look for one value takes an {LEAST[FIND]}",
                 )
         if day is None:
             st.caption("Choose a date. The answer: attached, archived, in no partition, or out of all bounds.")

@@ -7,6 +7,8 @@ from datetime import date, datetime
 import streamlit as st
 
 from core.period import Width
+from core.plans.ensure import ENSURE
+from core.plans.reading import KEY
 from core.tables.commands import option, twin
 from core.tables.key import Key, Reading
 from core.tables.reading import readings_of
@@ -39,6 +41,7 @@ def ensuring(table: PartitionedTable) -> None:
             buttons.button(
                 f"Ensure this {noun} and the next" if cut.width.unit[0] == 1 else f"Ensure these {noun} and the next",
                 one_click.ensure,
+                operation=ENSURE,
                 key="ensure_now",
                 primary=True,
                 icon=":material/add_circle:",
@@ -57,6 +60,7 @@ def ensuring(table: PartitionedTable) -> None:
                     if by_years
                     else one_click.ensure(ahead=number)
                 ),
+                operation=ENSURE,
                 key="ensure_more",
                 command=twin("ensure", table, "", f"--{'year' if by_years else 'ahead'} {number}"),
             )
@@ -76,6 +80,7 @@ def _asking(table: PartitionedTable, why: str) -> None:
             buttons.button(
                 f"Ensure {said or 'this and the next'}",
                 lambda: one_click.ensure(every=Width.parse(said or "")),
+                operation=ENSURE,
                 key="ensure_every",
                 closed=None if said else "Choose or type a width first.",
                 icon=":material/add_circle:",
@@ -99,6 +104,7 @@ def _asking_for_a_reading(table: PartitionedTable, key: Key) -> None:
             buttons.button(
                 f"Read it as {said}" if said else "Say how it is read",
                 lambda: ask.reading(Reading(said or Reading.IDS)),
+                operation=KEY,
                 key="say_reading",
                 closed=None if said else "Choose one first; what the newest bounds are by it is shown then.",
                 icon=":material/key:",

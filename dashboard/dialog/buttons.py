@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -12,6 +13,7 @@ from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.ensure import ENSURE
 from core.plans.hold import HOLD
+from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.plans.reading import KEY
 from core.plans.reattach import REATTACH
@@ -39,21 +41,30 @@ ICON = {
 KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a menu offers."""
+
+    operation: Operation
+    act: Callable[[], None]
+
+
 def button(
     label: str,
     act: Callable[[], None],
     *,
+    operation: Operation,
     key: str,
     primary: bool = False,
     icon: str | None = None,
     command: str = "",
     closed: str | None = None,
 ) -> None:
-    """A button that acts, or says why nothing can be done from here; `command` is its twin on the command line.
+    """A button that acts, or says why it can't from here or for who is here; `command` is its twin on the command line.
 
     `closed` is why this one can't be used.
     """
-    closed = access.closed_reason() or closed
+    closed = access.closed_reason(operation) or closed
     st.button(
         label,
         key=key,
@@ -66,23 +77,24 @@ def button(
     )
 
 
-def menu(choices: Mapping[str, Callable[[], None]], *, key: str) -> None:
-    """What else can be done with one thing, behind one small button."""
-    closed = access.closed_reason()
+def menu(choices: Mapping[str, Choice], *, key: str) -> None:
+    """What else can be done with one thing by who is here, behind one small button."""
+    closed = {words: access.closed_reason(choice.operation) for words, choice in choices.items()}
+    offered = [words for words, reason in closed.items() if reason is None]
 
     def act() -> None:
         chosen = choices.get(str(st.session_state.get(key)))
         if chosen is not None:
-            acts.attempt(chosen)()
+            acts.attempt(chosen.act)()
 
     st.menu_button(
         "",
-        list(choices),
+        offered or list(choices),
         key=key,
         icon=":material/more_vert:",
         type="tertiary",
-        disabled=closed is not None,
-        help=closed or "More",
+        disabled=not offered,
+        help="More" if offered else next(iter(closed.values())),
         on_click=act,
     )
 
@@ -93,7 +105,13 @@ def review(plan: Plan, *, key: str, primary: bool = False) -> None:
     if plan.operation is not ENSURE:
         label = f"Review {plan.operation}"
     button(
-        label, lambda: one_click.run(plan), key=key, primary=primary, icon=ICON[plan.operation], command=plan.command
+        label,
+        lambda: one_click.run(plan),
+        operation=plan.operation,
+        key=key,
+        primary=primary,
+        icon=ICON[plan.operation],
+        command=plan.command,
     )
 
 
@@ -125,6 +143,7 @@ def archive_button(partition: Partition, *, key: str, primary: bool = False) -> 
     button(
         "Finish the detach" if partition.pending else "Review archive",
         lambda: ask.archive(name),
+        operation=ARCHIVE,
         key=key,
         primary=primary or partition.pending,
         icon=ICON[ARCHIVE],
@@ -138,6 +157,7 @@ def reattach_button(archived: Archived, *, key: str) -> None:
     button(
         "Review reattach",
         lambda: ask.reattach(name),
+        operation=REATTACH,
         key=key,
         icon=ICON[REATTACH],
         command=_of("reattach", name),
@@ -151,6 +171,7 @@ def backup_button(
     button(
         label,
         lambda: one_click.back_up(name),
+        operation=BACKUP,
         key=key,
         primary=primary,
         icon=ICON[BACKUP],
@@ -164,6 +185,7 @@ def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
     button(
         "Verify",
         lambda: one_click.verify(backup),
+        operation=VERIFY,
         key=key,
         primary=primary,
         icon=ICON[VERIFY],
@@ -176,6 +198,7 @@ def drop_button(name: str, *, key: str) -> None:
     button(
         "Review drop",
         lambda: ask.drop(name),
+        operation=DROP,
         key=key,
         icon=ICON[DROP],
         command=_of("drop", name, option("--confirm", name)),
@@ -188,6 +211,7 @@ def restore_button(backup: str, *, key: str) -> None:
     button(
         "Review restore",
         lambda: ask.restore(backup),
+        operation=RESTORE,
         key=key,
         icon=ICON[RESTORE],
         command=backup_twin("restore", backup),
@@ -196,7 +220,9 @@ def restore_button(backup: str, *, key: str) -> None:
 
 def keep_button(name: str, *, key: str) -> None:
     """Calls a planned drop off with one click."""
-    button("Keep it", lambda: one_click.keep(name), key=key, icon=KEEP_ICON, command=_of("keep", name))
+    button(
+        "Keep it", lambda: one_click.keep(name), operation=SCHEDULE, key=key, icon=KEEP_ICON, command=_of("keep", name)
+    )
 
 
 def lift_button(name: str, *, key: str) -> None:
@@ -204,6 +230,7 @@ def lift_button(name: str, *, key: str) -> None:
     button(
         "Lift the hold",
         lambda: one_click.lift(name),
+        operation=HOLD,
         key=key,
         icon=LIFT_ICON,
         command=_of("hold", name, "--lift"),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime
 from functools import partial
 
 import streamlit as st
 
 from core.backups.kept import Backups
+from core.plans.backup import BACKUP
+from core.plans.drop import DROP
+from core.plans.hold import HOLD
 from core.plans.manifest import Kept
+from core.plans.reattach import REATTACH
+from core.plans.restore import RESTORE
+from core.plans.verify import VERIFY
 from core.tables.archived import Archived
 from core.tables.table import PartitionedTable
 from core.text import human_ago, human_bytes, human_date, human_rows, human_time, plural
 from dashboard import layout
 from dashboard.dialog import ask, buttons, one_click
+from dashboard.dialog.buttons import Choice
 from dashboard.format import plain
 from dashboard.lifecycle.periods import Lifecycle, lives
 from dashboard.partitions.items import Status
@@ -122,26 +128,28 @@ def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -
         buttons.drop_button(life.called, key=key)
 
 
-def others(life: Lifecycle, *, known: bool) -> dict[str, Callable[[], None]]:
+def others(life: Lifecycle, *, known: bool) -> dict[str, Choice]:
     """What else can be done with it, by the words of the menu."""
     name, one, best = life.called, life.one, life.best
-    found: dict[str, Callable[[], None]] = {}
+    found: dict[str, Choice] = {}
     if isinstance(one, Archived) and (life.drop is not None or (one.is_plain and not _held(life))):
-        found["Reattach"] = lambda: ask.reattach(name)
+        found["Reattach"] = Choice(REATTACH, lambda: ask.reattach(name))
     if one is not None and known and one.is_plain:
-        found["Back up" if best is None else "Back up again"] = lambda: one_click.back_up(name)
+        found["Back up" if best is None else "Back up again"] = Choice(BACKUP, lambda: one_click.back_up(name))
     if best is not None:
         backup = best.backup.id
-        found["Verify its backup"] = lambda: one_click.verify(backup)
+        found["Verify its backup"] = Choice(VERIFY, lambda: one_click.verify(backup))
         if one is None and life.failed is not None:
-            found["Restore"] = lambda: ask.restore(backup)
+            found["Restore"] = Choice(RESTORE, lambda: ask.restore(backup))
     droppable = isinstance(one, Archived) and best is not None and best.proven is not None and not _held(life)
     if droppable and access.no_drop_reason() is None:
-        found["Drop, now or later" if life.drop is None else "Drop at another time"] = lambda: ask.drop(name)
+        found["Drop, now or later" if life.drop is None else "Drop at another time"] = Choice(
+            DROP, lambda: ask.drop(name)
+        )
     if one is not None:
         if life.hold is not None:
-            found["Lift the hold"] = lambda: one_click.lift(name)
-        found["Hold" if life.hold is None else "Hold for longer"] = lambda: ask.hold(name)
+            found["Lift the hold"] = Choice(HOLD, lambda: one_click.lift(name))
+        found["Hold" if life.hold is None else "Hold for longer"] = Choice(HOLD, lambda: ask.hold(name))
     return found
 
 
@@ -192,8 +200,8 @@ def listing(life: Lifecycle, *, key: str = "") -> None:
         )
 
 
-def _of_backup(life: Lifecycle, backup: str) -> dict[str, Callable[[], None]]:
-    return {f"Restore {life.name} from it": lambda: ask.restore(backup)}
+def _of_backup(life: Lifecycle, backup: str) -> dict[str, Choice]:
+    return {f"Restore {life.name} from it": Choice(RESTORE, lambda: ask.restore(backup))}
 
 
 def _proof_words(kept: Kept) -> str:

@@ -34,7 +34,13 @@ def title(operation: OperationRecord) -> str:
 
 def stop_button(operation: OperationRecord, *, key: str) -> None:
     """Asks for a running operation to stop."""
-    buttons.button("Stop", lambda: acts.cancel(operation.id), key=key, icon=":material/stop_circle:")
+    buttons.button(
+        "Stop",
+        lambda: acts.cancel(operation.id),
+        operation=operation.plan.operation,
+        key=key,
+        icon=":material/stop_circle:",
+    )
 
 
 def say(operation: OperationRecord) -> None:
@@ -65,7 +71,14 @@ def archived_of(operation: OperationRecord) -> Archived | None:
 def resume_button(operation: OperationRecord, *, key: str) -> None:
     """Plans the same act again from the state that the table is in now, where it did not end as asked."""
     label = "Resume" if operation.state is OperationState.INTERRUPTED else "Try again"
-    buttons.button(label, lambda: again(operation), key=key, icon=":material/replay:", command=operation.plan.command)
+    buttons.button(
+        label,
+        lambda: again(operation),
+        operation=operation.plan.operation,
+        key=key,
+        icon=":material/replay:",
+        command=operation.plan.command,
+    )
 
 
 def again(operation: OperationRecord) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 import streamlit as st
 
-from core.console.actor import Actor, Origin, system_user
-from core.errors import NotAllowed
+from core.console.actor import Actor, Origin, article, person, system_user
+from core.errors import DeskError, NotAllowed, SettingError
 from core.plans.drop import DROPS_ARE_OFF
-from core.plans.operation import Role
+from core.plans.operation import Operation, Role
 from dashboard.gate import FORWARDED
 from dashboard.state import database
 
@@ -20,16 +21,38 @@ def no_drop_reason() -> str | None:
 
 
 def actor() -> Actor:
-    """Who is here: without a sign-in, whoever runs the dashboard; a viewer where it listens to the network."""
-    role = Role.ADMIN if read_only_reason() is None else Role.VIEWER
-    return Actor(system_user(), role, Origin.DASHBOARD)
+    """Who is here, with the role of this moment: without a sign-in, whoever runs the dashboard.
+
+    A viewer where it listens to the network. Raises NotAllowed for who has no role, and SettingError.
+    """
+    found = person(database.desk().settings, system_user(), Origin.DASHBOARD)
+    return found if read_only_reason() is None else replace(found, role=Role.VIEWER)
 
 
-def require_open() -> None:
-    """Raises NotAllowed where nothing can be done from here."""
+def refusal() -> DeskError | None:
+    """Why whoever is here is shown nothing; None for who has a role."""
+    try:
+        database.desk()
+    except SettingError:
+        return None  # the page says it in place of all others
+    try:
+        actor()
+    except (NotAllowed, SettingError) as error:
+        return error
+    return None
+
+
+def may(what: Operation | str) -> bool:
+    """Whether who is here may do it."""
+    return actor().may(what)
+
+
+def require(what: Operation | str) -> None:
+    """Raises NotAllowed where nothing can be done from here, or not this by who is here."""
     reason = read_only_reason()
     if reason is not None:
         raise NotAllowed(reason)
+    actor().require(what)
 
 
 def read_only_reason() -> str | None:
@@ -49,8 +72,8 @@ def read_only_reason() -> str | None:
     )
 
 
-def closed_reason() -> str | None:
-    """Why no button can act: this dashboard only shows, or its server takes no changes."""
+def closed_reason(operation: Operation) -> str | None:
+    """Why its button can't act: this dashboard only shows, its server takes no changes, or it takes another role."""
     reason = read_only_reason()
     if reason is None:
         here = database.server()
@@ -58,6 +81,9 @@ def closed_reason() -> str | None:
             return "This server is a standby: nothing can be changed here. Connect to the primary server."
         if here.read_only:
             return "This server is set to read-only: nothing can be changed here."
+        here_as = actor()
+        if not here_as.may(operation):
+            return f"You are here as {here_as.role}; to {operation} takes {article(operation.role)} {operation.role}."
     return reason
 
 

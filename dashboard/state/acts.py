@@ -8,13 +8,12 @@ from datetime import date
 import streamlit as st
 
 from core.console import journal
-from core.console.actor import system_user
 from core.console.journal import Ticket
 from core.errors import DeskError
 from core.period import Duration, Range, Width
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
-from core.plans.drop import Drop, DropLater, Keep, require_drops
+from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
@@ -81,7 +80,7 @@ def plan_drop(name: str, after: Duration | None, backup: str = "") -> Plan:
     table, every = current.table_now(), backups.every_kept()
     wish: Wish = Drop(table, name, every, backup)
     if after is not None:
-        wish = DropLater(table, name, every, after, system_user(), backup)
+        wish = DropLater(table, name, every, after, access.actor().name, backup)
     return _plan(wish)
 
 
@@ -92,7 +91,7 @@ def plan_not_to_drop(name: str) -> Plan:
 
 def plan_to_hold(name: str, until: date | None, reason: str) -> Plan:
     """A plan to hold a partition or an archived table, on the table as it was read for the dialog."""
-    hold = Hold(until.isoformat() if until else "", reason, system_user())
+    hold = Hold(until.isoformat() if until else "", reason, access.actor().name)
     return _plan(PutHold(current.table_now(), name, hold))
 
 
@@ -109,13 +108,13 @@ def plan_reading(reading: Reading) -> Plan:
 def plan_restore(backup: str) -> Plan:
     """A plan to bring a backup back, under a hold. Raises Refused for what stands in the way."""
     reads.refresh()
-    hold = hold_of_restored(database.desk().settings.hold, clock.today(), system_user())
+    hold = hold_of_restored(database.desk().settings.hold, clock.today(), access.actor().name)
     return _plan(Restore(backups.require_kept(backup), hold))
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:
     """Puts a confirmed plan into the queue and wakes the worker. Raises NotAllowed where nothing can be done."""
-    access.require_open()
+    access.require(plan.operation)
     ticket = database.desk().enqueue(plan, access.actor(), reason)
     database.opened().worker.wake()
     watched().add(ticket.id)
@@ -123,8 +122,9 @@ def enqueue(plan: Plan, reason: str) -> Ticket:
 
 
 def cancel(number: int) -> None:
-    """Asks for an operation to stop. Raises NotAllowed where nothing can be done from here."""
-    access.require_open()
+    """Asks for an operation to stop. Raises NotAllowed for who may not do what it does."""
+    found = reads.operation(number)
+    access.require(found.plan.operation if found is not None else DROP)
     journal.request_cancel(database.desk().working, number)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from core.console import journal, locks
 from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
+from core.console.privacy import step_without_name, without_name
 from core.doctor.findings import Finding
 from core.errors import CatalogBusy, ConnectionFailed, DeskError
 from core.growth.history import History
@@ -20,12 +21,13 @@ from core.growth.read import Growth, read_growth
 from core.growth.samples.read import read_histories
 from core.growth.savings import Prices
 from core.plans.manifest import Kept
+from core.plans.operation import NAMES
 from core.plans.plan import Mode, Plan
 from core.postgres.connection import session, translate
 from core.tables.coverage import IdsLeft
-from core.tables.find import Found, find_rows
+from core.tables.find import Found
 from core.tables.table import PartitionedTable
-from dashboard.state import backups, clock, current, database, keys
+from dashboard.state import access, backups, clock, current, database, keys
 from dashboard.state.backup_reading import KnownBackups
 
 GROWTH_TTL_S = 60
@@ -151,18 +153,28 @@ def refresh() -> None:
 def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[OperationRecord, ...]:
     """The journal, newest first."""
     desk = database.desk()
-    return journal.read_operations(desk.reading, table=of_table, limit=limit, seal=desk.seal())
+    found = journal.read_operations(desk.reading, table=of_table, limit=limit, seal=desk.seal())
+    return found if access.may(NAMES) else tuple(without_name(one) for one in found)
 
 
 def operation(number: int) -> OperationRecord | None:
-    """One operation of the journal."""
+    """One operation of the journal, without its name for who may not read it."""
+    found = _operation(number)
+    return found if found is None or access.may(NAMES) else without_name(found)
+
+
+def _operation(number: int) -> OperationRecord | None:
     desk = database.desk()
     return journal.read_operation(desk.reading, number, desk.seal())
 
 
 def steps(number: int) -> tuple[StepRecord, ...]:
-    """The committed steps of an operation."""
-    return journal.read_steps(database.desk().reading, number)
+    """The committed steps of an operation, without its name for who may not read it."""
+    found = journal.read_steps(database.desk().reading, number)
+    asked = None if access.may(NAMES) else _operation(number)
+    if asked is None:
+        return found
+    return tuple(step_without_name(step, asked.actor) for step in found)
 
 
 def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
@@ -184,5 +196,12 @@ def in_the_way(plan: Plan) -> tuple[Blocker, ...]:
 
 
 def find(day: date, where: dict[str, str]) -> Found:
-    """Where the rows of a date, and of these values of columns, are."""
-    return find_rows(database.desk().reading, current.table(), day, where, zone=clock.zone())
+    """Where the rows of a date, and of these values of columns, are.
+
+    Who looks for values is written down once, however often the page is drawn. Raises NotAllowed.
+    """
+    asked = (current.address(), day, tuple(sorted(where.items())))
+    noted = st.session_state.get(keys.LOOKED_FOR) == asked
+    found = database.desk().find(current.table(), day, where, access.actor(), noted=noted)
+    st.session_state[keys.LOOKED_FOR] = asked
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
@@ -35,6 +36,14 @@ class Settings:
     """PARTITION_DESK_HOME, absolute: where the embedded server keeps its data."""
     key: str = field(repr=False)
     """PARTITION_DESK_KEY: what the journal's rows are sealed with; empty for a key of the console's own in its home."""
+    open: bool
+    """PARTITION_DESK_OPEN: whether a dashboard on loopback asks nobody who is there."""
+    user_header: str
+    """PARTITION_DESK_USER_HEADER: in which header a reverse proxy says who is there; empty where none does."""
+    proxies: tuple[str, ...]
+    """PARTITION_DESK_PROXY: the addresses and networks that this header is believed from."""
+    metrics_token: str = field(repr=False)
+    """PARTITION_DESK_METRICS_TOKEN: who asks for /metrics has to bear it; empty: whoever is on this machine may."""
     admins: tuple[str, ...]
     """PARTITION_DESK_ADMINS: who may do all; names, and files with a name a line as @/path, read at each act."""
     operators: tuple[str, ...]
@@ -90,10 +99,14 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of `environ`; an empty variable counts as unset. Raises SettingError, naming the variable."""
-    return Settings(
+    found = Settings(
         database_url=environ.get("DATABASE_URL") or None,
         home=_home(environ),
         key=_key(environ, "PARTITION_DESK_KEY"),
+        open=_truth(environ, "PARTITION_DESK_OPEN", "false"),
+        user_header=_header(environ, "PARTITION_DESK_USER_HEADER"),
+        proxies=_networks(environ, "PARTITION_DESK_PROXY"),
+        metrics_token=_key(environ, "PARTITION_DESK_METRICS_TOKEN"),
         admins=_people(environ, "PARTITION_DESK_ADMINS"),
         operators=_people(environ, "PARTITION_DESK_OPERATORS"),
         auditors=_people(environ, "PARTITION_DESK_AUDITORS"),
@@ -118,6 +131,22 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         keep_samples=_duration_or_none(environ, "PARTITION_DESK_KEEP_SAMPLES"),
         weekly_after=_duration_or_none(environ, "PARTITION_DESK_WEEKLY_AFTER"),
     )
+    _require_whole_sign_in(found)
+    return found
+
+
+def _require_whole_sign_in(found: Settings) -> None:
+    """Raises SettingError for a sign-in by which nobody could come in, or anybody as anyone."""
+    if found.user_header and not found.proxies:
+        raise SettingError(
+            "PARTITION_DESK_USER_HEADER is set, and PARTITION_DESK_PROXY does not say from where it is believed.",
+            next="Set it to the address of the reverse proxy: whoever else can reach this could say to be anyone.",
+        )
+    if found.user_header and not found.names_people:
+        raise SettingError(
+            "There is a sign-in, and nobody is named who may do anything.",
+            next="Set PARTITION_DESK_ADMINS, and the others as needed: README, Who may act.",
+        )
 
 
 def _home(environ: Mapping[str, str]) -> Path:
@@ -141,6 +170,27 @@ def _key(environ: Mapping[str, str], name: str) -> str:
     if text and len(text) < 16:
         raise SettingError(f"{name} has {len(text)} characters.", next="Write a random text of 16 or more.")
     return text
+
+
+def _header(environ: Mapping[str, str], name: str) -> str:
+    text = environ.get(name, "").strip()
+    if text and not re.fullmatch(r"[A-Za-z0-9-]{1,80}", text):
+        raise SettingError(f"{name} is {text!r}, which is no name of a header.", next="Write one as X-Forwarded-Email.")
+    return text
+
+
+def _networks(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    found = parse_names(name, environ.get(name, ""))
+    for one in found:
+        try:
+            network = ipaddress.ip_network(one)
+        except ValueError as error:
+            raise SettingError(
+                f"{name} has {one!r}, which is no address.", next="Write one as 10.0.0.5, or a network as 10.0.0.0/24."
+            ) from error
+        if not network.prefixlen:
+            raise SettingError(f"{name} is {one}: everybody.", next="Write the address of the reverse proxy alone.")
+    return found
 
 
 EVERYBODY = "*"

@@ -32,6 +32,7 @@ from core.errors import DeskError, Refused, SettingError
 from core.postgres.connection import APPLICATION_NAME, parse_url
 from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
+from dashboard.door import LINK, Way, is_loopback, way
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -92,6 +93,7 @@ def _run(settings: Settings, port: int | None) -> None:
     with ExitStack() as stack:
         # Taken before anything is started; who comes early is served once all is up.
         _configure(port)
+        _require_own_machine(settings)
         listener = stack.enter_context(_listen())
         if settings.database_url is None:
             url = stack.enter_context(running_server(settings.home))
@@ -197,6 +199,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     from dashboard.metrics import CONTENT_TYPE, Scraper
 
     scraper = Scraper(settings)
+    found = _way(settings)
 
     async def metrics(_request: Request) -> Response:
         headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
@@ -208,7 +211,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                print(f"Partition Desk is at {_address(listener)} (Ctrl-C stops it)", flush=True)
+                print(f"Partition Desk is at {_link(listener, found)} (Ctrl-C stops it)", flush=True)
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -223,11 +226,13 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     routes = [
         Route(f"{place}/{name}", said) for place in places for name, said in (("readyz", _readyz), ("metrics", metrics))
     ]
-    app = st.App(ROOT / "dashboard" / "app.py", routes=routes, middleware=[Middleware(Gate)])
+    gate = Middleware(Gate, settings=settings, way=found, address=st.get_option("server.address"), base=base)
+    app = st.App(ROOT / "dashboard" / "app.py", routes=routes, middleware=[gate])
     options = uvicorn.Config(
         app,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        proxy_headers=False,  # the gate asks where a connection itself comes from
         ssl_certfile=st.get_option("server.sslCertFile"),
         ssl_keyfile=st.get_option("server.sslKeyFile"),
         timeout_graceful_shutdown=GRACE_S,
@@ -255,6 +260,33 @@ def _address(listener: socket.socket) -> str:
     scheme = "https" if st.get_option("server.sslCertFile") else "http"
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{f'/{base}' if base else ''}"
+
+
+def _way(settings: Settings) -> Way:
+    """How it is asked who is there."""
+    from streamlit import config
+
+    embedded = os.environ.get("PARTITION_DESK_EMBEDDED") == "1"
+    return way(settings, config.get_option("server.address"), embedded=embedded)
+
+
+def _link(listener: socket.socket, found: Way) -> str:
+    """Where to go; with the token where that is how whoever comes is known."""
+    address = _address(listener)
+    return f"{address}/?token={LINK}" if found is Way.LINK else address
+
+
+def _require_own_machine(settings: Settings) -> None:
+    """Raises SettingError where nobody is to be asked who is there, and others can come."""
+    from streamlit import config
+
+    address = config.get_option("server.address")
+    if settings.open and not is_loopback(address):
+        raise SettingError(
+            f"PARTITION_DESK_OPEN asks nobody who is there, and this is to listen on {address}.",
+            safe="",
+            next="Have it listen on 127.0.0.1, or set up a sign-in: README, Who may act.",
+        )
 
 
 async def _readyz(_request: Request) -> Response:

@@ -1,10 +1,20 @@
-"""What every answer of the dashboard's server says to browsers, and which names it answers to."""
+"""The gate in front of every page and connection: which names it answers to, who is let in, what browsers are told."""
 
 from __future__ import annotations
 
+import html
+import ipaddress
+import secrets
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode
+
+from core.settings import Settings
+from dashboard import door
+from dashboard.door import Way
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SAID = {
@@ -13,35 +23,172 @@ _SAID = {
     "Referrer-Policy": "same-origin",
 }
 _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
-_FOR_ANYBODY = "/readyz"
-"""Tells a probe, which knows an address alone, nothing but yes or no."""
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
-"""What a proxy adds to a request that it passes on."""
+_PROBES = ("/readyz", "/_stcore/health")
+"""Tell yes or no, and nothing else, to anybody; the first one answers to any name: a probe knows an address alone."""
+_METRICS = "/metrics"
+_OURS = (door.VOUCHER_HEADER.encode(), door.NAME_HEADER.encode())
+WHERE_THE_LINK_IS = (
+    "It was started with a link, which it printed where it runs: in that terminal, or in its log. Open that link in"
+    " this browser once; it holds until the dashboard is stopped."
+)
 
 
 class Gate:
-    """Refuses names that are not in server.allowedHosts, and has no page put into a frame of another site's."""
+    """Refuses names that are not in server.allowedHosts, lets in who has shown who it is, and vouches for them."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, way: Way, address: str, base: str) -> None:
         self._app = app
+        self._settings = settings
+        self._way = way
+        self._address = address
+        self._places = tuple(dict.fromkeys(("", f"/{base}" if base else "")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; websockets are Streamlit's own to refuse."""
-        if scope["type"] != "http":
+        """One request or one websocket; whether a website may open that one is Streamlit's own to refuse."""
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         from starlette.datastructures import Headers, MutableHeaders
-        from starlette.responses import PlainTextResponse
-        from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
-        said = {**_SAID, **(_OVER_TLS if scope["scheme"] == "https" else {})}
+        headers = Headers(scope=scope)
+        said = {**_SAID, **(_OVER_TLS if self._is_tls(scope, headers) else {})}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(said)
             await send(message)
 
-        app = self._app
-        if not scope["path"].endswith(_FOR_ANYBODY) and not is_host_allowed(Headers(scope=scope).get("host")):
-            app = PlainTextResponse("This dashboard does not answer to that name: server.allowedHosts\n", 400)
-        await app(scope, receive, answer)
+        refused = self._refused(scope, headers)
+        if refused is None:
+            await self._app(self._vouched(scope, headers), receive, answer)
+        elif scope["type"] == "http":
+            await refused(scope, receive, answer)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
+        """What is answered in place of a page; None for who is let in."""
+        from starlette.responses import PlainTextResponse
+        from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+        probe = self._is(scope, *_PROBES)
+        if not self._is(scope, _PROBES[0]) and not is_host_allowed(headers.get("host")):
+            return PlainTextResponse("This dashboard does not answer to that name: server.allowedHosts\n", 400)
+        if probe:
+            return None
+        if self._is(scope, _METRICS) and self._may_scrape(scope, headers):
+            return None
+        why = door.closed_because(self._way, self._address, headers.keys())
+        if why is None and self._way is Way.LINK and self._came_by_the_link(scope):
+            return self._welcome(scope, headers)
+        return None if why is None and self._name(scope, headers) is not None else _page(why or self._explained())
+
+    def _is(self, scope: Scope, *paths: str) -> bool:
+        return any(scope["path"] == f"{place}{path}" for place in self._places for path in paths)
+
+    def _may_scrape(self, scope: Scope, headers: Headers) -> bool:
+        """Figures name tables: they are for this machine, or for who has the token of the settings."""
+        token = self._settings.metrics_token
+        if token:
+            return _same(headers.get("authorization", ""), f"Bearer {token}")
+        return (
+            _is_from(scope, "127.0.0.0/8", "::1")
+            and door.is_loopback(self._address)
+            and door.closed_because(Way.OPEN, self._address, headers.keys()) is None
+        )
+
+    def _name(self, scope: Scope, headers: Headers) -> str | None:
+        """Who it is; empty for whoever runs the dashboard, None for who has not shown it."""
+        if self._way is Way.LINK:
+            return "" if _same(_cookie(headers, _cookie_name(scope)), door.COOKIE) else None
+        if self._way is Way.HEADER:
+            said = headers.getlist(self._settings.user_header)
+            named = _text(said[0]) if len(said) == 1 else ""
+            return named or None if _is_from(scope, *self._settings.proxies) else None
+        return "" if self._way is Way.OPEN else None
+
+    def _vouched(self, scope: Scope, headers: Headers) -> Scope:
+        """The request with who it is, told in a way that nobody outside can."""
+        kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _OURS]
+        name = None if door.closed_because(self._way, self._address, headers.keys()) else self._name(scope, headers)
+        if name is not None:
+            kept += zip(_OURS, (door.VOUCHER.encode(), quote(name).encode()), strict=True)
+        return {**scope, "headers": kept}
+
+    def _came_by_the_link(self, scope: Scope) -> bool:
+        asked = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        return scope["type"] == "http" and scope["method"] == "GET" and _same(asked.get("token", ""), door.LINK)
+
+    def _welcome(self, scope: Scope, headers: Headers) -> Response:
+        """To the page that the link names, without the token, which a cookie stands for from here on."""
+        from starlette.responses import RedirectResponse
+
+        left = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1")) if pair[0] != "token"]
+        path = "/" + scope["path"].lstrip("/")  # one that begins with two would be another host
+        found = RedirectResponse(f"{path}?{urlencode(left)}" if left else path, 303, {"Cache-Control": "no-store"})
+        found.set_cookie(
+            _cookie_name(scope), door.COOKIE, httponly=True, samesite="strict", secure=self._is_tls(scope, headers)
+        )
+        return found
+
+    def _explained(self) -> str:
+        if self._way is Way.HEADER:
+            return "The sign-in in front of this dashboard has not said who you are. Come by its address."
+        return f"This dashboard asks who is there. {WHERE_THE_LINK_IS}"
+
+    def _is_tls(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the browser speaks TLS: with us, or with the proxy that the settings name."""
+        if scope["scheme"] in ("https", "wss"):
+            return True
+        return headers.get("x-forwarded-proto") == "https" and _is_from(scope, *self._settings.proxies)
+
+
+def _is_from(scope: Scope, *networks: str) -> bool:
+    """Whether the connection itself comes from one of these; what a header says of it counts for nothing."""
+    try:
+        peer = ipaddress.ip_address((scope.get("client") or ("",))[0])
+    except ValueError:
+        return False
+    peer = getattr(peer, "ipv4_mapped", None) or peer
+    return any(peer in ipaddress.ip_network(network) for network in networks)
+
+
+def _text(header: str) -> str:
+    """A header's bytes, which are UTF-8 where they are no ASCII; empty for what is no text."""
+    try:
+        return header.encode("latin-1").decode().strip()
+    except UnicodeError:
+        return ""
+
+
+def _same(given: str, wanted: str) -> bool:
+    return secrets.compare_digest(given.encode(errors="surrogateescape"), wanted.encode())
+
+
+def _cookie_name(scope: Scope) -> str:
+    """Browsers keep the cookies of all ports of a machine together."""
+    return f"partition_desk_{(scope.get('server') or ('', ''))[1]}"
+
+
+def _cookie(headers: Headers, name: str) -> str:
+    for pair in headers.get("cookie", "").split(";"):
+        key, _, value = pair.strip().partition("=")
+        if key == name:
+            return value
+    return ""
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Partition Desk</title>
+<style>:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+body {{ max-width: 36rem; margin: 20vh auto; padding: 0 1rem }}</style></head>
+<body><h1>Partition Desk</h1><p>{why}</p></body></html>
+"""
+
+
+def _page(why: str) -> Response:
+    from starlette.responses import HTMLResponse
+
+    return HTMLResponse(_PAGE.format(why=html.escape(why)), 403, {"Cache-Control": "no-store"})

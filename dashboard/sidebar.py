@@ -10,6 +10,11 @@ from core.text import human_bytes
 from dashboard.format import plain
 from dashboard.state import access, current, database, keys
 
+UNASKED = (
+    "Nobody is asked who is there (PARTITION_DESK_OPEN): everybody on this machine can act here, under the name of"
+    " whoever started it."
+)
+
 
 def draw(trouble: DeskError | None) -> None:
     """The choice of the table and the badge of the database; without them where it can't be read."""
@@ -20,9 +25,8 @@ def draw(trouble: DeskError | None) -> None:
             _database(trouble)
         if trouble is None:
             _who_is_here()
-        closed = access.read_only_reason()
-        if closed is not None:
-            st.warning(closed, icon=":material/visibility:")
+            if access.is_unasked():
+                st.warning(UNASKED, icon=":material/lock_open:")
 
 
 def _who_is_here() -> None:

@@ -1,17 +1,17 @@
-"""Who is here, and why nothing can be done from here, where that is so."""
+"""Who is here, what they may, and why nothing is shown or can be done, where that is so."""
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import replace
+from urllib.parse import unquote
 
 import streamlit as st
 
 from core.console.actor import Actor, Origin, article, person, system_user
 from core.errors import DeskError, NotAllowed, SettingError
 from core.plans.drop import DROPS_ARE_OFF
-from core.plans.operation import Operation, Role
-from dashboard.gate import FORWARDED
+from core.plans.operation import Operation
+from dashboard import door
+from dashboard.door import Way
 from dashboard.state import database
 
 
@@ -21,12 +21,30 @@ def no_drop_reason() -> str | None:
 
 
 def actor() -> Actor:
-    """Who is here, with the role of this moment: without a sign-in, whoever runs the dashboard.
+    """Who is here, with the role of this moment. Raises NotAllowed for who has none, or is not known; SettingError."""
+    return person(database.desk().settings, _name(), Origin.DASHBOARD)
 
-    A viewer where it listens to the network. Raises NotAllowed for who has no role, and SettingError.
-    """
-    found = person(database.desk().settings, system_user(), Origin.DASHBOARD)
-    return found if read_only_reason() is None else replace(found, role=Role.VIEWER)
+
+def _name() -> str:
+    """Who is here, as the gate vouches for it; where nobody is asked, whoever runs the dashboard. Raises NotAllowed."""
+    settings, address = database.desk().settings, st.get_option("server.address")
+    asked = door.way(settings, address, embedded=database.desk().embedded)
+    why = door.closed_because(asked, address, st.context.headers.keys())
+    if why is not None:
+        raise NotAllowed(why, safe="")
+    if asked is not Way.OPEN and st.context.headers.get(door.VOUCHER_HEADER) != door.VOUCHER:
+        raise NotAllowed(
+            "This dashboard asks who is there, and was started in a way that can't.",
+            safe="",
+            next="Start it with make run, or python -m dashboard: it prints the link to open.",
+        )
+    vouched = "" if asked is Way.OPEN else unquote(st.context.headers.get(door.NAME_HEADER, ""))
+    return vouched or system_user()
+
+
+def is_unasked() -> bool:
+    """Whether nobody is asked who is there, on a database that is no demo."""
+    return database.desk().settings.open and not database.desk().embedded
 
 
 def refusal() -> DeskError | None:
@@ -48,47 +66,17 @@ def may(what: Operation | str) -> bool:
 
 
 def require(what: Operation | str) -> None:
-    """Raises NotAllowed where nothing can be done from here, or not this by who is here."""
-    reason = read_only_reason()
-    if reason is not None:
-        raise NotAllowed(reason)
+    """Raises NotAllowed where who is here may not do it."""
     actor().require(what)
 
 
-def read_only_reason() -> str | None:
-    """Why nothing can be done from here, or None where it can."""
-    address = st.get_option("server.address")
-    if isinstance(address, str) and (address == "localhost" or _is_loopback(address)):
-        if not any(name in st.context.headers for name in FORWARDED):
-            return None
-        return (
-            "A proxy has passed this page on: nobody knows who is there, and there is no sign-in, so it only shows."
-            " Open the dashboard on its own machine to act, or use the command line."
-        )
-    where = f"on {address}" if address else "on every network address"
-    return (
-        f"This dashboard listens {where} and has no sign-in, so it only shows."
-        " Bind it to 127.0.0.1 to act, or use the command line."
-    )
-
-
 def closed_reason(operation: Operation) -> str | None:
-    """Why its button can't act: this dashboard only shows, its server takes no changes, or it takes another role."""
-    reason = read_only_reason()
-    if reason is None:
-        here = database.server()
-        if here.in_recovery:
-            return "This server is a standby: nothing can be changed here. Connect to the primary server."
-        if here.read_only:
-            return "This server is set to read-only: nothing can be changed here."
-        here_as = actor()
-        if not here_as.may(operation):
-            return f"You are here as {here_as.role}; to {operation} takes {article(operation.role)} {operation.role}."
-    return reason
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    """Why its button can't act: the server takes no changes, or it takes another role."""
+    server, here = database.server(), actor()
+    if server.in_recovery:
+        return "This server is a standby: nothing can be changed here. Connect to the primary server."
+    if server.read_only:
+        return "This server is set to read-only: nothing can be changed here."
+    if not here.may(operation):
+        return f"You are here as {here.role}; to {operation} takes {article(operation.role)} {operation.role}."
+    return None

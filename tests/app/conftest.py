@@ -44,6 +44,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(f"PARTITION_DESK_{name}", raising=False)
     with temporary_home() as home:
         monkeypatch.setenv("PARTITION_DESK_HOME", str(home))
+        monkeypatch.setenv("PARTITION_DESK_OPEN", "true")
         yield home / "backups"
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
 
 from core.postgres.connection import parse_url
+from dashboard import door
 from dashboard.state import current, reads
 from tests.app.conftest import PAGES, Open, raw, texts
 from tests.conftest import OpenSession
@@ -50,35 +51,40 @@ def test_comes_back_by_itself(console_on: OnUrl, absences: Made, database_url: s
     assert "Everything has a place" in app.title[0].value
 
 
-def test_read_only_where_it_listens_to_the_network(console: Open, absences: Made, run: Run) -> None:
-    config.set_option("server.address", "0.0.0.0")
-    for page, key in (("partitions", "ensure_now"), ("archive", None)):
-        app = console(page)
-        acts = [b for b in app.button if b.key and b.key != "refresh"]
-        assert acts
-        assert all(button.disabled for button in acts)
-        assert key is None or "has no sign-in, so it only shows" in str(app.button(key=key).help)
-        assert "listens on 0.0.0.0 and has no sign-in" in texts(app)
-    # a dialog that was open before: the click is refused all the same
-    config.set_option("server.address", "127.0.0.1")
+def test_nothing_is_shown_where_it_listens_to_the_network(console: Open, absences: Made, run: Run) -> None:
     app = console("archive")
     next(b for b in app.button if b.label == "Review archive").click().run()
     config.set_option("server.address", "0.0.0.0")
-    app.button(key="confirm_plan").click().run()
-    assert "has no sign-in" in texts(app)
+    app.button(key="confirm_plan").click().run()  # a dialog that was open before
+    for shown in (app, console()):
+        assert "listens on 0.0.0.0 and has no sign-in, so it shows nothing" in texts(shown)
+        assert "kid_absences" not in raw(shown)
+        assert not shown.button
+        assert not shown.sidebar.caption
     assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
 
 
-def test_read_only_for_what_a_proxy_passed_on(
-    console: Open, absences: Made, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_shown_of_what_a_proxy_passed_on(
+    console: Open, absences: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(st.context), "headers", {"X-Forwarded-For": "203.0.113.5"})
-    app = console("archive")
-    acts = [b for b in app.button if b.key and b.key != "refresh"]
-    assert acts
-    assert all(button.disabled for button in acts)
+    app = console()
     assert "A proxy has passed this page on" in texts(app)
-    assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
+    assert "kid_absences" not in raw(app)
+    assert not app.button
+
+
+def test_what_no_gate_vouches_for_is_shown_nothing(
+    console: Open, absences: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARTITION_DESK_OPEN")
+    app = console()
+    assert "was started in a way that can't" in texts(app)
+    assert "kid_absences" not in raw(app)
+    monkeypatch.setattr(type(st.context), "headers", {door.VOUCHER_HEADER: "guessed", door.NAME_HEADER: "ada"})
+    assert "was started in a way that can't" in texts(app.run())
+    monkeypatch.setattr(type(st.context), "headers", {door.VOUCHER_HEADER: door.VOUCHER, door.NAME_HEADER: "A%CC%8Ada"})
+    assert "You are here as A\u030ada, admin" in texts(app.run())
 
 
 def test_server_that_takes_no_changes(console: Open, absences: Made, run: Run) -> None:

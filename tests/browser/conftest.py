@@ -36,6 +36,8 @@ FLAGS = [
     "--disable-sync",
 ]
 START_S = 60
+OPEN = {"PARTITION_DESK_OPEN": "true"}
+"""Nobody is asked who is there, as these tests are of what comes then."""
 THIS_YEAR = date.today().year
 
 expect.set_options(timeout=15_000)
@@ -81,7 +83,7 @@ def start_console(tmp_path: Path, database_url: str) -> Iterator[Callable[..., C
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "DATABASE_URL": url, "PARTITION_DESK_HOME": str(tmp_path), **environment},
+                env={**os.environ, "DATABASE_URL": url, "PARTITION_DESK_HOME": str(tmp_path), **OPEN, **environment},
                 stdout=output,
                 stderr=output,
             )

@@ -8,17 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import Message
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -30,12 +24,10 @@ from core.plans.archive import plan_archive
 from core.postgres.embedded import embedded_url
 from core.tables.catalog.table import read_table
 from tests.conftest import Act, until
+from tests.launching import START_S, launched
 from tests.servers import temporary_home
 from tests.tables import Made
-from tests.unit.console.test_metrics import Labels, parsed
 
-START_S = 90
-STOP_S = 30
 SECRET = "a-secret-word"
 
 
@@ -51,87 +43,6 @@ def port() -> int:
     """A port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
-
-
-@dataclass
-class Launched:
-    """A dashboard in a process of its own."""
-
-    process: subprocess.Popen[str]
-    port: int
-    said: list[str] = field(default_factory=list)
-    headers: Message = field(default_factory=Message)
-    """Of the last answer."""
-
-    def wait_for(self, pattern: str, seconds: float = START_S) -> str:
-        """The first line of its output that matches."""
-        give_up = time.monotonic() + seconds
-        while time.monotonic() < give_up:
-            for line in tuple(self.said):
-                if re.search(pattern, line):
-                    return line
-            assert self.process.poll() is None, self.said
-            time.sleep(0.02)
-        raise AssertionError(f"{pattern} was not said within {seconds} s: {self.said}")
-
-    def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """(status, body), or (0, why) where nobody listens."""
-        try:
-            asked = Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
-            with urlopen(asked, timeout=10) as answer:
-                self.headers = answer.headers
-                return answer.status, answer.read().decode()
-        except HTTPError as error:
-            return error.code, error.read().decode()
-        except (URLError, ConnectionError) as error:
-            return 0, str(error)
-
-    def metrics(self) -> dict[tuple[str, Labels], float]:
-        """What /metrics tells."""
-        status, text = self.get("/metrics")
-        assert status == 200
-        return parsed(text)
-
-    def stop(self, number: signal.Signals = signal.SIGINT, *, times: int = 1) -> int:
-        """Sends it the signal, as a terminal does to all of its group, and waits; its exit code."""
-        for _ in range(times):
-            os.killpg(self.process.pid, number)
-            time.sleep(0.05)
-        code = self.process.wait(STOP_S)
-        assert "Traceback" not in "".join(self.said)
-        return code
-
-
-@contextmanager
-def launched(home: Path, port: int, *arguments: str, **environment: str) -> Iterator[Launched]:
-    """A started dashboard, whose output is read along; ended hard if the test left it running."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMLIT_", "DATABASE_URL"))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dashboard", *(arguments or ("--port", str(port)))],
-        cwd="/",
-        env={**kept, "PARTITION_DESK_HOME": str(home), **environment},
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    found = Launched(process, port)
-    assert process.stdout is not None
-    reader = threading.Thread(target=found.said.extend, args=(process.stdout,))
-    reader.start()
-    try:
-        yield found
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        reader.join()
-        process.stdout.close()
 
 
 def server_runs(home: Path) -> bool:

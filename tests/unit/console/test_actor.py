@@ -70,7 +70,7 @@ def test_a_name_in_two_lists_is_refused() -> None:
 def test_a_list_in_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
     people = tmp_path / "admins"
     settings = read_settings({"PARTITION_DESK_ADMINS": f"root, @{people}"})
-    with pytest.raises(SettingError, match="PARTITION_DESK_ADMINS: .*admins can't be read: No such file"):
+    with pytest.raises(SettingError, match=r"PARTITION_DESK_ADMINS: .*admins can't be read: No such file"):
         role_of(settings, "ada")
     people.write_text("# the office\nada\n\nbert, carla # both\n")
     assert [role_of(settings, name) for name in ("ada", "carla", "root", "# the office")] == [Role.ADMIN] * 3 + [None]
@@ -82,7 +82,7 @@ def test_a_list_in_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_who_has_no_role_is_told_where_roles_are_given() -> None:
-    with pytest.raises(NotAllowed, match="mallory has no role here.*PARTITION_DESK_ADMINS"):
+    with pytest.raises(NotAllowed, match=r"mallory has no role here.*PARTITION_DESK_ADMINS"):
         person(read_settings(PEOPLE), "mallory", Origin.DASHBOARD)
 
 

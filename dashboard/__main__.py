@@ -93,8 +93,8 @@ def _run(settings: Settings, port: int | None) -> None:
     with ExitStack() as stack:
         # Taken before anything is started; who comes early is served once all is up.
         _configure(port)
-        _require_own_machine(settings)
         listener = stack.enter_context(_listen())
+        _require_own_machine(settings)
         if settings.database_url is None:
             url = stack.enter_context(running_server(settings.home))
             stack.callback(_let_it_stop)

@@ -143,11 +143,12 @@ def test_see_ensure_archive_find_reattach(partitions: Partitions, run: Run) -> N
     history = json.loads(partitions("history", "--json").out)["operations"]
     assert [(one["kind"], one["state"], one["reason"], one["origin"]) for one in history] == [
         ("reattach", "done", "", "command line"),
+        ("find", "done", "", "command line"),
         ("archive", "done", "is over", "command line"),
         ("ensure", "done", "", "command line"),
         ("ensure", "done", "the new year", "command line"),
     ]
-    assert "DETACH PARTITION" in history[1]["sql"]
+    assert "DETACH PARTITION" in history[2]["sql"]
     assert len(json.loads(partitions("history", "--json", "--limit", "1").out)["operations"]) == 1
     assert json.loads(partitions("history", "--json", "--table", "other").out)["operations"] == []
     assert "is over" in partitions("history", "--table", "kid_absences").out

@@ -98,7 +98,7 @@ def commands(made: Made, archived: str, backup: str, active: int) -> dict[tuple[
         ("drop", "--partition", archived, "--confirm", archived, *table): "schedule",
         ("drop", "--due", *table): "drop",
         ("hold", "--partition", first, "--reason", "x", *table): "hold",
-        ("key", "--as", "epoch seconds", "--table", "public.numbers"): "key",
+        ("key", "--as", "epoch", "--table", "public.numbers"): "key",
         ("sample",): "sample",
         ("cancel", str(active)): "archive",
         ("find", "--date", str(made.ranges[0][0]), "--where", "kid_id=1", *table): "find",
@@ -158,7 +158,8 @@ def test_names_are_for_auditors(road: Road, make_table: Make) -> None:
     for role, named in ((Role.VIEWER, False), (Role.AUDITOR, True), (Role.OPERATOR, True), (Role.ADMIN, True)):
         for words in (("history",), ("history", "--json")):
             out = road.done(*words, **{f"PARTITION_DESK_{LISTS[role]}": me}).out
-            assert (me in out, "somebody" in out) == (named, not named), role
+            assert (me in out) == named, role
+            assert named or "somebody" in out
 
 
 def test_a_drop_that_was_planned_by_who_is_no_admin_any_more_is_not_begun(road: Road, make_table: Make) -> None:

@@ -59,6 +59,7 @@ def _opened(at: Desk) -> Iterator[AppTest]:
     """The dashboard on the database, with the worker and the engines that it opens ended afterwards."""
     before, address = os.environ.get("DATABASE_URL"), config.get_option("server.address")
     os.environ["DATABASE_URL"] = at.url
+    os.environ["PARTITION_DESK_OPEN"] = "true"
     config.set_option("server.address", "127.0.0.1")
     app = AppTest.from_file(str(_APP), default_timeout=60)
     app.query_params[keys.TABLE_PARAMETER] = f"public.{name_of(1)}"

@@ -84,7 +84,7 @@ def _database(server: str, name: str, tables: dict[str, int]) -> Iterator[str]:
 
 
 def _environment(url: str, home: Path) -> dict[str, str]:
-    place = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(home / "place")}
+    place = {"PARTITION_DESK_OPEN": "true", "PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(home / "place")}
     return {**os.environ, "DATABASE_URL": url, **place}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tests.tables import Run
 
@@ -57,11 +58,11 @@ def _halves(parent: str, year: int) -> str:
     )
 
 
-def _fill(name: str) -> str:
+def _fill(name: str, years: tuple[int, ...]) -> str:
     return "".join(
         f"INSERT INTO {name} (kid_id, kind, day) SELECT g, chr(97 + g % 3), '{year}-01-01'::date + g % 365"
         f" FROM generate_series(1, {ROWS}) g;"
-        for year in _YEARS
+        for year in years
     )
 
 
@@ -75,6 +76,15 @@ def plant(run: Run, kind: str, name: str = "visit") -> Planted:
         made.append(f"CREATE TABLE {served} PARTITION OF {name} FOR VALUES IN ('a') PARTITION BY RANGE (day);")
         made.append(f"CREATE TABLE {name}_bc PARTITION OF {name} FOR VALUES IN ('b', 'c') PARTITION BY RANGE (day);")
         made += [_year(parent, year) for parent in (served, f"{name}_bc") for year in _YEARS]
+    elif kind == "three levels":
+        for year in _YEARS:
+            below = f"{name}_{year}"
+            made += [_year(name, year, " PARTITION BY LIST (kind)"), _list(below)]
+            made.append(f"CREATE TABLE {below}_c PARTITION OF {below} FOR VALUES IN ('c') PARTITION BY HASH (kid_id);")
+            made.append(_hash(f"{below}_c", 3))
+    elif kind == "empty":
+        made.append(_year(name, 2023, " PARTITION BY HASH (kid_id)"))
+        made += [_year(name, year) for year in _YEARS[1:]]
     elif kind == "list":
         made += [f"CREATE TABLE {name}_{year} PARTITION OF {name} FOR VALUES IN ({year});" for year in _YEARS]
     else:
@@ -85,11 +95,17 @@ def plant(run: Run, kind: str, name: str = "visit") -> Planted:
             made.append(_hash(below) if by[0] == "H" else _list(below) if by[0] == "L" else _halves(below, year))
     run("".join(made))
     run(f"CREATE INDEX {name}_by_day ON {name} (day)")
-    run(_fill(name))
+    run(_fill(name, _YEARS[1:] if kind == "empty" else _YEARS))
     run(f"ANALYZE {name}")
-    split = {"range-hash": "HASH (kid_id)", "range-list": "LIST (kind)", "range-range": "RANGE (day)"}.get(kind, "")
-    rows = ROWS // 3 if kind == "list-range" else ROWS
-    return Planted(name, served, f"{served}_2023", rows, split and f"{split}, 2 partitions")
+    split = {
+        "range-hash": "HASH (kid_id), 2 partitions",
+        "range-list": "LIST (kind), 2 partitions",
+        "range-range": "RANGE (day), 2 partitions",
+        "three levels": "LIST (kind), 3 partitions",
+        "empty": "HASH (kid_id), 0 partitions",
+    }
+    rows = {"list-range": ROWS // 3, "empty": 0}.get(kind, ROWS)
+    return Planted(name, served, f"{served}_2023", rows, split.get(kind, ""))
 
 
 KINDS = ("range-hash", "range-list", "range-range", "list-range", "list")
@@ -114,3 +130,49 @@ def on_disk(run: Run, table: str) -> int:
             " JOIN pg_class c ON c.oid = t.relid AND c.relkind = 'r'"
         )[0][0]
     )
+
+
+def shape(run: Run, table: str) -> list[tuple[Any, ...]]:
+    """A table and all below it: schemas, bounds, indexes, CHECKs, comments."""
+    return run(
+        "SELECT c.oid::regclass::text, t.parentrelid::regclass::text, t.level, pg_get_expr(c.relpartbound, c.oid),"
+        " (SELECT array_agg(concat(i.relname, x.indisvalid, x.indpred) ORDER BY i.relname) FROM pg_index x"
+        "   JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid),"
+        " (SELECT array_agg(concat(a.attname, a.atttypid, a.attnotnull, a.attstorage, a.attstattarget,"
+        "     col_description(c.oid, a.attnum), pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum) FROM pg_attribute a"
+        "   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+        "   WHERE a.attrelid = c.oid AND a.attnum > 0),"
+        " ARRAY(SELECT g::text FROM unnest(c.relacl) g ORDER BY 1), c.reloptions, pg_get_userbyid(c.relowner),"
+        " CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,"
+        " (SELECT array_agg(k.conname || pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_constraint k"
+        "   WHERE k.conrelid = c.oid), obj_description(c.oid, 'pg_class')"
+        f" FROM pg_partition_tree('{table}') t JOIN pg_class c ON c.oid = t.relid ORDER BY 1"
+    )
+
+
+def content(run: Run, table: str) -> tuple[Any, ...]:
+    """How many rows, and a sum of hashes that no order changes."""
+    return run(f"SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t")[0]
+
+
+def tree_of(run: Run, table: str) -> set[str]:
+    """The names of a table and all below it."""
+    below = {name for (name,) in run(f"SELECT relid::regclass::text FROM pg_partition_tree('{table}')")}
+    return below | {name for (name,) in run(f"SELECT '{table}'::regclass::text")}
+
+
+def furnish(run: Run, branch: str) -> None:
+    """Gives each table of a branch what a backup has to bring back: rights, comments, options, indexes, CHECKs."""
+    run("DO $$ BEGIN CREATE ROLE reads_branches; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    tree = run(f"SELECT relid::regclass::text, isleaf FROM pg_partition_tree('{branch}') ORDER BY 1")
+    for number, (name, leaf) in enumerate(tree or [(branch, True)]):
+        run(f"GRANT SELECT ON {name} TO reads_branches; COMMENT ON TABLE {name} IS 'it''s number {number}'")
+        run(f"COMMENT ON COLUMN {name}.day IS 'of {number}'; ALTER TABLE {name} ALTER kind SET DEFAULT 'k{number}'")
+        run(f"ALTER TABLE {name} ALTER kind SET STATISTICS {number + 10}")
+        if leaf:
+            run(f"ALTER TABLE {name} SET (fillfactor = {70 + number})")
+            run(f"ALTER TABLE {name} ALTER kind SET STORAGE EXTERNAL")
+            run(f"CREATE INDEX {name}_own ON {name} (kid_id) WHERE kid_id > {number}")
+            run(f"ALTER TABLE {name} ADD CONSTRAINT {name}_small CHECK (kid_id < 1000000 + {number})")
+    run(f"ALTER TABLE {branch} ADD CONSTRAINT positive CHECK (kid_id > 0)")
+    run(f"CREATE UNIQUE INDEX {branch}_one ON {branch} (id, kid_id, kind, day)")

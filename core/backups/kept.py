@@ -124,7 +124,7 @@ def require_backup(storage: Storage, plan: Plan) -> None:
     )
     try:
         kept = read_kept(storage, plan.backup)
-        if kept.proven is None or kept.backup.fingerprint not in plan.sql:
+        if kept.proven is None or any(leaf.fingerprint not in plan.sql for leaf in kept.backup.leaves):
             raise gone
         digest = sha256()
         for chunk in storage.read(kept.backup.object):

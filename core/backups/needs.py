@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
 from core.plans.manifest import Needed
+from core.postgres.collation import DEFAULT_ORDER
 from core.postgres.session import Row, rows_of
 
 _FIRST_OF_USER = 16384
@@ -67,6 +68,32 @@ def dependencies(connection: Connection, oid: int, types: Types) -> dict[str, tu
         needs = row.needs if row.extension is None else f"extension {row.extension}"
         found.setdefault(row.what, []).append(needs)
     return {what: tuple(dict.fromkeys(needs)) for what, needs in found.items()}
+
+
+_ORDERED = """
+SELECT k.conname, array_agg(DISTINCT CASE WHEN co.collname = 'default' THEN 'order ' || d.own
+    ELSE 'collation ' || co.oid::regcollation::text END) AS needs
+FROM (SELECT {default_order} AS own) d
+CROSS JOIN pg_catalog.pg_constraint k
+CROSS JOIN LATERAL pg_catalog.regexp_matches(k.conbin::text, '\\{{OPEXPR :opno (\\d+) :opfuncid \\d+ :opresulttype \\d+'
+    ' :opretset \\w+ :opcollid \\d+ :inputcollid (\\d+) ', 'g') m(found)
+JOIN pg_catalog.pg_collation co ON co.oid = m.found[2]::oid AND co.collname NOT IN ('C', 'POSIX', 'ucs_basic')
+    AND NOT (co.collname = 'default' AND d.own = '')
+WHERE k.conrelid = {oid} AND k.contype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_amop o
+    JOIN pg_catalog.pg_am a ON a.oid = o.amopmethod AND a.amname = 'btree'
+    WHERE o.amopopr = m.found[1]::oid AND o.amopstrategy <> 3)
+GROUP BY k.conname
+"""
+
+
+def ordered(connection: Connection, oid: int) -> dict[str, tuple[str, ...]]:
+    """The CHECKs that rest on an order of texts that another server may not have, and which that is.
+
+    What they are made of is read from their trees: a CHECK that compares by its column's or the database's collation
+    names none. Equality is alike everywhere.
+    """
+    sql = _ORDERED.format(oid=oid, default_order=DEFAULT_ORDER)
+    return {f"constraint {row.conname}": tuple(row.needs) for row in rows_of(connection, sql)}
 
 
 _TYPES = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -11,6 +12,7 @@ import zstandard
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.backups.levels import counted, placed_otherwise, read_levels
 from core.backups.progress import Following, Report
 from core.backups.storage.base import Storage
 from core.backups.streams import Fetched, Rows, codec, copy_rows
@@ -20,14 +22,15 @@ from core.plans.guard import require_its_own
 from core.plans.manifest import Backup, Kept
 from core.plans.plan import Plan
 from core.plans.restore import Surroundings
-from core.plans.script import after_rows, before_rows
+from core.plans.script import after_rows, before_rows, between_rows
+from core.postgres.collation import DEFAULT_ORDER
 from core.postgres.connection import MISMATCH, is_lost, server_message, session, sqlstate, translate
 from core.postgres.driver import driver_of, is_closed, wrapped
 from core.postgres.publications import will_send
 from core.postgres.server import read_server
 from core.postgres.session import as_the_role, reading
 from core.tables.catalog.rows import ROWS_TIMEOUT_MS
-from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
+from core.tables.fingerprint import SETTINGS
 from core.tables.marks import Marks
 from core.tables.table import ArchiveSchema
 
@@ -93,37 +96,49 @@ def _scalar(connection: Connection, expression: str) -> Any:
     return connection.exec_driver_sql(f"SELECT {expression}").scalar_one()
 
 
-_COLUMNS = """
-SELECT pg_catalog.obj_description(c.oid, 'pg_class') AS comment, (
-    SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
-    FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({name}) AND c.relkind = 'r'
+_THERE = """
+SELECT c.oid, pg_catalog.obj_description(c.oid, 'pg_class') AS comment
+FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({name}) AND c.relkind IN ('r', 'p')
 """
 
 
 def holds(engine: Engine, relation: str, backup: Backup) -> bool:
-    """Whether a table, quoted and qualified, has the columns and the very rows of a backup, and no mark of another.
+    """Whether a table, quoted and qualified, is what a backup holds, and has no mark of another.
 
-    Reads every row; False as well where that takes too long, or can't be done just now.
+    That is: the columns, the very rows, and the same below it. Reads every row; False as well where that takes too
+    long, or can't be done just now.
     """
-    columns = [[column.name, column.type] for column in backup.columns]
     with session(engine) as connection:
         try:
             with reading(connection, timeout_ms=ROWS_TIMEOUT_MS):
-                row = connection.exec_driver_sql(_COLUMNS.format(name=literal(relation))).one_or_none()
-                if row is None or row.columns != columns:
+                row = connection.exec_driver_sql(_THERE.format(name=literal(relation))).one_or_none()
+                if row is None:
                     return False
                 tag = Marks.split(row.comment)[1].tag
                 if tag is not None and tag.bounds != backup.bounds:
                     return False
                 for statement in SETTINGS:
                     connection.exec_driver_sql(statement)
-                found = connection.exec_driver_sql(fingerprint_sql(relation, [name for name, _ in columns])).one()
+                return _is_whole(connection, row.oid, backup)
         except DBAPIError as error:
             if is_lost(error):
                 raise translate(error) from error
             return False
-    return fingerprint(found.rows, found.total) == backup.fingerprint
+
+
+def _is_whole(connection: Connection, oid: int, backup: Backup) -> bool:
+    """Whether the table, whatever its name, and all below it are as the backup has them, row by row."""
+    levels = read_levels(connection, oid)
+    root = levels[0].name
+    below = (replace(one, parent=root) if one.parent == backup.name else one for one in backup.below)
+    backup = replace(backup, name=root, below=tuple(below))
+    if placed_otherwise(backup, levels):
+        return False
+    found = {one.name: one for one in levels}
+    columns = [[(column.name, column.type) for column in one.columns] for one in backup.levels]
+    if columns != [[(column.name, column.type) for column in found[one.name].columns] for one in backup.levels]:
+        return False
+    return all(counted(connection, found[leaf.name]).fingerprint == leaf.fingerprint for leaf in backup.leaves)
 
 
 _LOOKS = {
@@ -132,6 +147,7 @@ _LOOKS = {
     "regtype": "pg_catalog.to_regtype({name}) IS NOT NULL",
     "regoperator": "pg_catalog.to_regoperator({name}) IS NOT NULL",
     "collation": "pg_catalog.to_regcollation({name}) IS NOT NULL",
+    "order": f"{DEFAULT_ORDER} = {{name}}",
     "role": "EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {name})",
     "extension": "EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = {name})",
     "lz4": "EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'"
@@ -182,12 +198,18 @@ def restore(
 
 
 def _run_restore(work: Connection, plan: Plan, rows: Rows, source: Fetched, backup: Backup, follow: Following) -> None:
+    left = len(backup.leaves)
+    rows.require_before()
+    if not left:
+        _require_end(rows, source, backup)
     for statement in (statement for step in plan.steps for statement in step.statements):
         follow.check()
         if not statement.startswith("COPY "):
             work.exec_driver_sql(statement)
             continue
-        rows.require_before()
+        if left < len(backup.leaves):
+            rows.require_next()
+        left -= 1
         follow.tell("Restoring its rows")
         try:
             copy_rows(driver_of(work), statement, rows)
@@ -195,10 +217,16 @@ def _run_restore(work: Connection, plan: Plan, rows: Rows, source: Fetched, back
             if not is_lost(wrapped(error)) and not follow.stopped.is_set():
                 _require_checksum(source, backup)  # what the server refuses may be what was changed
             raise
-        rows.require_after()
-        _require_checksum(source, backup)
+        if left:
+            continue
+        _require_end(rows, source, backup)
         follow.tell("Building its indexes and constraints, and comparing every row")
     follow.check()
+
+
+def _require_end(rows: Rows, source: Fetched, backup: Backup) -> None:
+    rows.require_after()
+    _require_checksum(source, backup)
 
 
 def _require_checksum(source: Fetched, backup: Backup) -> None:
@@ -244,7 +272,7 @@ def why_not_its_own(backup: Backup) -> str:
     encoding = codec(backup.encoding)
     try:
         require_its_own(backup)
-        text = f"{before_rows(backup)}{after_rows(backup)}"
+        text = "".join((before_rows(backup), *between_rows(backup), after_rows(backup)))
         same = text.encode(encoding).decode(encoding) == text  # some turn \u00a5 into a backslash
     except BackupUnusable as error:
         return " ".join([error.what, *error.reasons])

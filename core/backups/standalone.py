@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core.backups.needs import Types, dependencies
+from core.backups.needs import Types, dependencies, ordered
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
 from core.plans.manifest import BackupColumn, LeftOut, Needed
@@ -42,18 +42,18 @@ class Lone:
     """Those that are taken on the table."""
 
 
-def write_lone(connection: Connection, definition: Definition, relation: tuple[str, str]) -> Lone:
-    """The statements that make `definition` as the table `relation` (schema, name).
+def write_lone(connection: Connection, definition: Definition, relation: tuple[str, str], split: str = "") -> Lone:
+    """The statements that make `definition` as the table `relation` (schema, name), partitioned by `split` if at all.
 
     Raises BackupUnusable for what can't be made elsewhere and can't be left out either.
     """
     own = rows_of(connection, _COLUMNS.format(oid=definition.oid))
     needs = Types(connection)
     needs.add(row.atttypid for row in own)
-    waiting = dependencies(connection, definition.oid, needs)
+    waiting = {**ordered(connection, definition.oid), **dependencies(connection, definition.oid, needs)}
     target = qualified(*relation)
     moved = replace(definition, schema=relation[0], name=relation[1], user=definition.owner)
-    constraints = _constraints(connection, definition.oid)
+    constraints = [row for row in _constraints(connection, definition.oid) if not _of_a_parent(row)]
     kept, later = _split_constraints(constraints, waiting)
     indexes = tuple(replace(index, tablespace="") for index in definition.indexes if not index.constraint)
     alone = tuple(index for index in indexes if f"index {index.name}" not in waiting)
@@ -79,11 +79,16 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
             for sql in indexing(moved, (), (index,))
         ),
         *_left_of_table(moved, definition, target, constraints),
+        *(
+            LeftOut(f"constraint {row.conname}, which holds its parent's number", "")
+            for row in _constraints(connection, definition.oid)
+            if _of_a_parent(row)
+        ),
     ]
     return Lone(
         columns=_backup_columns(own),
         needs=needs.statements(),
-        create=_create(target, definition, own, named, waiting),
+        create=_create(target, definition, own, named, waiting) + (f" PARTITION BY {split}" if split else ""),
         settings=tuple(_settings(moved, target, own)),
         constraints=tuple(statements),
         left_out=tuple(left),
@@ -236,6 +241,11 @@ LEFT JOIN pg_catalog.pg_class ic ON ic.oid = k.conindid
 WHERE k.conrelid = {oid} AND k.contype IN ('p', 'u', 'x', 'c', 'f', 'n')
 ORDER BY array_position(ARRAY['n', 'c', 'p', 'u', 'x', 'f'], k.contype::text), k.conname
 """
+
+
+def _of_a_parent(row: Row) -> bool:
+    """Whether it is a CHECK that a detach left of a table below HASH: it names a table by its oid, here and now."""
+    return row.contype == "c" and "satisfies_hash_partition(" in row.definition
 
 
 def _constraints(connection: Connection, oid: int) -> Sequence[Row]:

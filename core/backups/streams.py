@@ -14,8 +14,9 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -27,11 +28,12 @@ from sqlalchemy import Engine
 from core.backups.progress import FOLLOW_S, Following
 from core.errors import BackupDamaged, BackupUnusable, DeskError, Failed
 from core.names import ident
-from core.plans.manifest import Backup
-from core.plans.script import after_rows, before_rows
+from core.plans.manifest import Backup, Level
+from core.plans.script import after_rows, before_rows, between_rows
 from core.postgres.connection import translate
 from core.postgres.driver import wrapped
 from core.postgres.encoding import python_codec
+from core.tables.fingerprint import fingerprint
 
 LEVEL = 3
 """Of zstd: 0.8 s of a processor for 170 MB of rows, half of gzip's bytes; from 6 on it costs three times that."""
@@ -44,9 +46,12 @@ LOCK_MS = 10_000
 class Fingerprinting:
     """Reads the fingerprint in a thread, on a session whose transaction is open."""
 
-    def __init__(self, driver: extensions.connection, sql: str, follow: Following) -> None:
+    def __init__(
+        self, driver: extensions.connection, sql: str, follow: Following, *, counted: Callable[[int], None]
+    ) -> None:
         self._driver = driver
         self._sql = sql
+        self._counted = counted
         self._follow = follow
         self._found: tuple[int, str] | None = None
         self._error: psycopg2.Error | None = None
@@ -73,7 +78,7 @@ class Fingerprinting:
                 found = cursor.fetchone()
             if found is not None:
                 self._found = int(found[0]), str(found[1])
-                self._follow.tell(rows_total=self._found[0])
+                self._counted(self._found[0])
         except psycopg2.Error as error:
             self._error = error
 
@@ -89,8 +94,8 @@ class Fingerprinting:
 
 
 @contextmanager
-def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, draft: Backup) -> Iterator[Dump]:
-    """Our own pg_dump of the rows; no longer there at the end, whatever happens."""
+def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, encoding: str, leaf: Level) -> Iterator[Dump]:
+    """Our own pg_dump of the rows of a leaf; no longer there at the end, whatever happens."""
     _, words = engine.dialect.create_connect_args(engine.url)
     given: dict[str, Any] = {**words}
     password = given.pop("password", None)
@@ -103,10 +108,10 @@ def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, draft: Ba
         "--data-only",
         "--quote-all-identifiers",
         "--strict-names",
-        b"--table=" + source.encode(codec(draft.encoding)),  # read in the encoding that is asked for
+        b"--table=" + source.encode(codec(encoding)),  # read in the encoding that is asked for
         f"--snapshot={snapshot}",
         f"--lock-wait-timeout={LOCK_MS}",
-        f"--encoding={draft.encoding}",
+        f"--encoding={encoding}",
     ]
     environ = {**os.environ, "LC_ALL": "C", "PGAPPNAME": "partition-desk"}
     if password:
@@ -124,7 +129,7 @@ def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, draft: Ba
             )
         except OSError as error:
             raise Failed(f"{pg_dump} can't be run: {error.strerror}.") from error
-        dump = Dump(process, said, source, draft)
+        dump = Dump(process, said, source, encoding, leaf)
         try:
             yield dump
         finally:
@@ -144,12 +149,14 @@ _WHERE_SAID = re.compile(
 class Dump:
     """The rows that a pg_dump gives, cut out of what it writes around them."""
 
-    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes], source: str, draft: Backup) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], said: IO[bytes], source: str, encoding: str, leaf: Level
+    ) -> None:
         self._process = process
         self._said = said
-        self._name = draft.name
-        columns = ", ".join(map(ident, draft.stored))
-        self._header = f"\nCOPY {source} ({columns}) FROM stdin;\n".encode(codec(draft.encoding))
+        self._name = leaf.name
+        columns = ", ".join(map(ident, leaf.stored))
+        self._header = f"\nCOPY {source} ({columns}) FROM stdin;\n".encode(codec(encoding))
 
     def kill(self) -> None:
         """Ends the program at once; the server notices by itself."""
@@ -213,14 +220,20 @@ def codec(encoding: str) -> str:
     return found
 
 
+Reading = Callable[[Level], AbstractContextManager[tuple[Dump, Fingerprinting]]]
+"""Begins to read a leaf."""
+
+
 class Packing:
     """Compresses an object in a thread beside the upload, a few chunks ahead of it at most."""
 
-    def __init__(self, draft: Backup, dump: Dump, fingerprinting: Fingerprinting, follow: Following) -> None:
+    def __init__(self, draft: Backup, read: Reading, follow: Following) -> None:
         self._draft = draft
-        self._dump = dump
-        self._fingerprinting = fingerprinting
+        self._read = read
         self._follow = follow
+        self._reading: tuple[Dump, Fingerprinting] | None = None
+        self.leaves: list[Level] = []
+        """Those that were read, with what was counted."""
         self._ready: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=8)
         self._abandoned = threading.Event()
         self._part: list[bytes] = []
@@ -238,9 +251,15 @@ class Packing:
     def __exit__(self, *_: object) -> None:
         if self._thread.is_alive():
             self._abandoned.set()
-            self._dump.kill()
-            self._fingerprinting.stop()
+            self._stop()
         self._thread.join()
+
+    def _stop(self) -> None:
+        """Ends what is being read."""
+        if self._reading is not None:
+            dump, fingerprinting = self._reading
+            dump.kill()
+            fingerprinting.stop()
 
     def chunks(self) -> Iterator[bytes]:
         """The object's bytes. Raises whatever keeps it from being whole."""
@@ -269,18 +288,34 @@ class Packing:
 
     def _pack(self) -> None:
         encoding = codec(self._draft.encoding)
-        self._add(before_rows(self._draft).encode(encoding)[:-1])
-        rows = -1  # the newline before the first
-        for piece in self._dump.rows():
-            self._add(piece)
-            rows += piece.count(b"\n")
-            self._follow.tell(bytes_done=self.bytes, rows_done=max(0, rows))
-        counted, _ = self._fingerprinting.result()
-        if rows != counted:
-            raise Failed(f"pg_dump gave {rows:,} rows where {counted:,} were counted.", next="Look at its version.")
+        leaves = self._draft.leaves
+        texts = [before_rows(self._draft), *between_rows(self._draft)]
+        for leaf, text in zip(leaves, texts, strict=False):
+            self._add(text.encode(encoding)[:-1])
+            with self._read(leaf) as self._reading:
+                if self._abandoned.is_set():
+                    self._stop()
+                self.leaves.append(self._pack_leaf(leaf, *self._reading))
+        if not leaves:
+            self._add(texts[0].encode(encoding))
         self._add(after_rows(self._draft).encode(encoding))
         self._emit(self._packer.flush())
         self._give_part()
+
+    def _pack_leaf(self, leaf: Level, dump: Dump, fingerprinting: Fingerprinting) -> Level:
+        """Packs its rows, and returns it with what was counted of them."""
+        before, done = self.raw_bytes, sum(one.rows for one in self.leaves)
+        rows = -1  # the newline before the first
+        for piece in dump.rows():
+            self._add(piece)
+            rows += piece.count(b"\n")
+            self._follow.tell(bytes_done=self.bytes, rows_done=done + max(0, rows))
+        counted, total = fingerprinting.result()
+        if rows != counted:
+            raise Failed(f"pg_dump gave {rows:,} rows where {counted:,} were counted.", next="Look at its version.")
+        return replace(
+            leaf, rows=counted, fingerprint=fingerprint(counted, total), raw_bytes=self.raw_bytes - before - 1
+        )
 
     def _add(self, text: bytes) -> None:
         self.raw_bytes += len(text)
@@ -345,7 +380,7 @@ class _Reads(Protocol):
 
 
 class Rows:
-    """The rows of an object as a file for COPY, and the text before and after them, which has to be the manifest's."""
+    """The rows of an object, leaf by leaf, as files for COPY, and the text around them: the manifest's own."""
 
     def __init__(self, source: _Reads, backup: Backup, follow: Following) -> None:
         self._stream = zstandard.ZstdDecompressor().stream_reader(source, read_size=CHUNK)  # type: ignore[arg-type]
@@ -353,7 +388,14 @@ class Rows:
         encoding = codec(backup.encoding)
         self.before = before_rows(backup).encode(encoding)
         self.after = after_rows(backup).encode(encoding)
-        self._left = backup.raw_bytes - len(self.before) - len(self.after)
+        self._between = [text.encode(encoding) for text in between_rows(backup)]
+        sizes = [leaf.raw_bytes for leaf in backup.leaves]
+        texts = sum(map(len, (self.before, self.after, *self._between)))
+        if not backup.split:
+            sizes = [backup.raw_bytes - texts]
+        elif sum(sizes) + texts != backup.raw_bytes:
+            raise BackupDamaged("The lengths of its parts are not what its manifest says.")
+        self._left, *self._sizes = sizes or [0]
         self._rows = 0
         self.error: DeskError | zstandard.ZstdError | None = None
         """What ended the reading: the driver would tell of it in words of its own."""
@@ -361,6 +403,13 @@ class Rows:
     def require_before(self) -> None:
         """Reads the text before the rows. Raises BackupDamaged where it is not what the manifest says."""
         self._require(self.before, "before")
+
+    def require_next(self) -> None:
+        """Reads on to the rows of the next leaf. Raises BackupDamaged where they don't follow."""
+        if self._left:
+            raise BackupDamaged("Rows are missing at its end.")
+        self._require(self._between.pop(0), "between")
+        self._left = self._sizes.pop(0)
 
     def require_after(self) -> None:
         """Reads the text after the rows, and that nothing follows. Raises BackupDamaged."""

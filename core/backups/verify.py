@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,20 +15,21 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.backups.kept import read_kept, read_proofs
+from core.backups.levels import counted, placed_otherwise, read_levels
 from core.backups.progress import Following, Report
 from core.backups.restore import why_not_its_own
-from core.backups.standalone import EVERYWHERE, read_checks, read_columns
+from core.backups.standalone import EVERYWHERE, read_checks
 from core.backups.storage.base import Storage
 from core.backups.streams import CHUNK, Fetched, Rows, codec, copy_rows
 from core.backups.throwaway import temporary_folder, throwaway_database
 from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, Failed
 from core.names import ident, literal, qualified
-from core.plans.manifest import PROOFS, Backup, BackupColumn, Proof, proofs_to_json
-from core.plans.script import copy_line, marks_of
+from core.plans.manifest import PROOFS, Backup, Level, Proof, proofs_to_json
+from core.plans.script import ROWS_END, copy_line, marks_of
 from core.postgres.connection import is_lost, server_message, session, sqlstate
 from core.postgres.driver import driver_of, wrapped
 from core.postgres.encoding import RAW
-from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
+from core.tables.fingerprint import SETTINGS, together
 from core.tables.marks import Marks
 
 PROOFS_KEPT = 50
@@ -170,15 +171,18 @@ def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Fol
     source = Fetched(iter(lambda: file.read(CHUNK), b""), follow)
     rows = Rows(source, backup, follow)
     rows.require_before()
-    copy = copy_line(backup)
+    copies = [copy_line(backup, leaf) for leaf in backup.leaves]
     follow.tell("Restoring its rows")
     with driver.cursor() as cursor:
-        cursor.execute(rows.before.decode(codec(backup.encoding)).removesuffix(copy))
-    copy_rows(driver, copy, rows)
+        cursor.execute(rows.before.decode(codec(backup.encoding)).removesuffix("".join(copies[:1])))
+    for number, copy in enumerate(copies):
+        if number:
+            rows.require_next()
+        copy_rows(driver, copy, rows)
     rows.require_after()
     follow.tell("Building its indexes and constraints")
     with driver.cursor() as cursor:
-        cursor.execute(rows.after.decode(codec(backup.encoding)).removeprefix("\\.\n"))
+        cursor.execute(rows.after.decode(codec(backup.encoding)).removeprefix(ROWS_END))
     if backup.encoding not in RAW:
         driver.set_client_encoding("UTF8")
     follow.tell("Comparing every row")
@@ -192,28 +196,38 @@ def _compare(connection: Connection, backup: Backup, found: _Found) -> str:
         connection.exec_driver_sql(statement)
     sql = f"SELECT {literal(relation)}::regclass::oid"
     oid = int(connection.exec_driver_sql(sql).scalar_one())
-    columns = read_columns(connection, oid)
-    reason = _columns_differ(backup.columns, columns) or _bounds_differ(connection, backup, oid)
+    levels = read_levels(connection, oid)
+    there = {one.name: one for one in levels}
+    reason = (
+        placed_otherwise(backup, levels) or _columns_differ(backup, there) or _bounds_differ(connection, backup, oid)
+    )
     if reason:
         return reason
-    names = [column.name for column in columns]
-    rows, total = connection.exec_driver_sql(fingerprint_sql(relation, names)).one()
-    found.rows, found.fingerprint = int(rows), fingerprint(int(rows), str(total))
-    if found.rows != backup.rows:
-        return f"It holds {found.rows:,} rows, and its manifest says {backup.rows:,}."
-    if found.fingerprint != backup.fingerprint:
-        return "Its rows are not those of the manifest: the fingerprint differs."
+    leaves = [(leaf, counted(connection, there[leaf.name])) for leaf in backup.leaves]
+    found.rows = sum(have.rows for _, have in leaves)
+    found.fingerprint = together(have.fingerprint for _, have in leaves)
+    for want, have in leaves:
+        whose = f"Its {want.name}" if backup.split else "It"
+        if have.rows != want.rows:
+            return f"{whose} holds {have.rows:,} rows, and its manifest says {want.rows:,}."
+        if have.fingerprint != want.fingerprint:
+            whose = f"The rows of its {want.name}" if backup.split else "Its rows"
+            return f"{whose} are not those of the manifest: the fingerprint differs."
     return ""
 
 
-def _columns_differ(expected: tuple[BackupColumn, ...], found: tuple[BackupColumn, ...]) -> str:
-    if [column.name for column in found] != [column.name for column in expected]:
-        return f"Its columns are {', '.join(column.name for column in found)}, which is not what the manifest says."
-    for want, have in zip(expected, found, strict=True):
-        # a collation that not every server has was left out
-        ours = replace(have, collation=have.collation if want.collation in EVERYWHERE else want.collation)
-        if ours != want:
-            return f"Its column {want.name} is {have.type}, which is not as the manifest says: {want.type}."
+def _columns_differ(backup: Backup, found: Mapping[str, Level]) -> str:
+    for level in backup.levels:
+        whose = f"Its {level.name}'s" if level.parent else "Its"
+        columns = found[level.name].columns
+        if [column.name for column in columns] != [column.name for column in level.columns]:
+            said = ", ".join(column.name for column in columns)
+            return f"{whose} columns are {said}, which is not what the manifest says."
+        for want, have in zip(level.columns, columns, strict=True):
+            # a collation that not every server has was left out
+            ours = replace(have, collation=have.collation if want.collation in EVERYWHERE else want.collation)
+            if ours != want:
+                return f"{whose} column {want.name} is {have.type}, which is not as the manifest says: {want.type}."
     return ""
 
 

@@ -6,7 +6,7 @@ and never a backup. Nothing here holds more than a few megabytes of rows at once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,26 +15,38 @@ from importlib.metadata import version
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.backups.levels import Written, require_anywhere, write_levels
 from core.backups.progress import Following, Report
-from core.backups.standalone import Lone, read_checks, write_lone
+from core.backups.standalone import read_checks
 from core.backups.storage.base import Storage
-from core.backups.streams import LOCK_MS, Fingerprinting, Packing, codec, dumping
+from core.backups.streams import LOCK_MS, Dump, Fingerprinting, Packing, codec, dumping
 from core.errors import BackupUnusable, DeskError, PlanOutdated, Refused, StorageFailed
 from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.backup import require_backed_up
-from core.plans.manifest import Backup, BackupKey
-from core.plans.script import after_rows, before_rows, general_statements, marks_of
+from core.plans.manifest import Backup, BackupKey, Level
+from core.plans.script import (
+    after_rows,
+    attach_below,
+    attached_in_order,
+    before_rows,
+    between_rows,
+    general_statements,
+    marks_of,
+)
 from core.postgres.connection import session, translate
 from core.postgres.driver import driver_of, is_closed
 from core.postgres.programs import Tool
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, within
-from core.tables.catalog.definition import read_definition
-from core.tables.fingerprint import SETTINGS, fingerprint, fingerprint_sql
+from core.tables.catalog.tree import read_trees
+from core.tables.conditions import anywhere
+from core.tables.distribution import Spread
+from core.tables.fingerprint import SETTINGS, fingerprint_sql, together
 from core.tables.key import Key
 from core.tables.marks import Marks
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
+from core.tables.tree import Tree
 
 
 def _now() -> str:
@@ -75,7 +87,8 @@ def back_up(
                 draft = _draft(reader, table, found, id, archive_schema, started)
                 draft = replace(draft, tool=f"pg_dump {tool.version}", actor=actor, reason=reason)
                 follow.tell(f"Writing {name} to {storage.label}")
-                backup = _write(reader, engine, draft, found.sql, storage, tool, snapshot, follow)
+                sources = dict(zip(draft.levels, (found.sql, *(one.sql for one in found.members)), strict=True))
+                backup = _write(reader, engine, draft, sources, storage, tool, snapshot, follow)
         except DBAPIError as error:
             follow.check()
             raise translate(error) from error
@@ -105,7 +118,8 @@ def _snapshot(
         for statement in SETTINGS:
             reader.exec_driver_sql(statement)
         reader.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MS}")
-        reader.exec_driver_sql(f"LOCK TABLE ONLY {found.sql} IN ACCESS SHARE MODE")
+        only = "" if found.members else "ONLY "
+        reader.exec_driver_sql(f"LOCK TABLE {only}{found.sql} IN ACCESS SHARE MODE")
         yield str(reader.exec_driver_sql("SELECT pg_catalog.pg_export_snapshot()").scalar_one())
     finally:
         if not is_closed(reader):
@@ -129,7 +143,7 @@ FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({name})
 def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | Archived) -> Partition | Archived:
     """The same with its CHECKs as they are under the lock. Raises PlanOutdated where it is not what was read before."""
     row = reader.exec_driver_sql(_AS_LOCKED.format(name=literal(found.sql))).one_or_none()
-    if row is None or row.oid != found.oid or row.kind != "r":
+    if row is None or row.oid != found.oid or row.kind != ("r" if found.is_plain else "p"):
         raise PlanOutdated(f"{found.sql} is another table than it was.")
     changes: list[str] = []
     attached = isinstance(found, Partition)
@@ -141,6 +155,8 @@ def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | A
     was = Marks.split(found.comment if isinstance(found, Partition) else found.marks.beside(found.comment))
     if (own, marks.tag) != (was[0], was[1].tag):
         changes.append(f"The comment of {found.name} was changed.")
+    if not found.is_plain and _shape(_tree_now(reader, table, found)) != _shape(found.tree):
+        changes.append(f"What hangs below {found.name} was changed.")
     checks = read_checks(reader, found.oid)
     key = _own_key(table, found)
     bounded = key is not None and any(check.says(key, found.bounds) for check in checks)
@@ -151,6 +167,18 @@ def _as_locked(reader: Connection, table: PartitionedTable, found: Partition | A
     return replace(found, checks=checks)
 
 
+def _tree_now(reader: Connection, table: PartitionedTable, found: Partition | Archived) -> Tree | None:
+    return read_trees(reader, [found.oid], table.server.can, Spread(), exact=False, archived=False).get(found.oid)
+
+
+def _shape(tree: Tree | None) -> tuple[tuple[str | int, ...], ...]:
+    """What a backup says of each table of a tree, beside its definition."""
+    if tree is None:
+        return ()
+    members = ((one.oid, one.parent, one.sql, one.kind, one.bounds, one.split, one.pending) for one in tree.members)
+    return ((tree.oid, tree.split), *members)
+
+
 def _own_key(table: PartitionedTable, found: Partition | Archived) -> Key | None:
     return found.own_key(table.key) if isinstance(found, Archived) and table.key else table.key
 
@@ -159,14 +187,16 @@ def _draft(
     reader: Connection, table: PartitionedTable, found: Partition | Archived, id: str, archive_schema: str, started: str
 ) -> Backup:
     """The manifest as far as it is known before a row was read."""
-    definition = read_definition(reader, found.schema, found.name)
-    lone = write_lone(reader, definition, (archive_schema, found.name))
+    require_anywhere(reader, table, found)
+    root, *below = write_levels(reader, found, archive_schema)
     bounds, key = found.bounds, _own_key(table, found)
+    key = key and replace(key, above=anywhere(key.above))
     if bounds is None or key is None:
         raise Refused(f"The bounds of {found.name} are not known.")
     tag = found.tag if isinstance(found, Archived) else None
     comment = found.comment if isinstance(found, Archived) else Marks.split(found.comment)[0]
-    check, bounded, made = _bounds_check(found, lone, bounds, key, qualified(archive_schema, found.name))
+    check, bounded, made = _bounds_check(found, root, bounds, key, qualified(archive_schema, found.name))
+    needs = tuple(dict.fromkeys(need for one in (root, *below) for need in one.lone.needs))
     where = reader.exec_driver_sql(_WHERE).one()
     draft = Backup(
         id=id,
@@ -186,7 +216,7 @@ def _draft(
         key_type=key.type.value,
         key_parts=_key_parts(key),
         key_above=key.above,
-        columns=lone.columns,
+        columns=root.level.columns,
         rows=0,
         fingerprint="",
         raw_bytes=0,
@@ -199,24 +229,32 @@ def _draft(
         finished_at="",
         actor="",
         reason="",
-        needs=lone.needs,
+        needs=needs,
         create=(),
         afterwards=(),
-        left_out=lone.left_out,
-        owner=definition.owner,
+        left_out=tuple(one for each in (*reversed(below), root) for one in each.lone.left_out),
+        owner=root.owner,
         comment=comment,
         time_zone=where.time_zone,
+        split=root.level.split,
+        below=tuple(one.level for one in below),
     )
     relation = qualified(archive_schema, found.name)
-    create = (
-        *general_statements(where.encoding, archive_schema, lone.needs, where.time_zone),
-        lone.create,
-        *lone.settings,
-    )
+    made_of = (root, *below)
     return replace(
         draft,
-        create=create,
-        afterwards=(*check, *lone.constraints, comment_sql(relation, marks_of(draft).beside(comment))),
+        create=(
+            *general_statements(where.encoding, archive_schema, needs, where.time_zone),
+            *(sql for one in made_of for sql in (one.lone.create, *one.lone.settings)),
+        ),
+        afterwards=(
+            *(check if not below else ()),
+            *(sql for one in made_of for sql in one.lone.constraints),
+            *(attach_below(archive_schema, one) for one in attached_in_order(draft.levels)),
+            *(check if below else ()),  # with all below it there, so that each gets it
+            *(comment_sql(qualified(archive_schema, one.level.name), one.comment) for one in below if one.comment),
+            comment_sql(relation, marks_of(draft).beside(comment)),
+        ),
     )
 
 
@@ -238,11 +276,13 @@ SELECT pg_catalog.current_database() AS database, pg_catalog.current_setting('se
 
 
 def _bounds_check(
-    found: Partition | Archived, lone: Lone, bounds: Bounds, key: Key, relation: str
+    found: Partition | Archived, root: Written, bounds: Bounds, key: Key, relation: str
 ) -> tuple[tuple[str, ...], bool, bool]:
     """(the CHECK of the bounds to be added, whether one is in the backup, whether it was added)."""
-    left = {one.what for one in lone.left_out}
-    saying = [check for check in found.checks if check.says(key, bounds)]
+    left = {one.what for one in root.lone.left_out}
+    taken = root.lone.constraint_names
+    there = [check for check in found.checks if check.name in taken]  # others hold what is of this server alone
+    saying = [check for check in there if check.says(key, bounds)]
     if saying:
         return (), any(f"constraint {check.name}" not in left for check in saying), False
     if any(part.ranks is not None for part in key.parts):
@@ -250,8 +290,8 @@ def _bounds_check(
     if isinstance(found, Archived) and found.source is Source.NAME:
         return (), False, False  # nothing proves them yet, and a restore must not fail on what the source allows
     stem = f"{found.name}_{key.column or 'key'}"
-    names = (fit(stem, f"_check{number or ''}") for number in range(len(lone.constraint_names) + 1))
-    name = next(one for one in names if one not in lone.constraint_names)
+    names = (fit(stem, f"_check{number or ''}") for number in range(len(taken) + 1))
+    name = next(one for one in names if one not in taken)
     return (f"ALTER TABLE {relation} ADD CONSTRAINT {ident(name)} CHECK ({within(key, bounds)})",), True, True
 
 
@@ -259,36 +299,51 @@ def _write(
     reader: Connection,
     engine: Engine,
     draft: Backup,
-    source: str,
+    sources: Mapping[Level, str],
     storage: Storage,
     tool: Tool,
     snapshot: str,
     follow: Following,
 ) -> Backup:
-    """Streams the object to the place; the rows are fingerprinted meanwhile, in the same snapshot."""
-    columns = [column.name for column in draft.columns]
+    """Streams the object to the place; the rows of each leaf are fingerprinted meanwhile, in the same snapshot."""
     driver = driver_of(reader)
     try:
-        f"{before_rows(draft)}{after_rows(draft)}".encode(codec(draft.encoding))
+        "".join((before_rows(draft), *between_rows(draft), after_rows(draft))).encode(codec(draft.encoding))
     except UnicodeEncodeError as error:
         raise BackupUnusable(f"A name in its definition is not {draft.encoding}, the database's encoding.") from error
-    with (
-        dumping(engine, tool.path, source, snapshot, draft) as dump,
-        follow.stopping(dump.kill),
-        follow.stopping(driver.cancel),
-        Fingerprinting(driver, fingerprint_sql(source, columns), follow) as rows,
-        Packing(draft, dump, rows, follow) as packing,
-    ):
+
+    def counted(rows: int) -> None:
+        if not draft.split:
+            follow.tell(rows_total=rows)
+
+    @contextmanager
+    def read(leaf: Level) -> Iterator[tuple[Dump, Fingerprinting]]:
+        source = sources[leaf]
+        sql = fingerprint_sql(source, [column.name for column in leaf.columns])
+        with (
+            dumping(engine, tool.path, source, snapshot, draft.encoding, leaf) as dump,
+            follow.stopping(dump.kill),
+            Fingerprinting(driver, sql, follow, counted=counted) as rows,
+        ):
+            yield dump, rows
+
+    with follow.stopping(driver.cancel), Packing(draft, read, follow) as packing:
         written = storage.write(draft.object, packing.chunks())
-        total = rows.result()
     if written != packing.bytes:  # the manifest would not fit what lies there
         with suppress(StorageFailed):
             storage.delete(draft.object)
         raise StorageFailed(f"{storage.label} took {written} of {packing.bytes} bytes.", next="Try again.")
+    return _counted(draft, packing)
+
+
+def _counted(draft: Backup, packing: Packing) -> Backup:
+    """The manifest with what was found on the way."""
+    counts = {leaf.name: leaf for leaf in packing.leaves}
     return replace(
         draft,
-        rows=total[0],
-        fingerprint=fingerprint(*total),
+        rows=sum(leaf.rows for leaf in packing.leaves),
+        fingerprint=together(leaf.fingerprint for leaf in packing.leaves),
+        below=tuple(counts.get(one.name, one) for one in draft.below),
         raw_bytes=packing.raw_bytes,
         bytes=packing.bytes,
         sha256=packing.digest.hexdigest(),

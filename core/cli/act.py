@@ -98,7 +98,7 @@ def archive(
         with suppress(DeskError):  # it is done already, whatever can be read now
             table = given.read()
             one = table.by_oid(plan.oid)
-            if one is not None and one.kind is Kind.BRANCH:
+            if one is not None and one.kind is Kind.BRANCH and not one.is_here:
                 put(branch_by_hand(one.schema, one.name, given.desk.url, embedded=given.desk.embedded))
             elif one is not None:
                 put(next_steps(table, table.called(one)))

@@ -178,7 +178,7 @@ def _reckon(
         last_sample=last,
         attached=attached,
         archived=archived,
-        cold=_cold(history, asked.kept, seen.address),
+        cold=_cold(history, asked.kept, {seen.address, *seen.branches}),
         change_30=change_30,
         change_365=change_365,
         months=tuple(month for month in monthly(series) if month.measured or not history.derived),
@@ -252,10 +252,10 @@ def _leaving(schedules: Iterable[Schedule], today: date) -> tuple[Leaving, ...]:
 # --- what a reader has to know --------------------------------------------------------------------------------------
 
 
-def _cold(history: History, kept: Sequence[Kept] | None, table: str) -> int | None:
+def _cold(history: History, kept: Sequence[Kept] | None, tables: set[str]) -> int | None:
     """The bytes of the backups: as listed just now, else as sampled; None where nobody ever looked."""
     if kept is not None:
-        return sum(one.backup.bytes for one in kept if table in ("", one.backup.parent))
+        return sum(one.backup.bytes for one in kept if not tables.isdisjoint(("", one.backup.parent)))
     return int(history.cold[-1]) if len(history) and history.cold[-1] > 0 else None
 
 

@@ -19,7 +19,16 @@ from core.plans.attachable import (
     SHARED_NAMES,
 )
 from core.plans.beside import beside_archiving
-from core.plans.branch import locks_below, locks_moved, moved, own_sequences, require_movable, told_below
+from core.plans.branch import (
+    homes_below,
+    locks_below,
+    locks_moved,
+    moved_away,
+    own_sequences,
+    require_movable,
+    require_names_apart,
+    told_below,
+)
 from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import leaving
@@ -83,6 +92,7 @@ def plan_archive(
         key=key.column,
         oid=table.oid,
         cluster=table.server.cluster,
+        below=homes_below(partition),
     )
     own, marks = Marks.split(partition.comment)
     comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
@@ -146,6 +156,7 @@ def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
             next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)}"
             f" TO {ident(table.server.user)}.",
         )
+    require_names_apart(one)
     staying = {own.name for _, own in own_sequences(one) if own.stays}
     clash = sorted(({*one.names, *one.type_names} - staying) & archive.taken)
     if clash:
@@ -226,7 +237,7 @@ def _rehearse(
                 *(statement for step in prepare for statement in step.statements),
                 comment,
                 *detach,
-                *moved(partition, table.archive.name),
+                *moved_away(partition, table.archive.name),
             ),
             (*(lock for step in prepare for lock in step.locks), *locks),
             rehearsal=True,
@@ -258,10 +269,10 @@ def _tag_step(partition: Partition, comment: str) -> Step:
 
 
 def _move_step(table: PartitionedTable, one: Partition | Archived) -> Step:
-    below = f", and {plural(len(one.beside), 'table')} below it" if one.beside else ""
+    below = f", and {plural(len(one.members), 'table')} below it" if one.members else ""
     return Step(
         f"Move {one.name} to {table.archive.name}{below}",
-        tuple(moved(one, table.archive.name)),
+        tuple(moved_away(one, table.archive.name)),
         (Lock(one.sql, Mode.ACCESS_EXCLUSIVE), *locks_below(one, Mode.ACCESS_EXCLUSIVE)),
     )
 
@@ -281,7 +292,7 @@ def _detach_in_transaction(
             f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}",
             *add,
             comment,
-            *moved(partition, table.archive.name),
+            *moved_away(partition, table.archive.name),
         ),
         locks,
     )

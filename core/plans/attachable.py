@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from core.errors import NameTaken, NotAttachable, Overlap
 from core.names import fit, ident, qualified, split_qualified
-from core.plans.branch import locks_below
+from core.plans.branch import homeward, locks_below
 from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Lock, Mode, Step
 from core.plans.steps import LEAVE_IN_DEFAULT, validate
@@ -13,7 +15,7 @@ from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyRange
 from core.tables.structure import ForeignKey, Index
 from core.tables.table import PartitionedTable
-from core.tables.tree import Kind
+from core.tables.tree import Kind, type_names
 from core.text import plural
 
 SHARED_NAMES = "tables, their row types, indexes and sequences share names there"
@@ -43,13 +45,7 @@ def require_attachable(
             next="Two partitions can't share a date; partitions doctor tells what can be done.",
         )
     home = home_of(table, archived)
-    taken = table.taken if home == table.schema else archived.home_taken
-    clash = sorted({*archived.names, *archived.type_names} & taken) if home != archived.schema else []
-    if clash:
-        raise NameTaken(
-            f"{home} already holds {', '.join(clash)}; {SHARED_NAMES}.",
-            next="Rename what stands there, or the archived one.",
-        )
+    _require_room(table, archived, home)
     reasons = tuple(str(obstacle) for obstacle in attach_obstacles(table, archived))
     reasons += branch_obstacles(table, archived)
     if rows is not None:
@@ -64,6 +60,20 @@ def require_attachable(
     return bounds
 
 
+def _require_room(table: PartitionedTable, archived: Archived, home: str) -> None:
+    """Raises NameTaken where the schemas that it and all below it go back to hold what they would meet."""
+    for each, schema in homeward(archived, home):
+        taken = table.taken if schema == table.schema else archived.home_taken
+        taken = taken if schema == home else archived.homes_below[schema]
+        names = each.own_names if isinstance(each, Archived) else each.names
+        clash = sorted({*names, *type_names(each.name)} & taken)
+        if clash:
+            raise NameTaken(
+                f"{schema} already holds {', '.join(clash)}; {SHARED_NAMES}.",
+                next="Rename what stands there, or the archived one.",
+            )
+
+
 def branch_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, ...]:
     """What a branch can't be given step by step as a plain table can."""
     if archived.kind is not Kind.BRANCH:
@@ -74,10 +84,6 @@ def branch_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, 
         f" ALTER TABLE {archived.sql} ADD {'PRIMARY KEY' if index.primary else 'UNIQUE'}"
         f" ({', '.join(ident(name) for name in index.columns)});"
         for index in lacking
-    ]
-    reasons += [
-        f"It lacks the foreign key to {wanted.other}: ALTER TABLE {archived.sql} ADD {wanted.definition};"
-        for wanted in _lacking_foreign_keys(table, archived)
     ]
     return tuple(reasons)
 
@@ -115,6 +121,44 @@ def _build_below(archived: Archived, wanted: Index) -> Step:
         (f"CREATE {unique}INDEX {ident(name)} ON {archived.sql} {wanted.definition}",),
         (Lock(archived.sql, Mode.SHARE, brief=False), *locks_below(archived, Mode.SHARE, brief=False)),
         transactional=False,
+    )
+
+
+def _foreign_key_below(archived: Archived, wanted: ForeignKey) -> Iterator[Step]:
+    """Each leaf gets it and is checked on its own; the branch takes those over without reading a row."""
+    definition = wanted.definition.removesuffix(" NOT VALID")
+    leaves = archived.tree.here if archived.tree is not None else ()
+    there = {one.oid: {said: name for name, said in one.foreign_keys} for one in leaves}
+    lacking = [one for one in leaves if not {definition, f"{definition} NOT VALID"} & there[one.oid].keys()]
+    names = {one.oid: fit(one.name, f"_{wanted.name}"[:20]) for one in lacking}
+    if lacking:
+        yield Step(
+            f"Add the missing foreign key to {wanted.other} to each leaf",
+            tuple(
+                f"ALTER TABLE {one.sql} ADD CONSTRAINT {ident(names[one.oid])} {definition} NOT VALID"
+                for one in lacking
+            ),
+            tuple(
+                Lock(relation, Mode.SHARE_ROW_EXCLUSIVE) for relation in (*(one.sql for one in lacking), wanted.other)
+            ),
+            undo=tuple(f"ALTER TABLE {one.sql} DROP CONSTRAINT {ident(names[one.oid])}" for one in lacking),
+        )
+    for one in leaves if definition == wanted.definition else ():
+        if definition not in there[one.oid]:
+            yield Step(
+                f"Check every row of {one.name} against {wanted.other}",
+                (validate(one.sql, names.get(one.oid) or there[one.oid][f"{definition} NOT VALID"]),),
+                (Lock(one.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False), Lock(wanted.other, Mode.ROW_SHARE)),
+            )
+    name = ident(fit(archived.name, f"_{wanted.name}"[:20]))
+    yield Step(
+        f"Have {archived.name} take over the foreign keys of its leaves",
+        (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {name} {wanted.definition}",),
+        (
+            Lock(archived.sql, Mode.SHARE_ROW_EXCLUSIVE),
+            *locks_below(archived, Mode.SHARE_ROW_EXCLUSIVE),
+            Lock(wanted.other, Mode.SHARE_ROW_EXCLUSIVE),
+        ),
     )
 
 
@@ -208,13 +252,11 @@ def missing_foreign_keys(table: PartitionedTable, archived: Archived) -> list[St
     that is not enforced, and for one that refers to the table itself: rows may refer to each other.
     """
     steps: list[Step] = []
-    if archived.kind is Kind.BRANCH:
-        return steps  # none is missing: see branch_obstacles
-    for wanted in table.references:
-        definition = wanted.definition.removesuffix(" NOT VALID")
-        itself = split_qualified(wanted.other) == (table.schema, table.name)
-        if itself or definition.endswith(" NOT ENFORCED") or {wanted.definition, definition} & {*archived.foreign_keys}:
+    for wanted in _lacking_foreign_keys(table, archived):
+        if archived.kind is Kind.BRANCH:
+            steps += _foreign_key_below(archived, wanted)
             continue
+        definition = wanted.definition.removesuffix(" NOT VALID")
         name = fit(archived.name, f"_{wanted.name}"[:20])
         steps.append(
             Step(

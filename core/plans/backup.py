@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.errors import NotServed, PartitionNotFound, Refused
-from core.plans.branch import require_copied
+from core.plans.branch import locks_below, require_copied
 from core.plans.manifest import backup_id
 from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
@@ -47,7 +47,8 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
     found = require_backed_up(table, name)
     name = table.called(found)
     target = f"{place_label.rstrip('/')}/{id}.sql.zst"
-    dump = f"pg_dump --dbname={shell_word(table.server.database)} --table={shell_word(found.sql)}"
+    option = "--table" if found.is_plain else "--table-and-children"
+    dump = f"pg_dump --dbname={shell_word(table.server.database)} {option}={shell_word(found.sql)}"
     rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
     return Plan(
         operation=BACKUP,
@@ -58,7 +59,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
             Step(
                 f"Write {name} to {place_label}",
                 (f"{dump} | zstd -3 > {shell_word(target)}",),
-                (Lock(found.sql, Mode.ACCESS_SHARE, brief=False),),
+                (Lock(found.sql, Mode.ACCESS_SHARE, brief=False), *locks_below(found, Mode.ACCESS_SHARE, brief=False)),
                 transactional=False,
             ),
         ),

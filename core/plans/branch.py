@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from core.errors import DetachPending, NotAllowed, Refused
+from core.errors import DetachPending, NameTaken, NotAllowed, Refused
 from core.names import ident, qualified
 from core.plans.plan import Lock, Mode
 from core.tables.archived import Archived
 from core.tables.partition import Partition
 from core.tables.structure import OwnSequence
 from core.tables.table import PartitionedTable
-from core.tables.tree import Kind
+from core.tables.tree import Kind, Member
 from core.text import listed, plural, shell_word
 
 
@@ -22,13 +23,7 @@ def require_movable(table: PartitionedTable, one: Partition | Archived) -> None:
             f"{table.called(one)} is a foreign table: its rows are on another server, and nothing here takes room.",
             next="Detach or attach it by hand, if its rows are not to be seen through the table.",
         )
-    pending = next((each for each in one.members if each.pending), None)
-    if pending is not None:
-        parent = next((each.sql for each in one.members if each.oid == pending.parent), one.sql)
-        raise DetachPending(
-            f"The detach of {pending.name}, below {one.name}, was begun and not finished.",
-            next=f"Finish it first: ALTER TABLE {parent} DETACH PARTITION {pending.sql} FINALIZE",
-        )
+    _require_nothing_pending_below(one)
     others = [each for each in one.members if not each.owned]
     if others and not table.server.can.superuser:
         raise NotAllowed(
@@ -38,16 +33,38 @@ def require_movable(table: PartitionedTable, one: Partition | Archived) -> None:
 
 
 def require_copied(table: PartitionedTable, one: Partition | Archived) -> None:
-    """Raises Refused for what is no plain table: a backup holds one, and nothing is dropped without a backup."""
-    if one.is_plain:
-        return
+    """Raises Refused for what no backup holds whole, and DetachPending; nothing is dropped without a backup."""
     if one.kind is Kind.FOREIGN:
         raise Refused(f"{table.called(one)} is a foreign table: its rows are on another server, and are kept there.")
-    raise Refused(
-        f"{table.called(one)} is partitioned itself: its backup would be of {plural(len(one.members) + 1, 'table')},"
-        " which this console does not prove, and so it does not drop them either.",
-        next=f"pg_dump (16 or newer) writes it as it is: {dumped(table, one)}",
-    )
+    _require_nothing_pending_below(one)
+    foreign = one.tree.foreign if one.tree is not None else ()
+    if foreign:
+        are = "is a foreign table" if len(foreign) == 1 else "are foreign tables"
+        parent = next((each.sql for each in one.members if each.oid == foreign[0].parent), one.sql)
+        raise Refused(
+            f"{listed(each.name for each in foreign)}, below {table.called(one)}, {are}: the rows are on another"
+            " server, and a backup of the others would not be one of the whole.",
+            next=f"Take it out first, if its rows are kept there: ALTER TABLE {parent} DETACH PARTITION"
+            f" {foreign[0].sql}; pg_dump (16 or newer) writes the rest as it is: {dumped(table, one)}",
+        )
+    require_names_apart(one)
+
+
+def below_of(one: Partition | Archived) -> set[tuple[str, ...]]:
+    """How it is cut, and all that hangs below it: where, by which name and bounds, and how cut itself."""
+    parents = {one.oid: one.name, **{each.oid: each.name for each in one.members}}
+    below = ((parents[each.parent], each.name, each.bounds, each.split) for each in one.members)
+    return {("", one.name, one.tree.split if one.tree is not None else ""), *below}
+
+
+def _require_nothing_pending_below(one: Partition | Archived) -> None:
+    pending = next((each for each in one.members if each.pending), None)
+    if pending is not None:
+        parent = next((each.sql for each in one.members if each.oid == pending.parent), one.sql)
+        raise DetachPending(
+            f"The detach of {pending.name}, below {one.name}, was begun and not finished.",
+            next=f"Finish it first: ALTER TABLE {parent} DETACH PARTITION {pending.sql} FINALIZE",
+        )
 
 
 def dumped(table: PartitionedTable, one: Partition | Archived) -> str:
@@ -57,12 +74,48 @@ def dumped(table: PartitionedTable, one: Partition | Archived) -> str:
     return f"pg_dump --dbname={database} --table-and-children={name} --format=custom --file={file}"
 
 
-def moved(one: Partition | Archived, schema: str) -> Iterator[str]:
-    """The statements that move it to a schema, and with it what stands beside it and hangs below it."""
-    if one.schema == schema:
-        return
-    for relation in (one.sql, *(each.sql for each in one.beside)):
-        yield f"ALTER TABLE {relation} SET SCHEMA {ident(schema)}"
+def moved_away(one: Partition | Archived, schema: str) -> Iterator[str]:
+    """The statements that move it to the archive schema with all that hangs below it."""
+    for each in (one, *one.members):
+        if each.schema != schema:
+            yield f"ALTER TABLE {each.sql} SET SCHEMA {ident(schema)}"
+
+
+def homeward(archived: Archived, home: str) -> Iterator[tuple[Archived | Member, str]]:
+    """It and what goes with it back to the table, each with the schema that it stood in, as far as there is one.
+
+    What is there already is left out.
+    """
+    theirs = dict(archived.tag.below) if archived.tag is not None else {}
+    going: tuple[Archived | Member, ...] = (archived, *archived.beside)
+    for each in going:
+        wanted = theirs.get(each.name, home) if each is not archived else home
+        schema = wanted if wanted in archived.homes_below else home
+        if each.schema != schema:
+            yield each, schema
+
+
+def moved_home(archived: Archived, home: str) -> Iterator[str]:
+    """The statements that move it back with what goes with it."""
+    for each, schema in homeward(archived, home):
+        yield f"ALTER TABLE {each.sql} SET SCHEMA {ident(schema)}"
+
+
+def homes_below(partition: Partition) -> tuple[tuple[str, str], ...]:
+    """(name, schema) of each table below it that stands in another schema."""
+    return tuple((each.name, each.schema) for each in partition.members if each.schema != partition.schema)
+
+
+def require_names_apart(one: Partition | Archived) -> None:
+    """Raises NameTaken where two of its tables or indexes, of several schemas, have one name."""
+    names = Counter((*one.own_names, *(name for each in one.members for name in each.names)))
+    twice = sorted(name for name, number in names.items() if number > 1)
+    if twice:
+        raise NameTaken(
+            f"Of {one.name} and what hangs below it two are called {listed(twice)}, in several schemas: they can't"
+            " stand in one.",
+            next="Rename one of them first.",
+        )
 
 
 def locks_below(one: Partition | Archived, mode: Mode, *, brief: bool = True) -> tuple[Lock, ...]:
@@ -71,11 +124,9 @@ def locks_below(one: Partition | Archived, mode: Mode, *, brief: bool = True) ->
 
 
 def locks_moved(one: Partition | Archived, schema: str, mode: Mode, *, brief: bool = True) -> tuple[Lock, ...]:
-    """The same once it stands in that schema."""
-    beside = {each.oid for each in one.beside}
-    return tuple(
-        Lock(qualified(schema, each.name) if each.oid in beside else each.sql, mode, brief) for each in one.members
-    )
+    """The same once it was moved to that schema."""
+    goes = one.schema != schema
+    return tuple(Lock(qualified(schema, each.name) if goes else each.sql, mode, brief) for each in one.members)
 
 
 def own_sequences(one: Partition | Archived) -> Iterator[tuple[str, OwnSequence]]:
@@ -88,10 +139,13 @@ def told_below(one: Partition | Archived) -> Iterator[str]:
     """What becomes of the tables below it, a sentence each."""
     if not one.members:
         return
-    yield f"It goes as one, with {plural(len(one.beside), 'table')} that hang below it."
-    staying = [each for each in one.members if each not in one.beside]
-    if staying:
-        names = listed(f"{each.schema}.{each.name}" for each in staying)
+    yield f"It goes as one, with {plural(len(one.members), 'table')} that hang below it."
+    others = [each for each in one.members if each.schema != one.schema]
+    if others and isinstance(one, Partition):
+        names = listed(f"{each.schema}.{each.name}" for each in others)
+        yield f"{names} of another schema go with it, and come back to theirs."
+    elif others:
+        names = listed(f"{each.schema}.{each.name}" for each in others)
         yield f"{names} stay in their schema, as a part of it."
     if one.tree is not None and one.tree.foreign:
         names = listed(each.name for each in one.tree.foreign)

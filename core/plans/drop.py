@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from core.errors import BackupNotFound, NotAllowed, NotVerified, Refused
 from core.names import qualified
 from core.period import Duration
-from core.plans.branch import require_copied
+from core.plans.branch import below_of, locks_below, require_copied
 from core.plans.manifest import Backup, Kept
 from core.plans.marking import comment_step, require_archived
 from core.plans.operation import Danger, Operation, Sources, table_for
@@ -19,7 +19,13 @@ from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.target import Target, archived_of
 from core.tables.archived import Archived
 from core.tables.commands import backup_twin, option, twin
-from core.tables.fingerprint import ROWS_A_SECOND, require_fingerprint_sql, require_same_sql
+from core.tables.fingerprint import (
+    ROWS_A_SECOND,
+    Below,
+    require_below_sql,
+    require_fingerprint_sql,
+    require_same_sql,
+)
 from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_seconds, plural
@@ -191,7 +197,11 @@ def fits(kept: Kept, table: PartitionedTable, archived: Archived) -> bool:
     same = backup.name == archived.name and backup.parent in {table.address, *archived.former}
     bounds = archived.bounds is None or archived.bounds.text == backup.bounds
     columns = [(c.name, c.type) for c in backup.columns] == [(c.name, c.type) for c in archived.columns]
-    return same and bounds and columns
+    return same and bounds and columns and _below(backup) == below_of(archived)
+
+
+def _below(backup: Backup) -> set[tuple[str, ...]]:
+    return {("", backup.name, backup.split), *((one.parent, one.name, one.bounds, one.split) for one in backup.below)}
 
 
 def choose(every: Iterable[Kept], table: PartitionedTable, archived: Archived) -> Kept | None:
@@ -233,7 +243,8 @@ def plan_drop(
         basis=basis(table, archived.oid),
         steps=(_drop_step(table, archived, backup),),
         effects=(
-            f"{archived.schema}.{archived.name} leaves the server for good: {plural(backup.rows, 'row')}{size}.",
+            f"{archived.schema}.{archived.name} leaves the server for good{_with_below(archived)}:"
+            f" {plural(backup.rows, 'row')}{size}.",
             f"Writes to it wait while its rows are read once more, {_about(backup.rows / ROWS_A_SECOND)}; reads go on.",
             f"The backup {backup.id}{f' in {place}' if place else ''} keeps all of it: {human_bytes(backup.bytes)},"
             f" last restored and compared on {_proven_on(kept)}.",
@@ -248,23 +259,34 @@ def plan_drop(
     )
 
 
+def _with_below(archived: Archived) -> str:
+    return f", with {plural(len(archived.members), 'table')} below it" if archived.members else ""
+
+
 def _drop_step(table: PartitionedTable, archived: Archived, backup: Backup) -> Step:
+    schemas = {archived.name: archived.schema, **{one.name: one.schema for one in archived.members}}
     changed = (
         f"{archived.schema}.{archived.name} no longer holds what the backup {backup.id} holds: rows were changed since."
     )
-    names = [column.name for column in archived.columns]
+    leaves = [(leaf, qualified(schemas[leaf.name], leaf.name)) for leaf in backup.leaves]
     lost = tuple(dict.fromkeys(key.other for key in table.references)) if archived.foreign_keys else ()
     return Step(
         f"Compare every row of {archived.name} with its backup, then drop it",
         (
             f"LOCK TABLE {archived.sql} IN SHARE MODE",
             _require_same(archived),
-            require_fingerprint_sql(archived.sql, names, backup.fingerprint, changed),
+            *([_require_same_below(archived, backup)] if backup.split else []),
+            *(
+                require_fingerprint_sql(name, [column.name for column in leaf.columns], leaf.fingerprint, changed)
+                for leaf, name in leaves
+            ),
             f"DROP TABLE {archived.sql}",
         ),
         (
             Lock(archived.sql, Mode.SHARE, brief=False),
+            *locks_below(archived, Mode.SHARE, brief=False),
             Lock(archived.sql, Mode.ACCESS_EXCLUSIVE),
+            *locks_below(archived, Mode.ACCESS_EXCLUSIVE),
             *(Lock(other, Mode.ACCESS_EXCLUSIVE) for other in lost),
         ),
     )
@@ -390,6 +412,16 @@ def _require_same(archived: Archived) -> str:
         " drop was called off."
     )
     return require_same_sql(archived.sql, [(c.name, c.type) for c in archived.columns], said, unsaid, message)
+
+
+def _require_same_below(archived: Archived, backup: Backup) -> str:
+    """That all that hangs below it is still what the backup holds, table by table, and nothing else."""
+    message = f"What hangs below {archived.schema}.{archived.name} is not what the backup {backup.id} holds."
+    below = [
+        Below(one.parent, one.name, one.bounds, one.split, tuple((c.name, c.type) for c in one.columns))
+        for one in backup.below
+    ]
+    return require_below_sql(archived.sql, below, message)
 
 
 def _sure(called: str, backup: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import re
 from core.errors import BackupUnusable
 from core.names import ident, qualified
 from core.plans.manifest import Backup, Needed
-from core.plans.script import general_statements
+from core.plans.script import attach_below, general_statements
 
 _IDENT = r'"(?:[^"]|"")+"'
 _TOKEN = re.compile(
@@ -27,6 +27,13 @@ _OPTION = (
     r"|log_auto\w+)='[\w.-]*'"
 )
 _TAIL = re.compile(rf"(?: WITH \({_OPTION}(?:, {_OPTION})*\))?", re.ASCII)
+_RELATION = rf"{_IDENT}\.{_IDENT}"
+_VALUE = r"(?:\x01\x03*\x04|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|NULL|true|false|MINVALUE|MAXVALUE)"
+_VALUES = rf"\({_VALUE}(?:, {_VALUE})*\)"
+_BOUNDS = re.compile(
+    rf"DEFAULT|FOR VALUES (?:FROM {_VALUES} TO {_VALUES}|IN {_VALUES}|WITH \(modulus \d+, remainder \d+\))", re.ASCII
+)
+_SPLIT = re.compile(r"(?:RANGE|LIST|HASH) \(")
 _TABLESPACE = re.compile(r"\bTABLESPACE\s+[\x02\w]", re.IGNORECASE)
 _ELSEWHERE = re.compile(r"\b(?:REFERENCES|AS\s+IDENTITY)\b", re.IGNORECASE)
 
@@ -44,7 +51,7 @@ def require_its_own(backup: Backup) -> None:
 
 
 class OwnStatements:
-    """The statements of a backup for another archive schema; each is of a shape that only makes its own table.
+    """The statements of a backup for another archive schema; each is of a shape that only makes its own tables.
 
     A manifest can be written by whoever may write to the place, and its statements are run with the rights of who
     restores: any other statement is refused, and so is one that ties the table to another. Expressions (defaults,
@@ -52,16 +59,17 @@ class OwnStatements:
     """
 
     def __init__(self, backup: Backup, archive_schema: str) -> None:
-        self.relation = qualified(backup.archive, backup.name)
-        self._to = qualified(archive_schema, backup.name)
+        self._backup = backup
+        self._levels = {qualified(backup.archive, one.name): one for one in backup.levels}
         self._schemas = ident(backup.archive), ident(archive_schema)
-        relation = f"(?P<relation>{re.escape(self.relation)})"
+        relation = f"(?P<relation>{_RELATION})"
         schema = f"(?P<schema>{re.escape(self._schemas[0])})"
         shapes = (
             rf"CREATE TABLE {relation} \(",
             rf"ALTER TABLE {relation} (?:ALTER COLUMN {_IDENT} SET |REPLICA IDENTITY |CLUSTER ON |OWNER TO )",
             rf"ALTER TABLE {relation} ADD CONSTRAINT (?P<name>{_IDENT}) (?:PRIMARY KEY|UNIQUE|EXCLUDE)\b",
             rf"ALTER TABLE {relation} ADD CONSTRAINT {_IDENT} (?:CHECK|NOT NULL)\b",
+            rf"ALTER TABLE {relation} ATTACH PARTITION (?P<below>{_RELATION}) ",
             rf"CREATE (?:UNIQUE )?INDEX (?P<name>{_IDENT}) ON {relation} USING ",
             rf"CREATE STATISTICS {schema}\.{_IDENT}.* FROM {relation}$",
             rf"COMMENT ON TABLE {relation} IS ",
@@ -74,7 +82,10 @@ class OwnStatements:
         self._shapes = [re.compile(shape, re.DOTALL) for shape in shapes]
         self.names: list[str] = []
         """Of the indexes that are made."""
-        tag = f"COMMENT ON TABLE {self.relation} IS "
+        tag = f"COMMENT ON TABLE {qualified(backup.archive, backup.name)} IS "
+        attached = [attach_below(backup.archive, one) for one in backup.below]
+        if sorted(one for one in backup.afterwards if one in attached) != sorted(attached):
+            raise self.refused(next(iter(attached)))
         self.create = tuple(self.checked(one) for one in backup.create if not _is_general(one))
         self.afterwards = tuple(self.checked(one) for one in backup.afterwards if not one.startswith(tag))
         for need in backup.needs:
@@ -88,17 +99,38 @@ class OwnStatements:
             raise self.refused(statement)
         for shape in self._shapes:
             match = shape.match(statement)
-            if match is not None and _is_alone(statement, masked, match.end()):
+            if match is not None and self._is_own(statement, masked, match):
                 found = match.groupdict()
                 if found.get("name"):
                     self.names.append(found["name"][1:-1].replace('""', '"'))
                 return self._moved(statement, match)
         raise self.refused(statement)
 
+    def _is_own(self, statement: str, masked: str, match: re.Match[str]) -> bool:
+        """Whether the statement is of tables of the backup, as the manifest has them, and of no others."""
+        found = match.groupdict()
+        level = self._levels.get(found["relation"]) if "relation" in found else None
+        if "relation" in found and level is None:
+            return False
+        if found.get("below"):
+            below = self._levels.get(found["below"])
+            known = below is not None and statement == attach_below(self._backup.archive, below)
+            return known and _BOUNDS.fullmatch(masked, match.end()) is not None
+        if level is not None and level.split and statement.startswith("CREATE TABLE "):
+            clause = f" PARTITION BY {level.split}"
+            if not statement.endswith(clause) or _masked(clause) != masked[-len(clause) :] or not _is_cut(level.split):
+                return False
+            statement, masked = statement[: -len(clause)], masked[: -len(clause)]
+        return _is_alone(statement, masked, match.end())
+
     def _moved(self, statement: str, match: re.Match[str]) -> str:
         """Puts the new names in place of the old, the later one first."""
-        new = {"relation": self._to, "schema": self._schemas[1]}
-        spans = [(match.span(group), text) for group, text in new.items() if match.groupdict().get(group)]
+        found = match.groupdict()
+        new = {"schema": self._schemas[1]}
+        for group in ("relation", "below"):
+            if found.get(group):
+                new[group] = f"{self._schemas[1]}.{ident(self._levels[found[group]].name)}"
+        spans = [(match.span(group), text) for group, text in new.items() if found.get(group)]
         for (begin, end), text in sorted(spans, reverse=True):
             statement = statement[:begin] + text + statement[end:]
         return statement
@@ -110,6 +142,14 @@ class OwnStatements:
             (" ".join(statement.split())[:200],),
             next="Look at who can write to the place of the backups.",
         )
+
+
+def _is_cut(split: str) -> bool:
+    """Whether this is how a table is partitioned, and nothing beside it."""
+    masked = _masked(split)
+    match = _SPLIT.match(masked)
+    parts = _split(masked[match.end() :]) if match is not None else None
+    return parts is not None and len(",".join(parts[0])) + 1 == len(masked) - (match.end() if match else 0)
 
 
 def _is_general(statement: str) -> bool:

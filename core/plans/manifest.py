@@ -15,10 +15,11 @@ from urllib.parse import quote
 from core.errors import BackupDamaged, BackupUnusable
 from core.tables.bounds import Bounds
 from core.tables.ends import KeyType
+from core.tables.fingerprint import together
 from core.tables.key import Key
 
-FORMAT = 1
-"""The format of what is written now; a console that knows no later one refuses it."""
+FORMAT = 2
+"""The newest format that is known; a console that knows no later one refuses it. The first has plain tables alone."""
 
 OBJECT = ".sql.zst"
 MANIFEST = ".json"
@@ -82,8 +83,35 @@ class BackupKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """One table of a backup: a leaf, whose rows are in the object, or a branch, which has none of its own."""
+
+    name: str
+    schema: str
+    """The schema that it stood in; the backup's own SQL makes all of them in one."""
+    parent: str
+    """The name of the table that it hangs on; empty for the one that was backed up."""
+    bounds: str
+    """PostgreSQL's text of them below that."""
+    split: str
+    """How it is partitioned itself, in PostgreSQL's words; empty for a leaf."""
+    columns: tuple[BackupColumn, ...]
+    rows: int
+    fingerprint: str
+    """Both of its own rows; 0 and empty for a branch."""
+    raw_bytes: int
+    """Of its rows' text; 0 where nothing tells it apart from what stands around it."""
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of the columns whose values are in the object: all but generated ones."""
+        return tuple(column.name for column in self.columns if not column.generated)
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup of one partition. Its object is the text of `create`, the rows, and `afterwards`, through zstd."""
+    """One backup of one partition with all below it. Its object is the text of `create`, the rows of each leaf in turn,
+    and `afterwards`, through zstd."""
 
     id: str
     """The path in its place, without the suffixes."""
@@ -113,6 +141,7 @@ class Backup:
     columns: tuple[BackupColumn, ...]
     rows: int
     fingerprint: str
+    """Both of all leaves together."""
     raw_bytes: int
     """Of the text before it was compressed."""
     bytes: int
@@ -144,6 +173,31 @@ class Backup:
     """What the key is made of, where that is more than one column."""
     key_above: str = ""
     """What the tables above its own demanded of every row, as PostgreSQL prints it; compared with CHECKs, never run."""
+    split: str = ""
+    """How it was partitioned itself, in PostgreSQL's words; empty for a plain table."""
+    below: tuple[Level, ...] = ()
+    """All that hung below it, parents before their partitions."""
+
+    @property
+    def itself(self) -> Level:
+        """The table that was backed up as one of its levels."""
+        own = (0, "", 0) if self.split else (self.rows, self.fingerprint, 0)
+        return Level(self.name, self.schema, "", self.bounds, self.split, self.columns, *own)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """It and all below it, parents before their partitions."""
+        return (self.itself, *self.below)
+
+    @property
+    def leaves(self) -> tuple[Level, ...]:
+        """Those whose rows are in the object, in that order."""
+        return tuple(one for one in self.levels if not one.split)
+
+    @property
+    def format(self) -> int:
+        """The oldest format that says all of it, so that consoles of before read what they know."""
+        return 2 if self.split else 1
 
     @property
     def key(self) -> Key:
@@ -191,8 +245,8 @@ class Backup:
 
     def to_json(self) -> str:
         """The manifest as text, sealed against accidents by a checksum of itself."""
-        raw = {"format": FORMAT, **asdict(self)}
-        for name in ("key_parts", "key_above"):  # so that consoles of before read it
+        raw = {"format": self.format, **asdict(self)}
+        for name in _SPARED:
             if not raw[name]:
                 del raw[name]
         return json.dumps({**raw, _SEAL: _sealed(raw)}, ensure_ascii=False, indent=1) + "\n"
@@ -206,13 +260,15 @@ class Backup:
                 f"The backup was written in format {raw['format']}; this console knows formats up to {FORMAT}.",
                 next="Use the newer Partition Desk that wrote it.",
             )
-        if raw.pop("format", None) != FORMAT:
+        written = raw.pop("format", None)
+        if type(written) is not int or written < 1:
             raise BackupDamaged("The manifest is not one of a backup.", next=_ANOTHER)
         seal = raw.pop(_SEAL, None)
         found = _read(cls, raw, "manifest")
-        if seal != _sealed({"format": FORMAT, **raw}):
+        if seal != _sealed({"format": written, **raw}):
             raise BackupDamaged("The manifest was changed: it differs from its own checksum.", next=_ANOTHER)
         found._require_bounds()
+        found._require_levels(written)
         return found
 
     def _require_bounds(self) -> None:
@@ -224,6 +280,21 @@ class Backup:
             pass
         said = f"The manifest's bounds are {self.bounds!r}, which is no range of {self.key_type!r}."
         raise BackupDamaged(said[:300], next=_ANOTHER)
+
+    def _require_levels(self, written: int) -> None:
+        """Raises BackupDamaged for what is no tree of this format, or whose leaves don't make up the whole."""
+        branches, names = {self.name} if self.split else set(), {self.name}
+        known = written == self.format
+        for one in self.below:
+            known = known and one.parent in branches and one.name not in names and one.raw_bytes >= 0
+            names.add(one.name)
+            branches |= {one.name} if one.split else set()
+        try:
+            known = known and self.fingerprint == together(one.fingerprint for one in self.leaves)
+        except ValueError:
+            known = False
+        if not known:
+            raise BackupDamaged("The manifest's tables are no tree, or not the whole of one.", next=_ANOTHER)
 
 
 _ANOTHER = "Use another backup of the same table; while the table itself is there, back it up again."
@@ -335,7 +406,9 @@ def _object(text: str) -> dict[str, Any]:
     return raw
 
 
-_LATER = ("time_zone", "key_parts", "key_above")
+_SPARED = ("key_parts", "key_above", "split", "below")
+"""Fields that are left out where they are empty, so that consoles of before read the rest."""
+_LATER = ("time_zone", *_SPARED)
 """Fields that the first manifests lack."""
 
 

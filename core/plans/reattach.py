@@ -17,7 +17,7 @@ from core.plans.attachable import (
     require_attachable,
 )
 from core.plans.beside import beside_returning
-from core.plans.branch import locks_below, moved, require_movable, told_below
+from core.plans.branch import locks_below, moved_home, require_movable, told_below
 from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.publishing import returning
@@ -135,12 +135,16 @@ def plan_reattach(
     )
 
 
-def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ...], str | None]:
-    """(the steps after which a validated CHECK says the bounds, its name where it goes again with the attach)."""
+def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """(the steps after which a validated CHECK says the bounds, those that go again with the attach).
+
+    One without what the tables above a branch demand, as a backup has it, proves too little to the server.
+    """
     check = archived.bounds_check(key)
     below = locks_below(archived, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False)
-    if check is not None and (check.excludes_null() or is_not_null(archived, key)):
-        made = check.name if archived.tag is not None and archived.tag.made_check else None
+    made = (check.name,) if check is not None and archived.tag is not None and archived.tag.made_check else ()
+    whole = check is not None and key.above in check.definition
+    if check is not None and whole and (check.excludes_null() or is_not_null(archived, key)):
         return (() if check.validated else (prove_bounds(archived.sql, check.name, below),)), made
     name = check_name(archived.name, key, tuple(one.name for one in archived.checks))
     write = Step(
@@ -149,15 +153,16 @@ def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ..
         (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *locks_below(archived, Mode.ACCESS_EXCLUSIVE)),
         undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
     )
-    return (write, prove_bounds(archived.sql, name, below)), name
+    return (write, prove_bounds(archived.sql, name, below)), (name, *(() if whole else made))
 
 
-def _attach_step(table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, check: str | None) -> Step:
+def _attach_step(
+    table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, checks: tuple[str, ...]
+) -> Step:
     relation = qualified(home, archived.name)
-    statements = [*moved(archived, home)]
+    statements = [*moved_home(archived, home)]
     statements.append(attach(table, relation, bounds))
-    if check is not None:
-        statements.append(f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}")
+    statements += [f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}" for check in checks]
     statements += readmit_to_default(table, archived.name)
     if archived.marks != Marks(hold=archived.hold):  # what says that it is archived goes, a hold stays
         statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))

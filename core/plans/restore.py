@@ -25,7 +25,7 @@ from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold, Marks
 from core.tables.partition import Partition
 from core.tables.table import ArchiveSchema, PartitionedTable
-from core.text import human_bytes, human_rows
+from core.text import human_bytes, human_rows, plural
 
 RESTORE = Operation("restore", "Restore", Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup")
 
@@ -125,14 +125,14 @@ def plan_restore(
     parts = OwnStatements(backup, there.archive.name)
     _require_usable(backup, there)
     _require_rights(backup, there)
-    clash = sorted({backup.name, *parts.names} & there.archive.taken)
+    clash = sorted({*(one.name for one in backup.levels), *parts.names} & there.archive.taken)
     if clash:
         raise NameTaken(
             f"{there.archive.name} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
             next=f"Rename what stands there: ALTER TABLE (or INDEX) {qualified(there.archive.name, clash[0])}"
             " RENAME TO ...",
         )
-    back, stays = _put_back(backup, parts, there)
+    back, stays = _put_back(backup, there)
     warnings = _restore_warnings(table, kept, there, stays)
     return Plan(
         operation=RESTORE,
@@ -147,7 +147,8 @@ def plan_restore(
         ),
         effects=(
             f"{human_bytes(backup.bytes)} are fetched{f' from {place_label}' if place_label else ''}, and"
-            f" {human_rows(backup.rows)} rows become the table {there.archive.name}.{backup.name}.",
+            f" {human_rows(backup.rows)} rows become the table {there.archive.name}.{backup.name}"
+            + (f", with {plural(len(backup.below), 'table')} below it." if backup.split else "."),
             "Its rows are compared with the backup's fingerprint before anything is committed.",
             f"Afterwards it is an archived partition of {backup.parent}, which can be reattached.",
             *([f"It is held{f' until {hold.until}' if hold.until else ''}: {hold.reason}"] if hold else []),
@@ -176,16 +177,18 @@ def _restore_statements(
     yield from (need.sql for need in _missing(backup, there))
     yield from parts.create
     yield from (parts.checked(one.sql) for one in back if one.back == "columns")
+    leaves = [(leaf, qualified(there.archive.name, leaf.name)) for leaf in backup.leaves]
     if there.sent_by:  # a subscriber would stop at the first row; that of an unlogged table is not sent
-        yield f"ALTER TABLE {relation} SET UNLOGGED"
-    yield copy_statement(backup, there.archive.name)
+        yield from (f"ALTER TABLE {name} SET UNLOGGED" for _, name in leaves)
+    yield from (copy_statement(backup, leaf, there.archive.name) for leaf, _ in leaves)
     yield from parts.afterwards
     late = [one for one in back if one.back == "restore"]
     yield from (parts.checked(one.sql) for one in late if not _of_rights(one))
-    changed = f"The rows of {relation} are not those of the backup {backup.id}."
     if there.sent_by:
-        yield f"ALTER TABLE {relation} SET LOGGED"
-    yield require_fingerprint_sql(relation, [column.name for column in backup.columns], backup.fingerprint, changed)
+        yield from (f"ALTER TABLE {name} SET LOGGED" for _, name in leaves)
+    for leaf, name in leaves:
+        changed = f"The rows of {name} are not those of the backup {backup.id}."
+        yield require_fingerprint_sql(name, [column.name for column in leaf.columns], leaf.fingerprint, changed)
     yield comment_sql(relation, marks.beside(backup.comment))
     yield from (parts.checked(one.sql) for one in late if _of_rights(one))
 
@@ -250,9 +253,7 @@ def _require_rights(backup: Backup, there: Surroundings) -> None:
         )
 
 
-def _put_back(
-    backup: Backup, parts: OwnStatements, there: Surroundings
-) -> tuple[tuple[LeftOut, ...], tuple[tuple[LeftOut, str], ...]]:
+def _put_back(backup: Backup, there: Surroundings) -> tuple[tuple[LeftOut, ...], tuple[tuple[LeftOut, str], ...]]:
     """What was left out and can be put back here, and what can't, with the reason."""
     back: list[LeftOut] = []
     stays: list[tuple[LeftOut, str]] = []
@@ -260,10 +261,11 @@ def _put_back(
         lacking = [need for need in one.needs if need not in there.present]
         if one.back not in ("columns", "restore"):
             continue
-        if one.sql.startswith(f"ALTER TABLE {parts.relation} OWNER TO "):
-            if backup.owner == there.server.user:
+        if one.what.startswith("owner "):
+            owner = one.what.removeprefix("owner ")
+            if owner == there.server.user:
                 continue
-            if not lacking and backup.owner not in there.may_own:
+            if not lacking and owner not in there.may_own:
                 stays.append((one, f"the role {there.server.user} may not give tables to it"))
                 continue
         if lacking:
@@ -273,7 +275,13 @@ def _put_back(
     return tuple(back), tuple(stays)
 
 
-_KINDS = {"regclass": "relation", "regprocedure": "function", "regtype": "type", "regoperator": "operator"}
+_KINDS = {
+    "regclass": "relation",
+    "regprocedure": "function",
+    "regtype": "type",
+    "regoperator": "operator",
+    "order": "default order of texts",
+}
 
 
 def _said(need: str) -> str:
@@ -300,8 +308,8 @@ def _restore_warnings(
     created = [_type_name(need) for need in _missing(backup, there)]
     if created:
         found.append(f"It is made along with what it needs: {', '.join(created)}.")
-    found += [f"Not put back, because {why}: {one.what}." for one, why in stays]
-    own = [one.what for one in backup.left_out if not one.back and one.sql]
+    found += dict.fromkeys(f"Not put back, because {why}: {one.what}." for one, why in stays)
+    own = list(dict.fromkeys(one.what for one in backup.left_out if not one.back and one.sql))
     if own:
         found.append(f"Not put back by itself, its SQL is in the manifest: {', '.join(own)}.")
     if there.sent_by:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.partition import State
 from core.tables.size import Activity, Size
 from core.tables.structure import Check, Column, Index, OwnSequence
-from core.tables.tree import Kind, Rooted, Tree
+from core.tables.tree import Kind, Member, Rooted, Tree
 
 
 class Source(StrEnum):
@@ -56,6 +57,8 @@ class Archived(Rooted):
     """Whether the schema that it stood in is no longer there, so that it goes to the parent's."""
     home_taken: frozenset[str] = field(default=frozenset(), compare=False)
     """Names there that it could meet, where that is not the parent's schema."""
+    homes_below: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False, hash=False)
+    """The other schemas that tables below it stood in, as far as they are there, with such names."""
     hold: Hold | None = None
     drop: PlannedDrop | None = None
     distribution: Distribution | None = None
@@ -82,10 +85,14 @@ class Archived(Rooted):
         return Marks(self.tag, self.hold, self.drop)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What it takes in its schema: its name, those of its indexes and sequences, and of all that goes with it."""
-        own = (*(index.name for index in self.indexes), *(one.name for one in self.sequences))
-        return (self.name, *own, *(name for one in self.beside for name in one.names))
+    def own_names(self) -> tuple[str, ...]:
+        """What it takes in its schema: its name, and those of its indexes and sequences."""
+        return (self.name, *(index.name for index in self.indexes), *(one.name for one in self.sequences))
+
+    @property
+    def beside(self) -> tuple[Member, ...]:
+        """What hangs below it and is where it is; what somebody put elsewhere stays there."""
+        return tuple(one for one in self.members if one.schema == self.schema)
 
     @property
     def former(self) -> frozenset[str]:

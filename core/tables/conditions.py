@@ -20,6 +20,24 @@ WORDS = ("MINVALUE", "MAXVALUE", "NULL", "true", "false")
 """Those that are no values."""
 
 
+def anywhere(above: str) -> str:
+    """Of conditions joined by AND those that another server can look at as well: none that names a table by its oid."""
+    return " AND ".join(one for one in split(above) if "satisfies_hash_partition(" not in one)
+
+
+def split(conditions: str) -> tuple[str, ...]:
+    """Conditions joined by AND, one by one."""
+    found, begin, depth, quoted = [], 0, 0, ""
+    for place, letter in enumerate(conditions):
+        if quoted or letter in "'\"":
+            quoted = "" if letter == quoted else quoted or letter
+        depth += 0 if quoted else (letter == "(") - (letter == ")")
+        if not depth and not quoted and conditions.startswith(" AND ", place):
+            found.append(conditions[begin:place])
+            begin = place + len(" AND ")
+    return tuple(one for one in (*found, conditions[begin:]) if one)
+
+
 def bare(constant: str) -> str:
     """A constant without its quotes."""
     return constant[1:-1].replace("''", "'") if constant.startswith("'") else constant

@@ -6,7 +6,8 @@ What is hashed is the text of the whole row, so that values swapped between two 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from core.names import ident, literal
 from core.postgres.connection import MISMATCH
@@ -36,6 +37,17 @@ def fingerprint_sql(relation: str, columns: Sequence[str], *, into: str = "") ->
 def fingerprint(rows: int, total: str) -> str:
     """The fingerprint of what `fingerprint_sql` gave: "text-1:<rows>:<sum>"."""
     return f"{KIND}:{rows}:{total}"
+
+
+def together(fingerprints: Iterable[str]) -> str:
+    """The fingerprint of all the rows of several tables; ValueError for one that is computed otherwise."""
+    every = tuple(fingerprints)
+    if len(every) == 1:
+        return every[0]
+    parts = [one.split(":") for one in every]
+    if any(len(one) != 3 or one[0] != KIND for one in parts):
+        raise ValueError("not of one kind")
+    return fingerprint(sum(int(rows) for _, rows, _ in parts), str(sum(int(total) for *_, total in parts)))
 
 
 def require_fingerprint_sql(relation: str, columns: Sequence[str], expected: str, message: str) -> str:
@@ -85,6 +97,63 @@ BEGIN
       FROM pg_catalog.pg_attribute a WHERE a.attrelid = {literal(relation)}::pg_catalog.regclass
         AND a.attnum > 0 AND NOT a.attisdropped) IS DISTINCT FROM ARRAY[{wanted}]::text[]
 {"".join(f"      OR {one}{chr(10)}" for one in differs)}  THEN
+    RAISE EXCEPTION USING ERRCODE = '{MISMATCH}', MESSAGE = {literal(message)};
+  END IF;
+{put_back}
+END
+"""
+    return f"DO {dollar_quoted(body)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """One table below another, as it is expected."""
+
+    parent: str
+    name: str
+    bounds: str
+    split: str
+    """How it is partitioned itself; empty for a leaf."""
+    columns: tuple[tuple[str, str], ...]
+    """(name, type) in their order."""
+
+    @property
+    def said(self) -> str:
+        """All of it as the server is asked to put it together."""
+        columns = ", ".join(f"{name} {kind}" for name, kind in self.columns)
+        return f"{self.parent} > {self.name} {self.bounds} [{self.split}] ({columns})"
+
+
+def require_below_sql(relation: str, below: Sequence[Below], message: str) -> str:
+    """A DO block that raises `message` with SQLSTATE PD001 unless exactly `below` hangs below a partitioned table.
+
+    To be run under a lock on all of it.
+    """
+    wanted = ", ".join(literal(one.said) for one in below)
+    keep, pinned, put_back = _pinned(
+        {"search_path": "pg_catalog", "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "TimeZone": "UTC"}
+    )
+    body = f"""
+DECLARE
+{keep}
+  wanted CONSTANT text[] := ARRAY[{wanted}]::text[];
+  found text[];
+BEGIN
+{pinned}
+  SELECT pg_catalog.array_agg(pg_catalog.format('%s > %s %s [%s] (%s)', p.relname, c.relname,
+      pg_catalog.pg_get_expr(c.relpartbound, 0),
+      CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END,
+      (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s', a.attname,
+          pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)))
+    INTO found
+    FROM pg_catalog.pg_partition_tree({literal(relation)}::pg_catalog.regclass) t
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+    JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) t.parentrelid
+    WHERE t.level OPERATOR(pg_catalog.>) 0;
+  IF NOT (coalesce(found, ARRAY[]::text[]) OPERATOR(pg_catalog.@>) wanted
+      AND wanted OPERATOR(pg_catalog.@>) coalesce(found, ARRAY[]::text[])
+      AND coalesce(pg_catalog.cardinality(found), 0) OPERATOR(pg_catalog.=) {len(below)}) THEN
     RAISE EXCEPTION USING ERRCODE = '{MISMATCH}', MESSAGE = {literal(message)};
   END IF;
 {put_back}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 from core.errors import UsageError
@@ -40,6 +41,8 @@ class Tag:
     """The parent's oid, which stays when it is renamed or moved."""
     cluster: str = ""
     """The server that the oid is of: elsewhere it may be another table's by chance."""
+    below: tuple[tuple[str, str], ...] = ()
+    """(name, schema) of each table below it that stood in another schema."""
 
     @property
     def address(self) -> str:
@@ -143,7 +146,8 @@ def _read_mark(line: str) -> dict[str, Any] | None:
             tag = _read_fields(Tag, line.removeprefix(_TAG))
             if Bounds.shown(tag.bounds).is_default:
                 return None
-            ident(tag.schema)
+            for schema in (tag.schema, *(schema for _, schema in tag.below)):
+                ident(schema)
             if not 0 <= tag.oid < 2**32:
                 return None
             _moment(tag.archived_at)
@@ -164,12 +168,18 @@ def _read_mark(line: str) -> dict[str, Any] | None:
 
 def _read_fields(kind: type[M], text: str) -> M:
     """A mark from its JSON. Raises ValueError, TypeError or RecursionError for what the console does not write."""
-    found = kind(**json.loads(text))
+    raw = json.loads(text)
+    if isinstance(raw, dict) and isinstance(raw.get("below"), list):
+        raw["below"] = tuple(tuple(pair) if isinstance(pair, list) else (pair,) for pair in raw["below"])
+    found = kind(**raw)
     for one in fields(kind):
         value = getattr(found, one.name)
-        if type(value).__name__ != one.type:
+        if type(value).__name__ != str(one.type).partition("[")[0]:
             raise TypeError(f"{one.name} is {type(value).__name__}")
-        if isinstance(value, str) and b"\0" in value.encode():
+        pairs: tuple[Any, ...] = value if isinstance(value, tuple) else ()
+        if any(len(pair) != 2 or not all(isinstance(name, str) for name in pair) for pair in pairs):
+            raise TypeError(f"{one.name} is no list of pairs")
+        if any(isinstance(said, str) and b"\0" in said.encode() for said in (value, *chain(*pairs))):
             raise ValueError(f"{one.name} holds a NUL character")
     return found
 

@@ -71,7 +71,6 @@ class Partition(Rooted):
         return self.bounds is not None and self.bounds.is_default
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What it takes in its schema: its name, those of its indexes and sequences, and of all that goes with it."""
-        below = (name for one in self.beside for name in one.names)
-        return (self.name, *self.index_names, *(one.name for one in self.sequences), *below)
+    def own_names(self) -> tuple[str, ...]:
+        """What it takes in its schema: its name, and those of its indexes and sequences."""
+        return (self.name, *self.index_names, *(one.name for one in self.sequences))

@@ -41,6 +41,8 @@ class Member:
     pending: bool = False
     """Whether it is detach pending."""
     index_names: tuple[str, ...] = ()
+    foreign_keys: tuple[tuple[str, str], ...] = ()
+    """(name, definition) of its own; known of what is archived."""
     sequences: tuple[OwnSequence, ...] = ()
     comment: str | None = None
     owned: bool = True
@@ -180,14 +182,24 @@ class Rooted:
     tree: Tree | None
 
     @property
+    def own_names(self) -> tuple[str, ...]:
+        """What it takes in its schema: its name, and those of its indexes and sequences."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The same with what all that goes with it takes."""
+        return (*self.own_names, *(name for one in self.beside for name in one.names))
+
+    @property
     def sql(self) -> str:
         """Its quoted and qualified name."""
         return qualified(self.schema, self.name)
 
     @property
     def beside(self) -> tuple[Member, ...]:
-        """What hangs below it and stands in its schema, so that it goes where it goes."""
-        return tuple(one for one in self.members if one.schema == self.schema)
+        """What goes where it goes: all that hangs below it, whatever its schema."""
+        return self.members
 
     @property
     def rows_sql(self) -> str:
@@ -203,6 +215,11 @@ class Rooted:
     def is_plain(self) -> bool:
         """Whether it holds its rows itself, on this server."""
         return self.kind is Kind.PLAIN
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all of its rows are on this server, so that a backup can hold them."""
+        return self.kind is not Kind.FOREIGN and not (self.tree is not None and self.tree.foreign)
 
     @property
     def members(self) -> tuple[Member, ...]:

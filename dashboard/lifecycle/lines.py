@@ -117,7 +117,7 @@ def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -
             buttons.restore_button(best.backup.id, key=key)
     elif life.drop is not None:
         buttons.keep_button(life.called, key=key)
-    elif _held(life) or not one.is_plain:  # what is partitioned again has no backup here
+    elif _held(life) or not one.is_here:  # what is elsewhere has no backup here
         buttons.reattach_button(one, key=key)
     elif best is None or life.failed is not None:
         label = "Back up again" if best else "Back up"
@@ -132,9 +132,9 @@ def others(life: Lifecycle, *, known: bool) -> dict[str, Choice]:
     """What else can be done with it, by the words of the menu."""
     name, one, best = life.called, life.one, life.best
     found: dict[str, Choice] = {}
-    if isinstance(one, Archived) and (life.drop is not None or (one.is_plain and not _held(life))):
+    if isinstance(one, Archived) and (life.drop is not None or (one.is_here and not _held(life))):
         found["Reattach"] = Choice(REATTACH, lambda: ask.reattach(name))
-    if one is not None and known and one.is_plain:
+    if one is not None and known and one.is_here:
         found["Back up" if best is None else "Back up again"] = Choice(BACKUP, lambda: one_click.back_up(name))
     if best is not None:
         backup = best.backup.id

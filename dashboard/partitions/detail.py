@@ -72,8 +72,8 @@ def _backups(life: Lifecycle) -> None:
         lines.listing(life, key="one_")
         with st.container(width=layout.ACT_WIDTH):
             closed = None if found is not None and found.kept is not None else lines.NOT_READ
-            if life.one is not None and not life.one.is_plain:
-                closed = "It is partitioned itself: pg_dump --table-and-children backs it up."
+            if life.one is not None and not life.one.is_here:
+                closed = "Some of its leaves are foreign tables: their rows are on another server."
             buttons.backup_button(
                 life.called, key="backup_one", label="Back up again" if life.backups else "Back up", closed=closed
             )

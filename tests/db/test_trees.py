@@ -28,7 +28,7 @@ from tests.db.test_asking_again import killed
 from tests.road import Road
 from tests.servers import connect
 from tests.tables import Run
-from tests.trees import KINDS, ROWS, SERVED, on_disk, plant, plant_foreign
+from tests.trees import KINDS, ROWS, SERVED, content, on_disk, plant, plant_foreign, shape, tree_of
 
 NOW = datetime(2025, 11, 3, 12, tzinfo=UTC)
 
@@ -168,27 +168,6 @@ def test_leaves_that_were_sampled_one_by_one_are_not_told_as_dropped(road: Road,
 # Archive and reattach -----------------------------------------------------------------------------------------------
 
 
-def shape(run: Run, table: str) -> list[tuple[Any, ...]]:
-    """A table and all below it: schemas, bounds, indexes, CHECKs, comments."""
-    return run(
-        "SELECT c.oid::regclass::text, t.parentrelid::regclass::text, t.level, pg_get_expr(c.relpartbound, c.oid),"
-        " (SELECT array_agg(x.indexrelid::regclass::text || x.indisvalid ORDER BY x.indexrelid) FROM pg_index x"
-        "   WHERE x.indrelid = c.oid),"
-        " (SELECT array_agg(k.conname || pg_get_constraintdef(k.oid) ORDER BY k.conname) FROM pg_constraint k"
-        "   WHERE k.conrelid = c.oid), obj_description(c.oid, 'pg_class')"
-        f" FROM pg_partition_tree('{table}') t JOIN pg_class c ON c.oid = t.relid ORDER BY 1"
-    )
-
-
-def content(run: Run, table: str) -> tuple[Any, ...]:
-    return run(f"SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t")[0]
-
-
-def tree_of(run: Run, table: str) -> set[str]:
-    below = {name for (name,) in run(f"SELECT relid::regclass::text FROM pg_partition_tree('{table}')")}
-    return below | {name for (name,) in run(f"SELECT '{table}'::regclass::text")}
-
-
 @pytest.mark.every_version
 @pytest.mark.parametrize("kind", SERVED)
 @pytest.mark.parametrize("default", [False, True], ids=["", "beside a DEFAULT"])
@@ -204,8 +183,7 @@ def test_a_branch_goes_and_comes_back_as_one(road: Road, run: Run, kind: str, de
         assert f'ALTER TABLE "public"."{name}" SET SCHEMA "archive"' in shown
     done = road.done(*archive).out
     assert f"--table public.{planted.served}" in done
-    by_hand = f"--table-and-children=archive.{planted.branch} "
-    assert (by_hand if planted.split else f"partitions backup --partition {planted.branch} ") in done
+    assert f"partitions backup --partition {planted.branch} " in done
     assert tree_of(run, f"archive.{planted.branch}") == {f"archive.{name}" for name in below}
     assert content(run, planted.name)[0] == rows[0] - planted.rows
     (archived,) = read_table(road.reader, planted.served).archived
@@ -272,19 +250,6 @@ def test_sequences_of_leaves_stay_where_programs_look_for_them(road: Road, run: 
     assert run("SELECT to_regclass('public.own') IS NOT NULL") == [(True,)]
 
 
-def test_a_leaf_in_another_schema_stays_there_and_is_told(road: Road, run: Run) -> None:
-    plant(run, "range-hash")
-    run("CREATE SCHEMA cold")
-    run("ALTER TABLE visit_2023_1 SET SCHEMA cold")
-    before, rows = shape(run, "visit"), content(run, "visit")
-    shown = road.done("archive", "--year", "2023", "--table", "visit", "--dry-run").out
-    assert "cold.visit_2023_1 stay" in shown
-    road.done("archive", "--year", "2023", "--table", "visit")
-    assert tree_of(run, "archive.visit_2023") == {"archive.visit_2023", "archive.visit_2023_0", "cold.visit_2023_1"}
-    road.done("reattach", "--year", "2023", "--table", "visit")
-    assert (shape(run, "visit"), content(run, "visit")) == (before, rows)
-
-
 @pytest.mark.every_version
 def test_a_branch_with_a_foreign_leaf_goes_and_comes_back(road: Road, run: Run) -> None:
     plant(run, "range-list")
@@ -317,17 +282,20 @@ def test_an_index_that_the_table_has_gained_is_built_on_all_leaves(road: Road, r
 
 
 @pytest.mark.parametrize("words", [("backup", "--year", "2023"), ("drop", "--year", "2023", "--confirm=visit_2023")])
-def test_a_branch_is_not_backed_up_by_half_and_never_dropped(road: Road, run: Run, words: tuple[str, ...]) -> None:
-    plant(run, "range-hash")
+def test_a_branch_with_a_foreign_leaf_is_not_backed_up_by_half_and_never_dropped(
+    road: Road, run: Run, words: tuple[str, ...]
+) -> None:
+    plant(run, "range-list")
+    plant_foreign(run, "visit_2023", "FOR VALUES IN ('far')", "visit_2023_far")
     road.done("archive", "--year", "2023", "--table", "visit")
-    before = content(run, "archive.visit_2023")
+    before = tree_of(run, "archive.visit_2023")
     now = ("--now",) if words[0] == "drop" else ()
     ended = road(*words, *now, "--table", "visit")
     assert ended.code == 1
-    assert "visit_2023 is partitioned itself: its backup would be of 3 tables" in ended.err
+    assert "visit_2023_far, below visit_2023, is a foreign table: the rows are on another server" in ended.err
     assert '--table-and-children=\'"archive"."visit_2023"\'' in ended.err
     assert not road.every()
-    assert content(run, "archive.visit_2023") == before
+    assert tree_of(run, "archive.visit_2023") == before
 
 
 @pytest.mark.parametrize("at", range(3, 13))
@@ -528,21 +496,26 @@ def test_a_refusal_of_a_table_by_list_names_its_branches(road: Road, run: Run) -
     assert "Its branches are tables of their own: --table public.visit_a, and 1 more" in ended.err
 
 
-def test_the_doctor_tells_which_archived_branches_nothing_here_backs_up(road: Road, run: Run) -> None:
-    plant(run, "range-hash")
-    road.done("archive", "--year", "2023", "--table", "visit")
+def test_the_doctor_tells_which_archived_branches_have_no_backup(road: Road, run: Run) -> None:
+    plant(run, "range-list")
+    plant_foreign(run, "visit_2024", "FOR VALUES IN ('far')", "visit_2024_far")
+    for year in ("2023", "2024"):
+        road.done("archive", "--year", year, "--table", "visit")
     findings = road.done("doctor", "--json", "--table", "visit").json["findings"]
-    (told,) = (one for one in findings if one["check"] == "backed_up")
-    assert told["title"] == "1 archived table is partitioned again, and not backed up here"
+    told, bare = (one for one in findings if one["check"] == "backed_up")
+    assert bare["title"].startswith("1 archived table has no backup, ")
+    assert "partitions backup --partition visit_2023 " in bare["hint"]
+    assert told["title"] == "1 archived table is partitioned again with foreign leaves: not backed up here"
     dump = told["hint"].replace("pg_dump --dbname=", "").partition(" ")[2]
     assert dump.startswith("--table-and-children=")
     assert not any("sub" in one["check"] and one["severity"] == "critical" for one in findings)
 
 
 def test_the_dump_that_a_refusal_names_holds_the_whole_tree(road: Road, run: Run, tmp_path: Path) -> None:
-    plant(run, "range-hash")
+    plant(run, "range-list")
+    plant_foreign(run, "visit_2023", "FOR VALUES IN ('far')", "visit_2023_far")
     road.done("archive", "--year", "2023", "--table", "visit")
-    before = content(run, "archive.visit_2023")
+    before = content(run, "archive.visit_2023_a"), content(run, "archive.visit_2023_rest")
     words = shlex.split(road("backup", "--year", "2023", "--table", "visit").err.partition("as it is: ")[2])
     url = parse_url(road.url)
     program = find_pg_dump(180000, environ={}).path
@@ -553,7 +526,7 @@ def test_the_dump_that_a_refusal_names_holds_the_whole_tree(road: Road, run: Run
     run("DROP TABLE archive.visit_2023")
     restore = Path(program).with_name("pg_restore")
     subprocess.run([restore, f"--dbname={where}", "--exit-on-error", file], check=True)
-    assert content(run, "archive.visit_2023") == before
+    assert (content(run, "archive.visit_2023_a"), content(run, "archive.visit_2023_rest")) == before
     road.done("reattach", "--year", "2023", "--table", "visit")
 
 

@@ -27,11 +27,11 @@ def backed_up(case: Case) -> Iterator[Finding]:
     if case.backups is None:
         yield Finding("backed_up", Severity.NOTE, "The place of the backups could not be read", case.backups_unread)
         return
-    branches = [a for a in case.table.archived if a.kind is Kind.BRANCH]
-    if branches:
-        yield _not_here(case, branches)
-    bare = [a for a in case.table.archived if a.is_plain and choose(case.backups, case.table, a) is None]
-    if not bare and branches:
+    elsewhere = [a for a in case.table.archived if a.kind is Kind.BRANCH and not a.is_here]
+    if elsewhere:
+        yield _not_here(case, elsewhere)
+    bare = [a for a in case.table.archived if a.is_here and choose(case.backups, case.table, a) is None]
+    if not bare and elsewhere:
         return
     if not bare:
         yield archive_fine(case, "backed_up", "A backup lies in the place for {}")
@@ -56,9 +56,9 @@ def _not_here(case: Case, branches: list[Archived]) -> Finding:
     return Finding(
         "backed_up",
         Severity.NOTE,
-        f"{plural(len(branches), 'archived table')} {are} partitioned again, and not backed up here",
-        f"{listed(a.name for a in branches)}: were the server lost, their rows would be, unless pg_dump or a backup of"
-        " the whole server has them. This console backs up and drops plain tables alone.",
+        f"{plural(len(branches), 'archived table')} {are} partitioned again with foreign leaves: not backed up here",
+        f"{listed(a.name for a in branches)}: were the server lost, the rows that are on it would be, unless pg_dump or"
+        " a backup of the whole server has them. This console backs up and drops what is here as a whole alone.",
         hint="\n".join(dumped(case.table, one) for one in branches),
         subject=case.called(branches[0]),
     )

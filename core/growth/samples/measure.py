@@ -190,7 +190,7 @@ class _Seen:
 class _Look:
     seen: tuple[_Seen, ...]
     within: frozenset[int]
-    """The oids of what is counted with the partition above it."""
+    """The oids of what is counted with the partition above it, or by the partitions below it."""
     exact: bool
     plain: frozenset[str]
     """Addresses of sampled tables that are plain ones now."""
@@ -233,7 +233,7 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
             below.setdefault(row.unit, []).append(_seen(row, spread.of(row.oid), None, None))
     return _Look(
         tuple(_summed(one, below[one.oid]) if one.oid in below else one for one in seen),
-        frozenset(row.oid for row in rows if row.oid != row.unit),
+        frozenset([*(row.oid for row in rows if row.oid != row.unit), *by_oid]),
         not many,
         frozenset(address(row.nspname, row.relname) for row in plain),
     )

@@ -77,6 +77,7 @@ def write_day(connection: Connection, entries: Sequence[SampleEntry], run: Sampl
         entries = _follow_renames(connection, entries)
         tables = _table_ids(connection, {entry.table for entry in entries})
         ids = _partition_ids(connection, entries, tables)
+        _divide(connection, _divided(entries), run.day)
         rows = [(number, run.day, entry.figures) for number, entry in zip(ids, entries, strict=True) if entry.changed]
         _write_rows(connection, rows)
         _write_totals(connection, _totals(entries, tables, run.day, _before(connection, run.day)))
@@ -91,16 +92,58 @@ def _follow_renames(connection: Connection, entries: Sequence[SampleEntry]) -> l
     """A table that was renamed keeps its history, and what was archived from it before."""
     known = {entry.known.table for entry in entries if entry.known}
     there = {entry.table for entry in entries if entry.figures.state == 0}
+    heirs: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.figures.state == 0:
+            heirs.setdefault(entry.known.table if entry.known else entry.table, set()).add(entry.table)
     renamed: dict[str, str] = {}
     for entry in entries:
         old = entry.known.table if entry.known else entry.table
-        if old not in there and old not in renamed and entry.table not in known | set(renamed.values()):
+        alone = len(heirs.get(old, ())) == 1
+        if alone and old not in there and old not in renamed and entry.table not in known | set(renamed.values()):
             renamed[old] = entry.table
             connection.exec_driver_sql(
                 f"UPDATE partition_desk.sampled_table SET address = {literal(entry.table)}"
                 f" WHERE address = {literal(old)}"
             )
     return [replace(entry, table=renamed.get(entry.table, entry.table)) for entry in entries]
+
+
+def _divided(entries: Sequence[SampleEntry]) -> set[str]:
+    """The tables that are new and take over some partitions of another, and that other: its branches count now."""
+    heirs: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.known:
+            heirs.setdefault(entry.known.table, set()).add(entry.table)
+    return {
+        one for old, tables in heirs.items() if len(tables) > 1 for new in tables - heirs.keys() for one in (old, new)
+    }
+
+
+# Of the samples of their partitions, which they took with them; what was thinned out keeps the figure before.
+_DIVIDE = """
+DELETE FROM partition_desk.size_total z USING partition_desk.sampled_table t
+WHERE t.id = z.table_id AND t.address = ANY ({tables}) AND z.day < {day};
+INSERT INTO partition_desk.size_total
+SELECT p.table_id, r.day, s.state, count(*), sum(s.heap), sum(s.index_bytes), sum(s.toast), sum(s.cold),
+    sum(coalesce(s.live, 0)), sum(coalesce(s.dead, 0))
+FROM partition_desk.sampled_partition p
+JOIN partition_desk.sampled_table t ON t.id = p.table_id AND t.address = ANY ({tables})
+CROSS JOIN (SELECT day FROM partition_desk.sample_run WHERE day < {day}) r
+CROSS JOIN LATERAL (
+    SELECT * FROM partition_desk.size_sample s WHERE s.partition_id = p.id AND s.day <= r.day
+    ORDER BY s.day DESC LIMIT 1) s
+GROUP BY p.table_id, r.day, s.state
+"""
+
+
+def _divide(connection: Connection, tables: Iterable[str], day: date) -> None:
+    """Gives the past of tables anew to those that their partitions belong to now."""
+    addresses = sorted(tables)
+    if addresses:
+        connection.exec_driver_sql(
+            _DIVIDE.format(tables=text_array(addresses), day=f"{literal(day.isoformat())}::date")
+        )
 
 
 def _table_ids(connection: Connection, addresses: Iterable[str]) -> dict[str, int]:

@@ -114,7 +114,7 @@ def read_archived(
         if one.tag is not None and parent.owner in one.speaks_for and ownership.is_stray(one)
     ]
     branches = [one.oid for one in (*found, *strays) if one.kind is Kind.BRANCH]
-    trees = read_trees(connection, branches, server.can, spread, exact=exact)
+    trees = read_trees(connection, branches, server.can, spread, exact=exact, archived=True)
     archived, gone = (_in_order(summed(one, trees.get(one.oid)) for one in some) for some in (found, strays))
     return archived, gone, key
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from core.names import ident
 from core.postgres.session import Row
 from core.tables.ends import KeyType, key_type_of
 from core.tables.key import Key
@@ -189,7 +190,8 @@ KEY = """
                 OR kc.collname IN ('C', 'POSIX', 'ucs_basic') AND kn.nspname = 'pg_catalog'
                 OR kc.collprovider = 'd' AND (pg_catalog.to_jsonb(kd) ->> 'datlocprovider' = 'b'
                     OR coalesce(pg_catalog.to_jsonb(kd) ->> 'datlocprovider', 'c') = 'c'
-                        AND kd.datcollate IN ('C', 'POSIX')))
+                        AND kd.datcollate IN ('C', 'POSIX')),
+            coalesce(pg_catalog.has_schema_privilege(kn.oid, 'USAGE'), true))
             ORDER BY n)
         FROM pg_catalog.generate_series(0, p.partnatts - 1) n
         JOIN pg_catalog.pg_opclass oc ON oc.oid = p.partclass[n]
@@ -210,18 +212,24 @@ KEY_WORDS = "pg_catalog.pg_get_expr(p.partexprs, p.partrelid) AS key_expressions
 
 
 def unserved(row: Row) -> str | None:
-    """Why a partitioned table is only shown: its strategy, or a type whose order is not known; from the columns of KEY.
+    """Why a partitioned table is only shown: its strategy, or an order that is not known; from the columns of KEY.
 
     The row has partstrat besides.
     """
     if row.partstrat != "r":
         return f"it is partitioned by {'LIST' if row.partstrat == 'l' else 'HASH'}, not by RANGE"
     for part in row.key_parts:
-        name, declared, base, ordered_as, usual, *_ = part
-        if _type_of(base, ordered_as) is None:
+        name, declared, base, ordered_as, usual, schema, collation, _, bytewise, usable = part
+        type_ = _type_of(base, ordered_as)
+        if type_ is None:
             return f"its key is {declared or ordered_as}, whose order is not known here"
         if not usual:
             return f"its key {name or 'expression'} is ordered otherwise than {declared or ordered_as} usually is"
+        if type_.is_text and not bytewise and not usable:
+            return (
+                f"its key is ordered by the collation {collation} of the schema {schema}, which this role may not use"
+                f" (GRANT USAGE ON SCHEMA {ident(schema)} would let it)"
+            )
     return None
 
 
@@ -242,7 +250,7 @@ def key_of(row: Row, *, whole: bool = False) -> Key | None:
 
 
 def _part(part: Sequence[Any], expression: str, uses: tuple[str, ...]) -> Key:
-    name, declared, base, ordered_as, _, schema, collation, collates, bytewise = part
+    name, declared, base, ordered_as, _, schema, collation, collates, bytewise, _ = part
     type_ = _type_of(base, ordered_as)
     if type_ is None:
         raise ValueError(f"{declared or ordered_as} is no type of a key")

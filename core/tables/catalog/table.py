@@ -218,7 +218,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         children = tuple(with_sequences(one, owned) for one in children)
         archived = tuple(with_sequences(one, owned) for one in archived)
     taken = _taken(connection, row, archive_schema, children, archived)
-    archived = tuple(_with_home(one, taken) if one.tag and one.tag.schema != row.nspname else one for one in archived)
+    archived = tuple(_with_home(one, taken, row.nspname) for one in archived)
     equipment, branching = (
         read_equipment(connection, row, children, key, server)
         if key is not None and not_served is None
@@ -271,14 +271,21 @@ def _attached(
         key = in_order(connection, key, of_bounds(one.bounds for one in raw))
         key = recognised(key, _constants(raw), said_reading(row.comment), server.time_zone)
     branches = [child.oid for child in raw if child.relkind == "p"]
-    trees = read_trees(connection, branches, server.can, spread, exact=exact)
+    trees = read_trees(connection, branches, server.can, spread, exact=exact, archived=False)
     found = (_partition(child, key, spread, exact) for child in raw)
     return key, tuple(sorted((summed(one, trees.get(one.oid)) for one in found), key=_place))
 
 
-def _with_home(one: Archived, taken: Mapping[str, frozenset[str]]) -> Archived:
-    """With what stands in the schema it came from, or that this is gone."""
-    schema = one.tag.schema if one.tag else ""
+def _with_home(one: Archived, taken: Mapping[str, frozenset[str]], parents: str) -> Archived:
+    """With what stands in the schemas that it and all below it came from, or that its own is gone."""
+    tag = one.tag
+    if tag is None:
+        return one
+    below = {schema: taken[schema] for _, schema in tag.below if schema in taken}
+    one = replace(one, homes_below=below) if below else one
+    schema = tag.schema
+    if schema == parents:
+        return one
     return replace(one, home_gone=schema not in taken, home_taken=taken.get(schema, frozenset()))
 
 
@@ -369,7 +376,8 @@ def _taken(
 ) -> dict[str, frozenset[str]]:
     going: tuple[Partition | Archived, ...] = (*children, *(item for item in archived if item.schema != schema))
     outside = [item.name for item in archived if item.schema == parent.nspname]
-    homes = {parent.nspname, *(item.tag.schema for item in archived if item.tag)}
+    tags = [item.tag for item in archived if item.tag]
+    homes = {parent.nspname, *(tag.schema for tag in tags), *(schema for tag in tags for _, schema in tag.below)}
     stem = fit(parent.relname, "_" + "x" * 12)[: len(parent.relname)]
     rows = rows_of(
         connection,

@@ -46,13 +46,17 @@ SELECT t.root, t.parent, t.pending, c.oid, n.nspname, c.relname, c.relkind,
     pg_catalog.pg_get_expr(c.relpartbound, 0) AS bounds,
     ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index x
         JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid ORDER BY 1) AS index_names,
-    nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}
+    {foreign_keys} AS foreign_keys, nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity}
 FROM tree t
 JOIN pg_catalog.pg_class c ON c.oid = t.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
 LEFT JOIN busy b ON b.oid = c.oid
 """
+
+
+_FOREIGN_KEYS = """(SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid)))
+        FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f')"""
 
 
 def conditions(text: str) -> str:
@@ -75,11 +79,12 @@ def kind_of(relkind: str) -> Kind:
 
 
 def read_trees(
-    connection: Connection, roots: Collection[int], can: Capabilities, spread: Spread, *, exact: bool
+    connection: Connection, roots: Collection[int], can: Capabilities, spread: Spread, *, exact: bool, archived: bool
 ) -> dict[int, Tree]:
     """The trees of partitioned tables by their oids, in one query whatever their number, and none for none.
 
-    The session has to print ISO dates. Raises DBAPIError.
+    Of what is `archived` with the foreign keys of each table, which a reattach asks for. The session has to print ISO
+    dates. Raises DBAPIError.
     """
     if not roots:
         return {}
@@ -89,6 +94,7 @@ def read_trees(
         pending="i.inhdetachpending" if can.concurrent_detach else "false",
         size=size_columns(exact),
         activity=ACTIVITY,
+        foreign_keys=_FOREIGN_KEYS if archived else "NULL::json",
     )
     splits: dict[int, str] = {}
     members: dict[int, list[Member]] = {}
@@ -114,6 +120,7 @@ def _member(row: Row, spread: Spread, exact: bool) -> Member:
         split=row.split or "",
         pending=row.pending,
         index_names=tuple(row.index_names),
+        foreign_keys=tuple((name, definition) for name, definition in row.foreign_keys or ()),
         comment=row.comment,
         owned=row.owned,
         busy=row.busy,

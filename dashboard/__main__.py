@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
@@ -247,10 +248,13 @@ def _begin() -> None:
     """Loads what the first page would wait for, and starts the worker: what is planned waits for no visitor."""
     from dashboard.state import database
 
-    for name in ("pandas", "altair"):
+    for name in ("pandas", "altair", "core.backups.kept", "core.doctor.examine", "core.growth.read"):
         import_module(name)
     with suppress(SettingError):  # a page says it to whoever comes
         database.opened()
+    # What is loaded stays, and so do tables that are read: looking for rubbish among it takes a quarter of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 10)
 
 
 def _address(listener: socket.socket) -> str:

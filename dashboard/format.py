@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from core.cli.output import acts
+from core.period import Range, period_of
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
@@ -38,9 +39,12 @@ def short(bounds: Bounds | None, name: str, zone: str = "UTC") -> str:
     """What a person calls a partition: 2024, 2024-05, 2024-q1; DEFAULT; else its name."""
     if bounds is None:
         return name
-    if bounds.is_default:
-        return "DEFAULT"
-    dates, period = bounds.dates(zone), bounds.period(zone)
+    return "DEFAULT" if bounds.is_default else short_of(bounds.dates(zone), name)
+
+
+def short_of(dates: Range | None, name: str) -> str:
+    """The same of a range of whole days."""
+    period = period_of(*dates) if dates else None
     return period.label(dates[0]).replace("_", "-") if dates and period else name
 
 
@@ -52,12 +56,17 @@ def describe_bounds(bounds: Bounds | None, zone: str = "UTC") -> str:
         return "whatever no other partition takes"
     dates = bounds.dates(zone)
     if dates is not None:
-        return f"{human_date(dates[0])} up to, not including, {human_date(dates[1])}"
+        return describe_days(dates)
     if not bounds.is_range:
         return bounds.text.removeprefix("FOR VALUES ")
     lower = "the beginning" if bounds.lower is None else spoken_end(bounds.lower, zone)
     upper = "the end" if bounds.upper is None else spoken_end(bounds.upper, zone)
     return f"{lower} up to, not including, {upper}"
+
+
+def describe_days(dates: Range) -> str:
+    """A range of whole days in words."""
+    return f"{human_date(dates[0])} up to, not including, {human_date(dates[1])}"
 
 
 def by_hand(archived: Archived) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal, TypeVar
 
 import streamlit as st
@@ -18,21 +19,26 @@ ACT_WIDTH = 168
 """Pixels of a button at the end of a line, so that all of them are of one width."""
 
 
-def header(title: str, counted: str = "") -> None:
-    """The title, when the figures were read with a button that reads again, and below one line of what was counted."""
+def header(title: str, counted: str = "", *, read: datetime | None = None) -> None:
+    """The title, when the figures were read with a button that reads again, and below one line of what was counted.
+
+    They are of the current table as it was read last; `read` is when they were where they are not.
+    """
     with st.container(gap=None):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.title(title, anchor=False, width="stretch")
-            read_at()
+            read_at(read)
         if counted:
             st.caption(counted)
 
 
-def read_at() -> None:
+def read_at(read: datetime | None = None) -> None:
     """When the figures on the page were read."""
-    moment = current.read_at()
+    table = current.last()
+    moment = read or (table.as_of if table is not None else None)
+    shown = table if table is not None and table.as_of == moment else None
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall", wrap=False):
-        if moment is not None and current.is_stale():
+        if moment is not None and shown is not None and current.is_stale():
             st.badge(
                 f"busy since, read {moment:%H:%M:%S} UTC",
                 icon=":material/lock_clock:",
@@ -40,12 +46,11 @@ def read_at() -> None:
                 help="Somebody holds the table exclusively, so it is shown as it was. It is read again by itself.",
             )
         elif moment is not None:
-            sizes = "exact" if current.is_measured() else "those of the last vacuum"
-            st.caption(
-                f"read {moment:%H:%M:%S} UTC",
-                width="content",
-                help=f"Read on {human_time(moment)}. Sizes are {sizes}; rows are the planner's estimates.",
-            )
+            words = f"Read on {human_time(moment)}."
+            if shown is not None:
+                sizes = "exact" if shown.is_measured else "those of the last vacuum"
+                words += f" Sizes are {sizes}; rows are the planner's estimates."
+            st.caption(f"read {moment:%H:%M:%S} UTC", width="content", help=words)
         st.button(
             "",
             icon=":material/refresh:",

@@ -20,7 +20,7 @@ from core.tables.table import PartitionedTable
 from dashboard import layout
 from dashboard.dialog import buttons
 from dashboard.format import plain
-from dashboard.state import current, database, keys, reads
+from dashboard.state import clock, current, database, keys, reads
 
 RETRY_S = 3
 PENDING_MEANS = (
@@ -85,7 +85,7 @@ def _come_back() -> None:
 
 
 def _no_table() -> None:
-    layout.header("There is no partitioned table yet")
+    layout.header("There is no partitioned table yet", read=clock.now())
     st.info(
         f"The database {plain(database.server().database)} is reached, and holds no partitioned table."
         " This page shows the first one as soon as it is there.",

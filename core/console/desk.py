@@ -33,6 +33,7 @@ from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.coverage import IdsLeft, ids_left
 from core.tables.find import find_rows
+from core.tables.pace import LOOKED_AT
 
 # What acts and what examines is loaded where it is needed: a command that only looks starts without.
 
@@ -188,8 +189,17 @@ class Desk:
         return read_table(self.reading, table or self.settings.table, archive_schema=self.archive_schema)
 
     def ids_left(self, table: PartitionedTable) -> IdsLeft | None:
-        """How many ids have a partition above the highest in use, where the key counts and that is cheaply known."""
-        return ids_left(table, read_highest(self.reading, table))
+        """How many ids have a partition above the highest in use, where the key counts and that is cheaply known.
+
+        With how long they last, where samples of the highest tell.
+        """
+        highest = read_highest(self.reading, table)
+        if highest is None:
+            return None
+        from core.growth.samples.read import read_highest_ids
+
+        samples = read_highest_ids(self.reading, since=self.now - LOOKED_AT, table=table.address)
+        return ids_left(table, highest, self.now, samples.get(table.address, ()))
 
     def read_working(self, table: str) -> PartitionedTable:
         """The same for an operation under way, on its own engine, with estimated sizes."""

@@ -12,11 +12,14 @@ from sqlalchemy import Engine
 from core.console.journal import read_failures
 from core.growth.holdings import Holding, Stage
 from core.growth.samples.measure import read_present
-from core.growth.samples.read import read_runs
+from core.growth.samples.read import read_highest_ids, read_runs
 from core.plans.manifest import Kept
+from core.postgres.connection import session
 from core.tables.catalog.coverage import read_coverage
+from core.tables.catalog.highest import counts_on, read_highest_among
 from core.tables.catalog.rows import count_covered_by_default
-from core.tables.coverage import NEVER, Coverage
+from core.tables.coverage import NEVER, Coverage, IdsLeft
+from core.tables.pace import LOOKED_AT
 
 COUNT_S = 3.0
 """How long counting rows in DEFAULT partitions may take in all; what is not counted by then is left out."""
@@ -32,7 +35,7 @@ class TableFigures:
     table: str
     """Its address."""
     runway: timedelta | None
-    """NEVER for never; None where its key tells no time."""
+    """NEVER for never; None where its key tells no time, and nothing else for how long its ids last."""
     partitions: dict[str, int]
     """By state: attached, detach_pending, archived."""
     bytes: dict[str, int]
@@ -45,6 +48,8 @@ class TableFigures:
     """None where there is none, or none was looked for."""
     last_proof: datetime | None
     """When a backup was last proven by restoring it."""
+    ids: IdsLeft | None = None
+    """How many ids have a place, of a key that only counts; None where that is not cheaply known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ def read_metrics(
     for one in kept or ():
         backups.setdefault(one.backup.parent, []).append(one)
     until = time.monotonic() + COUNT_S
+    shown = [one for one in read_coverage(engine, archive_schema) if not one.apart or one.address in items]
+    ids = _ids_left(engine, shown, now)
     tables = tuple(
         _figures(
             coverage,
@@ -81,12 +88,31 @@ def read_metrics(
             None if kept is None else backups.get(coverage.address, ()),
             default_rows=_default_rows(engine, coverage, until),
             runway=coverage.runway(now, zone),
+            ids=ids.get(coverage.address),
         )
-        for coverage in read_coverage(engine, archive_schema)
-        if not coverage.apart or coverage.address in items
+        for coverage in shown
     )
     last = next(iter(read_runs(engine, limit=1)), None)
     return Readings(tables, None if last is None or last.generated else last.taken_at, kept is not None)
+
+
+def _ids_left(engine: Engine, found: Iterable[Coverage], now: datetime) -> dict[str, IdsLeft]:
+    """How many ids have a place, by the address of the table; asked for no longer than COUNT_S in all."""
+    counting = [one for one in found if one.key is not None and one.key.column and counts_on(one.key)]
+    if not counting:
+        return {}
+    samples = read_highest_ids(engine, since=now - LOOKED_AT)
+    left: dict[str, IdsLeft] = {}
+    until = time.monotonic() + COUNT_S
+    with session(engine) as connection:
+        for one in counting:
+            highest = read_highest_among(connection, one.key, one.oids) if one.key is not None else None
+            ids = one.ids_left(highest, now, samples.get(one.address, ()))
+            if ids is not None:
+                left[one.address] = ids
+            if time.monotonic() > until:
+                break
+    return left
 
 
 def _default_rows(engine: Engine, coverage: Coverage, until: float) -> int | None:
@@ -104,6 +130,7 @@ def _figures(
     *,
     default_rows: int | None,
     runway: timedelta | None,
+    ids: IdsLeft | None,
 ) -> TableFigures:
     partitions = {Stage.ATTACHED.value: -coverage.pending, PENDING: coverage.pending, Stage.ARCHIVED.value: 0}
     sizes = {Stage.ATTACHED.value: 0, Stage.ARCHIVED.value: 0}
@@ -117,13 +144,14 @@ def _figures(
     proofs = [proof.at for one in own for proof in one.proofs if proof.good]
     return TableFigures(
         table=coverage.address,
-        runway=runway,
+        runway=runway if ids is None else ids.runway,
         partitions=partitions,
         bytes=sizes,
         default_rows=default_rows,
         failures=failures,
         last_backup=max((datetime.fromisoformat(one.backup.finished_at) for one in own), default=None),
         last_proof=max((datetime.fromisoformat(at) for at in proofs), default=None),
+        ids=ids,
     )
 
 
@@ -140,10 +168,15 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
     tables = figures.tables
     one = [({"table": table.table}, table) for table in tables]
     runway = [(label, _days(t.runway)) for label, t in one if t.runway is not None]
+    counted = [(label, t.ids) for label, t in one if t.ids is not None]
+    left = [(label, float("inf") if ids.count is None else float(ids.count)) for label, ids in counted]
+    pace = [(label, round(ids.pace.a_day, 3)) for label, ids in counted if ids.pace is not None]
     default = [(label, float(t.default_rows)) for label, t in one if t.default_rows is not None]
     families = [
         _family("up", "gauge", "Whether the database answers.", [({}, 1)]),
-        _family("runway_days", "gauge", "Days until a date has no partition; +Inf for never.", runway),
+        _family("runway_days", "gauge", "Days until a date, or an id, has no partition; +Inf for never.", runway),
+        _family("ids_left", "gauge", "Ids above the highest in use that have a partition; +Inf without end.", left),
+        _family("ids_a_day", "gauge", "How many ids were used a day of late, as samples tell.", pace),
         _family("partitions", "gauge", "Partitions by state.", _by_state((t.table, t.partitions) for t in tables)),
         _family(
             "bytes",

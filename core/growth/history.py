@@ -226,8 +226,9 @@ def derived_history(items: Sequence[Holding], *, today: date) -> History:
             (stage, size.total), ("heap", size.heap), ("index", size.index), ("toast", size.toast),
             ("rows", item.rows or 0), ("partitions", 1), ("cold", item.cold or 0),
         ):  # fmt: skip
-            sums[name][since:] += figure
-    return History(table, days_of(days), generated_until=None, how=derived_from(len(stored)), **sums)
+            sums[name][since] += figure
+    whole = {name: np.cumsum(figures) for name, figures in sums.items()}
+    return History(table, days_of(days), generated_until=None, how=derived_from(len(stored)), **whole)
 
 
 def derived_from(partitions: int) -> str:

@@ -9,6 +9,9 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
+from core.growth.series import Days
 from core.period import Period, period_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
@@ -241,10 +244,26 @@ MOST_PERIODS = 36
 """So many bars at most; of more partitions each bar takes a wider period."""
 
 
+def _periods(days: Days, period: Period) -> int:
+    """In how many calendar periods these days lie: ten thousand are told in no time."""
+    if period is Period.WEEK:
+        return len(np.unique((days.astype(np.int64) + 3) // 7))  # 1970 began on a Thursday
+    if period is Period.DAY:
+        return len(np.unique(days))
+    return len(np.unique(days.astype("datetime64[M]").astype(np.int64) // _MONTHS[period]))
+
+
+_MONTHS = {Period.MONTH: 1, Period.QUARTER: 3, Period.YEAR: 12}
+
+
 def as_bars(items: Sequence[Holding], period: Period, today: date) -> tuple[Period, tuple[PeriodBytes, ...]]:
     """Bytes by the narrowest period, from that of the partitions on, that gives no more than MOST_PERIODS bars."""
     widths = list(Period)[list(Period).index(period) :]
+    shown = (item for item in items if item.lower and item.upper and item.stage is not Stage.DROPPED)
+    lowers = np.array([item.lower for item in shown if item.lower and item.lower <= today], dtype="datetime64[D]")
     for width in widths:
+        if _periods(lowers, width) > MOST_PERIODS:
+            continue
         bars = by_period(items, width, today=today)
         if len(bars) <= MOST_PERIODS:
             return width, bars

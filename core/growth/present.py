@@ -50,10 +50,11 @@ class Seen:
         return {table: tuple(found[table]) for table in sorted(found)}
 
 
-def see_one(engine: Engine, asked: Question, name: str) -> Seen:
-    """One table, read now."""
+def see_one(engine: Engine, asked: Question, table: str | PartitionedTable) -> Seen:
+    """One table, read now where it is not given as it was read before."""
     zone = asked.zone
-    table = read_table(engine, name, archive_schema=asked.archive_schema)
+    if isinstance(table, str):
+        table = read_table(engine, table, archive_schema=asked.archive_schema)
     if table.strategy == "plain":
         raise NotServed(f"{table.label} is not partitioned.", next="Name a partitioned table, or ask for all of them.")
     items = holdings(table, zone=zone)

@@ -34,6 +34,7 @@ from core.growth.samples.values import SampleRun
 from core.growth.savings import Money, Move, Prices, Quarter, merge_moves, savings
 from core.period import Period
 from core.plans.manifest import Kept
+from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, plural
 
 AHEAD_DAYS = 365
@@ -138,8 +139,8 @@ class Growth:
         return self.prices.of(hot, cold) if self.prices else None
 
 
-def read_growth(engine: Engine, asked: Question) -> Growth:
-    """Everything that page, command line and report show.
+def read_growth(engine: Engine, asked: Question, table: PartitionedTable | None = None) -> Growth:
+    """Everything that page, command line and report show; of `table`, where what is asked for was read before.
 
     Works without a single sample: then what can be derived from the partitions is, and says so. Reads no row of any
     table and waits behind no lock. Raises TableNotFound, NotServed for a table that is not partitioned, UsageError,
@@ -147,7 +148,7 @@ def read_growth(engine: Engine, asked: Question) -> Growth:
     """
     last = next(iter(read_runs(engine, limit=1)), None)
     measured = read_histories(engine)
-    seen = see_all(engine, asked, last) if asked.table is None else see_one(engine, asked, asked.table)
+    seen = see_all(engine, asked, last) if asked.table is None else see_one(engine, asked, table or asked.table)
     return _reckon(asked, seen, last, measured, read_moves(engine))
 
 

@@ -185,10 +185,14 @@ def ends_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     match = _RANGE.fullmatch(text)
     if match is None:
         raise ValueError(f"not the bounds of a range: {text}")
-    lower, upper = (tuple(_ONE.findall(found)) for found in match.groups())
+    lower, upper = (_each(found) for found in match.groups())
     if len(lower) != len(upper):
         raise ValueError(f"not the bounds of a range: {text}")
     return lower, upper
+
+
+def _each(constants: str) -> tuple[str, ...]:
+    return tuple(_ONE.findall(constants)) if ", " in constants else (constants,)
 
 
 def _end(constants: tuple[str, ...], key: Key, text: str) -> End | None:
@@ -199,6 +203,8 @@ def _end(constants: tuple[str, ...], key: Key, text: str) -> End | None:
         if first in WORDS or len(constants) != len(key.parts):
             raise ValueError("it has another number of columns" if first not in WORDS else f"{first} is none")
         leading = key.end(bare(first))
+        if not further:
+            return leading
         if not set(further) - {"MINVALUE"} or isinstance(leading, Several):
             return leading
         rest = tuple(_further(part, one) for part, one in zip(key.rest, further, strict=True))

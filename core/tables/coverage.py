@@ -12,6 +12,7 @@ from core.names import address, literal
 from core.tables.bounds import Bounds
 from core.tables.ends import Beyond, End, Several, Value
 from core.tables.key import Clock, Key, at_clock, day_of, local_moment
+from core.tables.pace import Pace, Sample, pace_of
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import plural
@@ -30,6 +31,8 @@ class Coverage:
     """None where the table is only shown here."""
     ranges: tuple[Bounds, ...]
     """In the order of their lower ends, without DEFAULT and what is half detached."""
+    oids: tuple[int, ...]
+    """Of the partitions, in the order of `ranges`."""
     pending: int
     """How many detaches were begun and not finished."""
     default: str
@@ -41,6 +44,10 @@ class Coverage:
     def address(self) -> str:
         """A name that `split_qualified` reads back, whatever is in it."""
         return address(self.schema, self.name)
+
+    def ids_left(self, highest: Value | None, now: datetime, samples: Iterable[Sample] = ()) -> IdsLeft | None:
+        """`ids_left` of the table."""
+        return _ids_left(self.key, self.ranges, highest, now, samples)
 
     def runway(self, when: date | datetime, zone: str = "UTC") -> timedelta | None:
         """How long it takes until a row finds no partition, NEVER for never; None where the key tells no time."""
@@ -184,6 +191,9 @@ def frontier(table: PartitionedTable, when: date | datetime, zone: str = "UTC") 
     return max((lower for lower in used if lower is not None), default=None)
 
 
+PACE_UNKNOWN = "How long they last is not known yet: two samples some hours apart tell it."
+
+
 @dataclass(frozen=True, slots=True)
 class IdsLeft:
     """How many ids have a partition above the highest in use."""
@@ -191,6 +201,8 @@ class IdsLeft:
     highest: Value
     until: End | None
     """The first id after it that has no partition; None where the last one is open to MAXVALUE."""
+    pace: Pace | None = None
+    """How fast they are used; None where too few samples tell."""
 
     @property
     def count(self) -> int | None:
@@ -205,20 +217,63 @@ class IdsLeft:
         """For people, in a sentence."""
         if self.count is None:
             return f"Every id above {self.highest.text}, the highest in use, has a place, without end."
-        return f"{plural(self.count, 'id')} above {self.highest.text}, the highest in use, have a place."
+        have = "has" if self.count == 1 else "have"
+        return (
+            f"{plural(self.count, 'id')} above {self.highest.text}, the highest in use, {have} a place{self._lasting}."
+        )
+
+    @property
+    def runway(self) -> timedelta | None:
+        """How long they last at that pace, NEVER where they do for ever; None where nothing tells the pace."""
+        if self.count is None:
+            return NEVER
+        if self.pace is None:
+            return None
+        if self.pace.a_day <= 0:
+            return NEVER if self.count else timedelta(0)
+        days = self.count / self.pace.a_day
+        return NEVER if days >= NEVER.days else timedelta(days=days)
+
+    @property
+    def lasting(self) -> str:
+        """How long they last, for people: about 41 days; empty where that is not known or has no end."""
+        left = self.runway
+        if left is None or left == NEVER:
+            return ""
+        return f"about {spoken_runway(timedelta(days=left.days) if left >= timedelta(days=2) else left)}"
+
+    @property
+    def _lasting(self) -> str:
+        if self.pace is None:
+            return ""
+        return f": {self.lasting} at {self.pace.said}" if self.lasting else f"; {self.pace.said}"
 
 
-def ids_left(table: PartitionedTable, highest: Value | None) -> IdsLeft | None:
-    """How many ids have a partition above the highest in use; None for a key that tells times, or no number."""
-    if table.key is None or table.key.clock is not None or highest is None:
+def ids_left(
+    table: PartitionedTable, highest: Value | None, now: datetime, samples: Iterable[Sample] = ()
+) -> IdsLeft | None:
+    """How many ids have a partition above the highest in use; None for a key that tells times, or no number.
+
+    `samples` are what the highest was before; with them it is told for how long that lasts.
+    """
+    ranges = (p.bounds for p in table.ranges if p.bounds is not None and not p.pending)
+    return _ids_left(table.key, ranges, highest, now, samples)
+
+
+def _ids_left(
+    key: Key | None, ranges: Iterable[Bounds], highest: Value | None, now: datetime, samples: Iterable[Sample]
+) -> IdsLeft | None:
+    if key is None or key.clock is not None or highest is None:
         return None
+    whole = Decimal(highest.text)
+    pace = pace_of((*samples, (now, whole)), now) if whole.is_finite() else None
     reach: End = highest
-    for bounds in (p.bounds for p in table.ranges if p.bounds is not None and not p.pending):
+    for bounds in ranges:
         if bounds.holds(reach):
             if bounds.upper is None:
-                return IdsLeft(highest, None)
+                return IdsLeft(highest, None, pace)
             reach = bounds.upper
-    return IdsLeft(highest, reach)
+    return IdsLeft(highest, reach, pace)
 
 
 def spoken_runway(left: timedelta) -> str:

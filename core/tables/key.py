@@ -92,6 +92,7 @@ class Reading(StrEnum):
     """It tells none: its values only count on."""
 
 
+_CLOCKS = {KeyType.DATE: Clock.DATE, KeyType.TIMESTAMP: Clock.LOCAL, KeyType.TIMESTAMPTZ: Clock.INSTANT}
 _SCALE = {Reading.SECONDS: 1_000_000, Reading.MILLISECONDS: 1000, Reading.MICROSECONDS: 1}
 """Microseconds in one."""
 SNOWFLAKES = {"snowflake": 1_288_834_974_657, "discord": 1_420_070_400_000}
@@ -159,16 +160,15 @@ class Key:
     @property
     def clock(self) -> Clock | None:
         """What its ends are in time; None where they are none."""
-        plain = {KeyType.DATE: Clock.DATE, KeyType.TIMESTAMP: Clock.LOCAL, KeyType.TIMESTAMPTZ: Clock.INSTANT}
-        if self.type in plain:
-            return plain[self.type]
+        if self.type in _CLOCKS:
+            return _CLOCKS[self.type]
         if self.reading in (None, Reading.IDS):
             return None
         return Clock.DATE if self.reading in (Reading.YEAR, Reading.MONTH, Reading.DAY, Reading.ISO) else Clock.INSTANT
 
     def end(self, text: str) -> End:
         """The end that a constant of this key is, from its text without quotes. Raises ValueError for none."""
-        if self.clock is not None and self.type not in TIMES:
+        if self.type not in TIMES and self.clock is not None:
             return _read(self, text)
         return self.place(text)
 

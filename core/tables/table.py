@@ -89,6 +89,14 @@ class PartitionedTable:
     """Those that write rows of another database into it."""
     as_of: datetime = field(default=datetime(1, 1, 1, tzinfo=UTC), compare=False)
     """When it was read, UTC."""
+    ranges: tuple[Partition, ...] = field(init=False, compare=False, repr=False)
+    """The partitions with known bounds, without the DEFAULT."""
+    _cuts: dict[str, Cut | str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """`cut` by zone, told once: of ten thousand partitions a page asks for it often."""
+
+    def __post_init__(self) -> None:
+        ranges = tuple(p for p in self.partitions if p.bounds is not None and p.bounds.is_range)
+        object.__setattr__(self, "ranges", ranges)
 
     @property
     def sql(self) -> str:
@@ -157,11 +165,6 @@ class PartitionedTable:
     def pending(self) -> Partition | None:
         """The partition whose detach was begun and not finished; the server allows one at a time."""
         return next((p for p in self.partitions if p.pending), None)
-
-    @property
-    def ranges(self) -> tuple[Partition, ...]:
-        """The partitions with known bounds, without the DEFAULT."""
-        return tuple(p for p in self.partitions if p.bounds is not None and p.bounds.is_range)
 
     @property
     def is_measured(self) -> bool:
@@ -247,6 +250,11 @@ class PartitionedTable:
 
     def cut(self, zone: str = "UTC") -> Cut | str:
         """The grid that its newest partitions lie on, else its archived tables; or why none can be told."""
+        if zone not in self._cuts:
+            self._cuts[zone] = self._cut(zone)
+        return self._cuts[zone]
+
+    def _cut(self, zone: str) -> Cut | str:
         if self.key is None:
             return "its key is not served"
         uneven = self.uneven

@@ -9,7 +9,7 @@ from core.text import human_rows, human_seconds, human_time, plural
 from dashboard import layout
 from dashboard.format import plain
 from dashboard.operations import journal, outcome
-from dashboard.state import keys, reads
+from dashboard.state import clock, keys, reads
 
 SHOWN = 500
 
@@ -56,7 +56,7 @@ def main() -> None:
     """The page."""
     operations = reads.operations(limit=SHOWN)
     if not operations:
-        layout.header("Activity")
+        layout.header("Activity", read=clock.now())
         st.info(
             "Nothing has been done yet. Every act is written down here: who, when, why, the exact SQL, how it ended.",
             icon=":material/history:",
@@ -65,7 +65,8 @@ def main() -> None:
     asked = st.query_params.get(keys.OPERATION_PARAMETER, "")
     number = int(asked) if asked.isdecimal() and len(asked) < 18 else None
     failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in operations)
-    layout.header("Activity", f"The newest {plural(len(operations), 'operation')}, {failed or 'none'} of them failed")
+    counted = f"The newest {plural(len(operations), 'operation')}, {failed or 'none'} of them failed"
+    layout.header("Activity", counted, read=clock.now())
     journal.draw(journal.filtered(operations), number)
     chosen = reads.operation(number) if number is not None else None
     if chosen is not None:

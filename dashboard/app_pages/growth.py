@@ -75,7 +75,7 @@ def main() -> None:
     growth = reads.growth(chosen.table, horizon=chosen.horizon, limit=chosen.limit, prices=chosen.prices,
                             retention=chosen.retention)  # fmt: skip
     with title:
-        layout.header(plain(growth_words.stands(growth)))
+        layout.header(plain(growth_words.stands(growth)), read=growth.as_of)
         reached = growth_words.reached(growth, chosen.horizon)
         if reached:
             st.markdown(f"**{plain(reached[0].upper() + reached[1:])}.**")

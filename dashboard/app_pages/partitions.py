@@ -10,6 +10,7 @@ from core.period import Width
 from core.plans.ensure import ENSURE
 from core.plans.reading import KEY
 from core.tables.commands import option, twin
+from core.tables.coverage import PACE_UNKNOWN
 from core.tables.key import Key, Reading
 from core.tables.reading import readings_of
 from core.tables.table import PartitionedTable
@@ -22,7 +23,7 @@ from dashboard.format import plain
 from dashboard.partitions import detail, listing
 from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Item, items
-from dashboard.state import clock, current
+from dashboard.state import clock, current, reads
 
 VIEWS = ("Sizes", "Rows", "Bounds")
 MOST_AHEAD = 60
@@ -142,6 +143,9 @@ def main() -> None:
     else:
         ensuring(table)
     notices.pending(table)
+    ids = reads.ids_left() if table.key is not None and table.key.clock is None else None
+    if ids is not None:
+        st.caption(f":material/hourglass_bottom: {plain(ids.said)}{f' {PACE_UNKNOWN}' if ids.runway is None else ''}")
     if not shown:
         st.info("There is no partition yet. Ensure this period and the next to begin.", icon=":material/info:")
         return

@@ -34,7 +34,9 @@ def closed(items: Sequence[Item], now: datetime | None) -> list[Item]:
     else:
         first, last = 0.0, 1.0
     return [
-        replace(
+        item
+        if item.lower is not None and item.upper is not None
+        else replace(
             item,
             lower=first if item.lower is None else item.lower,
             upper=last if item.upper is None else item.upper,
@@ -88,7 +90,10 @@ def bucketed(items: Sequence[Item], most: int) -> list[Item]:
     if len(items) <= most:
         return list(items)
     grouped: list[list[Item]] = []
-    for period in (Period.DAY, Period.WEEK, Period.MONTH, Period.QUARTER, Period.YEAR):
+    days = {item.lower.date() for item in items if isinstance(item.lower, datetime)}
+    for period, longest in _LONGEST.items():
+        if len(days) > most * longest:
+            continue  # so many days lie in more of them
         grouped = _by(items, period)
         if len(grouped) <= most:
             return [_sum(run, _label(run, period)) for run in grouped]
@@ -99,15 +104,28 @@ def bucketed(items: Sequence[Item], most: int) -> list[Item]:
     return [_sum(part, f"{part[0].label} to {part[-1].label}") for part in parts]
 
 
+_LONGEST = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 31, Period.QUARTER: 92, Period.YEAR: 366}
+"""So many days at most are in each."""
+
+
 def _by(items: Sequence[Item], period: Period) -> list[list[Item]]:
     """Neighbours of one state that begin in the same unit of the calendar; each alone where they are no times."""
 
     def unit(pair: tuple[int, Item]) -> tuple[object, Status]:
         number, item = pair
         lower = item.lower
-        return (period.containing(lower.date())[0] if isinstance(lower, datetime) else number), item.status
+        return (_begin(period, lower) if isinstance(lower, datetime) else number), item.status
 
     return [[item for _, item in run] for _, run in groupby(enumerate(items), key=unit)]
+
+
+def _begin(period: Period, moment: datetime) -> object:
+    """What is alike for all moments of one unit of the calendar, and for no others."""
+    if period is Period.YEAR:
+        return moment.year
+    if period in (Period.MONTH, Period.QUARTER):
+        return moment.year, (moment.month - 1) // (3 if period is Period.QUARTER else 1)
+    return moment.toordinal() if period is Period.DAY else (moment.toordinal() - 1) // 7
 
 
 def _label(run: Sequence[Item], period: Period) -> str:

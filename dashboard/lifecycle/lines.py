@@ -24,7 +24,7 @@ from dashboard.dialog.buttons import Choice
 from dashboard.format import plain
 from dashboard.lifecycle.periods import Lifecycle, lives
 from dashboard.partitions.items import Status
-from dashboard.state import access, backups, clock
+from dashboard.state import access, backups, clock, current, database
 
 Read = Backups | None
 """The backups of a table as they were read last; None before the first reading has ended."""
@@ -33,11 +33,27 @@ NOT_READ = "The place of the backups was not read, so that nobody knows what lie
 
 def read(table: PartitionedTable) -> tuple[tuple[Lifecycle, ...], Read]:
     """Every period of the current table on its road, and the backups as they were read last."""
-    found = backups.known().backups
+    known = backups.known()
+    found = known.backups
     kept = (found.kept or ()) if found else ()
     others = found.others if found else ()
-    today, zone = clock.today(), clock.zone()
-    return lives(table, kept, others, today=today, cutoff=clock.cutoff(), zone=zone), found
+    of = (table.oid, table.as_of, known.number)
+    return _lives(database.url(), of, clock.today(), clock.cutoff(), clock.zone(), table, kept, others), found
+
+
+@st.cache_resource(ttl=current.LONGEST_S, show_spinner=False, max_entries=20)
+def _lives(
+    url: str,
+    of: tuple[int, datetime, int],
+    today: date,
+    cutoff: date,
+    zone: str,
+    _table: PartitionedTable,
+    _kept: tuple[Kept, ...],
+    _others: tuple[Kept, ...],
+) -> tuple[Lifecycle, ...]:
+    """Cached for as long as the readings are that they are of."""
+    return lives(_table, _kept, _others, today=today, cutoff=cutoff, zone=zone)
 
 
 def unread(found: Read) -> None:

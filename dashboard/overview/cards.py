@@ -10,13 +10,14 @@ from core.growth.history import sparkline
 from core.growth.series import clean
 from core.period import Width
 from core.tables.bounds import spoken_end
-from core.tables.coverage import NEVER, covered_until, runway, spoken_runway
+from core.tables.coverage import NEVER, PACE_UNKNOWN, covered_until, runway, spoken_runway
 from core.tables.ends import End
 from core.tables.key import local_moment
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_time, plural
 from dashboard import layout
+from dashboard.format import plain
 from dashboard.lifecycle import lines
 from dashboard.partitions.items import Status
 from dashboard.state import clock, database, reads
@@ -72,14 +73,21 @@ def draw(table: PartitionedTable) -> None:
 
 def _ids(table: PartitionedTable) -> None:
     """How many ids have a place, where the key counts; else that nothing tells."""
+    means = "Ids that have a partition above the highest in use: beyond them, writing fails."
     ids = reads.ids_left()
-    known = ids is not None and ids.count is not None
+    if ids is None:
+        layout.card("Runway", "not known", "its key tells no time", help=means)
+        return
+    left, above = ids.runway, f"above {ids.highest.text}, the highest in use"
+    soon = left is not None and left < timedelta(days=31)
+    counted = "unlimited" if ids.count is None else plural(ids.count, "id")
+    lasting = ids.lasting if ids.count is not None else ""
     layout.card(
         "Runway",
-        plural(ids.count, "id") if ids is not None and ids.count is not None else "unlimited" if ids else "not known",
-        f"above {ids.highest.text}, the highest in use" if ids else "its key tells no time",
-        colour="red" if known and ids is not None and not ids.count else "gray",
-        help="Ids that have a partition above the highest in use: beyond them, writing fails.",
+        lasting or counted,
+        f"{counted} {above}" if lasting else above,
+        colour="red" if soon else "gray",
+        help=f"{means} {plain(ids.said if left is not None else PACE_UNKNOWN)}",
     )
 
 

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+import streamlit as st
+
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.coverage import frontier, unexplained_gaps
@@ -16,7 +18,7 @@ from core.tables.ends import End
 from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
-from dashboard.format import describe_bounds, short
+from dashboard.format import describe_bounds, describe_days, short, short_of
 from dashboard.partitions.axis import Axis, Spot, axis_of
 
 HELD, DROP_PLANNED = "Held", "Drop planned"
@@ -77,9 +79,24 @@ def items(
 ) -> tuple[Item, ...]:
     """Everything there is of a table, in the order of its ranges; gaps that nothing explains are among them.
 
-    `elsewhere`: the bounds of what was dropped and lies in the place of the backups.
+    `elsewhere`: the bounds of what was dropped and lies in the place of the backups. Remembered for as long as the
+    reading of the table is, and what is ahead for half a minute.
     """
     elsewhere = tuple(elsewhere)
+    of = (table.oid, table.as_of, now.timestamp() // 30, tuple(bounds.text for bounds in elsewhere))
+    return _items(of, cutoff, zone, table, now, elsewhere)
+
+
+@st.cache_resource(ttl=60, show_spinner=False, max_entries=20)
+def _items(
+    of: tuple[object, ...],
+    cutoff: date,
+    zone: str,
+    _table: PartitionedTable,
+    _now: datetime,
+    _elsewhere: tuple[Bounds, ...],
+) -> tuple[Item, ...]:
+    table, now, elsewhere = _table, _now, _elsewhere
     axis = axis_of(table, zone, elsewhere)
     today = now.astimezone(ZoneInfo(zone)).date()
     overdue = {p.oid for p in due(table, cutoff, today, zone)}
@@ -124,19 +141,23 @@ def _item(one: Partition | Archived, status: Status, today: date, axis: Axis) ->
     if isinstance(one, Archived) and one.drop is not None:
         also += (DROP_PLANNED,)
     lower, upper = axis.ends(bounds)
+    ranged = bounds is not None and bounds.is_range
+    days = bounds.dates(axis.zone) if bounds is not None and ranged and axis.clock else None
+    # the ends as words are for a column of texts, or for what has no place on the axis
+    worded = bounds is not None and ranged and (axis.slots is not None or lower is None or upper is None)
     return Item(
-        label=short(bounds, one.name, axis.zone),
+        label=short_of(days, one.name) if days else short(bounds, one.name, axis.zone),
         name=f"{one.schema}.{one.name}",
         status=status,
         lower=lower,
         upper=upper,
-        bounds=describe_bounds(bounds, axis.zone),
+        bounds=describe_days(days) if days else describe_bounds(bounds, axis.zone),
         rows=one.rows,
         heap=size.heap if size else 0,
         index=size.index if size else 0,
         toast=size.toast if size else 0,
         known=size is not None,
-        ranged=bounds is not None and bounds.is_range,
-        ends=(axis.spoken(bounds.lower), axis.spoken(bounds.upper)) if bounds and bounds.is_range else ("", ""),
+        ranged=ranged,
+        ends=(axis.spoken(bounds.lower), axis.spoken(bounds.upper)) if bounds and worded else ("", ""),
         also=also,
     )

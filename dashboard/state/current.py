@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime
 
 import streamlit as st
@@ -17,13 +18,27 @@ from core.tables.table import PartitionedTable
 from dashboard.state import database, keys
 
 TABLE_TTL_S = 10
+SLOW = 10
+"""A reading is as long good as this many times what it took, where that is longer: of ten thousand partitions."""
+LONGEST_S = 60
 BUSY_TTL_S = 3
 
 
-@st.cache_resource(ttl=TABLE_TTL_S, show_spinner=False, max_entries=50)
-def read_table(url: str, name: str) -> PartitionedTable:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A table as it was read, and until when (monotonic) that is shown again."""
+
+    table: PartitionedTable
+    good_until: float
+
+
+@st.cache_resource(validate=lambda found: time.monotonic() < found.good_until, show_spinner=False, max_entries=50)
+def read_table(url: str, name: str) -> _Reading:
     """Cached by address and name."""
-    return database.open_url(url).desk.read(name)
+    begun = time.monotonic()
+    table = database.open_url(url).desk.read(name)
+    now = time.monotonic()
+    return _Reading(table, now + min(LONGEST_S, max(TABLE_TTL_S, SLOW * (now - begun))))
 
 
 def settle() -> None:
@@ -86,7 +101,7 @@ def address() -> str:
 
 
 def table() -> PartitionedTable:
-    """The current table, at most TABLE_TTL_S old; as it was read last where somebody holds it exclusively now.
+    """The current table, some seconds old; as it was read last where somebody holds it exclusively now.
 
     Raises TableNotFound, ConnectionFailed, and CatalogBusy where it was never read.
     """
@@ -106,7 +121,7 @@ def table() -> PartitionedTable:
 
 def table_now() -> PartitionedTable:
     """The current table to plan on, never an older reading of it. Raises CatalogBusy as well."""
-    return read_table(database.url(), address())
+    return read_table(database.url(), address()).table
 
 
 def subject(plan: Plan) -> Partition | Archived | None:
@@ -124,9 +139,9 @@ def read_at() -> datetime | None:
         return None
 
 
-def is_measured() -> bool:
-    """Whether the sizes of the current table, which is read, were asked of the file system."""
-    return table().is_measured
+def last() -> PartitionedTable | None:
+    """The current table as it was read last, without reading it; None where it was never read."""
+    return database.opened().last.get(address())
 
 
 def is_stale() -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import streamlit as st
 from sqlalchemy.exc import DBAPIError
@@ -33,10 +34,11 @@ from dashboard.state.backup_reading import KnownBackups
 GROWTH_TTL_S = 60
 
 
-@st.cache_resource(ttl=current.TABLE_TTL_S, show_spinner=False, max_entries=50)
+@st.cache_resource(ttl=current.LONGEST_S, show_spinner=False, max_entries=50)
 def _findings(
-    url: str, name: str, _table: PartitionedTable, day: date, _known: KnownBackups, reading: int
+    url: str, name: str, as_of: datetime, _table: PartitionedTable, day: date, _known: KnownBackups, reading: int
 ) -> tuple[Finding, ...]:
+    """Cached for as long as the table is that they are of."""
     return database.open_url(url).desk.examine(_table, _known.backups)
 
 
@@ -52,6 +54,7 @@ def _growth(
     retention: tuple[str, str],
     _kept: tuple[Kept, ...] | None,
     reading: int,
+    _read: Callable[[], PartitionedTable] | None,
 ) -> Growth:
     desk = database.open_url(url).desk
     asked = Question(
@@ -65,7 +68,7 @@ def _growth(
         horizon=horizon,
         kept=_kept,
     )
-    return read_growth(desk.reading, asked)
+    return read_growth(desk.reading, asked, _read() if _read is not None else None)
 
 
 @st.cache_resource(ttl=GROWTH_TTL_S, show_spinner=False, max_entries=50)
@@ -95,7 +98,8 @@ def trouble() -> DeskError | None:
 def findings() -> tuple[Finding, ...]:
     """What the doctor says of the current table."""
     known = backups.known()
-    return _findings(database.url(), current.address(), current.table(), clock.today(), known, known.number)
+    table = current.table()
+    return _findings(database.url(), current.address(), table.as_of, table, clock.today(), known, known.number)
 
 
 def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices | None, retention: Retention) -> Growth:
@@ -116,6 +120,7 @@ def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices 
             (str(retention.archive_after), str(retention.drop_after)),
             kept,
             known.number if known is not None else 0,
+            current.table if name == current.address() else None,
         )
     except CatalogBusy:
         before = database.opened().grown.get(name)

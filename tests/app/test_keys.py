@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.tables.coverage import PACE_UNKNOWN
+from dashboard.state import database, reads
 from tests.app.conftest import Open, settle, texts
 from tests.tables import Run
 
@@ -60,6 +62,14 @@ def test_ids_left_are_told_as_ids(console: Open, run: Run) -> None:
     run("INSERT INTO readings SELECT n FROM generate_series(0, 1100) n")
     said = texts(console(table="public.readings"))
     assert "Runway 1,899 ids above 1100, the highest in use" in said
+    assert PACE_UNKNOWN in texts(console("partitions", table="public.readings"))
+    database.desk().sample()
+    run("UPDATE partition_desk.key_sample SET taken_at = taken_at - interval '10 days', highest = 100")
+    reads.refresh()
+    said = texts(console(table="public.readings"))
+    assert "Runway about 18 days 1,899 ids above 1100, the highest in use" in said
+    said = texts(console("partitions", table="public.readings"))
+    assert "about 18 days at 100 ids a day, from 2 samples since" in said
 
 
 def test_how_the_key_is_read_is_chosen_and_confirmed(console: Open, run: Run) -> None:

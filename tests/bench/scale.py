@@ -175,7 +175,7 @@ def _console(url: str, home: Path) -> Iterator[str]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "dashboard", "--port", str(port)]
     process = subprocess.Popen(
         command, cwd=_ROOT, env=_environment(url, home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

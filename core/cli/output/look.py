@@ -11,9 +11,19 @@ from core.plans.reading import ask_for_reading
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
-from core.tables.coverage import NEVER, Coverage, IdsLeft, covered_until, runway, spoken_runway, unexplained_gaps
+from core.tables.coverage import (
+    NEVER,
+    PACE_UNKNOWN,
+    Coverage,
+    IdsLeft,
+    covered_until,
+    runway,
+    spoken_runway,
+    unexplained_gaps,
+)
 from core.tables.ends import End
 from core.tables.find import Found
+from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.tables.tree import kinds_told
@@ -36,6 +46,9 @@ def status_json(
 ) -> Json:
     """What `status --json` prints."""
     runway = _runway(table, now, zone)
+    lasting = ids.runway if ids else None
+    if lasting is not None and lasting != NEVER:
+        runway = lasting.days
     return {
         "database": table.server.database,
         "server_version": table.server.version,
@@ -46,6 +59,7 @@ def status_json(
         "as_of": table.as_of.isoformat(timespec="seconds"),
         "runway_days": runway,
         "runway_ids": ids.count if ids else None,
+        "ids_a_day": round(ids.pace.a_day, 3) if ids and ids.pace else None,
         "partitions": [_item_json(item) for item in _items(table)],
         "strays": [{"schema": one.schema, "name": one.name, "of": one.tag.address} for one in table.strays if one.tag],
         "gaps": [{"lower": gap.lower.isoformat(), "upper": gap.upper.isoformat()} for gap in unexplained_gaps(table)],
@@ -144,8 +158,7 @@ def _verdict(table: PartitionedTable, now: datetime, zone: str, ids: IdsLeft | N
         return
     if table.key.clock is None:
         yield f"{plural(len(table.partitions), 'partition')} by {table.key.name}, which tells no time."
-        if ids is not None:
-            yield ids.said
+        yield from _ids(table.key, ids)
         asked = ask_for_reading(table)
         if asked:
             yield f"{asked}."
@@ -170,6 +183,18 @@ def _verdict(table: PartitionedTable, now: datetime, zone: str, ids: IdsLeft | N
             f"The detach of {table.pending.name} was begun and not finished; its rows are out of the table's sight."
             f" Run: {twin('archive', table, table.called(table.pending))}"
         )
+
+
+def _ids(key: Key, ids: IdsLeft | None) -> Iterator[str]:
+    """How many have a place and for how long, or why that is not told."""
+    if ids is not None:
+        yield ids.said
+        if ids.runway is None:
+            yield PACE_UNKNOWN
+    elif key.type.is_number:
+        yield "The highest in use is not known, and so neither is how many have a place above it."
+    else:
+        yield f"How long they last is not told: from one {key.type} to another there is no distance."
 
 
 def _listing(items: Sequence[Partition | Archived], home: str) -> list[str]:

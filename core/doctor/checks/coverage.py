@@ -30,7 +30,16 @@ from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
-from core.tables.coverage import NEVER, Gap, covered_until, is_covered, runway, spoken_runway, unexplained_gaps
+from core.tables.coverage import (
+    NEVER,
+    PACE_UNKNOWN,
+    Gap,
+    covered_until,
+    is_covered,
+    runway,
+    spoken_runway,
+    unexplained_gaps,
+)
 from core.tables.cut import Cut
 from core.tables.ends import KeyType
 from core.tables.marks import Marks
@@ -109,18 +118,20 @@ def current_period(case: Case) -> Iterator[Finding]:
 
 
 def _next_ids(case: Case) -> Finding:
-    """WARNING where fewer ids have a place than the last partition holds."""
+    """WARNING where fewer ids have a place than the last partition holds, or those that have are used up soon."""
     ids = case.ids
-    by_hand = "Partitions of ids are made by hand, as nothing tells when they are needed."
+    by_hand = "Partitions of ids are made by hand."
     if ids is None:
         title = f"Nothing tells when the ranges of {case.key.name} end: partitions of it are made by hand"
         return Finding("next_period", Severity.NOTE, title)
     if ids.count is None:
         return Finding("next_period", Severity.OK, ids.said)
+    unknown = PACE_UNKNOWN if ids.runway is None else ""
     widths = [one.width for p in case.table.ranges if (one := p.bounds) is not None and one.width is not None]
-    if widths and ids.count < widths[-1]:
-        return Finding("next_period", Severity.WARNING, f"Only {ids.said[0].lower()}{ids.said[1:]}", by_hand)
-    return Finding("next_period", Severity.OK, ids.said)
+    soon = ids.runway is not None and ids.runway < SHORT_RUNWAY
+    if soon or (widths and ids.count < widths[-1]):
+        return Finding("next_period", Severity.WARNING, f"Only {ids.said}", f"{by_hand} {unknown}".strip())
+    return Finding("next_period", Severity.OK, ids.said, unknown)
 
 
 def next_period(case: Case) -> Iterator[Finding]:

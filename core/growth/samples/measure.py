@@ -23,6 +23,7 @@ from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
 from core.postgres.snapshot import read_snapshot
 from core.tables.bounds import Bounds
+from core.tables.catalog.highest import counts_on, read_highest_among
 from core.tables.catalog.ownership import (
     MAY_BE_DETACHED,
     oid_array,
@@ -34,12 +35,16 @@ from core.tables.catalog.relation import BUSY, size_columns
 from core.tables.catalog.shards import read_spread
 from core.tables.catalog.tree import OWN_TABLES
 from core.tables.distribution import Shards
-from core.tables.ends import End
+from core.tables.ends import End, Value
+from core.tables.key import Key
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.size import Size
 
 EXACT_UP_TO = 20_000
 """So many partitions are measured file by file; of more, sizes are those of the last vacuum or analyze."""
+
+_HIGHEST_S = 10.0
+"""Whatever the number of tables: what is not asked by then for its highest id is so the next time."""
 
 
 def sample(
@@ -81,11 +86,29 @@ def _sample(
         changed = sum(1 for entry in entries if entry.changed)
         seconds = round(time.monotonic() - began, 3)
         run = SampleRun(today, datetime.now(UTC), seconds, len(look.seen), changed, skipped, look.exact)
-        write_day(connection, entries, run)
+        write_day(connection, entries, run, _highest_ids(connection, look))
         return run
     finally:
         if not connection.invalidated:
             connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({SAMPLE_LOCKS}, 1)")
+
+
+def _highest_ids(connection: Connection, look: _Look) -> dict[str, Value]:
+    """The highest id of each table whose key counts, by its address, where an index or the statistics tell it."""
+    found: dict[str, Value] = {}
+    until = time.monotonic() + _HIGHEST_S
+    for table, key in look.keys.items():
+        bounds = {one.oid: one.bounds for one in look.seen if one.table == table and one.state == 0 and one.bounds}
+        ranges = sorted(
+            ((parsed, oid) for oid, text in bounds.items() if (parsed := Bounds.shown(text).on(key)) is not None),
+            key=lambda one: one[0].order,
+        )
+        one = read_highest_among(connection, key, [oid for range_, oid in ranges if range_.is_range])
+        if one is not None:
+            found[table] = one
+        if time.monotonic() > until:
+            break
+    return found
 
 
 def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> tuple[Holding, ...]:
@@ -194,6 +217,8 @@ class _Look:
     exact: bool
     plain: frozenset[str]
     """Addresses of sampled tables that are plain ones now."""
+    keys: Mapping[str, Key]
+    """The keys that are ids, by the address of the table."""
 
 
 def _look(connection: Connection, archive_schema: str, known: Mapping[int, str], addresses: Iterable[str]) -> _Look:
@@ -236,6 +261,11 @@ def _look(connection: Connection, archive_schema: str, known: Mapping[int, str],
         frozenset([*(row.oid for row in rows if row.oid != row.unit), *by_oid]),
         not many,
         frozenset(address(row.nspname, row.relname) for row in plain),
+        {
+            parent.address: parent.key
+            for parent in parents
+            if parent.key is not None and parent.key.column and counts_on(parent.key)
+        },
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,21 @@ from sqlalchemy.exc import DBAPIError
 
 from core.growth.history import History
 from core.growth.holdings import Holding, Stage, holding
-from core.growth.samples.tables import exists
+from core.growth.samples.tables import KEYS, SIZES, exists
 from core.growth.samples.values import STAGES, SampleRun
 from core.growth.savings import Move
 from core.names import literal
 from core.postgres.connection import session, sqlstate, translate
 from core.postgres.session import Row, rows_of
+from core.tables.pace import Sample
 from core.tables.size import Size
 
 
-def _read(engine: Engine, sql: str) -> Sequence[Row]:
+def _read(engine: Engine, sql: str, name: str = SIZES) -> Sequence[Row]:
     """The rows; none where there are no samples yet, or where the role may not see them."""
     with session(engine) as connection:
         try:
-            return rows_of(connection, sql) if exists(connection) else ()
+            return rows_of(connection, sql) if exists(connection, name) else ()
         except DBAPIError as error:
             if sqlstate(error) == "42501":
                 return ()
@@ -156,3 +157,19 @@ def read_moves(engine: Engine) -> tuple[Move, ...]:
         Move(row.day, row.address, row.name, STAGES[row.moved_from], STAGES[row.state], row.bytes)
         for row in _read(engine, _MOVES)
     )
+
+
+_HIGHEST = """
+SELECT t.address, k.taken_at, k.highest FROM partition_desk.key_sample k
+JOIN partition_desk.sampled_table t ON t.id = k.table_id
+WHERE k.taken_at >= '{since}' {where} ORDER BY k.taken_at
+"""
+
+
+def read_highest_ids(engine: Engine, *, since: datetime, table: str | None = None) -> dict[str, tuple[Sample, ...]]:
+    """What the highest id was at each sample from then on, oldest first, by the address of the table."""
+    where = f"AND t.address = {literal(table)}" if table else ""
+    found: dict[str, list[Sample]] = {}
+    for row in _read(engine, _HIGHEST.format(since=since.isoformat(), where=where), KEYS):
+        found.setdefault(row.address, []).append((row.taken_at.astimezone(UTC), row.highest))
+    return {address: tuple(samples) for address, samples in found.items()}

@@ -10,6 +10,7 @@ from datetime import date
 
 from sqlalchemy import Connection
 
+from core.errors import NotAllowed
 from core.names import literal
 from core.postgres.own_tables import make_tables, require_plain, require_trusted
 
@@ -70,20 +71,29 @@ CREATE TABLE IF NOT EXISTS partition_desk.sample_run (
     skipped text[] NOT NULL,
     exact boolean NOT NULL,
     generated boolean NOT NULL
+);
+CREATE TABLE IF NOT EXISTS partition_desk.key_sample (
+    table_id integer NOT NULL,
+    taken_at timestamptz NOT NULL,
+    highest numeric NOT NULL,
+    PRIMARY KEY (table_id, taken_at)
 )
 """
 
-_NEWEST = "sample_run"
+SIZES = "sample_run"
+"""The last of the tables that sizes are kept in."""
+KEYS = "key_sample"
+"""What the highest ids are kept in, which is younger: a database that was sampled before lacks it until it is again."""
 
-_EXISTS = f"""
+_EXISTS = """
 SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'partition_desk' AND c.relname = '{_NEWEST}'
+WHERE n.nspname = 'partition_desk' AND c.relname = '{name}'
 """
 
 
-def exists(connection: Connection) -> bool:
+def exists(connection: Connection, name: str = SIZES) -> bool:
     """Whether the samples' tables are there. Raises NotAllowed where something else stands in their place."""
-    there = bool(connection.exec_driver_sql(_EXISTS).scalar_one())
+    there = bool(connection.exec_driver_sql(_EXISTS.format(name=name)).scalar_one())
     if there:
         require_plain(connection)
     return there
@@ -97,9 +107,14 @@ def definition() -> str:
 def make(connection: Connection) -> None:
     """Makes the tables where they are missing; the connection is in AUTOCOMMIT. Raises NotAllowed, JournalPublished."""
     require_trusted(connection)
-    if exists(connection):
+    sizes = exists(connection)
+    if sizes and exists(connection, KEYS):
         return
-    make_tables(connection, definition(), otherwise="the tables that samples of sizes are kept in")
+    try:
+        make_tables(connection, definition(), otherwise="the tables that samples of sizes are kept in")
+    except NotAllowed:
+        if not sizes:
+            raise  # else sizes go on being sampled, and nothing tells the pace of ids
 
 
 def int_array(values: Iterable[int | None]) -> str:

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
+from decimal import Decimal
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from core.growth.samples.tables import (
+    KEYS,
     SAMPLE_LOCKS,
     TIMEOUT_MS,
     bool_array,
     date_array,
+    exists,
     int_array,
     make,
     text_array,
@@ -22,6 +26,8 @@ from core.growth.samples.tables import (
 from core.growth.samples.values import STAGES, Figures, Known, Past, SampleEntry, SampleRun
 from core.names import literal
 from core.postgres.own_tables import rollback
+from core.tables.ends import Value
+from core.tables.pace import LOOKED_AT
 
 _KNOWN = """
 SELECT p.id, t.address, p.relation, p.name, p.bounds, s.state, s.heap, s.index_bytes, s.toast, s.cold, s.live, s.dead,
@@ -66,10 +72,16 @@ def read_known(connection: Connection, day: date) -> list[Known]:
     ]
 
 
-def write_day(connection: Connection, entries: Sequence[SampleEntry], run: SampleRun) -> None:
+def write_day(
+    connection: Connection,
+    entries: Sequence[SampleEntry],
+    run: SampleRun,
+    highest: Mapping[str, Value] = MappingProxyType({}),
+) -> None:
     """Writes down one day's sample, or writes it anew, in one transaction; the connection is in AUTOCOMMIT.
 
-    `entries` is everything, changed or not. Raises DBAPIError.
+    `entries` is everything, changed or not; `highest` the highest id of each table that has one, by its address. Raises
+    DBAPIError.
     """
     connection.exec_driver_sql(f"BEGIN; SET LOCAL statement_timeout = {TIMEOUT_MS}")
     try:
@@ -82,10 +94,21 @@ def write_day(connection: Connection, entries: Sequence[SampleEntry], run: Sampl
         _write_rows(connection, rows)
         _write_totals(connection, _totals(entries, tables, run.day, _before(connection, run.day)))
         _write_runs(connection, [run])
+        _write_highest(connection, {tables[name]: one for name, one in highest.items() if name in tables}, run.taken_at)
         connection.exec_driver_sql("COMMIT")
     except DBAPIError:
         rollback(connection)
         raise
+
+
+def _write_highest(connection: Connection, found: Mapping[int, Value], at: datetime) -> None:
+    """One row a table and moment, since the pace of ids shows in hours, too; what is long past tells nothing of it."""
+    whole = {number: one.text for number, one in found.items() if Decimal(one.text).is_finite()}
+    if whole and exists(connection, KEYS):
+        rows = ", ".join(f"({number}, '{at.isoformat()}', {literal(text)})" for number, text in whole.items())
+        connection.exec_driver_sql(f"INSERT INTO partition_desk.key_sample VALUES {rows} ON CONFLICT DO NOTHING")
+        before = (at - 3 * LOOKED_AT).isoformat()
+        connection.exec_driver_sql(f"DELETE FROM partition_desk.key_sample WHERE taken_at < '{before}'")
 
 
 def _follow_renames(connection: Connection, entries: Sequence[SampleEntry]) -> list[SampleEntry]:

@@ -24,7 +24,7 @@ from core.tables.reading import recognised, said_reading
 _COVERAGE = """
 WITH RECURSIVE {own_tables}
 SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key}, d.description AS comment,
-    cn.nspname AS child_schema, r.relname AS child,
+    cn.nspname AS child_schema, r.relname AS child, r.oid AS child_oid,
     CASE WHEN p.partstrat = 'r' THEN pg_catalog.pg_get_expr(r.relpartbound, 0) END AS bounds, {pending} AS pending,
     p.partstrat <> 'r' AND EXISTS (SELECT 1 FROM own b WHERE b.root = c.oid AND b.ranged) AS apart
 FROM own
@@ -75,17 +75,26 @@ def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
             key, (one for row in bound for one in constants(row.bounds)), said_reading(table.comment), zone
         )
     default = next((row for row in bound if row.bounds == "DEFAULT"), None)
-    live = [Bounds.shown(row.bounds).on(key) for row in bound if key is not None and not row.pending]
-    ranges = [one for one in live if one is not None and one.is_range]
+    live = [(_range(row.bounds, key), row.child_oid) for row in bound if key is not None and not row.pending]
+    ranges = sorted(((one, oid) for one, oid in live if one is not None), key=lambda found: found[0].order)
     return Coverage(
         schema=table.nspname,
         name=table.relname,
         key=key,
-        ranges=tuple(sorted(ranges, key=lambda one: one.order)),
+        ranges=tuple(one for one, _ in ranges),
+        oids=tuple(oid for _, oid in ranges),
         pending=sum(1 for row in rows if row.pending),
         default=qualified(default.child_schema, default.child) if default is not None else "",
         apart=table.apart,
     )
+
+
+def _range(text: str, key: Key) -> Bounds | None:
+    try:
+        found = Bounds.parse(text, key)
+    except ValueError:
+        return None
+    return found if found.is_range else None
 
 
 # One round trip, whatever the settings of the session: bounds come as stored, a bare name is looked for on the search

@@ -20,6 +20,8 @@ Texts = Iterable[tuple[int, str]]
 
 def in_order(connection: Connection, key: Key, texts: Texts) -> Key:
     """The key with the places of these constants among those that it knows, whose places stay as they are."""
+    if all(part.ranks is None for part in key.parts):
+        return key
     wanted: dict[int, set[str]] = {}
     for part, text in texts:
         wanted.setdefault(part, set()).add(text)

@@ -393,7 +393,9 @@ def _taken(
     )
     taken: dict[str, set[str]] = {schema: set()}
     moving = (*going, *(archived if schema in homes else ()))
-    wanted = {name for item in moving for name in (*item.names, *item.type_names)}
+    # nobody's name is wanted in an archive that holds nothing
+    there = schema != parent.nspname and any(row.nspname == schema and row.relname for row in rows)
+    wanted = {name for item in moving for name in (*item.names, *item.type_names)} if there else set()
     own = {child.name for child in children if child.schema == parent.nspname} | set(outside) | {parent.relname}
     for row in rows:
         if row.nspname == parent.nspname:

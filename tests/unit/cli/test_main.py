@@ -210,6 +210,7 @@ def test_the_fields_of_status_json() -> None:
         "as_of",
         "runway_days",
         "runway_ids",
+        "ids_a_day",
         "partitions",
         "strays",
         "gaps",

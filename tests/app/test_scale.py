@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import pytest
+
+from core.console import desk
+from core.growth import present
 from dashboard.format import plain
+from dashboard.state import reads
 from tests.app.conftest import THIS_YEAR, Open, texts
 from tests.tables import Made, Run
 
@@ -52,3 +57,18 @@ def test_overview_and_partitions_among_ten_thousand(console: Open, make_table: C
     assert list(app.dataframe[0].value["Table"]) == [
         f"public.other_150_{year}" for year in range(2000, 2000 + PARTITIONS)
     ]
+
+
+@pytest.mark.parametrize(("page", "times"), [("overview", 1), ("archive", 1), ("growth", 1), ("activity", 0)])
+def test_a_page_reads_its_table_once(
+    console: Open, absences: Made, monkeypatch: pytest.MonkeyPatch, page: str, times: int
+) -> None:
+    app = console(page)
+    found: list[str] = []
+    for place in (desk, present):
+        read = place.read_table
+        monkeypatch.setattr(place, "read_table", lambda *a, read=read, **k: found.append(a[1]) or read(*a, **k))
+    reads.refresh()
+    app.run()
+    assert not app.exception
+    assert found == [absences.address] * times

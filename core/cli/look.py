@@ -19,8 +19,8 @@ _STATUS_JSON = """\
 reading (how a number, a uuid or a text of it tells a time; null where its type does, or where nothing is known),
 managed_by (another tool that makes partitions of it, such as pg_partman 4.7.2, or null), as_of, runway_ids (of a key
 of numbers that tells no time: how many have a place above the highest in use), ids_a_day (how fast those are used, as
-samples tell; null where too few do), runway_days (null where it never ends or is not known, or the table is only
-shown), partitions and gaps. Dates are ISO 8601; a lower or upper of null is unbounded, and bytes
+samples tell), runway_days (null where it never ends, or the table is only shown), partitions and gaps. Of ids both are
+null while too few samples tell. Dates are ISO 8601; a lower or upper of null is unbounded, and bytes
 are null where somebody holds the partition exclusively. Archived tables are among the partitions; strays were archived
 from tables ("of") that are no longer there. Gaps are ranges between the first and the last partition that neither a
 partition nor an archived table explains. The kind of a partition is plain, foreign or branch, of which split says how

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
 from core.console.journal import read_failures
-from core.growth.holdings import Holding, Stage
-from core.growth.samples.measure import read_present
+from core.growth.holdings import Stage
+from core.growth.samples.measure import read_sums
 from core.growth.samples.read import read_highest_ids, read_runs
 from core.plans.manifest import Kept
 from core.postgres.connection import session
@@ -70,20 +70,18 @@ def read_metrics(
     Reads no rows but those in DEFAULT partitions, and waits behind no lock for more than a moment. Raises CatalogBusy,
     ConnectionFailed.
     """
-    items: dict[str, list[Holding]] = {}
-    for item in read_present(engine, archive_schema=archive_schema, zone=zone):
-        items.setdefault(item.table, []).append(item)
+    sums = read_sums(engine, archive_schema=archive_schema)
     failures = read_failures(engine)
     backups: dict[str, list[Kept]] = {}
     for one in kept or ():
         backups.setdefault(one.backup.parent, []).append(one)
     until = time.monotonic() + COUNT_S
-    shown = [one for one in read_coverage(engine, archive_schema) if not one.apart or one.address in items]
+    shown = [one for one in read_coverage(engine, archive_schema) if not one.apart or one.address in sums]
     ids = _ids_left(engine, shown, now)
     tables = tuple(
         _figures(
             coverage,
-            items.get(coverage.address, ()),
+            sums.get(coverage.address, {}),
             failures.get(coverage.address, 0),
             None if kept is None else backups.get(coverage.address, ()),
             default_rows=_default_rows(engine, coverage, until),
@@ -124,7 +122,7 @@ def _default_rows(engine: Engine, coverage: Coverage, until: float) -> int | Non
 
 def _figures(
     coverage: Coverage,
-    items: Iterable[Holding],
+    sums: Mapping[Stage, tuple[int, int]],
     failures: int,
     backups: Iterable[Kept] | None,
     *,
@@ -132,12 +130,13 @@ def _figures(
     runway: timedelta | None,
     ids: IdsLeft | None,
 ) -> TableFigures:
-    partitions = {Stage.ATTACHED.value: -coverage.pending, PENDING: coverage.pending, Stage.ARCHIVED.value: 0}
-    sizes = {Stage.ATTACHED.value: 0, Stage.ARCHIVED.value: 0}
-    for item in items:
-        partitions[item.stage.value] += 1
-        sizes[item.stage.value] += item.bytes
-    partitions[Stage.ATTACHED.value] = max(0, partitions[Stage.ATTACHED.value])
+    attached, archived = (sums.get(stage, (0, 0)) for stage in (Stage.ATTACHED, Stage.ARCHIVED))
+    partitions = {
+        Stage.ATTACHED.value: max(0, attached[0] - coverage.pending),
+        PENDING: coverage.pending,
+        Stage.ARCHIVED.value: archived[0],
+    }
+    sizes = {Stage.ATTACHED.value: attached[1], Stage.ARCHIVED.value: archived[1]}
     own = tuple(backups or ())
     if backups is not None:
         sizes[COLD] = sum(one.backup.bytes for one in own)

@@ -138,6 +138,25 @@ def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> t
     )
 
 
+def read_sums(engine: Engine, *, archive_schema: str) -> dict[str, dict[Stage, tuple[int, int]]]:
+    """How many partitions there are of each table in each place, and their bytes, by the table's address.
+
+    It writes nothing. Raises CatalogBusy, ConnectionFailed.
+    """
+    with session(engine) as connection:
+        try:
+            look = _read_look(connection, archive_schema, {}, ())
+        except DBAPIError as error:
+            raise translate(error) from error
+    found: dict[str, dict[Stage, tuple[int, int]]] = {}
+    for seen in look.seen:
+        if seen.table is not None:
+            places = found.setdefault(seen.table, {})
+            number, size = places.get(STAGES[seen.state], (0, 0))
+            places[STAGES[seen.state]] = number + 1, size + sum(seen.figures or ())
+    return found
+
+
 # --- looking at the server ------------------------------------------------------------------------------------------
 
 _ESTIMATED = """

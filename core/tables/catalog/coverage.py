@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,7 @@ from core.tables.catalog.relation import KEY, key_of, unserved
 from core.tables.catalog.stored import stored_bounds, stored_key_type
 from core.tables.catalog.tree import OWN_TABLES
 from core.tables.coverage import Coverage
+from core.tables.ends import TIMES
 from core.tables.key import Key
 from core.tables.reading import recognised, said_reading
 
@@ -90,11 +92,14 @@ def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
 
 
 def _range(text: str, key: Key) -> Bounds | None:
-    try:
-        found = Bounds.parse(text, key)
-    except ValueError:
-        return None
-    return found if found.is_range else None
+    # tables that are cut alike have their bounds in common; keys that are alike may know other places of texts
+    found = _parsed(text, key) if key.type in TIMES and not key.rest else Bounds.shown(text).on(key)
+    return found if found is not None and found.is_range else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, key: Key) -> Bounds | None:
+    return Bounds.shown(text).on(key)
 
 
 # One round trip, whatever the settings of the session: bounds come as stored, a bare name is looked for on the search

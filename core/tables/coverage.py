@@ -238,7 +238,7 @@ class IdsLeft:
     def lasting(self) -> str:
         """How long they last, for people: about 41 days; empty where that is not known or has no end."""
         left = self.runway
-        if left is None or left == NEVER:
+        if not self.count or left is None or left == NEVER:
             return ""
         return f"about {spoken_runway(timedelta(days=left.days) if left >= timedelta(days=2) else left)}"
 

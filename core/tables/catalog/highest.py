@@ -40,7 +40,7 @@ _USED = """
 WITH busy AS ({busy})
 SELECT n.nspname, c.relname, EXISTS (SELECT FROM pg_catalog.pg_index x
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.indkey[0]
-    WHERE x.indrelid = c.oid AND x.indisvalid AND a.attname = {column}) AS indexed
+    WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND a.attname = {column}) AS indexed
 FROM pg_catalog.unnest({oids}) WITH ORDINALITY asked(oid, place)
 JOIN pg_catalog.pg_class c ON c.oid = asked.oid AND c.relkind = 'r'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -58,9 +58,9 @@ def sample(
 
     Once more on the same day replaces what that day had. `backups` of None leave what was known of them. Takes locks
     that a plain SELECT takes, one at a time, and waits for none longer than a moment: a partition that somebody holds
-    exclusively is skipped and told, and keeps its last figures. Of a table whose key counts the highest id is written down
-    as well, where an index or the statistics tell it. Makes its tables where they are missing. Raises
-    NotAllowed, ReadOnlyServer, CatalogBusy, ConnectionFailed.
+    exclusively is skipped and told, and keeps its last figures. The highest id of a table whose key counts is written
+    down too, where an index or the statistics tell it. Makes its tables where they are missing. Raises NotAllowed,
+    ReadOnlyServer, CatalogBusy, ConnectionFailed.
     """
     began = time.monotonic()
     with session(engine) as connection:

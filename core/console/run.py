@@ -25,7 +25,7 @@ from core.console.journal import (
 from core.console.register import room
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated, SettingError
 from core.plans.operation import Role
-from core.plans.plan import Plan, called_now
+from core.plans.plan import Plan
 from core.postgres.connection import is_lost, session, translate
 from core.tables.catalog.rows import count_rows
 
@@ -213,11 +213,10 @@ def _do(
 
 def _count(desk: Desk, plan: Plan) -> int | None:
     """The rows of what an operation moves, where they can be counted within a moment."""
-    if not plan.operation.counts_rows:
+    if not plan.operation.counts_rows or plan.oid is None:
         return None
     try:
-        table = desk.read_working(plan.table)
-        return count_rows(desk.working, table, called_now(plan, table), timeout_ms=COUNT_MS)
+        return count_rows(desk.working, plan.oid, timeout_ms=COUNT_MS)
     except DeskError:
         return None
 

@@ -8,14 +8,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DeskError
+from core.names import qualified
 from core.postgres.connection import session, translate
 from core.postgres.session import Row, as_the_role, reading, rows_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, row_end, within
 from core.tables.catalog.order import in_order
+from core.tables.catalog.tree import kind_of
 from core.tables.coverage import Coverage
 from core.tables.key import Key, KeyRange
 from core.tables.table import PartitionedTable
+from core.tables.tree import Kind
 
 ROWS_TIMEOUT_MS = 120_000
 """How long a read of rows, not of the catalog, may take."""
@@ -66,15 +69,30 @@ def _with_places(engine: Engine, key: Key, rows: Iterable[Sequence[str]]) -> Key
             raise translate(error) from error
 
 
-def count_rows(engine: Engine, table: PartitionedTable, name: str, *, timeout_ms: int) -> int | None:
-    """How many rows the partition or archived table `name` holds, wherever it is; None where that takes too long."""
-    item = table.find(name) or table.find_archived(name)
-    if item is None:
-        return None
-    try:
-        return int(_read_rows(engine, f"SELECT count(*) AS found FROM {item.rows_sql}", timeout_ms).found)
-    except DeskError:
-        return None
+_CALLED = """
+SELECT n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = {oid}
+"""
+
+
+def count_rows(engine: Engine, oid: int, *, timeout_ms: int) -> int | None:
+    """How many rows the partition or archived table of that oid holds, wherever it is and whatever it is called now.
+
+    None where it is gone, and where that takes too long. Raises ConnectionFailed.
+    """
+    with session(engine) as connection:
+        try:
+            with reading(connection, timeout_ms=timeout_ms):
+                found = rows_of(connection, _CALLED.format(oid=oid))
+                if not found:
+                    return None
+                as_the_role(connection)  # a policy's functions find what they name
+                only = "" if kind_of(found[0].relkind) is Kind.BRANCH else "ONLY "
+                relation = only + qualified(found[0].nspname, found[0].relname)
+                return int(rows_of(connection, f"SELECT count(*) AS found FROM {relation}")[0].found)
+        except DBAPIError:
+            return None
 
 
 GLANCE_MS = 1_500

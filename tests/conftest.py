@@ -20,6 +20,7 @@ import pytest
 from psycopg2 import extensions
 from sqlalchemy import URL, Engine
 
+from core.backups import throwaway
 from core.console.actor import Actor, Origin
 from core.console.execute import Budget
 from core.console.journal import OperationRecord
@@ -31,7 +32,17 @@ from core.postgres.connection import parse_url, reading_engine, working_engine
 from tests import desks, tables
 from tests.binaries import PARTMAN, NotHere
 from tests.objects import S3, ObjectServer
-from tests.servers import DIFFERENT, GIVEN, MAJORS, Database, Servers, connect, make_homes, remove_homes
+from tests.servers import (
+    DIFFERENT,
+    GIVEN,
+    MAJORS,
+    Database,
+    Servers,
+    connect,
+    make_homes,
+    prepared_server,
+    remove_homes,
+)
 
 os.environ["PARTITION_DESK_KEY"] = desks.KEY  # no test makes a key in the home of whoever runs it
 
@@ -54,22 +65,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         remove_homes()
 
 
+_RUN_ON = {
+    "with_partman": (PARTMAN,),
+    "older_versions": DIFFERENT[1:],
+    "newest_version": MAJORS[:1],
+    "every_version": DIFFERENT,
+    "all_versions": MAJORS,
+}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "major" not in metafunc.fixturenames:
         return
     if GIVEN:
         metafunc.parametrize("major", [pytest.param(None, id="given")])
         return
-    marked = metafunc.definition.get_closest_marker
-    majors = MAJORS[:1]
-    if marked("with_partman") is not None:
-        majors = (PARTMAN,)
-    elif marked("older_versions") is not None:
-        majors = DIFFERENT[1:]
-    elif marked("newest_version") is None and marked("all_versions") is not None:
-        majors = MAJORS
-    elif marked("newest_version") is None and marked("every_version") is not None:
-        majors = DIFFERENT
+    marks = (mark.name for mark in metafunc.definition.iter_markers())  # a test's own come before its file's
+    majors = next((_RUN_ON[name] for name in marks if name in _RUN_ON), MAJORS[:1])
     metafunc.parametrize("major", majors, ids=[f"pg{major}" for major in majors])
 
 
@@ -79,6 +91,14 @@ def servers() -> Iterator[Servers]:
     found = Servers()
     yield found
     found.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def throwaway_servers() -> Iterator[None]:
+    """The servers that verifications throw away begin with a copy of one cluster, where initdb is not the point."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(throwaway, "running_server", prepared_server)
+        yield
 
 
 @pytest.fixture

@@ -94,7 +94,10 @@ def state_of(desk: Desk, made: Made, name: str) -> tuple[Any, ...]:
 
 
 def found_archived(desk: Desk, made: Made, name: str) -> Archived:
-    archived = desk.read(made).find_archived(name)
+    """The archived table, which is no partition any more."""
+    table = desk.read(made)
+    assert table.find(name) is None
+    archived = table.find_archived(name)
     assert archived is not None
     return archived
 
@@ -117,7 +120,6 @@ def walk(desk: Desk, made: Made) -> None:
     for _ in range(2):
         desk.archive(made, name)
         assert made.count() == rows - 20
-        assert desk.read(made).find(name) is None
         archived = found_archived(desk, made, name)
         assert (archived.schema, archived.source) == ("archive", Source.TAG)
         assert archived.bounds == Bounds.between(made.key, *made.ranges[0])
@@ -127,8 +129,9 @@ def walk(desk: Desk, made: Made) -> None:
         assert fingerprint(desk.reader, archived.sql) == before[-1]
 
         desk.reattach(made, name)
-        assert state_of(desk, made, name) == before
-        assert desk.read(made).archived == ()
+        after = state_of(desk, made, name)
+        assert after == before
+        assert after[0].archived == ()
 
 
 @pytest.mark.parametrize("key_type", list(KEY_TYPES))
@@ -143,6 +146,7 @@ def test_every_key_type_and_period(desk: Desk, make_table: Make, key_type: str, 
     walk(desk, make_table(key_type=key_type, period=period, start=date(2023, 12, 29)))
 
 
+@pytest.mark.every_version  # 16 and 17 take names as their neighbours do
 @pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
 def test_hostile_names(desk: Desk, make_table: Make, name: str) -> None:
     made = make_table(name, schema=f"in {name}"[:20], key=name)

@@ -20,6 +20,11 @@ from core.errors import BackupUnusable, Cancelled
 from tests.db.backups.walks import Make, Walk, bad
 
 
+@pytest.fixture(scope="module", autouse=True)
+def throwaway_servers() -> None:
+    """Here they are made from nothing, as outside of tests."""
+
+
 def test_200_flipped_bytes_are_200_refused(walk: Walk, make_table: Make) -> None:
     made = make_table(rows=2000)
     backup = walk.back_up(made, made.first)

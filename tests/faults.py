@@ -6,7 +6,6 @@ that only read or set something for the session are no places of their own.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -32,6 +31,7 @@ from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.tables.catalog.table import read_table
 from tests import desks
+from tests.processes import PROCESSES
 from tests.servers import connect
 
 ADA = Actor("Ada", Role.ADMIN, Origin.COMMAND_LINE)
@@ -316,13 +316,9 @@ def _kill_at(url: str, name: str, at: int) -> None:
         console.ask(act.wish, Strike(at, lambda pid: os.kill(os.getpid(), signal.SIGKILL)))
 
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-
-
 def killed_at(url: str, act: Act, at: int) -> bool:
     """Runs the act in a process of its own that is killed -9 at statement `at`; False where it ended before."""
-    _PROCESSES.set_forkserver_preload(["tests.faults", "sqlalchemy.dialects.postgresql.psycopg2"])
-    process = _PROCESSES.Process(target=_kill_at, args=(url, act.name, at))
+    process = PROCESSES.Process(target=_kill_at, args=(url, act.name, at))
     process.start()
     process.join(60)
     assert process.exitcode is not None, "the process neither ended nor was killed"

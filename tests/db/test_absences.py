@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
@@ -26,6 +23,7 @@ from core.errors import (
     UsageError,
 )
 from core.postgres.connection import parse_url
+from tests.starting import Starting
 
 TODAY = date(2025, 6, 1)
 BEGUN = "🔄 Ensuring absence partitions..."
@@ -234,29 +232,12 @@ def test_a_reader_in_a_long_transaction_holds_up_neither_this_nor_a_writer(
     writer.run("INSERT INTO kid_absences (kid_id, date) VALUES (3, '2025-03-01')")
 
 
-STARTING = """
-import logging, os, sys
-from datetime import date
-from sqlalchemy import create_engine
-from core.absences import ensure_absence_partitions
-from core.postgres.connection import parse_url
-logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-engine = create_engine(parse_url(os.environ["DATABASE_URL"]))
-sys.stdin.readline()
-ensure_absence_partitions(engine, today=date(2025, 6, 1))
-engine.dispose()
-"""
-
-
 def start_twenty(url: str) -> list[str]:
     """What each of twenty processes said that began at once; every one of them has to end well."""
-    environ = {**os.environ, "DATABASE_URL": url}
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started = [subprocess.Popen([sys.executable, "-c", STARTING], env=environ, text=True, **pipes) for _ in range(20)]
+    started = [Starting(url) for _ in range(20)]
     for process in started:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
+        process.begin()
+    ended = [process.end() for process in started]
     assert [(err, code) for _, err, code in ended] == [("", 0)] * 20
     return [out for out, _, _ in ended]
 

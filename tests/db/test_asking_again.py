@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from core.cli.main import main
+from tests.processes import PROCESSES
 from tests.road import Road
 from tests.tables import Made
 
@@ -145,8 +145,7 @@ def _die_at(environ: dict[str, str], words: tuple[str, ...], at: int) -> None:
 
 def killed(road: Road, at: int, *words: str) -> bool:
     """Whether the command was killed there; False where it had ended."""
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=_die_at, args=({"DATABASE_URL": road.url, **road.environ}, words, at))
+    process = PROCESSES.Process(target=_die_at, args=({"DATABASE_URL": road.url, **road.environ}, words, at))
     process.start()
     process.join(90)
     assert process.exitcode is not None, "it neither ended nor was killed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -46,6 +45,7 @@ from tests import desks
 from tests.conftest import ADMIN, OpenSession, until
 from tests.desks import SEAL
 from tests.faults import EndWhileItWaits, Strike, stop_at_once, terminate
+from tests.processes import PROCESSES
 from tests.road import NOW, Road
 from tests.servers import connect, temporary_home
 from tests.tables import Made, Run, fingerprint, make_table, runner
@@ -173,14 +173,10 @@ class RestoreStrike(Strike):
         super()._after(connection, cursor, statement, *more)
 
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-
-
 def killed(road: Road, plan: Plan, at: int = 0, doing: str = "") -> bool:
     """Runs the plan in a process that is killed -9; False where it came to its end before."""
-    _PROCESSES.set_forkserver_preload(["tests.db.test_road_faults"])
     where = road.url, str(road.home), road.environ["BACKUP_URL"]
-    process = _PROCESSES.Process(target=_killed, args=(*where, plan.to_json(), at, doing))
+    process = PROCESSES.Process(target=_killed, args=(*where, plan.to_json(), at, doing))
     process.start()
     process.join(60)
     assert process.exitcode is not None

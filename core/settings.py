@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from platformdirs import user_data_path
@@ -27,6 +28,22 @@ FIRST_TABLE = "kid_absences"
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider of OpenID Connect, and what this dashboard is to it."""
+
+    metadata: str
+    """PARTITION_DESK_OIDC_URL: where it describes itself, .../.well-known/openid-configuration."""
+    client_id: str
+    """PARTITION_DESK_OIDC_CLIENT_ID."""
+    client_secret: str = field(repr=False)
+    """PARTITION_DESK_OIDC_CLIENT_SECRET."""
+    address: str
+    """PARTITION_DESK_URL: of this dashboard, as browsers have it."""
+    claim: str
+    """PARTITION_DESK_OIDC_NAME: the claim that names people; an e-mail counts where the provider has verified it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says; README.md has the table for people."""
 
@@ -42,6 +59,12 @@ class Settings:
     """PARTITION_DESK_USER_HEADER: in which header a reverse proxy says who is there; empty where none does."""
     proxies: tuple[str, ...]
     """PARTITION_DESK_PROXY: the addresses and networks that this header is believed from."""
+    provider: Provider | None
+    """PARTITION_DESK_OIDC_...: who signs people in; None where nobody does."""
+    accounts: bool
+    """PARTITION_DESK_ACCOUNTS: whether people sign in with a name and a password that are kept in the home."""
+    session_s: int
+    """PARTITION_DESK_SESSION: after how many seconds a sign-in has ended."""
     metrics_token: str = field(repr=False)
     """PARTITION_DESK_METRICS_TOKEN: who asks for /metrics has to bear it; empty: whoever is on this machine may."""
     admins: tuple[str, ...]
@@ -106,6 +129,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         open=_truth(environ, "PARTITION_DESK_OPEN", "false"),
         user_header=_header(environ, "PARTITION_DESK_USER_HEADER"),
         proxies=_networks(environ, "PARTITION_DESK_PROXY"),
+        provider=_provider(environ),
+        accounts=_truth(environ, "PARTITION_DESK_ACCOUNTS", "false"),
+        session_s=_seconds(environ, "PARTITION_DESK_SESSION", "12 hours"),
         metrics_token=_key(environ, "PARTITION_DESK_METRICS_TOKEN"),
         admins=_people(environ, "PARTITION_DESK_ADMINS"),
         operators=_people(environ, "PARTITION_DESK_OPERATORS"),
@@ -142,7 +168,15 @@ def _require_whole_sign_in(found: Settings) -> None:
             "PARTITION_DESK_USER_HEADER is set, and PARTITION_DESK_PROXY does not say from where it is believed.",
             next="Set it to the address of the reverse proxy: whoever else can reach this could say to be anyone.",
         )
-    if found.user_header and not found.names_people:
+    ways = {
+        "PARTITION_DESK_USER_HEADER": found.user_header,
+        "PARTITION_DESK_OIDC_URL": found.provider,
+        "PARTITION_DESK_ACCOUNTS": found.accounts,
+    }
+    chosen = [name for name, value in ways.items() if value]
+    if len(chosen) > 1:
+        raise SettingError(f"{' and '.join(chosen)} are both set.", next="Choose one sign-in.")
+    if chosen and not found.names_people:
         raise SettingError(
             "There is a sign-in, and nobody is named who may do anything.",
             next="Set PARTITION_DESK_ADMINS, and the others as needed: README, Who may act.",
@@ -170,6 +204,42 @@ def _key(environ: Mapping[str, str], name: str) -> str:
     if text and len(text) < 16:
         raise SettingError(f"{name} has {len(text)} characters.", next="Write a random text of 16 or more.")
     return text
+
+
+_OIDC = ("PARTITION_DESK_OIDC_URL", "PARTITION_DESK_OIDC_CLIENT_ID", "PARTITION_DESK_OIDC_CLIENT_SECRET")
+
+
+def _provider(environ: Mapping[str, str]) -> Provider | None:
+    wanted = (*_OIDC, "PARTITION_DESK_URL")
+    if not any(environ.get(name) for name in _OIDC):
+        return None
+    lacking = [name for name in wanted if not environ.get(name)]
+    if lacking:
+        raise SettingError(f"A sign-in by OpenID Connect lacks {' and '.join(lacking)}.")
+    metadata, client, secret, address = (environ[name].strip() for name in wanted)
+    for name, url in ((_OIDC[0], metadata), (wanted[-1], address)):
+        parts = urlsplit(url)
+        if (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE)) or parts.query:
+            raise SettingError(
+                f"{name} is {url!r}, which is no address with https.", next="http serves on 127.0.0.1 alone."
+            )
+    return Provider(metadata, client, secret, address.rstrip("/"), environ.get("PARTITION_DESK_OIDC_NAME") or "email")
+
+
+_HERE = ("127.0.0.1", "localhost", "::1")
+_SPANS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_SPAN = re.compile(r"([0-9]{1,6}) *(second|minute|hour|day)s?", re.IGNORECASE)
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: str) -> int:
+    text = environ.get(name) or default
+    match = _SPAN.fullmatch(text.strip())
+    seconds = int(match[1]) * _SPANS[match[2].lower()] if match else 0
+    if not 1 <= seconds <= 30 * 86_400:
+        raise SettingError(
+            f"{name} is {text!r}, which is no time up to 30 days.", next="Write a number and a unit: 12 hours."
+        )
+    return seconds
 
 
 def _header(environ: Mapping[str, str], name: str) -> str:

@@ -34,6 +34,7 @@ from core.postgres.connection import APPLICATION_NAME, parse_url
 from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
 from dashboard.door import LINK, Way, is_loopback, way
+from dashboard.sign_in import secrets_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -96,6 +97,7 @@ def _run(settings: Settings, port: int | None) -> None:
         _configure(port)
         listener = stack.enter_context(_listen())
         _require_own_machine(settings)
+        _require_secret_passwords(settings)
         if settings.database_url is None:
             url = stack.enter_context(running_server(settings.home))
             stack.callback(_let_it_stop)
@@ -228,7 +230,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
         Route(f"{place}/{name}", said) for place in places for name, said in (("readyz", _readyz), ("metrics", metrics))
     ]
     gate = Middleware(Gate, settings=settings, way=found, address=st.get_option("server.address"), base=base)
-    app = st.App(ROOT / "dashboard" / "app.py", routes=routes, middleware=[gate])
+    app = st.App(ROOT / "dashboard" / "app.py", routes=routes, middleware=[gate], secrets=secrets_of(settings))
     options = uvicorn.Config(
         app,
         ws="websockets-sansio",
@@ -290,6 +292,19 @@ def _require_own_machine(settings: Settings) -> None:
             f"PARTITION_DESK_OPEN asks nobody who is there, and this is to listen on {address}.",
             safe="",
             next="Have it listen on 127.0.0.1, or set up a sign-in: README, Who may act.",
+        )
+
+
+def _require_secret_passwords(settings: Settings) -> None:
+    """Raises SettingError where passwords would go over a network as they are."""
+    from streamlit import config
+
+    tls = config.get_option("server.sslCertFile") or settings.proxies
+    if settings.accounts and not tls and not is_loopback(config.get_option("server.address")):
+        raise SettingError(
+            "PARTITION_DESK_ACCOUNTS would have passwords go over the network without TLS.",
+            safe="",
+            next="Set STREAMLIT_SERVER_SSL_CERT_FILE and its key, or PARTITION_DESK_PROXY to what speaks TLS in front.",
         )
 
 

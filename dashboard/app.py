@@ -21,6 +21,7 @@ refused = access.refusal()
 if refused is not None:
     st.title("Nothing is shown here", anchor=False)
     notices.show(refused)
+    access.sign_out()
     st.stop()
 
 OVERVIEW = st.Page(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from core.settings import Settings
@@ -18,8 +20,44 @@ VOUCHER = secrets.token_urlsafe(32)
 VOUCHER_HEADER = "x-partition-desk-voucher"
 NAME_HEADER = "x-partition-desk-name"
 """Who it is, as the gate tells it."""
+SESSION_HEADER = "x-partition-desk-session"
+"""Which sign-in it is, and until when it holds: `Session`."""
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 """What a proxy adds to a request that it passes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in of one person; all tabs of a browser have the same."""
+
+    id: str
+    until: float
+    """When it ends by itself, in seconds since 1970."""
+
+    @classmethod
+    def parse(cls, text: str) -> Session:
+        """What `str` made. Raises ValueError."""
+        id, _, until = text.partition(" ")
+        return cls(id, float(until))
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.until}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, by itself or in any tab."""
+        return time.time() >= self.until or self.id in _SIGNED_OUT
+
+    def end(self) -> None:
+        """Signs out, in all tabs."""
+        now = time.time()
+        for id in [id for id, until in _SIGNED_OUT.items() if until < now]:
+            _SIGNED_OUT.pop(id, None)
+        _SIGNED_OUT[self.id] = self.until
+
+
+_SIGNED_OUT: dict[str, float] = {}
+"""The sign-ins that were ended before their time, and when that would have been."""
 
 
 class Way(StrEnum):
@@ -27,12 +65,18 @@ class Way(StrEnum):
 
     OPEN = "nobody is asked: the demo, or a machine of one's own"
     LINK = "by the link that was printed at the start"
+    SIGN_IN = "by a provider of OpenID Connect"
+    ACCOUNT = "by a name and a password"
     HEADER = "by what a reverse proxy says"
     CLOSED = "not at all, so that nothing is shown"
 
 
 def way(settings: Settings, address: str | None, *, embedded: bool) -> Way:
     """How it is asked where the dashboard listens on that address."""
+    if settings.provider is not None:
+        return Way.SIGN_IN
+    if settings.accounts:
+        return Way.ACCOUNT
     if settings.user_header:
         return Way.HEADER
     if not is_loopback(address):
@@ -59,7 +103,7 @@ def closed_because(found: Way, address: str | None, headers: Iterable[str]) -> s
             " which is the default, or set up a sign-in: README, Who may act."
         )
     names = {name.lower() for name in headers}
-    if found is not Way.HEADER and any(name.lower() in names for name in FORWARDED):
+    if found not in (Way.HEADER, Way.SIGN_IN, Way.ACCOUNT) and any(name.lower() in names for name in FORWARDED):
         return (
             "A proxy has passed this page on: nobody knows who is there, and there is no sign-in, so nothing is shown."
             " Open the dashboard on its own machine, or set up a sign-in: README, Who may act."

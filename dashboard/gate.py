@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import ipaddress
 import secrets
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode
 
 from core.settings import Settings
-from dashboard import door
-from dashboard.door import Way
+from dashboard import door, sign_in
+from dashboard.door import Session, Way
+from dashboard.password import FORM, MOST_BYTES, SIGN_OUT, WRONG, Passwords, is_ours
+from dashboard.sign_in import SignedIn
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -26,7 +30,7 @@ _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _PROBES = ("/readyz", "/_stcore/health")
 """Tell yes or no, and nothing else, to anybody; the first one answers to any name: a probe knows an address alone."""
 _METRICS = "/metrics"
-_OURS = (door.VOUCHER_HEADER.encode(), door.NAME_HEADER.encode())
+_OURS = tuple(name.encode() for name in (door.VOUCHER_HEADER, door.NAME_HEADER, door.SESSION_HEADER))
 WHERE_THE_LINK_IS = (
     "It was started with a link, which it printed where it runs: in that terminal, or in its log. Open that link in"
     " this browser once; it holds until the dashboard is stopped."
@@ -41,6 +45,7 @@ class Gate:
         self._settings = settings
         self._way = way
         self._address = address
+        self._passwords = Passwords(settings)
         self._places = tuple(dict.fromkeys(("", f"/{base}" if base else "")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,10 +60,12 @@ class Gate:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if said.keys() & _OVER_TLS.keys():
+                    message = {**message, "headers": [_secured(*pair) for pair in message["headers"]]}
                 MutableHeaders(scope=message).update(said)
             await send(message)
 
-        refused = self._refused(scope, headers)
+        refused = await self._answer_to_form(scope, headers, receive) or self._refused(scope, headers)
         if refused is None:
             await self._app(self._vouched(scope, headers), receive, answer)
         elif scope["type"] == "http":
@@ -66,6 +73,39 @@ class Gate:
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer_to_form(self, scope: Scope, headers: Headers, receive: Receive) -> Response | None:
+        """What a name and a password are answered with; None for any other request."""
+        from starlette.requests import Request
+        from starlette.responses import RedirectResponse
+        from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+        if self._way is not Way.ACCOUNT or scope["type"] != "http" or not is_host_allowed(headers.get("host")):
+            return None
+        top = f"{self._places[-1]}/"
+        if self._is(scope, SIGN_OUT):
+            self._passwords.sign_out(_cookie(headers, _cookie_name(scope)))
+            return RedirectResponse(top, 303, {"Cache-Control": "no-store"})
+        if not self._is(scope, sign_in.SIGN_IN) or scope["method"] != "POST":
+            return None
+        if not is_ours(headers.get("origin"), headers.get("host")):
+            return self._form("This was sent from elsewhere.")
+        body = b""
+        async for part in Request(scope, receive).stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                return self._form(WRONG)
+        found = await asyncio.to_thread(self._passwords.sign_in, body, (scope.get("client") or ("",))[0])
+        if isinstance(found, str):
+            return self._form(found)
+        known = RedirectResponse(top, 303, {"Cache-Control": "no-store"})
+        known.set_cookie(
+            _cookie_name(scope), found[0], httponly=True, samesite="strict", secure=self._is_tls(scope, headers)
+        )
+        return known
+
+    def _form(self, why: str) -> Response:
+        return _page(why, more=FORM.format(at=f"{self._places[-1]}{sign_in.SIGN_IN}"))
 
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         """What is answered in place of a page; None for who is let in."""
@@ -82,7 +122,31 @@ class Gate:
         why = door.closed_because(self._way, self._address, headers.keys())
         if why is None and self._way is Way.LINK and self._came_by_the_link(scope):
             return self._welcome(scope, headers)
-        return None if why is None and self._name(scope, headers) is not None else _page(why or self._explained())
+        if why is None and self._way is Way.SIGN_IN:
+            return self._not_signed_in(scope)
+        known = why is None and self._visitor(scope, headers) is not None
+        if not known and why is None and self._way is Way.ACCOUNT:
+            return self._form("This dashboard asks who is there.")
+        return None if known else _page(why or self._explained())
+
+    def _not_signed_in(self, scope: Scope) -> Response | None:
+        """The sign-in page for who is not known; who signs out has done so in every tab."""
+        from starlette.requests import HTTPConnection
+        from starlette.responses import RedirectResponse
+
+        base = scope["path"].removesuffix(sign_in.SIGN_IN)
+        if self._is(scope, sign_in.SIGN_IN):
+            return RedirectResponse(f"{base}{sign_in.login_path()}", 303, {"Cache-Control": "no-store"})
+        found = sign_in.signed_in(self._settings, HTTPConnection(scope).cookies)
+        if self._is(scope, *sign_in.ROUTES):
+            if self._is(scope, sign_in.LOGOUT) and isinstance(found, SignedIn):
+                found.session.end()
+            return None
+        return (
+            _page(found or "This dashboard asks who is there.", f"{self._places[-1]}{sign_in.SIGN_IN}")
+            if isinstance(found, str)
+            else None
+        )
 
     def _is(self, scope: Scope, *paths: str) -> bool:
         return any(scope["path"] == f"{place}{path}" for place in self._places for path in paths)
@@ -98,22 +162,34 @@ class Gate:
             and door.closed_because(Way.OPEN, self._address, headers.keys()) is None
         )
 
-    def _name(self, scope: Scope, headers: Headers) -> str | None:
-        """Who it is; empty for whoever runs the dashboard, None for who has not shown it."""
+    def _visitor(self, scope: Scope, headers: Headers) -> tuple[str, str] | None:
+        """Who it is, and by which sign-in; no name is whoever runs the dashboard, None is who has not shown it."""
+        if self._way is Way.SIGN_IN:
+            from starlette.requests import HTTPConnection
+
+            found = sign_in.signed_in(self._settings, HTTPConnection(scope).cookies)
+            return (found.name, str(found.session)) if isinstance(found, SignedIn) else None
+        if self._way is Way.ACCOUNT:
+            account = self._passwords.visitor(_cookie(headers, _cookie_name(scope)))
+            return (account[0], str(account[1])) if account else None
         if self._way is Way.LINK:
-            return "" if _same(_cookie(headers, _cookie_name(scope)), door.COOKIE) else None
+            return ("", "") if _same(_cookie(headers, _cookie_name(scope)), door.COOKIE) else None
         if self._way is Way.HEADER:
             said = headers.getlist(self._settings.user_header)
             named = _text(said[0]) if len(said) == 1 else ""
-            return named or None if _is_from(scope, *self._settings.proxies) else None
-        return "" if self._way is Way.OPEN else None
+            if not named or not _is_from(scope, *self._settings.proxies):
+                return None
+            return named, str(Session("", time.time() + self._settings.session_s))
+        return ("", "") if self._way is Way.OPEN else None
 
     def _vouched(self, scope: Scope, headers: Headers) -> Scope:
         """The request with who it is, told in a way that nobody outside can."""
         kept = [(name, value) for name, value in scope["headers"] if name.lower() not in _OURS]
-        name = None if door.closed_because(self._way, self._address, headers.keys()) else self._name(scope, headers)
-        if name is not None:
-            kept += zip(_OURS, (door.VOUCHER.encode(), quote(name).encode()), strict=True)
+        closed = door.closed_because(self._way, self._address, headers.keys())
+        known = None if closed else self._visitor(scope, headers)
+        if known is not None:
+            name, session = known
+            kept += zip(_OURS, (door.VOUCHER.encode(), quote(name).encode(), session.encode()), strict=True)
         return {**scope, "headers": kept}
 
     def _came_by_the_link(self, scope: Scope) -> bool:
@@ -138,7 +214,9 @@ class Gate:
         return f"This dashboard asks who is there. {WHERE_THE_LINK_IS}"
 
     def _is_tls(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the browser speaks TLS: with us, or with the proxy that the settings name."""
+        """Whether the browser speaks TLS: with us, with the proxy that the settings name, or by our own address."""
+        if self._settings.provider is not None and self._settings.provider.address.startswith("https:"):
+            return True
         if scope["scheme"] in ("https", "wss"):
             return True
         return headers.get("x-forwarded-proto") == "https" and _is_from(scope, *self._settings.proxies)
@@ -184,11 +262,19 @@ _PAGE = """<!doctype html>
 <title>Partition Desk</title>
 <style>:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
 body {{ max-width: 36rem; margin: 20vh auto; padding: 0 1rem }}</style></head>
-<body><h1>Partition Desk</h1><p>{why}</p></body></html>
+<body><h1>Partition Desk</h1><p>{why}</p>{more}</body></html>
 """
 
 
-def _page(why: str) -> Response:
+def _page(why: str, sign_in_at: str = "", *, more: str = "") -> Response:
     from starlette.responses import HTMLResponse
 
-    return HTMLResponse(_PAGE.format(why=html.escape(why)), 403, {"Cache-Control": "no-store"})
+    more = more or (f'<p><a href="{html.escape(sign_in_at)}">Sign in</a></p>' if sign_in_at else "")
+    return HTMLResponse(_PAGE.format(why=html.escape(why), more=more), 403, {"Cache-Control": "no-store"})
+
+
+def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header of an answer over TLS: no cookie goes another way."""
+    if name.lower() == b"set-cookie" and b"; secure" not in value.lower():
+        return name, value + b"; Secure"
+    return name, value

@@ -38,6 +38,7 @@ def _who_is_here() -> None:
         if named
         else "The settings name nobody: whoever gets in may do all. PARTITION_DESK_ADMINS names who.",
     )
+    access.sign_out()
 
 
 def _database(trouble: DeskError | None) -> None:

@@ -60,9 +60,14 @@ class Launched:
 
     def asked(self, path: str) -> tuple[int, str, str]:
         """(status, Location, Set-Cookie) of an answer that is not followed."""
+        return self.sent(path, None)
+
+    def sent(self, path: str, form: str | None, **headers: str) -> tuple[int, str, str]:
+        """The same of a form that was filled in."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request("GET", path)
+            more = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+            connection.request("GET" if form is None else "POST", path, form, more)
             answer = connection.getresponse()
             return answer.status, answer.headers.get("Location", ""), answer.headers.get("Set-Cookie", "")
         finally:

@@ -46,7 +46,7 @@ class Given:
     @property
     def actor(self) -> Actor:
         """The operating system's user, with the role that the settings give. Raises NotAllowed for who has none."""
-        return _whoever_runs_this(self.desk.settings)
+        return whoever_runs_this(self.desk.settings)
 
     def read(self) -> PartitionedTable:
         """The table as it is now."""
@@ -58,12 +58,13 @@ def opened(table: str | None, interrupted: threading.Event) -> Iterator[Given]:
     """The database of a command; the embedded one is started where none is named."""
     settings = read_settings()
     if settings.names_people:  # else whoever has got this far may
-        _whoever_runs_this(settings)
+        whoever_runs_this(settings)
     with open_desk(settings, say=say) as desk:
         yield Given(desk, table or settings.table, interrupted)
 
 
-def _whoever_runs_this(settings: Settings) -> Actor:
+def whoever_runs_this(settings: Settings) -> Actor:
+    """The operating system's user, with the role of this moment. Raises NotAllowed for who has none."""
     from core.console.actor import Origin, person, system_user
 
     return person(settings, system_user(), Origin.COMMAND_LINE)

@@ -24,6 +24,7 @@ COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal"),
     "act": ("ensure", "archive", "reattach", "key", "cancel"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
+    "people": ("user",),
     "growth": ("sample", "growth", "report", "metrics"),
 }
 """The commands by the module of this package that each stands in, in the order in which help lists them."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.errors import NotAllowed, SettingError
-from core.plans.operation import FIND, LEAST, NAMES, SAMPLE, Operation, Role
+from core.plans.operation import ACCOUNTS, FIND, LEAST, NAMES, SAMPLE, Operation, Role
 from core.settings import EVERYBODY, Settings, parse_names
 
 
@@ -24,7 +24,12 @@ class Origin(StrEnum):
 
 
 _ORDER = tuple(Role)
-_WORDS = {FIND: "find the rows of one value", SAMPLE: "sample sizes", NAMES: "read who did what"}
+_WORDS = {
+    FIND: "find the rows of one value",
+    SAMPLE: "sample sizes",
+    NAMES: "read who did what",
+    ACCOUNTS: "keep accounts",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,14 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-NAMES, FIND, SAMPLE = "names", "find", "sample"
-"""What takes a role and is no operation: reading who did what, finding the rows of one value, sampling sizes."""
+NAMES, FIND, SAMPLE, ACCOUNTS = "names", "find", "sample", "accounts"
+"""What takes a role and is no operation: reading who did what, finding the rows of one value, sampling, accounts."""
 LEAST: Mapping[str, Role] = MappingProxyType(
     {
         NAMES: Role.AUDITOR,
         FIND: Role.OPERATOR,
         SAMPLE: Role.OPERATOR,
+        ACCOUNTS: Role.ADMIN,
         "ensure": Role.OPERATOR,
         "backup": Role.OPERATOR,
         "verify": Role.OPERATOR,

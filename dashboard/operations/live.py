@@ -20,7 +20,7 @@ from dashboard import layout
 from dashboard.dialog import blockers, buttons
 from dashboard.format import by_hand, plain
 from dashboard.operations import outcome
-from dashboard.state import acts, backups, clock, current, database, keys, reads
+from dashboard.state import access, acts, backups, clock, current, database, keys, reads
 
 LIVE_S = 1
 IDLE_S = 5
@@ -31,12 +31,13 @@ def draw() -> None:
     """What runs now, followed without a click, and the ends of what was asked for here."""
     st.session_state.pop(keys.ACTED, None)
     st.session_state.pop(keys.AWAITED, None)
+    st.session_state[keys.SEEN_AS] = access.seen()
     running = any(operation.state.active for operation in reads.operations(limit=RECENT))
     st.fragment(_draw, run_every=LIVE_S if running else IDLE_S)()
 
 
 def _draw() -> None:
-    if st.session_state.get(keys.ACTED):
+    if st.session_state.get(keys.ACTED) or st.session_state.get(keys.SEEN_AS) != access.seen():
         st.rerun()
     try:
         with database.told():

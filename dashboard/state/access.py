@@ -10,8 +10,10 @@ from core.console.actor import Actor, Origin, article, person, system_user
 from core.errors import DeskError, NotAllowed, SettingError
 from core.plans.drop import DROPS_ARE_OFF
 from core.plans.operation import Operation
+from core.settings import Settings
 from dashboard import door
-from dashboard.door import Way
+from dashboard.door import Session, Way
+from dashboard.password import SIGN_OUT, has_that_password
 from dashboard.state import database
 
 
@@ -39,7 +41,33 @@ def _name() -> str:
             next="Start it with make run, or python -m dashboard: it prints the link to open.",
         )
     vouched = "" if asked is Way.OPEN else unquote(st.context.headers.get(door.NAME_HEADER, ""))
+    _require_session(settings, vouched, st.context.headers.get(door.SESSION_HEADER, ""))
     return vouched or system_user()
+
+
+def _require_session(settings: Settings, name: str, text: str) -> None:
+    """Raises NotAllowed where the sign-in has ended, by itself or in another tab, or the account; pages outlive it."""
+    if not text:
+        return
+    session = Session.parse(text)
+    if session.is_over or (settings.accounts and not has_that_password(settings, name, session)):
+        raise NotAllowed("Your sign-in has ended.", safe="", next="Load this page again to sign in.")
+
+
+def sign_out() -> None:
+    """The button that ends the sign-in of who is here, where there is one."""
+    settings = database.desk().settings
+    if settings.provider is not None:
+        st.button("Sign out", key="sign_out", icon=":material/logout:", type="tertiary", on_click=st.logout)
+    elif settings.accounts:
+        base = (st.get_option("server.baseUrlPath") or "").strip("/")
+        st.link_button("Sign out", f"{f'/{base}' if base else ''}{SIGN_OUT}", icon=":material/logout:", type="tertiary")
+
+
+def seen() -> str:
+    """As whom the page is drawn, to notice when that has changed."""
+    refused = refusal()
+    return str(refused) if refused is not None else str(actor())
 
 
 def is_unasked() -> bool:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core.backups import kept as kept_module
 from core.backups.kept import read_all_kept, read_kept
 from core.backups.storage import StorageSettings
 from core.backups.storage.folder import Folder
+from core.console.actor import system_user
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
 from core.plans.archive import plan_archive
@@ -382,9 +382,9 @@ def test_place_that_does_not_answer_holds_no_page_up(
     settle(app, lambda page: "proven just now" in texts(page))
 
 
-def test_viewer_can_do_nothing(console: Open, absences: Made, road: Road) -> None:
+def test_viewer_can_do_nothing(console: Open, absences: Made, road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
     road.archive(absences.first)
-    config.set_option("server.address", "0.0.0.0")
+    monkeypatch.setenv("PARTITION_DESK_VIEWERS", system_user())
     app = console("archive")
     assert app.button(key=f"act_{absences.first}").disabled
     assert app.menu_button(key=f"more_{absences.first}").disabled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -152,3 +153,20 @@ def test_what_the_driver_says_never_reaches_a_page(
     app = console()
     assert "All connections of the console are busy." in texts(app)
     assert "QueuePool" not in raw(app)
+
+
+def test_a_page_that_was_open_when_the_sign_in_ended(
+    console: Open, absences: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PARTITION_DESK_OPEN")
+    vouched = {door.VOUCHER_HEADER: door.VOUCHER, door.NAME_HEADER: "ada"}
+    session = door.Session("one", time.time() + 3600)
+    monkeypatch.setattr(type(st.context), "headers", {**vouched, door.SESSION_HEADER: str(session)})
+    app = console()
+    assert "You are here as ada, admin" in texts(app)
+    session.end()  # in another tab
+    assert "Your sign-in has ended." in texts(app.run())
+    assert "kid_absences" not in raw(app)
+    past = str(door.Session("two", time.time() - 1))
+    monkeypatch.setattr(type(st.context), "headers", {**vouched, door.SESSION_HEADER: past})
+    assert "Your sign-in has ended." in texts(console())

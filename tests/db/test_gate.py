@@ -13,6 +13,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from core.console import accounts
+from core.settings import read_settings
 from tests.launching import START_S, Launched, launched
 
 NOWHERE = "postgresql://anna@127.0.0.1:1/school"
@@ -126,6 +128,32 @@ def test_what_a_proxy_says_counts_from_its_address_alone(tmp_path: Path) -> None
         assert stream(desk, **ada) == 403
 
 
+def test_a_name_and_a_password(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    environ = {"PARTITION_DESK_ACCOUNTS": "true", "PARTITION_DESK_ADMINS": "anna", "PARTITION_DESK_HOME": str(home)}
+    accounts.set_password(read_settings(environ), "anna", "correct horse battery", new=True)
+    with started(tmp_path, **environ) as (desk, address):
+        assert "token" not in address
+        status, said = desk.get("/")
+        assert (status, 'type="password"' in said) == (403, True)
+        assert stream(desk) == 403
+        good = "name=anna&password=correct+horse+battery"
+        origin = f"http://127.0.0.1:{desk.port}"
+        assert desk.sent("/sign-in", "name=anna&password=wrong", Origin=origin)[::2] == (403, "")
+        assert desk.sent("/sign-in", good)[::2] == (403, "")
+        assert desk.sent("/sign-in", good, Origin="http://evil.example")[::2] == (403, "")
+        assert desk.sent("/sign-in", "x" * 5000, Origin=origin)[::2] == (403, "")
+        status, location, cookie = desk.sent("/sign-in", good, Origin=origin)
+        assert (status, location) == (303, "/")
+        assert {part.strip() for part in cookie.split(";")[1:]} == {"HttpOnly", "Path=/", "SameSite=strict"}
+        kept = cookie.partition(";")[0]
+        assert desk.get("/", Cookie=kept)[0] == 200
+        assert stream(desk, Cookie=kept) == 101
+        assert desk.get("/sign-out", Cookie=kept)[0] == 403  # where it leads to
+        assert desk.get("/", Cookie=kept)[0] == 403
+        assert "correct" not in "".join(desk.said)
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
@@ -135,6 +163,11 @@ def test_what_a_proxy_says_counts_from_its_address_alone(tmp_path: Path) -> None
         ({"PARTITION_DESK_USER_HEADER": "X-User", "PARTITION_DESK_PROXY": "0.0.0.0/0"}, "everybody"),
         ({"PARTITION_DESK_USER_HEADER": "X User"}, "no name of a header"),
         ({"PARTITION_DESK_OPEN": "true", "STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "asks nobody who is there"),
+        (
+            {"PARTITION_DESK_ACCOUNTS": "1", "PARTITION_DESK_ADMINS": "a", "STREAMLIT_SERVER_ADDRESS": "0.0.0.0"},
+            "without TLS",
+        ),
+        ({"PARTITION_DESK_ACCOUNTS": "1"}, "nobody is named who may do"),
         ({"PARTITION_DESK_METRICS_TOKEN": "short"}, "PARTITION_DESK_METRICS_TOKEN has 5 characters"),
     ],
 )

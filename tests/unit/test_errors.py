@@ -23,7 +23,7 @@ from core.errors import (
     Refused,
     SettingError,
 )
-from core.plans.operation import FIND, LEAST, NAMES, SAMPLE, Operation, Role
+from core.plans.operation import ACCOUNTS, FIND, LEAST, NAMES, SAMPLE, Operation, Role
 from core.postgres.connection import parse_url, place, translate
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, DeskError)]
@@ -160,7 +160,7 @@ NEEDS = {
 
 def test_every_operation_has_its_role_here() -> None:
     assert {room.operation.name for room in ROOMS} == set(NEEDS)
-    assert set(NEEDS) | {NAMES, FIND, SAMPLE} == set(LEAST)
+    assert set(NEEDS) | {NAMES, FIND, SAMPLE, ACCOUNTS} == set(LEAST)
 
 
 @pytest.mark.parametrize("operation", [room.operation for room in ROOMS], ids=str)

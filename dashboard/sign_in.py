@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import secrets
 import time
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from core.console.seal import Seal
 from core.settings import Provider, Settings
 from dashboard.door import Session
 
@@ -41,7 +41,7 @@ def secrets_of(settings: Settings) -> dict[str, SecretsValue]:
     provider = settings.provider
     if provider is None:
         return {}
-    shared = Seal(settings.key.encode()).of("cookie") if settings.key else secrets.token_hex(32)
+    shared = hmac.new(settings.key.encode(), b"cookie", "sha256").hexdigest() if settings.key else secrets.token_hex(32)
     return {
         "auth": {
             "redirect_uri": f"{provider.address}{CALLBACK}",

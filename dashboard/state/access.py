@@ -41,7 +41,7 @@ def _name() -> str:
             next="Start it with make run, or python -m dashboard: it prints the link to open.",
         )
     vouched = "" if asked is Way.OPEN else unquote(st.context.headers.get(door.NAME_HEADER, ""))
-    _require_session(settings, vouched, st.context.headers.get(door.SESSION_HEADER, ""))
+    _require_session(database.desk().settings, vouched, st.context.headers.get(door.SESSION_HEADER, ""))
     return vouched or system_user()
 
 

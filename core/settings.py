@@ -75,6 +75,8 @@ class Settings:
     """PARTITION_DESK_AUDITORS: who may look, and sees in the journal who did what."""
     viewers: tuple[str, ...]
     """PARTITION_DESK_VIEWERS: who may look; * for everybody who is signed in."""
+    audit_log: str
+    """PARTITION_DESK_AUDIT_LOG: the record's second place, a whole path or `syslog`; empty for none."""
     archive_after: Duration
     """PARTITION_DESK_ARCHIVE_AFTER: a partition that ended longer ago is due for archive."""
     enable_absence_partitions: bool
@@ -137,6 +139,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         operators=_people(environ, "PARTITION_DESK_OPERATORS"),
         auditors=_people(environ, "PARTITION_DESK_AUDITORS"),
         viewers=_people(environ, "PARTITION_DESK_VIEWERS", everybody=True),
+        audit_log=_audit_log(environ, "PARTITION_DESK_AUDIT_LOG"),
         archive_after=_duration(environ, "PARTITION_DESK_ARCHIVE_AFTER", "3 years"),
         enable_absence_partitions=_truth(environ, "ENABLE_ABSENCE_PARTITIONS", "true"),
         lock_budget_ms=int(_number(environ, "PARTITION_DESK_LOCK_BUDGET_MS", "100", 1, 60_000, whole=True)),
@@ -284,6 +287,13 @@ def _people(environ: Mapping[str, str], name: str, *, everybody: bool = False) -
     if relative is not None:
         raise SettingError(f"{name}: {relative} is no whole path of a file.", next="Write it as @/etc/people.")
     return names
+
+
+def _audit_log(environ: Mapping[str, str], name: str) -> str:
+    text = environ.get(name, "").strip()
+    if text and text != "syslog" and not Path(text).is_absolute():
+        raise SettingError(f"{name} is {text!r}.", next="Write the whole path of a file, or syslog.")
+    return text
 
 
 def _duration(environ: Mapping[str, str], name: str, default: str) -> Duration:

@@ -76,6 +76,13 @@ def human_ago(moment: datetime | None, now: datetime) -> str:
     raise AssertionError("unreachable")
 
 
+def spreadsheet_text(value: object) -> object:
+    """A value for a cell: what a spreadsheet would take for a formula is kept a text."""
+    if isinstance(value, str) and value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%"):
+        return f"'{value}"
+    return value
+
+
 Json = dict[str, object]
 
 

@@ -200,6 +200,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
 
     from dashboard.gate import Gate
     from dashboard.metrics import CONTENT_TYPE, Scraper
+    from dashboard.patience import impatient
 
     scraper = Scraper(settings)
     found = _way(settings)
@@ -233,6 +234,7 @@ def _serve(listener: socket.socket, settings: Settings) -> None:
     app = st.App(ROOT / "dashboard" / "app.py", routes=routes, middleware=[gate], secrets=secrets_of(settings))
     options = uvicorn.Config(
         app,
+        http=impatient(),
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         proxy_headers=False,  # the gate asks where a connection itself comes from

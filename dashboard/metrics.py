@@ -71,7 +71,7 @@ class _Backups:
     """The backups as they were read last, read anew beside the scrapes."""
 
     def __init__(self, settings: Settings) -> None:
-        self._cold = StorageSettings(settings.backup_url, settings.home, os.environ)
+        self._cold = StorageSettings(settings.backup_url, settings.home, os.environ, settings.key)
         self._kept: tuple[Kept, ...] | None = None
         self._read_at = float("-inf")
         self._thread: threading.Thread | None = None

@@ -8,6 +8,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from core.text import spreadsheet_text
+
 
 def table(
     frame: pd.DataFrame,
@@ -18,7 +20,10 @@ def table(
     alt: str,
     columns: Mapping[str, ColumnConfig],
 ) -> None:
-    """A row for each of `names`; selecting one puts its name into `parameter` of the address bar. `row` is selected."""
+    """A row for each of `names`; selecting one puts its name into `parameter` of the address bar. `row` is selected.
+
+    The table can be downloaded: what a spreadsheet would take for a formula is kept a text.
+    """
     # one widget for each list and selection: what the address bar says is what is selected
     key = f"{parameter}_{hash((tuple(names), row))}"
 
@@ -30,7 +35,7 @@ def table(
             del st.query_params[parameter]
 
     st.dataframe(
-        frame,
+        frame.map(spreadsheet_text),
         hide_index=True,
         height=min(420, 38 + 35 * max(1, len(names))),
         on_select=select,

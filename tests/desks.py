@@ -13,16 +13,16 @@ from sqlalchemy import Engine, create_engine
 from core.backups.storage import StorageSettings
 from core.console.desk import Desk
 from core.console.execute import Budget
-from core.console.seal import Seal
 from core.period import Range
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, choose, plan_later_drop
 from core.plans.ensure import Ensure
-from core.plans.manifest import Kept
+from core.plans.manifest import Kept, Proof
 from core.plans.plan import Plan
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.verify import Verify
+from core.seal import Seal
 from core.settings import Settings, read_settings
 from core.tables.bounds import Bounds
 from core.tables.marks import Hold
@@ -34,6 +34,11 @@ KEY = "the key of the tests"
 SEAL = Seal(KEY.encode())
 NOWHERE = StorageSettings("", Path("/nonexistent"), {})
 """For what never comes near the place of the backups."""
+
+
+def sealed(proof: Proof, manifest: str) -> Proof:
+    """A proof as a console with the key of the tests would have sealed it, beside that text of a manifest."""
+    return replace(proof, seal=SEAL.of(*proof.said(manifest)))
 
 
 def settings(budget: Budget | None = None, **changes: Any) -> Settings:
@@ -53,9 +58,9 @@ def desk(
     now: datetime | None = None,
     **changes: Any,
 ) -> Desk:
-    """A desk on engines of the test's; its clock stands at `now` where that is given."""
+    """A desk on engines of the test's; its clock and the server's stand at `now` where that is given."""
     made = Desk(settings(budget, **changes), reading, working or reading, storage)
-    return made if now is None else replace(made, clock=lambda: now)
+    return made if now is None else replace(made, clock=lambda: now, server_clock=lambda: now)
 
 
 def ensure(engine: Engine, table: PartitionedTable, ranges: Iterable[Range], *, zone: str = "UTC") -> Plan:

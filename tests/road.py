@@ -13,19 +13,20 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.kept import read_all_kept
+from core.backups.kept import read_all_kept, read_with_manifest
 from core.backups.storage import StorageSettings
 from core.cli.main import main
 from core.console.execute import Budget
 from core.errors import DeskError
 from core.plans.archive import plan_archive
+from core.plans.drop import Drop
 from core.plans.manifest import Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import ADMIN
-from tests.desks import KEY
+from tests.desks import KEY, sealed
 from tests.tables import Made, Run
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -95,7 +96,7 @@ class Road:
     @property
     def cold(self) -> StorageSettings:
         """The same place, for what is done without the command line."""
-        return StorageSettings(self.environ["BACKUP_URL"], self.home, {**os.environ, **self.environ})
+        return StorageSettings(self.environ["BACKUP_URL"], self.home, {**os.environ, **self.environ}, KEY)
 
     def read(self, made: Made) -> PartitionedTable:
         return read_table(self.reader, made.address)
@@ -121,8 +122,10 @@ class Road:
         return read_all_kept(self.cold.open())[0]
 
     def prove(self, id: str, **changes: Any) -> None:
-        """Writes a good proof beside a backup, with `changes`."""
-        backup = self.kept(id).backup
+        """Writes a good proof beside a backup, sealed as a console's, with `changes`."""
+        place = self.cold.open()
+        kept, manifest = read_with_manifest(place, id)
+        backup = kept.backup
         values: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "actor": "Ada",
@@ -135,7 +138,7 @@ class Road:
             "seconds": 1.0,
             **changes,
         }
-        self.cold.open().write_text(backup.proof, proofs_to_json((Proof(**values),)))
+        place.write_text(backup.proof, proofs_to_json((sealed(Proof(**values), manifest),)))
 
     def ready(self, made: Made, *names: str) -> list[Kept]:
         """Archives and backs up, so that each can be dropped."""
@@ -143,7 +146,10 @@ class Road:
             self.archive(made, name)
         return [self.back_up(made, name) for name in names]
 
-    def plan_drop(self, made: Made, name: str) -> Plan:
+    def plan_drop(self, made: Made, name: str, *, placed: bool = False) -> Plan:
+        """To drop it, whatever the place of its backup, or only where that is the road's."""
+        if placed:
+            return desks.desk(self.reader, storage=self.cold, now=NOW).plan(Drop(self.read(made), name, self.every()))
         return desks.drop(self.reader, self.read(made), name, self.every(), today=NOW.date())
 
     def plan_later(self, made: Made, name: str, at: datetime = LONG_AGO) -> None:

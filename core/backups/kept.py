@@ -14,22 +14,33 @@ from core.plans.manifest import MANIFEST, OBJECT, PROOFS, Backup, Kept, Proof, U
 from core.plans.plan import Plan
 from core.postgres.server import Server
 
+PROOFS_READ = 100
+"""So many of the newest proofs are looked at."""
 LEFTOVER = "An object without a manifest: a backup that did not come to its end. It can be deleted."
 """The reason with which `read_all_kept` tells of leftovers."""
 
 
 def read_kept(storage: Storage, id: str) -> Kept:
     """A backup and its proofs. Raises BackupNotFound, BackupUnusable, BackupDamaged for its manifest, StorageFailed."""
-    backup = Backup.from_json(storage.read_text(id + MANIFEST))
+    kept, _ = read_with_manifest(storage, id)
+    return kept
+
+
+def read_with_manifest(storage: Storage, id: str) -> tuple[Kept, str]:
+    """(the same, the text of its manifest)."""
+    manifest = storage.read_text(id + MANIFEST)
+    backup = Backup.from_json(manifest)
     if backup.id != id:
         raise BackupDamaged(
             f"The manifest is that of another backup: {backup.id}.", next="Use another backup of the same table."
         )
-    return Kept(backup, read_proofs(storage, id))
+    proofs = read_proofs(storage, id)[-PROOFS_READ:]
+    ours = tuple(p for p in proofs if storage.seal is not None and storage.seal.fits(p.seal, *p.said(manifest)))
+    return Kept(backup, ours, foreign=len(ours) < len(proofs)), manifest
 
 
 def read_proofs(storage: Storage, id: str) -> tuple[Proof, ...]:
-    """Those of the side file; one that can't be read proves nothing."""
+    """Those of the side file, whoever wrote them; one that can't be read proves nothing."""
     try:
         return proofs_from_json(storage.read_text(id + PROOFS))
     except (BackupNotFound, BackupDamaged):

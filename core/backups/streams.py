@@ -93,14 +93,34 @@ class Fingerprinting:
         return self._found
 
 
+_SERVICE = "partition_desk"
+
+
+@contextmanager
+def _service(secret: object) -> Iterator[str]:
+    """The path of a service file for libpq, with the password of the client's key; arguments are anybody's to read."""
+    if not secret:
+        yield ""
+        return
+    if "\n" in str(secret):
+        raise Failed("sslpassword has a line end in it.", next="Give the key another password.")
+    with tempfile.NamedTemporaryFile("w", prefix="partition-desk-", suffix=".conf") as file:  # 600
+        file.write(f"[{_SERVICE}]\nsslpassword={secret}\n")
+        file.flush()
+        yield file.name
+
+
 @contextmanager
 def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, encoding: str, leaf: Level) -> Iterator[Dump]:
     """Our own pg_dump of the rows of a leaf; no longer there at the end, whatever happens."""
     _, words = engine.dialect.create_connect_args(engine.url)
     given: dict[str, Any] = {**words}
     password = given.pop("password", None)
+    secret = given.pop("sslpassword", None)  # no variable says that one
     options = str(given.pop("options", None) or os.environ.get("PGOPTIONS", ""))
     given["options"] = f"{options} -c lc_monetary=C -c bytea_output=hex".strip()
+    if secret:
+        given["service"] = _SERVICE
     command: list[str | bytes] = [
         str(pg_dump),
         f"--dbname={extensions.make_dsn(**given)}",
@@ -116,7 +136,9 @@ def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, encoding:
     environ = {**os.environ, "LC_ALL": "C", "PGAPPNAME": "partition-desk"}
     if password:
         environ["PGPASSWORD"] = str(password)
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, _service(secret) as service:
+        if service:
+            environ["PGSERVICEFILE"] = service
         try:
             process = subprocess.Popen(
                 command,
@@ -397,6 +419,7 @@ class Rows:
             raise BackupDamaged("The lengths of its parts are not what its manifest says.")
         self._left, *self._sizes = sizes or [0]
         self._rows = 0
+        self._most = backup.rows
         self.error: DeskError | zstandard.ZstdError | None = None
         """What ended the reading: the driver would tell of it in words of its own."""
 
@@ -431,6 +454,9 @@ class Rows:
             raise
         self._left -= len(found)
         self._rows += found.count(b"\n")
+        if self._rows > self._most:
+            self.error = BackupDamaged(f"It holds more rows than the {self._most:,} of its manifest.")
+            raise self.error
         self._follow.tell(rows_done=self._rows)
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ _LONGEST_HOME = 58
 def temporary_folder(home: Path) -> Iterator[Path]:
     """A fresh folder for a server, in `home` where the path leaves room for its socket; those of the dead go, too."""
     try:
-        parent = home if len(os.fsencode(home.absolute())) <= _LONGEST_HOME else Path(tempfile.gettempdir())
+        parent = _parent(home)
         if not parent.exists():
             parent.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True)
         _sweep(parent)
@@ -49,21 +50,60 @@ def temporary_folder(home: Path) -> Iterator[Path]:
             safe="The backup was not changed; this says nothing about it.",
             next="Set PARTITION_DESK_HOME to a folder with room for the restored table.",
         ) from error
-    with lock:
+    with lock, _watched(folder):
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def sweep(home: Path) -> None:
+    """Removes what verifications of processes that were killed have left, with all the rows in it."""
+    _sweep(_parent(home))
+
+
+def _parent(home: Path) -> Path:
+    return home if len(os.fsencode(home.absolute())) <= _LONGEST_HOME else Path(tempfile.gettempdir())
+
+
+_WATCH = """
+while read -r _; do :; done
+kill -QUIT "$(head -n 1 "$1/server/data/postmaster.pid")"
+for again in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit; sleep 1; done
+"""
+"""Waits for the end of its input, which nobody writes: that comes when the process that holds the other end is gone."""
+
+
+@contextmanager
+def _watched(folder: Path) -> Iterator[None]:
+    """Has a shell end the server and remove the folder once this process is killed: both hold all rows of a backup."""
+    watch = subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH, "sh", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env={"PATH": os.defpath},
+    )
+    try:
+        yield
+    finally:
+        watch.kill()
+        watch.communicate()
+
+
 def _sweep(parent: Path) -> None:
     """Removes the throwaway servers of processes that were killed: those whose locks nobody holds."""
     for folder in parent.glob(f"{_THROWAWAY}*"):
         with suppress(OSError):
-            if folder.stat().st_uid != os.geteuid() or time.time() - folder.stat().st_mtime < _STALE_S:
+            if folder.stat().st_uid != os.geteuid():
+                continue
+            lock = (folder / _LOCK).exists()
+            if not lock and time.time() - folder.stat().st_mtime < _STALE_S:
                 continue
             home = folder / "server"
-            with _locked(folder) if (folder / _LOCK).exists() else nullcontext():
+            with _locked(folder) if lock else nullcontext():
                 if (home / "users.lock").exists():
                     with (home / "users.lock").open("a") as users:
                         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)

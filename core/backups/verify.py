@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import zstandard
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.kept import read_kept, read_proofs
+from core.backups.kept import read_proofs, read_with_manifest
 from core.backups.levels import counted, placed_otherwise, read_levels
 from core.backups.progress import Following, Report
 from core.backups.restore import why_not_its_own
@@ -31,6 +32,7 @@ from core.postgres.driver import driver_of, wrapped
 from core.postgres.encoding import RAW
 from core.tables.fingerprint import SETTINGS, together
 from core.tables.marks import Marks
+from core.text import human_bytes
 
 PROOFS_KEPT = 50
 """How many earlier proofs the side file of a backup keeps."""
@@ -41,6 +43,8 @@ def verify(
 ) -> Proof:
     """Restores a backup into a server that is thrown away, compares it with its manifest, and writes down the proof.
 
+    The proof is sealed with the place's key, together with the manifest.
+
     A backup that is not what its manifest says gives a proof that is not good, with the reason. `home` is where the
     throwaway server may lie; it is removed in any case. Raises BackupNotFound, BackupUnusable for a later format and
     for types that only another PostgreSQL has, StorageFailed, Cancelled, and ConnectionFailed or Failed where the
@@ -48,9 +52,10 @@ def verify(
     """
     begun = time.monotonic()
     with Following(cancelled, report) as follow:
-        found = _Found()
+        found, manifest = _Found(), ""
         try:
-            reason = _prove(storage, id, home, follow, found)
+            kept, manifest = read_with_manifest(storage, id)
+            reason = _prove(storage, kept.backup, home, follow, found)
         except BackupDamaged as error:
             reason = error.what
         except zstandard.ZstdError:
@@ -67,6 +72,8 @@ def verify(
             server_version=found.server_version,
             seconds=round(time.monotonic() - begun, 3),
         )
+        if storage.seal is not None:
+            proof = replace(proof, seal=storage.seal.of(*proof.said(manifest)))
         storage.write_text(id + PROOFS, proofs_to_json((*read_proofs(storage, id)[-PROOFS_KEPT:], proof)))
     return proof
 
@@ -81,13 +88,13 @@ class _Found:
     server_version: str = ""
 
 
-def _prove(storage: Storage, id: str, home: Path, follow: Following, found: _Found) -> str:
+def _prove(storage: Storage, backup: Backup, home: Path, follow: Following, found: _Found) -> str:
     """Why the backup is not what its manifest says; empty where it is."""
-    backup = read_kept(storage, id).backup
     reason = why_not_its_own(backup)
     if reason:
         return reason
     with temporary_folder(home) as folder:
+        _require_room(folder, backup)
         follow.tell(f"Fetching it from {storage.label}", bytes_total=backup.bytes, rows_total=backup.rows)
         fetched = folder / "object"
         reason = _fetch(storage, backup, fetched, follow, found)
@@ -103,6 +110,17 @@ def _prove(storage: Storage, id: str, home: Path, follow: Following, found: _Fou
                         return _replay(connection, file, backup, follow, found)
             except (psycopg2.Error, DBAPIError) as error:
                 return _reason_of(error if isinstance(error, DBAPIError) else wrapped(error), follow)
+
+
+def _require_room(folder: Path, backup: Backup) -> None:
+    """Raises Failed where what its manifest says would fill the disk: a small object may be of many rows."""
+    needed, free = backup.bytes + 2 * backup.raw_bytes, shutil.disk_usage(folder).free
+    if needed > free:
+        raise Failed(
+            f"The restored rows take about {human_bytes(needed)}, and {folder.parent} has {human_bytes(free)} left.",
+            safe="The backup was not changed; this says nothing about it.",
+            next="Make room there, or set PARTITION_DESK_HOME to a folder with room for the restored table.",
+        )
 
 
 def _make_extensions(main: Engine, owner: str, backup: Backup) -> None:

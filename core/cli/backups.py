@@ -32,7 +32,7 @@ from core.cli.options import (
 )
 from core.cli.output.backups import kept_json, kept_text
 from core.console.actor import system_user
-from core.console.planned_drops import Due, plan_due_drops, server_time
+from core.console.planned_drops import Due, plan_due_drops
 from core.errors import (
     AmbiguousName,
     BackupNotFound,
@@ -229,7 +229,7 @@ def _drop_due(given: Given, *, reason: str, dry_run: bool, as_json: bool) -> int
 
 
 def _due(given: Given) -> tuple[Due, ...]:
-    return plan_due_drops(given.desk, now=server_time(given.desk))
+    return plan_due_drops(given.desk, now=given.desk.server_now)
 
 
 def _drop_one_due(given: Given, due: Due, *, reason: str, dry_run: bool, as_json: bool) -> Json | None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "act": ("ensure", "archive", "reattach", "key", "cancel"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "people": ("user",),
+    "record": ("audit",),
     "growth": ("sample", "growth", "report", "metrics"),
 }
 """The commands by the module of this package that each stands in, in the order in which help lists them."""

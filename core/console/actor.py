@@ -39,6 +39,10 @@ class Actor:
     name: str
     role: Role
     origin: Origin
+    verified: str = ""
+    """How it is known who that is."""
+    address: str = ""
+    """Where the person sits, as far as that is known."""
 
     def may(self, what: Operation | str) -> bool:
         """Whether the role suffices, for an operation or for what `LEAST` names besides."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
-from core.errors import SettingError
 from core.names import address, split_qualified
 from core.period import Width
 from core.postgres import connection
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from core.console.execute import Budget, Cancellation, Progress
     from core.console.journal import OperationRecord, Ticket
     from core.console.metrics import Readings
-    from core.console.seal import Seal
     from core.doctor.findings import Finding
     from core.errors import DeskError
     from core.growth.outlook import Retention
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
     from core.plans.plan import Plan
     from core.plans.restore import Surroundings
     from core.postgres.server import Server
+    from core.seal import Seal
     from core.tables.archived import Archived
     from core.tables.bounds import Bounds
     from core.tables.coverage import Coverage
@@ -86,6 +85,8 @@ class Desk:
     embedded: bool = False
     """Whether it is the server that comes with the console."""
     clock: Callable[[], datetime] = field(default=_clock, compare=False)
+    server_clock: Callable[[], datetime] | None = field(default=None, compare=False)
+    """None for the server's own."""
 
     @classmethod
     def at(
@@ -97,7 +98,7 @@ class Desk:
             settings,
             connection.reading_engine(parsed),
             connection.working_engine(parsed),
-            StorageSettings(settings.backup_url, settings.home, environ),
+            StorageSettings(settings.backup_url, settings.home, environ, settings.key),
             parsed,
             embedded,
         )
@@ -105,7 +106,8 @@ class Desk:
     @classmethod
     def on(cls, engine: Engine, settings: Settings, *, environ: Mapping[str, str] = os.environ) -> Desk:
         """The database of an application, on its own engine."""
-        return cls(settings, engine, engine, StorageSettings(settings.backup_url, settings.home, environ))
+        storage = StorageSettings(settings.backup_url, settings.home, environ, settings.key)
+        return cls(settings, engine, engine, storage)
 
     def close(self) -> None:
         """Closes its connections."""
@@ -133,6 +135,16 @@ class Desk:
     def today(self) -> date:
         """The date in `zone`."""
         return self.now.astimezone(ZoneInfo(self.zone)).date()
+
+    @property
+    def server_now(self) -> datetime:
+        """This moment by the server's clock, which counts for a drop: a console's may run fast.
+
+        Raises Refused where the console's says another: one of both is wrong, and nobody knows which.
+        """
+        from core.console.clocks import server_time
+
+        return self.server_clock() if self.server_clock is not None else server_time(self.reading, self.now)
 
     @property
     def cutoff(self) -> date:
@@ -376,7 +388,21 @@ class Desk:
 
     def plan(self, wish: Wish) -> Plan:
         """What a wish takes, as everything is now. Raises Refused for what stands in the way."""
-        return wish.plan(self)
+        from core.console.wishes import written
+
+        now = self.now
+        plan = wish.plan(replace(self, clock=lambda: now))
+        return replace(plan, wish=written(wish, plan, now))
+
+    def plan_again(self, operation: OperationRecord) -> Plan:
+        """What the wish of a row takes now. Raises NotSealed where no console with this one's key wrote it."""
+        from core.console.wishes import read_wish
+        from core.errors import NotSealed
+
+        if operation.sealed is False:
+            raise NotSealed(operation.told, next="Ask for what you want yourself.")
+        wish, _ = read_wish(self, operation.wish)
+        return self.plan(wish)
 
     def warned(self, plan: Plan) -> Plan:
         """The plan with what has to be known before it is confirmed: whether it is refused for a subscriber's sake."""
@@ -407,7 +433,8 @@ class Desk:
 
         If the same is being done already, by whomever, that is followed to its end instead. Raises how it failed.
         """
-        self._require_allowed(plan, actor)
+        with self._noting_refusals(plan, actor, reason):
+            self._require_allowed(plan, actor)
         from core.console.run import run_now
 
         return run_now(self, plan, actor, reason, cancellation=cancellation, progress=progress)
@@ -420,25 +447,46 @@ class Desk:
 
     def enqueue(self, plan: Plan, actor: Actor, reason: str = "") -> Ticket:
         """Puts a confirmed plan into the queue of the workers. Raises NotAllowed for the actor's role."""
-        self._require_allowed(plan, actor)
         from core.console.journal import enqueue
 
-        return enqueue(self.working, plan, actor, reason, seal=self.make_seal())
+        with self._noting_refusals(plan, actor, reason):
+            self._require_allowed(plan, actor)
+            ticket = enqueue(self.working, plan, actor, reason, seal=self.make_seal())
+        self.keep_record()
+        return ticket
+
+    def keep_record(self) -> None:
+        """Writes into the record's second place, where there is one, what that lacks."""
+        if self.settings.audit_log:
+            from core.console.second_place import keep
+
+            keep(self.working, self.settings.audit_log)
+
+    @contextmanager
+    def _noting_refusals(self, plan: Plan, actor: Actor, reason: str) -> Iterator[None]:
+        """Has the record say what is refused, and whom; without a record, or where it can't be written, nothing."""
+        from core.console.audit import note, refused
+        from core.errors import DeskError, Refused
+
+        try:
+            yield
+        except Refused as error:
+            with suppress(DeskError):
+                note(self.working, self.seal(), refused(plan, actor, reason, error))
+            self.keep_record()
+            raise
 
     def seal(self) -> Seal | None:
         """What the journal's rows are sealed with; None where there is no key that can be read and is trusted."""
-        from core.console.seal import read_seal
+        from core.seal import trusted_seal  # who only looks is not stopped by it; who acts is told
 
-        try:
-            return read_seal(self.settings)
-        except SettingError:  # who only looks is not stopped by it; who acts is told
-            return None
+        return trusted_seal(self.settings.key, self.settings.home)
 
     def make_seal(self) -> Seal:
         """The same, with a key made where there is none. Raises SettingError where none can be kept or trusted."""
-        from core.console.seal import make_seal
+        from core.seal import make_seal
 
-        return make_seal(self.settings)
+        return make_seal(self.settings.key, self.settings.home)
 
     def _require_allowed(self, plan: Plan, actor: Actor) -> None:
         from core.console.actor import as_of_now

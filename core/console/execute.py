@@ -6,6 +6,7 @@ most of the waiting is done outside of the queue that would hold up others. Ever
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -13,14 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.console.aftermath import PENDING, is_pending, told_of, with_outcome
-from core.console.journal import TABLE_LOCKS, Record
+from core.console.journal import TABLE_LOCKS, is_behind
 from core.console.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
+from core.console.record import Record
 from core.errors import (
     NOTHING_CHANGED,
     Cancelled,
@@ -33,6 +35,7 @@ from core.errors import (
 from core.names import literal
 from core.plans.archive import ARCHIVE
 from core.plans.plan import Lock, Mode, Plan, Step, outdated
+from core.postgres.advisory import read_holder, try_lock, unlock
 from core.postgres.capabilities import Capabilities
 from core.postgres.connection import (
     CANCELLED,
@@ -54,6 +57,8 @@ REFUSING_S = 20.0
 """How long a step waits for its locks while rows that others write fail because of the steps before it."""
 WATCH_S = 0.03
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from core.console.desk import Desk
@@ -157,12 +162,14 @@ def apply(
     record: Record | None,
     cancellation: Cancellation | None = None,
     progress: Progress | None = None,
+    anew: Callable[[], Plan] | None = None,
 ) -> None:
     """Runs `plan` on the session `work`, one operation at a time on a table; a second session watches it.
 
     Raises PlanOutdated before anything is changed where the catalog no longer says what the plan rests on,
     LockNotObtained when the patience runs out, Cancelled, or what the server refused. Steps that were committed stay
-    so, or are taken back where they can be; the error says which.
+    so, or are taken back where they can be; the error says which. `anew` builds the plan again once nobody else acts on
+    the table, and that one is run.
     """
     with session(desk.working) as watch:
         run = Run(
@@ -178,8 +185,12 @@ def apply(
         )
         try:
             with _table_to_ourselves(run):
+                if anew is not None:
+                    run.plan = _patiently(run, anew)
+                    if run.record is not None:
+                        run.record.planned(run.watch, run.plan)
                 _require_unchanged(run, desk.archive_schema)
-                for number, step in enumerate(plan.steps, 1):
+                for number, step in enumerate(run.plan.steps, 1):
                     run.told(step.title)
                     run.give_up = time.monotonic() + REFUSING_S if step.refuses else run.deadline
                     _step(run, number, step)
@@ -195,37 +206,49 @@ def apply(
 
 @contextmanager
 def _table_to_ourselves(run: Run) -> Iterator[None]:
-    """Holds the advisory lock under which one operation at a time acts on a table."""
-    key = f"{TABLE_LOCKS}, pg_catalog.hashtext({literal(run.plan.table)})"
-    while not run.work.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({key})").scalar_one():
+    """Holds the advisory lock under which one operation at a time acts on a table.
+
+    Where somebody holds it who may not act here, the journal tells whether another operation is at the table.
+    """
+    key = f"pg_catalog.hashtext({literal(run.plan.table)})"
+    locked = False
+    while not (locked := try_lock(run.work, TABLE_LOCKS, key)):
+        holder = read_holder(run.watch, TABLE_LOCKS, key)
+        ours = holder is None or holder.ours
+        if not ours and not (run.record is not None and is_behind(run.watch, run.record, run.plan.table)):
+            log.warning("%s holds the lock of operations on %s and may not act here.", holder, run.plan.table)
+            break
         run.told("Waiting for another operation on this table")
         if run.cancellation.wait(_jitter(0.25)) or _cancelled(run):
             raise Cancelled("It was cancelled while another operation ran on this table.")
         if run.left() <= 0:
             raise LockNotObtained(
-                f"Another operation has been running on {run.plan.table} for {run.budget.patience_s:.0f} s.",
+                f"Another operation has been running on {run.plan.table} for {run.budget.patience_s:.0f} s"
+                f"{f', of {holder}' if holder else ''}.",
                 next="Look at Activity (partitions history) and ask again when it has ended.",
             )
     try:
         yield
     finally:
-        if not run.work.invalidated:  # a lost session holds no lock any more
-            with suppress(DBAPIError):
-                run.work.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({key})")
+        if locked:
+            unlock(run.work, TABLE_LOCKS, key)
 
 
 def _require_unchanged(run: Run, archive_schema: str) -> None:
-    table = _read_patiently(run, archive_schema)
+    def read() -> PartitionedTable:
+        return read_table_on(run.work, run.plan.table, archive_schema=archive_schema, exact=False)
+
+    table = _patiently(run, read)
     run.can = table.server.can
     changes = outdated(run.plan, table)
     if changes:
         raise PlanOutdated(f"{run.plan.table} is no longer as it was when this was planned.", changes)
 
 
-def _read_patiently(run: Run, archive_schema: str) -> PartitionedTable:
+def _patiently(run: Run, read: Callable[[], T]) -> T:
     while True:
         try:
-            return read_table_on(run.work, run.plan.table, archive_schema=archive_schema, exact=False)
+            return read()
         except CatalogBusy:
             if run.left() <= 0 or run.cancellation.wait(0.1):
                 raise

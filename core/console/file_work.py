@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import BackupDamaged, ConnectionFailed, Failed
+from core.errors import BackupDamaged, ConnectionFailed, Failed, SettingError
 from core.plans.plan import Plan, called_now
 from core.postgres.connection import session
 from core.postgres.programs import find_pg_dump
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.backups.storage.base import Storage
     from core.console.desk import Desk
     from core.console.execute import Cancellation, Progress
-    from core.console.journal import Record
+    from core.console.record import Record
 
 # What reads and writes backups is loaded where it is needed only.
 
@@ -104,6 +104,8 @@ def verify(job: Job) -> int | None:
     """Restores the backup elsewhere and compares it. Raises BackupDamaged where it proves nothing."""
     from core.backups.verify import verify as prove
 
+    with suppress(SettingError):  # a proof without a seal is one for people
+        job.desk.make_seal()
     place = open_storage(job.desk.storage, job.plan)
     proof = prove(
         place,

@@ -6,8 +6,7 @@ Losing them loses no partition. They are made with the first act; reading where 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,24 +14,32 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.console import audit
 from core.console.actor import Actor
 from core.console.journal_tables import exists, make
 from core.console.locks import Blocker
+from core.console.record import Record, as_json, stored
 from core.console.register import named
-from core.console.seal import Seal
-from core.errors import DeskError, NotSealed, Refused
+from core.errors import NotSealed, Refused
 from core.names import literal
 from core.plans.drop import DROP
 from core.plans.operation import Danger, Operation
-from core.plans.plan import Plan, Step
+from core.plans.plan import Plan
+from core.postgres.advisory import HELD, OURS, is_strangers, try_lock, unlock
 from core.postgres.connection import session, sqlstate, translate
-from core.postgres.encoding import storable, unstorable
+from core.postgres.encoding import unstorable
+from core.postgres.own_tables import transaction
 from core.postgres.session import encoding_of
+from core.seal import Seal
 
 OPERATION_LOCKS = 20548
 """First key of the advisory lock that a running operation holds; the second is its id."""
 TABLE_LOCKS = 20549
 """First key of the advisory lock under which one operation at a time acts on a table."""
+BEAT_S = 5
+"""How often a running operation without its lock says that it is alive."""
+DEAD_AFTER_S = 6 * BEAT_S
+"""Without a beat for so long it counts as dead."""
 STALE_AFTER_S = 120
 """A queued operation that nobody took for so long is not begun any more."""
 
@@ -102,6 +109,8 @@ class OperationRecord:
     """The class of core.errors that it ended with; empty in rows of an older version."""
     sqlstate: str
     server_message: str
+    wish: str = ""
+    """What was asked for, from which its plan is built; empty in rows of an older version."""
     sealed: bool | None = None
     """Whether a console with this one's key wrote down what was asked for; None where that was not looked at."""
 
@@ -118,12 +127,13 @@ class OperationRecord:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-# An operation whose advisory lock is gone has no process any more.
+# An operation whose advisory lock is gone has no process any more; nor has one whose lock a stranger holds. Where one
+# could not be had for a stranger's sake, its row says when it was last alive (journals of before lack that column).
 _READ = f"""
 SELECT o.*, CASE WHEN o.state = 'running' AND NOT EXISTS (
-        SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.classid = {OPERATION_LOCKS}
-            AND l.objid::bigint = o.id AND l.objsubid = 2 AND l.granted
-            AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+        SELECT 1 FROM {HELD.format(first=OPERATION_LOCKS, second="o.id")} AND {OURS})
+        AND coalesce((pg_catalog.row_to_json(o) ->> 'beat')::timestamptz NOT BETWEEN
+            pg_catalog.clock_timestamp() - interval '{DEAD_AFTER_S} seconds' AND pg_catalog.clock_timestamp(), true)
         THEN 'interrupted'
     WHEN o.state = 'queued' AND o.requested_at < pg_catalog.clock_timestamp() - interval '{STALE_AFTER_S} seconds'
         THEN 'interrupted'
@@ -136,7 +146,14 @@ def _sealed_parts(row: Any) -> tuple[str, ...]:
     """What the seal of a row is of: all that was asked for, by whom, and when."""
     plan = json.dumps(row.plan, ensure_ascii=False, sort_keys=True)
     asked = (row.table_address, row.kind, row.subject, row.digest, plan)
-    return (*asked, row.actor, row.role, row.origin, row.reason, row.sealed_at)
+    who = (row.actor, row.role, row.origin, row.reason)
+    return (*asked, *who, row.sealed_at, row.wish, row.verified, row.address)
+
+
+def _is_sealed(row: Any, seal: Seal) -> bool:
+    """Whether a console with this key wrote what a row asks for, and the plan that it shows is the one confirmed."""
+    known = hasattr(row, "recorded")  # a journal of an older version is read as it is
+    return known and seal.fits(row.seal, *_sealed_parts(row)) and _plan(row).digest == row.digest
 
 
 def _plan(row: Any) -> Plan:
@@ -149,7 +166,6 @@ def _plan(row: Any) -> Plan:
 
 
 def _record(row: Any, seal: Seal | None) -> OperationRecord:
-    known = hasattr(row, "seal")  # a journal of an older version is read as it is
     return OperationRecord(
         id=row.id,
         table=row.table_address,
@@ -177,7 +193,8 @@ def _record(row: Any, seal: Seal | None) -> OperationRecord:
         error_kind=getattr(row, "error_kind", ""),
         sqlstate=row.sqlstate,
         server_message=row.server_message,
-        sealed=None if seal is None else known and seal.fits(row.seal, *_sealed_parts(row)),
+        wish=getattr(row, "wish", ""),
+        sealed=None if seal is None else _is_sealed(row, seal),
     )
 
 
@@ -259,22 +276,6 @@ def read_steps(engine: Engine, operation_id: int) -> tuple[StepRecord, ...]:
     return tuple(StepRecord(*row) for row in rows)
 
 
-def _text(connection: Connection, text: str) -> str:
-    """A text for the journal as a constant, in letters that the database has."""
-    return literal(_stored(connection, text))
-
-
-def _stored(connection: Connection, text: str) -> str:
-    """A text as the journal keeps it, in letters that the database has."""
-    return storable(text.replace("\x00", ""), encoding_of(connection))
-
-
-def _json(connection: Connection, text: str) -> str:
-    """The same for JSON, which writes what the database lacks so that it is read back."""
-    plain = unstorable(text, encoding_of(connection))
-    return literal(json.dumps(json.loads(text), sort_keys=True) if plain else text)
-
-
 def _require_storable(connection: Connection, plan: Plan) -> None:
     """Raises Refused where the database lacks a letter of what the plan would write into it."""
     if plan.operation.moves_files:  # of a backup, which is of the same encoding, or no SQL at all
@@ -294,13 +295,15 @@ def _insert(
 ) -> str:
     now = connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one()
     asked = (plan.table, plan.operation.name, plan.subject, plan.digest, plan.to_json())
-    parts = (*asked, _stored(connection, actor.name), actor.role, actor.origin, _stored(connection, reason), str(now))
-    texts = ", ".join(_json(connection, text) if number == 4 else literal(text) for number, text in enumerate(parts))
+    who = (stored(connection, actor.name), actor.role, actor.origin, stored(connection, reason))
+    parts = (*asked, *who, str(now), plan.wish, stored(connection, actor.verified), stored(connection, actor.address))
+    texts = ", ".join(as_json(connection, text) if number == 4 else literal(text) for number, text in enumerate(parts))
     started = "NULL" if state is OperationState.QUEUED else "pg_catalog.clock_timestamp()"
     return (
         "INSERT INTO partition_desk.operation (table_address, kind, subject, digest, plan, actor, role, origin,"
-        " reason, sealed_at, seal, state, steps, started_at)"
-        f" VALUES ({texts}, {literal(seal.of(*parts) if seal else '')}, {literal(state)}, {len(plan.steps)}, {started})"
+        " reason, sealed_at, wish, verified, address, seal, state, steps, started_at, asked)"
+        f" VALUES ({texts}, {literal(seal.of(*parts) if seal else '')}, {literal(state)}, {len(plan.steps)}, {started},"
+        " true)"
         " ON CONFLICT (table_address, kind, subject) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id"
     )
 
@@ -314,11 +317,38 @@ def _reap(connection: Connection) -> None:
     )
 
 
+SET_ASIDE_S = 5
+"""A queued row that no console with this key wrote stands in nobody's way for longer."""
+
+
+def set_aside(connection: Connection, operation_id: int) -> None:
+    """Has a queued row that this console does not obey stand in nobody's way."""
+    connection.exec_driver_sql(
+        f"UPDATE partition_desk.operation SET state = 'cancelled', error = {literal(f'Set aside. {UNSEALED}')},"
+        f" finished_at = pg_catalog.clock_timestamp() WHERE id = {int(operation_id)} AND state = 'queued'"
+    )
+
+
+def _set_strangers_aside(connection: Connection, plan: Plan, seal: Seal) -> None:
+    rows = connection.exec_driver_sql(
+        f"{_READ} WHERE o.state = 'queued' AND {_is_of(plan)} AND o.requested_at NOT BETWEEN"
+        f" pg_catalog.clock_timestamp() - interval '{SET_ASIDE_S} seconds' AND pg_catalog.clock_timestamp()"
+    ).all()
+    for row in rows:
+        if not _is_sealed(row, seal):
+            set_aside(connection, row.id)
+
+
+def _is_of(plan: Plan) -> str:
+    return (
+        f"table_address = {literal(plan.table)} AND kind = {literal(plan.operation.name)}"
+        f" AND subject = {literal(plan.subject)}"
+    )
+
+
 def _active_id(connection: Connection, plan: Plan) -> int | None:
     found = connection.exec_driver_sql(
-        "SELECT id FROM partition_desk.operation WHERE state IN ('queued', 'running')"
-        f" AND table_address = {literal(plan.table)} AND kind = {literal(plan.operation.name)}"
-        f" AND subject = {literal(plan.subject)}"
+        f"SELECT id FROM partition_desk.operation WHERE state IN ('queued', 'running') AND {_is_of(plan)}"
     ).scalar_one_or_none()
     return None if found is None else int(found)
 
@@ -329,6 +359,8 @@ class Ticket:
 
     id: int
     new: bool
+    beats: bool = False
+    """Whether its advisory lock could not be had."""
 
 
 def enqueue(engine: Engine, plan: Plan, actor: Actor, reason: str, *, seal: Seal) -> Ticket:
@@ -337,7 +369,9 @@ def enqueue(engine: Engine, plan: Plan, actor: Actor, reason: str, *, seal: Seal
     with session(engine) as connection:
         try:
             make(connection)
-            return _add(connection, plan, actor, reason, OperationState.QUEUED, seal)
+            audit.settle(connection, seal)
+            with transaction(connection):
+                return _add(connection, plan, actor, reason, OperationState.QUEUED, seal)
         except DBAPIError as error:
             raise translate(error) from error
 
@@ -346,16 +380,12 @@ def start(connection: Connection, plan: Plan, actor: Actor, reason: str, *, seal
     """Writes down an operation that this very session runs, and takes its advisory lock, both at once."""
     actor.require(plan.operation)
     make(connection)
-    connection.exec_driver_sql("BEGIN")
-    try:
+    audit.settle(connection, seal)
+    with transaction(connection):
         ticket = _add(connection, plan, actor, reason, OperationState.RUNNING, seal)
-        if ticket.new:
-            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({OPERATION_LOCKS}, {ticket.id})")
-        connection.exec_driver_sql("COMMIT")
-    except DBAPIError:
-        if not connection.invalidated:
-            connection.exec_driver_sql("ROLLBACK")
-        raise
+        if ticket.new and not try_lock(connection, OPERATION_LOCKS, ticket.id):  # a stranger has it: the number is new
+            ticket = replace(ticket, beats=True)
+            Record(ticket.id).beat(connection)
     return ticket
 
 
@@ -365,17 +395,16 @@ def note(engine: Engine, plan: Plan, actor: Actor, *, seal: Seal, making: bool) 
         try:
             if making:
                 make(connection)
-            elif not exists(connection):
+            elif not exists(connection, current=True):
                 return
-            connection.exec_driver_sql("BEGIN")
-            new = connection.exec_driver_sql(_insert(connection, plan, actor, "", OperationState.DONE, seal))
-            connection.exec_driver_sql(
-                f"UPDATE partition_desk.operation SET finished_at = started_at WHERE id = {int(new.scalar_one())}"
-            )
-            connection.exec_driver_sql("COMMIT")
+            with transaction(connection):
+                sql = _insert(connection, plan, actor, "", OperationState.DONE, seal)
+                new = int(connection.exec_driver_sql(sql).scalar_one())
+                connection.exec_driver_sql(
+                    f"UPDATE partition_desk.operation SET finished_at = started_at WHERE id = {new}"
+                )
+                audit.append(connection, seal, (audit.asked(new, plan, actor, ""),))
         except DBAPIError as error:
-            if not connection.invalidated:
-                connection.exec_driver_sql("ROLLBACK")
             raise translate(error) from error
 
 
@@ -394,6 +423,8 @@ def _add(
 ) -> Ticket:
     _require_storable(connection, plan)
     _reap(connection)
+    if seal is not None:
+        _set_strangers_aside(connection, plan, seal)
     if plan.operation.marks_only:  # a drop that still waits is not to win that race
         connection.exec_driver_sql(
             _CALL_OFF.format(table=literal(plan.table), subject=literal(plan.subject), oid=literal(str(plan.oid)))
@@ -401,6 +432,7 @@ def _add(
     for _ in range(3):
         new = connection.exec_driver_sql(_insert(connection, plan, actor, reason, state, seal)).scalar_one_or_none()
         if new is not None:
+            audit.append(connection, seal, (audit.asked(int(new), plan, actor, reason),))
             return Ticket(int(new), new=True)
         met = _active_id(connection, plan)
         if met is not None:
@@ -420,30 +452,44 @@ def queued(connection: Connection, *, drops: bool = True) -> tuple[int, ...]:
     return tuple(row.id for row in rows)
 
 
-def claim(connection: Connection, operation_id: int, seal: Seal) -> Plan | None:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a worker took from the queue."""
+
+    wish: str
+    """What was asked for; the plan is built from it anew."""
+    shown: Plan
+    """What was confirmed."""
+    record: Record
+
+
+def claim(connection: Connection, operation_id: int, seal: Seal) -> Claimed | None:
     """Takes a queued operation for this session, or None where another was faster. Holds its advisory lock then.
 
     Raises NotSealed for a row that no console with this key has written, or not just now: it stays as it is.
     """
-    lock = f"{OPERATION_LOCKS}, {operation_id}"
-    if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({lock})").scalar_one():
+    locked = try_lock(connection, OPERATION_LOCKS, operation_id)
+    if not locked and not is_strangers(connection, OPERATION_LOCKS, operation_id):
         return None
+    beat = "NULL" if locked else "pg_catalog.clock_timestamp()"
     connection.exec_driver_sql("BEGIN")
     try:
         row = connection.exec_driver_sql(
-            "UPDATE partition_desk.operation SET state = 'running', started_at = pg_catalog.clock_timestamp()"
-            f" WHERE id = {operation_id} AND state = 'queued' AND NOT cancel_requested"
+            "UPDATE partition_desk.operation SET state = 'running', started_at = pg_catalog.clock_timestamp(),"
+            f" beat = {beat} WHERE id = {operation_id} AND state = 'queued' AND NOT cancel_requested"
             " RETURNING *, pg_catalog.clock_timestamp()::text AS now"
         ).one_or_none()
-        good = row is not None and seal.fits(row.seal, *_sealed_parts(row)) and _is_fresh(row)
+        good = row is not None and _is_sealed(row, seal) and _is_fresh(row)
         connection.exec_driver_sql("COMMIT" if good else "ROLLBACK")
     except DBAPIError:
         if not connection.invalidated:
             connection.exec_driver_sql("ROLLBACK")
         raise
     if row is not None and good:
-        return Plan.from_json(json.dumps(row.plan), named)
-    connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({lock})")
+        plan = Plan.from_json(json.dumps(row.plan), named)
+        return Claimed(row.wish, plan, Record(operation_id, beats=not locked))
+    if locked:
+        unlock(connection, OPERATION_LOCKS, operation_id)
     if row is None:
         return None
     raise NotSealed(
@@ -474,57 +520,8 @@ def request_cancel(engine: Engine, operation_id: int) -> None:
             raise translate(error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Writes one running operation's progress into the journal, on whichever connection is at hand."""
-
-    id: int
-
-    def _update(self, connection: Connection, assignments: str) -> None:
-        connection.exec_driver_sql(f"UPDATE partition_desk.operation SET {assignments} WHERE id = {self.id}")
-
-    def doing(self, connection: Connection, what: str, share: float | None = None) -> None:
-        """What it is at now, for people, and how much of it is done (0 to 1)."""
-        done = "NULL" if share is None else f"{min(max(share, 0.0), 1.0):.4f}"
-        self._update(connection, f"doing = {_text(connection, what)}, share = {done}, blockers = '[]'")
-
-    def waiting(self, connection: Connection, blockers: Iterable[Blocker], tries: int) -> None:
-        """Who it waits for, and how often it tried."""
-        people = json.dumps([blocker.as_json() for blocker in blockers], ensure_ascii=False)
-        self._update(connection, f"blockers = {_json(connection, people)}, tries = {tries}")
-
-    def step_done(self, connection: Connection, number: int, step: Step, started: datetime, *, last: bool) -> None:
-        """Step `number` (from 1) is done; inside its transaction, so that both are there or neither is."""
-        connection.exec_driver_sql(
-            "INSERT INTO partition_desk.operation_step VALUES"
-            f" ({self.id}, {number}, {_text(connection, step.title)}, {_text(connection, step.sql)},"
-            f" {literal(started.isoformat())},"
-            " pg_catalog.clock_timestamp())"
-        )
-        end = ", state = 'done', doing = '', finished_at = pg_catalog.clock_timestamp()" if last else ""
-        self._update(connection, f"step = {number}, blockers = '[]'{end}")
-
-    def counted(self, connection: Connection, *, before: int | None = None, after: int | None = None) -> None:
-        """How many rows the subject held before, or holds after."""
-        column, rows = ("rows_before", before) if after is None else ("rows_after", after)
-        if rows is not None:
-            self._update(connection, f"{column} = {rows}")
-
-    def cancel_requested(self, connection: Connection) -> bool:
-        """Whether a person asked for it to stop."""
-        return bool(
-            connection.exec_driver_sql(
-                f"SELECT cancel_requested FROM partition_desk.operation WHERE id = {self.id}"
-            ).scalar_one()
-        )
-
-    def ended(
-        self, connection: Connection, state: OperationState, error: DeskError, sqlstate: str = "", message: str = ""
-    ) -> None:
-        """It ended otherwise than done."""
-        self._update(
-            connection,
-            f"state = {literal(state)}, doing = '', error = {_text(connection, str(error))},"
-            f" error_kind = {literal(type(error).__name__)}, sqlstate = {literal(sqlstate)},"
-            f" server_message = {_text(connection, message)}, finished_at = pg_catalog.clock_timestamp()",
-        )
+def is_behind(connection: Connection, record: Record, table: str) -> bool:
+    """Whether an operation on the table that was asked for before is running."""
+    earlier = f"WHERE o.id < {record.id} AND o.state = 'running' AND o.table_address = {literal(table)}"
+    rows = connection.exec_driver_sql(f"{_READ} {earlier}").all()
+    return any(row.state_now == "running" for row in rows)

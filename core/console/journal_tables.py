@@ -45,6 +45,19 @@ CREATE TABLE IF NOT EXISTS partition_desk.operation_step (
     started_at timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
     PRIMARY KEY (operation_id, step)
+);
+CREATE TABLE IF NOT EXISTS partition_desk.audit (
+    n bigint PRIMARY KEY,
+    entry text NOT NULL,
+    previous text NOT NULL,
+    hash text NOT NULL,
+    seal text NOT NULL
+);
+CREATE TABLE IF NOT EXISTS partition_desk.audit_head (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    n bigint NOT NULL DEFAULT 0,
+    hash text NOT NULL DEFAULT '',
+    seal text NOT NULL DEFAULT ''
 )
 """
 
@@ -56,9 +69,15 @@ ALTER TABLE partition_desk.operation
     ADD COLUMN IF NOT EXISTS share real,
     ADD COLUMN IF NOT EXISTS error_kind text NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS sealed_at text NOT NULL DEFAULT '',
-    ADD COLUMN IF NOT EXISTS seal text NOT NULL DEFAULT ''
+    ADD COLUMN IF NOT EXISTS seal text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS wish text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS beat timestamptz,
+    ADD COLUMN IF NOT EXISTS verified text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS address text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS asked boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS recorded boolean NOT NULL DEFAULT false
 """
-_NEWEST_COLUMN = "seal"
+_NEWEST_COLUMN = "recorded"
 
 _EXISTS = f"""
 SELECT count(*) FILTER (WHERE c.relname IN ('operation', 'operation_step')) = 2 AS there,

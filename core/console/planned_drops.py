@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING
 from core.console.actor import Actor, Origin, as_of_now
 from core.console.file_work import require_backup
 from core.console.journal import read_newest, read_operations
-from core.errors import DeskError, NotSealed, NotVerified, PartitionNotFound, Refused
+from core.errors import DeskError, NotSealed, NotVerified, PartitionNotFound
 from core.plans.drop import DROP, SCHEDULE, Drop
 from core.plans.operation import Role
 from core.plans.plan import Plan
-from core.postgres.connection import session
 from core.tables.catalog.marks import read_planned_drops
 from core.tables.marks import PlannedDrop
-from core.text import human_date, human_seconds
+from core.text import human_date
 
 if TYPE_CHECKING:
     from core.console.desk import Desk
 
-APART = timedelta(minutes=2)
-"""How far the clocks of server and console may be apart."""
 AGAIN = timedelta(days=1)
 """How long a worker waits before it tries a planned drop again that failed."""
 
@@ -50,31 +47,12 @@ class Due:
         return f"Planned by {self.by} for {human_date(datetime.fromisoformat(self.drop.at).date())}"
 
 
-def server_time(desk: Desk) -> datetime:
-    """The server's own time: a console whose clock runs fast drops nothing early.
-
-    Raises Refused where the console's clock says another: one of both is wrong, and nobody knows which.
-    """
-    with session(desk.working) as connection:
-        there = datetime.fromisoformat(
-            str(connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one())
-        )
-    apart = abs(there - desk.now)
-    if apart > APART:
-        raise Refused(
-            f"The clocks of the server and of this console are {human_seconds(apart.total_seconds())} apart, so that no"
-            " planned drop is begun.",
-            next="Set the one that is wrong.",
-        )
-    return there
-
-
 def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Due, ...]:
     """Each planned drop whose time has come at `now`, the server's, planned on what is there.
 
     Without `again` those are left out that were tried within the last day.
     """
-    at = replace(desk, reading=desk.working, clock=lambda: now)
+    at = replace(desk, reading=desk.working, clock=lambda: now, server_clock=lambda: now)
     found: list[Due] = []
     for name, drop in read_planned_drops(at.reading):
         if not drop.is_due(now) or (not again and _was_tried(at, drop)):

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.console.actor import Actor, Origin, as_of_now
+from core.console.audit import settle
 from core.console.execute import Cancellation, Progress, apply
 from core.console.file_work import Job, JournalProgress, require_backup
 from core.console.journal import (
+    BEAT_S,
+    Claimed,
     OperationRecord,
     OperationState,
-    Record,
+    claim,
     read_operation,
     request_cancel,
+    set_aside,
     start,
 )
+from core.console.record import Record
 from core.console.register import room
-from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, PlanOutdated, SettingError
+from core.console.wishes import plan_again
+from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, NotSealed, PlanOutdated, SettingError
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import is_lost, session, translate
@@ -31,12 +40,14 @@ from core.tables.catalog.rows import count_rows
 
 if TYPE_CHECKING:
     from core.console.desk import Desk
-    from core.console.seal import Seal
+    from core.seal import Seal
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 RECONNECT_S = 2.0
+TAKE_OVER_S = 2.0
+"""How long a worker may take to begin what it would begin at once, before somebody who waits for it does it."""
 COUNT_MS = 1_000
 """How long counting the rows of what is moved may take, before and after."""
 TRIES = 5
@@ -65,13 +76,14 @@ def run_now(
                 raise translate(error) from error
             if ticket.new:
                 try:
-                    run(desk, work, plan, Record(ticket.id), cancellation, progress)
+                    run(desk, work, plan, Record(ticket.id, ticket.beats), cancellation, progress)
                 finally:
                     let_go(work)
                 return read_operation(engine, ticket.id)
         met = read_operation(engine, ticket.id)
         if met is None or is_same_wish(plan, met.plan):
-            return follow(engine, ticket.id, cancellation=cancellation, progress=progress)
+            take = partial(_take_over, desk, ticket.id, cancellation, progress)
+            return follow(engine, ticket.id, cancellation=cancellation, progress=progress, take=take)
         _await(engine, met, cancellation, progress)
 
 
@@ -89,6 +101,21 @@ def is_same_wish(plan: Plan, other: Plan) -> bool:
         return False  # a name may mean another table by now
     difference = plan.operation.told_apart_by
     return not difference or getattr(plan, difference) == getattr(other, difference)
+
+
+def _take_over(desk: Desk, number: int, cancellation: Cancellation | None, progress: Progress | None) -> None:
+    """Runs here what nobody takes from the queue, as a worker would. Raises PlanOutdated where it was not asked for."""
+    with session(desk.working) as work:
+        try:
+            claimed = claim(work, number, desk.make_seal())
+        except NotSealed as error:
+            set_aside(work, number)
+            raise PlanOutdated(error.what) from error
+        if claimed is not None:
+            try:
+                run_queued(desk, work, claimed, cancellation, progress)
+            finally:
+                let_go(work)
 
 
 def _await(engine: Engine, met: OperationRecord, cancellation: Cancellation | None, progress: Progress | None) -> None:
@@ -121,9 +148,14 @@ def follow(
     *,
     cancellation: Cancellation | None = None,
     progress: Progress | None = None,
+    take: Callable[[], None] | None = None,
 ) -> OperationRecord | None:
-    """Waits until an operation has ended. Raises how it failed, as if it had been run here."""
+    """Waits until an operation has ended. Raises how it failed, as if it had been run here.
+
+    What stays in the queue is done by `take`: the worker that it was meant for may be dead.
+    """
     asked = False
+    begun = time.monotonic()
     while True:
         operation = read_operation(engine, operation_id)
         if operation is None:
@@ -132,6 +164,9 @@ def follow(
             break
         if progress is not None:
             progress(operation.doing, operation.blockers)
+        if operation.state is OperationState.QUEUED and take is not None and time.monotonic() - begun > TAKE_OVER_S:
+            take()
+            continue
         if cancellation is None:
             time.sleep(POLL_S / 2)
         elif cancellation.wait(POLL_S / 2) and not asked:
@@ -149,8 +184,15 @@ def follow(
     raise Failed(message, sqlstate=operation.sqlstate, safe="")
 
 
-def run_queued(desk: Desk, work: Connection, plan: Plan, record: Record, cancellation: Cancellation) -> None:
+def run_queued(
+    desk: Desk,
+    work: Connection,
+    claimed: Claimed,
+    cancellation: Cancellation | None,
+    progress: Progress | None = None,
+) -> None:
     """Runs what was taken from the queue, unless who asked for it may not do it any more."""
+    plan, record = claimed.shown, claimed.record
     try:
         asked = read_operation(desk.working, record.id)
         if asked is not None:
@@ -158,8 +200,9 @@ def run_queued(desk: Desk, work: Connection, plan: Plan, record: Record, cancell
             as_of_now(desk.settings, actor).require(plan.operation)
     except DeskError as error:
         _write_end(desk.working, record, error, None)
+        note_ends(desk)
         raise
-    run(desk, work, plan, record, cancellation)
+    run(desk, work, plan, record, cancellation, progress, wish=claimed.wish)
 
 
 def run(
@@ -169,23 +212,59 @@ def run(
     record: Record,
     cancellation: Cancellation | None,
     progress: Progress | None = None,
+    *,
+    wish: str | None = None,
 ) -> None:
-    """Does what a running operation's plan says, and writes down how it ended and how many rows there were."""
+    """Does what a running operation's plan says, and writes down how it ended and how many rows there were.
+
+    With `wish`, what a row of the journal says, it does what that takes, where it is this very plan.
+    """
     engine = desk.working
     before = _count(desk, plan)
     _note_rows(engine, record, before=before)
     try:
-        _do(desk, work, plan, record, cancellation, progress)
+        anew = None if wish is None else partial(plan_again, desk, wish, plan)
+        with _beating(engine, record):
+            _do(desk, work, plan, record, cancellation, progress, anew)
     except DBAPIError as error:
         _write_end(engine, record, translate(error), None)
+        note_ends(desk)
         raise translate(error) from error
     except DeskError as error:
         after = _count(desk, plan)
         if before is not None and after is not None and not isinstance(error, PlanOutdated):
             error.safe += f" Rows of {plan.subject}: {before:,} before, {after:,} after."
         _write_end(engine, record, error, after)
+        note_ends(desk)
         raise
     _note_rows(engine, record, after=_count(desk, plan))
+    note_ends(desk)
+
+
+def note_ends(desk: Desk) -> None:
+    """Has the record say how operations ended; where that can't be written just now, whoever acts next does it."""
+    with suppress(DBAPIError, ConnectionFailed), session(desk.working) as connection:
+        settle(connection, desk.seal())
+    desk.keep_record()
+
+
+@contextmanager
+def _beating(engine: Engine, record: Record) -> Iterator[None]:
+    """Has the row of an operation whose lock could not be had say that it is alive, until it has ended."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_S):
+            with suppress(DBAPIError, ConnectionFailed), session(engine) as connection:
+                record.beat(connection)
+
+    beating = threading.Thread(target=beat, daemon=True, name="partition-desk-beat")
+    if record.beats:
+        beating.start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _do(
@@ -195,14 +274,16 @@ def _do(
     record: Record,
     cancellation: Cancellation | None,
     progress: Progress | None,
+    anew: Callable[[], Plan] | None,
 ) -> None:
     """Has its worker's part do it, where the operation has one; else applies it as it was shown."""
     part = room(plan.operation).work
     if part is None:
         if plan.operation.destroys:
             require_backup(desk, plan)
-        apply(work, desk, plan, record=record, cancellation=cancellation, progress=progress)
+        apply(work, desk, plan, record=record, cancellation=cancellation, progress=progress, anew=anew)
         return
+    plan = anew() if anew is not None else plan
     begun = datetime.now(UTC)
     operation = read_operation(desk.working, record.id)
     actor, reason = (operation.actor, operation.reason) if operation else ("", "")

@@ -9,21 +9,23 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from core.console.audit import found_foreign, note
 from core.console.execute import Cancellation, Progress
 from core.console.journal import (
     TABLE_LOCKS,
-    Record,
     claim,
     queued,
 )
 from core.console.locks import Blocker
-from core.console.planned_drops import plan_due_drops, server_time
+from core.console.planned_drops import plan_due_drops
 from core.console.run import POLL_S, RECONNECT_S, let_go, run_queued
 from core.errors import (
     ConnectionFailed,
@@ -31,7 +33,8 @@ from core.errors import (
     NotSealed,
     SettingError,
 )
-from core.postgres.connection import is_lost, session, translate
+from core.postgres.advisory import is_strangers, try_lock, unlock
+from core.postgres.connection import is_lost, server_message, session, translate
 
 if TYPE_CHECKING:
     from core.console.desk import Desk
@@ -42,12 +45,12 @@ STOP_S = 3.0
 """How long a worker that is stopped waits for its operations to end."""
 DROPS_S = 60.0
 """How often planned drops are looked at."""
-_DUE = f"{TABLE_LOCKS}, 1"
-"""The advisory lock of the worker that begins planned drops."""
+_DUE = 1
+"""The second key of the advisory lock of the worker that begins planned drops."""
 SAMPLE_S = 600.0
 """How often it is looked whether the day's sample is there."""
-_SAMPLING = f"{TABLE_LOCKS}, 2"
-"""The advisory lock of the worker that samples."""
+_SAMPLING = 2
+"""That of the lock of the worker that samples."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -58,6 +61,17 @@ def stop_workers() -> None:
     """Stops every worker of this process; for the moment before it ends."""
     for worker in list(_WORKERS):
         worker.stop()
+
+
+@contextmanager
+def _alone(connection: Connection, key: int) -> Iterator[bool]:
+    """Whether no other worker is at it; whoever may not act here keeps nobody from it."""
+    locked = try_lock(connection, TABLE_LOCKS, key)
+    try:
+        yield locked or is_strangers(connection, TABLE_LOCKS, key)
+    finally:
+        if locked:
+            unlock(connection, TABLE_LOCKS, key)
 
 
 _MAY_SAMPLE = """
@@ -111,6 +125,9 @@ class Worker:
         _WORKERS.discard(self)
 
     def _loop(self) -> None:
+        from core.backups.throwaway import sweep
+
+        sweep(self._desk.storage.home)
         while not self._stop.is_set():
             pause = POLL_S
             try:
@@ -131,16 +148,13 @@ class Worker:
         if not self._drops or time.monotonic() - self._looked < DROPS_S:
             return
         self._looked = time.monotonic()
-        with session(self._engine) as connection:
-            if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({_DUE})").scalar_one():
+        with session(self._engine) as connection, _alone(connection, _DUE) as alone:
+            if not alone:
                 return
             try:
                 self._enqueue_due()
             except DeskError as error:
                 log.warning("Planned drops can't be looked at just now: %s", error)
-            finally:
-                if not connection.invalidated:
-                    connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({_DUE})")
 
     @property
     def _is_sampling(self) -> bool:
@@ -165,22 +179,16 @@ class Worker:
                 # A server that nobody ever acted on stays as it is: looking makes nothing there.
                 if not connection.exec_driver_sql(_MAY_SAMPLE).scalar_one():
                     return
-                if not connection.exec_driver_sql(f"SELECT pg_catalog.pg_try_advisory_lock({_SAMPLING})").scalar_one():
-                    return
-                try:
-                    if any(run.day >= today for run in read_runs(self._engine, limit=1)):
-                        return
-                    desk.sample()
-                finally:
-                    if not connection.invalidated:
-                        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({_SAMPLING})")
+                with _alone(connection, _SAMPLING) as alone:
+                    if alone and not any(run.day >= today for run in read_runs(self._engine, limit=1)):
+                        desk.sample()
         except DeskError as error:
             log.warning("Sizes can't be sampled just now: %s", error)
         except DBAPIError as error:
             log.warning("Sizes can't be sampled just now: %s", translate(error))
 
     def _enqueue_due(self) -> None:
-        for one in plan_due_drops(self._desk, now=server_time(self._desk), again=False):
+        for one in plan_due_drops(self._desk, now=self._desk.server_now, again=False):
             if one.plan is not None:
                 self._desk.enqueue(one.plan, one.actor, one.reason)
             elif self._refused.get((one.name, one.drop.backup)) != str(one.refused):
@@ -191,22 +199,24 @@ class Worker:
         try:
             with session(self._engine) as work:
                 try:
-                    plan = claim(work, operation_id, self._desk.make_seal())
+                    claimed = claim(work, operation_id, self._desk.make_seal())
                 except NotSealed as error:
                     self._foreign.add(operation_id)
                     log.warning("%s", error)
+                    note(self._engine, self._desk.seal(), found_foreign(operation_id, error))
                     return
-                if plan is None:
+                if claimed is None:
                     return
+                mine = self._mine[operation_id]
                 try:
-                    run_queued(self._desk, work, plan, Record(operation_id), self._mine[operation_id])
+                    run_queued(self._desk, work, claimed, mine)
                 except DeskError as error:
                     log.info("Operation %s ended: %s", operation_id, type(error).__name__)
                 finally:
                     let_go(work)
         except DBAPIError as error:
             if not is_lost(error):
-                log.exception("Operation %s met an error that nobody expected", operation_id)
+                log.error("Operation %s met an error that nobody expected: %s", operation_id, server_message(error))
         except SettingError as error:
             log.error("Operation %s is not begun: %s", operation_id, error)
         except ConnectionFailed:

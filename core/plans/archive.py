@@ -176,6 +176,7 @@ def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
             f"Create the schema {table.archive.name}, closed to the public",
             (f"CREATE SCHEMA IF NOT EXISTS {schema}", f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC"),
             undo=(f"DROP SCHEMA {schema}",),
+            if_missing=True,
         ),
     )
 

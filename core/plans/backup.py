@@ -28,12 +28,15 @@ class BackUp:
     operation: ClassVar = BACKUP
     table: str | PartitionedTable
     partition: Target
+    backup: str = ""
+    """Its id; empty for a new one."""
 
     def plan(self, desk: Sources) -> Plan:
-        """Under a new id. Raises Refused, ToolMissing and SettingError."""
+        """Under a new id, where none is given. Raises Refused, ToolMissing and SettingError."""
         table = table_for(desk, self.table)
         found = require_backed_up(table, partition_of(table, self.partition, desk.zone))
-        made = backup_id(table.server.database, table.address, found.name, desk.now, secrets.token_hex(3))
+        where = (table.server.database, table.address, found.name)
+        made = self.backup or backup_id(*where, desk.now, secrets.token_hex(3))
         tool = desk.dump_tool(table.server.version_num)
         plan = plan_backup(table, table.called(found), id=made, place_label=desk.backup_place, tool=tool)
         return replace(plan, place=desk.backup_place)

@@ -67,7 +67,7 @@ class Drop:
             table,
             name,
             kept,
-            today=desk.today,
+            today=desk.server_now.astimezone(ZoneInfo(desk.zone)).date(),
             dependents=hanging.dependents,
             belongings=hanging.belongings,
             place=desk.backup_place,
@@ -85,6 +85,8 @@ class DropLater:
     after: Duration
     by: str
     backup: str = ""
+    due: str = ""
+    """When, in UTC, where that was reckoned before; empty for `after` from now on."""
 
     def plan(self, desk: Sources) -> Plan:
         """Looks at everything as for a drop."""
@@ -92,14 +94,16 @@ class DropLater:
         if done is not None:
             return done
         table, name, kept, hanging = _look(desk, self.table, self.partition, self.every, self.backup)
-        at = later(desk.now, self.after, desk.zone)
+        zone = ZoneInfo(desk.zone)
+        now = desk.server_now
+        at = datetime.fromisoformat(self.due).astimezone(zone) if self.due else later(now, self.after, desk.zone)
         return plan_later_drop(
             table,
             name,
             kept,
             at=at,
             by=self.by,
-            today=desk.today,
+            today=now.astimezone(zone).date(),
             dependents=hanging.dependents,
             after=self.after,
             zone=desk.zone,
@@ -395,7 +399,7 @@ def _require_droppable(
         )
     if kept.proven is None:
         raise NotVerified(
-            f"The backup {kept.backup.id} was never restored and compared, or failed when it was.",
+            f"The backup {kept.backup.id} {kept.unproven}{'' if kept.foreign else ', or failed when it was'}.",
             next=f"Prove it: {backup_twin('verify', kept.backup.id)}",
         )
     return archived, kept

@@ -317,6 +317,14 @@ class Proof:
     server_version: str
     """Of the throwaway server."""
     seconds: float
+    seal: str = ""
+    """With the key of the console that found it; empty in the oldest, and where that had none."""
+
+    def said(self, manifest: str) -> tuple[str, ...]:
+        """What the seal is of: the manifest whose backup was proven, and all that was found."""
+        found = (self.at, self.actor, self.good, self.reason, self.rows, self.fingerprint, self.sha256)
+        digest = hashlib.sha256(manifest.encode()).hexdigest()
+        return ("proof", digest, *map(str, found), self.server_version, str(self.seconds))
 
 
 def proofs_to_json(proofs: tuple[Proof, ...]) -> str:
@@ -337,10 +345,23 @@ def proofs_from_json(text: str) -> tuple[Proof, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A backup in its place, with what its verifications found, oldest first."""
+    """A backup in its place, with what its verifications found, oldest first.
+
+    A proof counts where this console, or one with its key, has sealed it: whoever can write to the place could change
+    the object, the manifest and a proof so that they fit.
+    """
 
     backup: Backup
     proofs: tuple[Proof, ...] = ()
+    foreign: bool = False
+    """Whether there are proofs besides that have no seal of this console's key."""
+
+    @property
+    def unproven(self) -> str:
+        """Why it counts as never proven, for people."""
+        if self.foreign:
+            return "was proven by no console that has this one's key, and anybody may have written the proof beside it"
+        return "was never restored and compared"
 
     @property
     def proven(self) -> Proof | None:
@@ -408,8 +429,8 @@ def _object(text: str) -> dict[str, Any]:
 
 _SPARED = ("key_parts", "key_above", "split", "below")
 """Fields that are left out where they are empty, so that consoles of before read the rest."""
-_LATER = ("time_zone", *_SPARED)
-"""Fields that the first manifests lack."""
+_LATER = ("time_zone", "seal", *_SPARED)
+"""Fields that the first manifests and proofs lack."""
 
 
 @lru_cache

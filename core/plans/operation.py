@@ -120,6 +120,10 @@ class Sources(Protocol):
     def today(self) -> date:
         """The date in `zone`."""
 
+    @property
+    def server_now(self) -> datetime:
+        """This moment by the server's clock, which counts for a drop. Raises Refused where the two are apart."""
+
     def usual_width(self, table: PartitionedTable) -> Width | None:
         """How wide the first partition of a table is to be, where the console was made for that table."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -98,6 +98,8 @@ class Step:
     """The index, quoted and qualified, that a try that failed leaves behind, invalid."""
     refuses: bool = False
     """Whether rows that others write fail until it is committed, so that it is not to wait for long."""
+    if_missing: bool = False
+    """Whether it makes what another operation may have made meanwhile: a plan without it is the same."""
 
     @property
     def proves(self) -> bool:
@@ -147,6 +149,8 @@ class Plan:
     """The one partition or archived table that it acts on; None for what makes tables, and for the oldest plans."""
     due: str = ""
     """When the drop that it plans is due, as the mark has it; empty for every other plan."""
+    wish: str = field(default="", compare=False)
+    """What was asked for, as the journal keeps it: a worker builds the plan from it anew. Not a part of its JSON."""
 
     @property
     def sql(self) -> str:
@@ -165,12 +169,21 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Tells this plan from any other: the same facts and the same SQL give the same digest."""
-        return sha256(self.to_json().encode()).hexdigest()[:16]
+        """Tells this plan from any other that would do something else, or rests on something else.
+
+        What is told of it, figures among that, is not in it; nor is whether the archive schema has to be made.
+        """
+        raw = asdict(self) | {"operation": self.operation.name}
+        for told in ("effects", "warnings", "way_back", "command", "bytes", "left", "wish"):
+            del raw[told]
+        raw["basis"] = [fact for fact in self.basis if not fact.startswith("schema ")]
+        raw["steps"] = [asdict(step) for step in self.steps if not step.if_missing]
+        return sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
         """The plan as the journal keeps it."""
         raw = asdict(self) | {"operation": self.operation.name}
+        del raw["wish"]
         return json.dumps(raw, ensure_ascii=False, sort_keys=True)
 
     @classmethod
@@ -189,6 +202,7 @@ class Plan:
                 rehearsal=step.get("rehearsal", False),  # plans of older journals have none of these
                 leaves=step.get("leaves", ""),
                 refuses=step.get("refuses", False),
+                if_missing=step.get("if_missing", False),
             )
             for step in raw["steps"]
         )

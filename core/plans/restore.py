@@ -295,7 +295,8 @@ def _restore_warnings(
     backup = kept.backup
     found: list[str] = []
     if kept.proven is None:
-        found.append("This backup has no good proof: it was not verified, or its last verification failed.")
+        why = kept.unproven if kept.foreign else "was not verified, or its last verification failed"
+        found.append(f"This backup has no good proof: it {why}.")
     if table is None:
         found.append(f"The table {backup.parent} is not in this database; there is nothing to reattach to.")
     else:

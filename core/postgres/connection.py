@@ -147,11 +147,16 @@ def sqlstate(error: DBAPIError) -> str:
 
 
 def server_message(error: DBAPIError) -> str:
-    """The server's own words, first line and detail, without the statement."""
+    """The server's own words, first line and detail, without the statement and without the values of a row."""
     diag = getattr(error.orig, "diag", None)
     primary = getattr(diag, "message_primary", None) or str(error.orig).strip().partition("\n")[0]
     detail = getattr(diag, "message_detail", None)
-    return f"{primary} ({detail})" if detail else str(primary)
+    hidden = _OF_A_ROW.sub(r"\1(…)", detail or "")
+    return f"{primary} ({hidden})" if hidden else str(primary)
+
+
+_OF_A_ROW = re.compile(r"(=\s*|contains )\(.*\)", re.DOTALL)
+"""In a detail: Key (kid_id)=(500) is not present; Failing row contains (500, 2024-01-01)."""
 
 
 def raised_in(error: DBAPIError) -> str:

@@ -95,6 +95,13 @@ def running_server(home: Path, *, major: int = DEFAULT_MAJOR, binaries: Path | N
             fcntl.flock(users, fcntl.LOCK_SH)
             try:
                 server.start()
+            except OSError as error:
+                server.stop_if_unused(users.fileno())
+                raise ConnectionFailed(
+                    f"PostgreSQL's programs and data can't be put into {home}: {_why(error)}.",
+                    safe="Nothing that was there was changed.",
+                    next="Make room there, some 200 MB besides the data, or set PARTITION_DESK_HOME to another folder.",
+                ) from error
             except BaseException:  # also Ctrl-C: what has been begun is stopped
                 server.stop_if_unused(users.fileno())
                 raise
@@ -315,6 +322,13 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
 default_text_search_config = 'pg_catalog.simple'
 """
+
+
+def _why(error: OSError) -> str:
+    """What the system says; of a folder that could not be copied, of the first file."""
+    if isinstance(error, shutil.Error) and error.args and error.args[0]:
+        return str(error.args[0][0][-1])
+    return error.strerror or str(error)
 
 
 def _run_folder(home: Path) -> Path:

@@ -6,11 +6,15 @@ and only those of trusted owners are written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import NotAllowed
+from core.errors import DeskError, NotAllowed
 from core.names import ident
+from core.postgres.advisory import held
 from core.postgres.connection import sqlstate
 from core.postgres.publications import OWN_SCHEMA, require_unpublished
 from core.postgres.session import as_the_role
@@ -26,10 +30,14 @@ def make_tables(connection: Connection, definition: str, *, otherwise: str) -> N
     at the first row.
     """
     require_unpublished(connection)
+    with held(connection, _MAKING, 0, "making the tables of the console"):
+        _make(connection, definition, otherwise)
+
+
+def _make(connection: Connection, definition: str, otherwise: str) -> None:
     connection.exec_driver_sql("BEGIN")
     try:
         as_the_role(connection)
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({_MAKING}, 0)")
         # IF NOT EXISTS would ask for the right to create schemas even where this one was made for the role.
         there = f"SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = '{OWN_SCHEMA}'"
         if not connection.exec_driver_sql(there).scalar_one():
@@ -81,6 +89,18 @@ def require_trusted(connection: Connection) -> None:
             " into it would run the code of whoever made it.",
             next=_NOT_OURS,
         )
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """All of it or nothing; the connection is in AUTOCOMMIT."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except (DBAPIError, DeskError):
+        rollback(connection)
+        raise
 
 
 def rollback(connection: Connection) -> None:

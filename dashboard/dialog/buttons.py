@@ -106,7 +106,7 @@ def review(plan: Plan, *, key: str, primary: bool = False) -> None:
         label = f"Review {plan.operation}"
     button(
         label,
-        lambda: one_click.run(plan),
+        lambda: one_click.run(acts.plan_fix(plan)),
         operation=plan.operation,
         key=key,
         primary=primary,

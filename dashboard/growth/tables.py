@@ -11,6 +11,7 @@ from core.growth.read import Growth
 from core.growth.rows import DERIVED
 from core.growth.savings import Money
 from core.growth.series import day_of
+from core.text import spreadsheet_text
 
 Row = Sequence[object]
 Table = tuple[Sequence[str], Iterable[Row]]
@@ -34,9 +35,7 @@ def _cell(value: object) -> object:
         return ""
     if isinstance(value, float):
         return round(value, 4) if value % 1 else int(value)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat() if isinstance(value, date) else spreadsheet_text(value)
 
 
 Priced = Callable[[float, float], Money | None]

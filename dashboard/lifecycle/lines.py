@@ -231,6 +231,8 @@ def _proof_words(kept: Kept) -> str:
         last = kept.proofs[-1]
         reason = plain(last.reason or "the proof is not of these bytes")
         return f":red[:material/gpp_bad: failed on {human_date(_moment(last.at).date())}: {reason}]"
+    if kept.foreign:
+        return f":orange[:material/gpp_maybe: it {kept.unproven}]"
     return ":gray[never restored and compared]"
 
 

@@ -42,6 +42,7 @@ def _draw() -> None:
     try:
         with database.told():
             recent = reads.operations(limit=RECENT)
+            here = database.server()
     except DeskError as error:
         st.error(
             f"**{plain(error.what)}** What is below was read before. It is tried again every few seconds.",
@@ -52,6 +53,10 @@ def _draw() -> None:
         st.rerun()  # the backups were read meanwhile
     if current.is_stale() and current.read_at() and not current.is_stale():
         st.rerun()  # the table can be read again
+    takes = (here.in_recovery, here.read_only)
+    if takes != st.session_state.setdefault(keys.TAKES_SEEN, takes):
+        st.session_state[keys.TAKES_SEEN] = takes  # a standby that was promoted takes acts from now on
+        st.rerun()
     active = {operation.id for operation in recent if operation.state.active}
     acts.watched().update(active)
     states = {(operation.id, operation.state) for operation in recent}

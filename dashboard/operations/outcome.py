@@ -11,15 +11,12 @@ from core.errors import BackupDamaged
 from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
-from core.plans.ensure import ENSURE
-from core.plans.hold import HOLD
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived
-from core.tables.bounds import Bounds
 from core.tables.table import PartitionedTable
 from core.text import human_seconds
 from dashboard.dialog import ask, buttons, one_click
@@ -85,14 +82,11 @@ def again(operation: OperationRecord) -> None:
     """Plans the same act anew: what is harmless runs, anything else opens the dialog. Raises Refused."""
     if operation.table != current.address():
         current.choose(operation.table)
-    plan = operation.plan
-    if plan.operation is ENSURE:
-        key = current.table().key
-        one_click.ensure(tuple(Bounds.parse(text, key) for text in plan.ranges))
-    elif plan.operation is HOLD:
-        ask.about(plan)
+    again = _AGAIN.get(operation.plan.operation)
+    if again is None or operation.sealed is False:
+        one_click.run(acts.plan_again(operation))
     else:
-        _AGAIN[plan.operation](plan)
+        again(operation.plan)
     acts.watched().discard(operation.id)
 
 

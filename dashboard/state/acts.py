@@ -8,13 +8,13 @@ from datetime import date
 import streamlit as st
 
 from core.console import journal
-from core.console.journal import Ticket
+from core.console.journal import OperationRecord, Ticket
 from core.errors import DeskError
 from core.period import Duration, Range, Width
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
 from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
-from core.plans.ensure import Ensure
+from core.plans.ensure import ENSURE, Ensure
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
 from core.plans.plan import Plan
@@ -110,6 +110,21 @@ def plan_restore(backup: str) -> Plan:
     reads.refresh()
     hold = hold_of_restored(database.desk().settings.hold, clock.today(), access.actor().name)
     return _plan(Restore(backups.require_kept(backup), hold))
+
+
+def plan_fix(fix: Plan) -> Plan:
+    """A plan for what a doctor's fix does, on the table as it is now."""
+    if fix.operation is ENSURE:
+        key = current.table().key
+        return plan_ensure(tuple(Bounds.parse(text, key) for text in fix.ranges))
+    return plan_archive(fix.subject)
+
+
+def plan_again(operation: OperationRecord) -> Plan:
+    """A plan for what an operation was asked for. Raises NotSealed where anybody may have asked for that."""
+    reads.refresh()
+    desk = database.desk()
+    return desk.warned(desk.plan_again(operation))
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:

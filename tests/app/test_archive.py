@@ -22,7 +22,7 @@ from core.console.actor import system_user
 from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
 from core.plans.archive import plan_archive
-from core.plans.hold import plan_hold
+from core.plans.hold import PutHold, plan_hold
 from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
@@ -43,8 +43,9 @@ class Road:
     """Brings periods to their stops without a page."""
 
     def __init__(self, reader: Engine, worker: Engine, made: Made, place: Path) -> None:
-        self.reader, self.worker, self.made, self.place = reader, worker, made, Folder(place)
-        self.cold = StorageSettings("", place.parent, os.environ)
+        self.reader, self.worker, self.made = reader, worker, made
+        self.cold = StorageSettings("", place.parent, os.environ, desks.KEY)
+        self.place = self.cold.open()
 
     def act(self, plan: Plan) -> None:
         desks.desk(self.worker, budget=Budget(), storage=self.cold).run(plan, ADMIN, "a test")
@@ -73,7 +74,8 @@ class Road:
             server_version="18.4",
             seconds=1.0,
         )
-        self.place.write_text(backup.proof, proofs_to_json((proof,)))
+        manifest = self.place.read_text(backup.manifest)
+        self.place.write_text(backup.proof, proofs_to_json((desks.sealed(proof, manifest),)))
         return read_kept(self.place, backup.id)
 
     def hold(self, name: str, until: str, reason: str) -> None:
@@ -296,7 +298,8 @@ def test_opposite_of_what_runs_is_refused_and_not_taken_for_the_same(
     app = console("archive")
     other = session()
     other.hold(f"LOCK TABLE archive.{name} IN SHARE UPDATE EXCLUSIVE MODE")
-    later = plan_hold(road.read(), name, Hold(f"{THIS_YEAR + 2}-01-31", "the audit", "Ada"))
+    hold = Hold(f"{THIS_YEAR + 2}-01-31", "the audit", "Ada")
+    later = desks.desk(road.reader).plan(PutHold(absences.address, name, hold))
     ticket = enqueue(road.worker, later, ADMIN, "a test", seal=SEAL)
     app.menu_button(key=f"more_{name}").click("Lift the hold").run()
     said = texts(app)

@@ -19,7 +19,7 @@ from core.console.locks import Blocker
 from core.console.worker import Worker
 from core.errors import Cancelled, Failed, LockNotObtained, NotVerified
 from core.names import qualified
-from core.plans.hold import plan_hold
+from core.plans.hold import PutHold
 from core.plans.plan import Mode
 from core.tables.catalog.marks import read_planned_drops
 from core.tables.marks import Hold
@@ -318,20 +318,15 @@ def test_keeping_a_table_stops_its_drop_that_waits(road: Road, make_table: Make,
 def test_a_worker_that_may_not_drop_leaves_that_to_one_that_may(road: Road, make_table: Make) -> None:
     made = make_table()
     road.ready(made, T)
-    ticket = enqueue(road.worker, road.plan_drop(made, T), ADMIN, "", seal=SEAL)
+    ticket = enqueue(road.worker, road.plan_drop(made, T, placed=True), ADMIN, "", seal=SEAL)
     workers = [
         Worker(desks.desk(road.worker, budget=BUDGET, storage=road.cold, allow_drop=drops, sample_daily=False))
         for drops in (False, True)
     ]
     workers[0].start()
     try:
-        other = enqueue(
-            road.worker,
-            plan_hold(road.read(made), made.partition(made.ranges[1][0]), Hold("", "x", "Ada")),
-            ADMIN,
-            "",
-            seal=SEAL,
-        )
+        wish = PutHold(made.address, made.partition(made.ranges[1][0]), Hold("", "x", "Ada"))
+        other = enqueue(road.worker, desks.desk(road.reader).plan(wish), ADMIN, "", seal=SEAL)
         until(lambda: read_operation(road.reader, other.id).state is OperationState.DONE)  # type: ignore[union-attr]
         assert read_operation(road.reader, ticket.id).state is OperationState.QUEUED  # type: ignore[union-attr]
         workers[1].start()

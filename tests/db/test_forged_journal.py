@@ -6,7 +6,7 @@ import json
 import logging
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -14,14 +14,16 @@ from secrets import token_hex
 import pytest
 from sqlalchemy import Engine
 
+from core import seal as seals
 from core.cli.main import main
 from core.console import journal_tables
-from core.console import seal as seals
 from core.console.journal import OperationState, enqueue, read_operation, read_operations
-from core.console.planned_drops import plan_due_drops, server_time
+from core.console.planned_drops import plan_due_drops
 from core.console.worker import Worker
 from core.errors import NotAllowed, NotSealed, Refused, SettingError
-from core.plans.archive import plan_archive
+from core.period import Duration
+from core.plans.archive import Archive, plan_archive
+from core.plans.drop import Drop, DropLater
 from core.plans.plan import Plan
 from core.postgres.connection import parse_url, working_engine
 from core.tables.catalog.table import read_table
@@ -105,6 +107,44 @@ def test_a_row_that_was_changed_is_not_run(
     _is_left_alone(reader, working, ticket.id, caplog)
 
 
+@pytest.mark.parametrize("forged", ["text", "text and digest", "wish"])
+def test_a_worker_runs_what_a_row_wishes_or_nothing_and_never_its_sql(
+    reader: Engine, worker: Engine, made: Made, run: Run, working: Worker, forged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where somebody had the key: the SQL in a row is for people."""
+    plan = desks.desk(reader, now=NOW).plan(Archive(made.address, made.first))
+    other = desks.desk(reader, now=NOW).plan(Archive(made.address, made.partition(made.ranges[1][0])))
+    evil = replace(plan, steps=(replace(plan.steps[0], statements=("CREATE TABLE public.owned (x int)",)),))
+
+    class Forged(Plan):
+        digest = plan.digest  # type: ignore[assignment]
+
+    if forged == "text":
+        evil = Forged(**{one.name: getattr(evil, one.name) for one in fields(evil)})
+    elif forged == "wish":
+        evil = replace(plan, wish=other.wish)
+    ticket = enqueue(worker, evil, ADMIN, "", seal=SEAL)
+    if forged == "text":
+        _is_left_alone(reader, working, ticket.id, caplog)
+    else:
+        working.start()
+        until(lambda: not read_operation(reader, ticket.id).state.active)  # type: ignore[union-attr]
+        found = read_operation(reader, ticket.id)
+        assert found is not None
+        assert (found.state, found.error_kind) == (OperationState.FAILED, "PlanOutdated")
+    assert run("SELECT to_regclass('public.owned')") == [(None,)]
+    assert made.count() == 60
+
+
+def test_a_row_without_a_wish_is_not_run(reader: Engine, worker: Engine, plan: Plan, working: Worker) -> None:
+    ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
+    working.start()
+    until(lambda: not read_operation(reader, ticket.id).state.active)  # type: ignore[union-attr]
+    found = read_operation(reader, ticket.id)
+    assert found is not None
+    assert (found.state, found.error_kind) == (OperationState.FAILED, "NotSealed")
+
+
 def test_an_old_row_that_is_put_back_into_the_queue_is_not_run(
     reader: Engine, act: Act, plan: Plan, writer: Run, working: Worker,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
@@ -140,15 +180,42 @@ def test_a_drop_that_a_comment_alone_plans_is_not_begun(road: Road, make_table: 
     soon = {**json.loads(mark), "at": "2026-01-01T00:00:00+00:00"}
     run(f"COMMENT ON TABLE archive.{name} IS $c${head}partition-desk drop: {json.dumps(soon)}$c$")
     desk = desks.desk(road.worker, storage=road.cold)
-    (due,) = plan_due_drops(desk, now=server_time(desk))
+    (due,) = plan_due_drops(desk, now=desk.server_now)
     assert due.plan is None
     assert isinstance(due.refused, NotSealed)
 
 
-def test_clocks_that_are_apart_begin_no_planned_drop(worker: Engine) -> None:
-    with pytest.raises(Refused, match="apart"):
-        server_time(desks.desk(worker, now=datetime.now(UTC) + timedelta(days=365)))
-    assert server_time(desks.desk(worker)).tzinfo is not None
+@pytest.mark.parametrize("wrong", [timedelta(days=365), timedelta(minutes=-5)], ids=["ahead", "behind"])
+def test_a_clock_that_is_wrong_plans_and_runs_no_drop(road: Road, make_table: Make, wrong: timedelta) -> None:
+    made = make_table()
+    (kept,) = road.ready(made, made.first)
+    right = desks.desk(road.reader, road.worker, storage=road.cold, sample_daily=False)
+    off = replace(right, clock=lambda: datetime.now(UTC) + wrong)
+    now = Drop(made.address, made.first, (kept,))
+    for wish in (now, DropLater(made.address, made.first, (kept,), Duration(7, "day"), "Ada")):
+        with pytest.raises(Refused, match=r"clocks .* apart"):
+            off.plan(wish)
+    with pytest.raises(Refused, match=r"clocks .* apart"):
+        plan_due_drops(off, now=off.server_now)
+    off.plan(Archive(made.address, made.partition(made.ranges[1][0])))  # nothing else needs a clock that is right
+    ticket = right.enqueue(right.plan(now), ADMIN)
+    worker = Worker(off)
+    worker.start()
+    try:
+        until(lambda: not read_operation(road.reader, ticket.id).state.active)  # type: ignore[union-attr]
+    finally:
+        worker.stop()
+    assert "apart" in read_operation(road.reader, ticket.id).error  # type: ignore[union-attr]
+    assert road.is_there(f"archive.{made.first}")
+
+
+def test_the_date_of_a_drop_is_reckoned_by_the_servers_clock(road: Road, make_table: Make) -> None:
+    made = make_table()
+    (kept,) = road.ready(made, made.first)
+    slow = replace(desks.desk(road.reader, storage=road.cold), clock=lambda: datetime.now(UTC) - timedelta(seconds=90))
+    before = datetime.now(UTC).replace(microsecond=0)
+    plan = slow.plan(DropLater(made.address, made.first, (kept,), Duration(7, "day"), "Ada"))
+    assert datetime.fromisoformat(plan.due) >= before + timedelta(days=7)
 
 
 @pytest.mark.parametrize("kind", ["view", "policy", "rule", "child"])
@@ -211,19 +278,19 @@ def test_tables_of_a_stranger_are_not_written(
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     settings = desks.settings(key="", home=tmp_path / "home")
-    assert seals.read_seal(settings) is None
-    first = seals.make_seal(settings)
-    assert seals.make_seal(settings) == seals.read_seal(settings) == first
+    assert seals.read_seal(settings.key, settings.home) is None
+    first = seals.make_seal(settings.key, settings.home)
+    assert seals.make_seal(settings.key, settings.home) == seals.read_seal(settings.key, settings.home) == first
     path = tmp_path / "home" / "key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["key"]
     path.chmod(0o640)
     with pytest.raises(SettingError, match="chmod 600"):
-        seals.read_seal(settings)
+        seals.read_seal(settings.key, settings.home)
     path.chmod(0o600)
     path.write_text("")
     with pytest.raises(SettingError, match="holds no key"):
-        seals.make_seal(settings)
+        seals.make_seal(settings.key, settings.home)
 
 
 def test_a_key_that_others_may_read_stops_who_acts_and_nobody_who_looks(

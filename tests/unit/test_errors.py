@@ -82,7 +82,7 @@ def driver_error(state: str | None, message: str, detail: str | None = None, *, 
         (
             driver_error("23505", "duplicate key", "Key (a)=(1)"),
             Failed,
-            "The server refused: duplicate key (Key (a)=(1)).",
+            "The server refused: duplicate key (Key (a)=(…)).",
         ),
         (driver_error("57P01", "terminating connection"), ConnectionFailed, "The connection to the server was lost"),
         (driver_error(None, "server closed the connection unexpectedly"), ConnectionFailed, "was lost"),
@@ -100,7 +100,7 @@ def test_sqlstate(error: DBAPIError, kind: type[DeskError], message: str) -> Non
 def test_a_failure_keeps_code_and_words() -> None:
     told = translate(driver_error("23505", "duplicate key", "Key (a)=(1)"))
     assert isinstance(told, Failed)
-    assert (told.sqlstate, told.server_message) == ("23505", "duplicate key (Key (a)=(1))")
+    assert (told.sqlstate, told.server_message) == ("23505", "duplicate key (Key (a)=(…))")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -23,6 +23,7 @@ from core.backups.storage.base import Storage, StoredObject
 from core.backups.storage.bucket import open_bucket
 from core.backups.storage.folder import Folder
 from core.errors import SettingError
+from core.seal import trusted_seal
 
 __all__ = ["Folder", "Storage", "StorageSettings", "StoredObject", "open_storage"]
 
@@ -41,10 +42,14 @@ class StorageSettings:
     """The console's own folder."""
     environ: Mapping[str, str]
     """Where the credentials of the place are looked up, and programs."""
+    key: str = field(default="", repr=False)
+    """PARTITION_DESK_KEY, with which proofs are sealed; empty for the key in `home`."""
 
     def open(self) -> Storage:
-        """The place. Raises SettingError."""
-        return open_storage(self.url, home=self.home, environ=self.environ)
+        """The place, with the seal of this console's proofs. Raises SettingError."""
+        opened = open_storage(self.url, home=self.home, environ=self.environ)
+        opened.seal = trusted_seal(self.key, self.home)
+        return opened
 
 
 def open_storage(url: str, *, home: Path, environ: Mapping[str, str]) -> Storage:

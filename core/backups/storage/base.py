@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from core.errors import BackupDamaged, BackupNotFound, StorageFailed, UsageError
 
 if TYPE_CHECKING:
-    pass
+    from core.seal import Seal
 
 TEXT_MOST = 16 * 2**20
 """Bytes of the longest text that is read whole."""
@@ -37,6 +37,8 @@ class Storage(ABC):
 
     label: str
     """The place for people, such as `s3://bucket/prefix` or `/var/backups`; never holds credentials."""
+    seal: Seal | None = None
+    """What this console's proofs are sealed with: whoever can write here could write others. None without a key."""
 
     @abstractmethod
     def write(self, path: str, chunks: Iterable[bytes]) -> int:

@@ -28,6 +28,7 @@ def kept_json(kept: Kept) -> Json:
         "reason": backup.reason,
         "proven": kept.proven is not None,
         "proven_at": kept.proven_at.isoformat() if kept.proven_at else None,
+        "foreign_proof": kept.foreign,
         "last_try": _last_try(kept),
     }
 
@@ -71,4 +72,4 @@ def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: st
 def _proof_text(kept: Kept) -> str:
     if kept.proven_at is not None:
         return f"{kept.proven_at:%Y-%m-%d}"
-    return "failed" if kept.proofs else "never"
+    return "failed" if kept.proofs else "foreign" if kept.foreign else "never"

@@ -108,9 +108,9 @@ def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
     if proven_on is not None and proven_on >= case.verify_before:
         return None
     if proven_on is None and here:
-        severity, said = Severity.NOTE, "was never restored and compared"
+        severity, said = Severity.NOTE, kept.unproven
     elif proven_on is None:
-        severity, said = Severity.WARNING, "was never restored and compared, and is the only copy"
+        severity, said = Severity.WARNING, f"{kept.unproven}, and is the only copy"
     else:
         severity, said = Severity.WARNING, f"was last restored and compared on {human_date(proven_on)}"
     return Finding(

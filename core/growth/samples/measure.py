@@ -18,6 +18,7 @@ from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make
 from core.growth.samples.values import STAGES, ColdBytes, Figures, Known, SampleEntry, SampleRun
 from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, split_qualified
+from core.postgres.advisory import held
 from core.postgres.connection import session, translate
 from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
@@ -78,8 +79,7 @@ def _sample(
     backups: ColdBytes | None,
     began: float,
 ) -> SampleRun:
-    connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({SAMPLE_LOCKS}, 1)")
-    try:
+    with held(connection, SAMPLE_LOCKS, 1, "sampling"):
         known = read_known(connection, today)
         names = {one.relation: one.name for one in known if one.relation is not None}
         look = _read_look(connection, archive_schema, names, sorted({one.table for one in known}))
@@ -89,9 +89,6 @@ def _sample(
         run = SampleRun(today, datetime.now(UTC), seconds, len(look.seen), changed, skipped, look.exact)
         write_day(connection, entries, run, _highest_ids(connection, look))
         return run
-    finally:
-        if not connection.invalidated:
-            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_unlock({SAMPLE_LOCKS}, 1)")
 
 
 def _highest_ids(connection: Connection, look: _Look) -> dict[str, Value]:

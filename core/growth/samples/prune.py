@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.growth.samples.tables import SAMPLE_LOCKS, exists
 from core.names import literal
+from core.postgres.advisory import held
 from core.postgres.connection import session, translate
 from core.postgres.own_tables import rollback
 
@@ -29,14 +30,14 @@ def prune(engine: Engine, *, today: date, keep_days: int | None = None, weekly_a
                 *(_forget(today - timedelta(days=keep_days)) if keep_days else ()),
                 *(_thin(today - timedelta(days=weekly_after_days)) if weekly_after_days else ()),
             ]
-            connection.exec_driver_sql("BEGIN")
-            try:
-                connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({SAMPLE_LOCKS}, 1)")
-                gone = sum(connection.exec_driver_sql(sql).rowcount for sql in statements)
-                connection.exec_driver_sql("COMMIT")
-            except DBAPIError:
-                rollback(connection)
-                raise
+            with held(connection, SAMPLE_LOCKS, 1, "sampling"):
+                connection.exec_driver_sql("BEGIN")
+                try:
+                    gone = sum(connection.exec_driver_sql(sql).rowcount for sql in statements)
+                    connection.exec_driver_sql("COMMIT")
+                except DBAPIError:
+                    rollback(connection)
+                    raise
             return gone
         except DBAPIError as error:
             raise translate(error) from error

@@ -25,6 +25,7 @@ from core.growth.samples.tables import (
 )
 from core.growth.samples.values import STAGES, Figures, Known, Past, SampleEntry, SampleRun
 from core.names import literal
+from core.postgres.advisory import held
 from core.postgres.own_tables import rollback
 from core.tables.ends import Value
 from core.tables.pace import LOOKED_AT
@@ -300,9 +301,13 @@ def write_generated(connection: Connection, pasts: Sequence[Past], days: Sequenc
     In one transaction of its own; the connection is in AUTOCOMMIT. Raises DBAPIError.
     """
     make(connection)
+    with held(connection, SAMPLE_LOCKS, 1, "sampling"):
+        _write_generated(connection, pasts, days)
+
+
+def _write_generated(connection: Connection, pasts: Sequence[Past], days: Sequence[date]) -> None:
     connection.exec_driver_sql("BEGIN")
     try:
-        connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_xact_lock({SAMPLE_LOCKS}, 1)")
         if not connection.exec_driver_sql("SELECT count(*) FROM partition_desk.sample_run").scalar_one():
             _write_pasts(connection, pasts, days)
         connection.exec_driver_sql("COMMIT")

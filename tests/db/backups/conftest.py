@@ -19,6 +19,7 @@ from core.postgres.connection import working_engine
 from core.postgres.programs import Tool, find_pg_dump
 from tests.conftest import Act
 from tests.db.backups.walks import Alone, Walk
+from tests.desks import SEAL
 from tests.servers import connect, temporary_home
 from tests.tables import Run, runner
 
@@ -33,7 +34,9 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "place")
+    place = Folder(tmp_path / "place")
+    place.seal = SEAL
+    return place
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from core.backups.kept import read_all_kept, read_kept
 from core.backups.progress import Work
 from core.backups.verify import verify
-from core.errors import BackupUnusable, Cancelled
+from core.errors import BackupUnusable, Cancelled, Failed
 from tests.db.backups.walks import Make, Walk, bad
 
 
@@ -66,6 +66,7 @@ def test_an_edited_manifest(walk: Walk, make_table: Make, shared: None) -> None:
     other_type = replace(backup.columns[1], type="integer")
     edits = {
         "It holds 20 rows, and its manifest says 21.": {"rows": 21},
+        "It holds more rows than the 19 of its manifest.": {"rows": 19},
         "the fingerprint differs": {"fingerprint": backup.fingerprint + "0"},
         "is bigint, which is not as the manifest says: integer": {
             "columns": (backup.columns[0], other_type, *backup.columns[2:])
@@ -90,6 +91,15 @@ def test_an_edited_manifest(walk: Walk, make_table: Make, shared: None) -> None:
             assert not walk.verify(backup).good
     Path(walk.storage.label, backup.manifest).write_text(text)
     assert walk.verify(backup).good
+
+
+def test_what_would_fill_the_disk_is_not_begun(walk: Walk, make_table: Make) -> None:
+    made = make_table()
+    backup = walk.back_up(made, made.first)
+    Path(walk.storage.label, backup.manifest).write_text(replace(backup, raw_bytes=2**60).to_json())
+    with pytest.raises(Failed, match=r"The restored rows take about .* left"):
+        walk.verify(backup)
+    assert read_kept(walk.storage, backup.id).proofs == ()
 
 
 def test_a_cancel_of_a_verification_leaves_nothing(walk: Walk, make_table: Make) -> None:

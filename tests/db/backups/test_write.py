@@ -125,15 +125,22 @@ def test_a_missing_pg_dump(walk: Walk, make_table: Make) -> None:
     nothing_left(walk)
 
 
-def test_the_password_is_no_argument(
+def test_passwords_are_no_arguments(
     walk: Walk, make_table: Make, script: Callable[[str], Tool], tmp_path: Path, database_url: str
 ) -> None:
     made = make_table()
-    engine = working_engine(parse_url(database_url).set(password="s3cr%t word"))
-    tool = script(f'echo "$@" > {tmp_path}/arguments; echo "$PGPASSWORD" > {tmp_path}/password; exec $REAL "$@"')
+    url = parse_url(database_url).set(password="s3cr%t word").update_query_dict({"sslpassword": "s3cr%t key=x"})
+    engine = working_engine(url)
+    tool = script(
+        f'echo "$@" > {tmp_path}/arguments; echo "$PGPASSWORD" > {tmp_path}/password;'
+        f' cp "$PGSERVICEFILE" {tmp_path}/service; echo "$PGSERVICEFILE" > {tmp_path}/where; exec $REAL "$@"'
+    )
     replace(walk, worker=engine).back_up(made, made.first, tool=tool)
     engine.dispose()
     assert (tmp_path / "password").read_text() == "s3cr%t word\n"
+    assert (tmp_path / "service").read_text() == "[partition_desk]\nsslpassword=s3cr%t key=x\n"
+    assert (tmp_path / "service").stat().st_mode & 0o077 == 0
+    assert not Path((tmp_path / "where").read_text().strip()).exists()
     assert "s3cr" not in (tmp_path / "arguments").read_text()
 
 

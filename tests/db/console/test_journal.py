@@ -13,7 +13,6 @@ from core.console.actor import Actor, Origin
 from core.console.journal import (
     STALE_AFTER_S,
     OperationState,
-    Record,
     claim,
     enqueue,
     queued,
@@ -24,6 +23,7 @@ from core.console.journal import (
     start,
 )
 from core.console.locks import Blocker
+from core.console.record import Record
 from core.errors import Failed, NotAllowed
 from core.names import ident
 from core.plans.archive import plan_archive
@@ -106,7 +106,9 @@ def test_one_session_claims_and_no_other(reader: Engine, worker: Engine, plan: P
     ticket = enqueue(worker, plan, ADMIN, "", seal=SEAL)
     with session(worker) as one, session(worker) as two:
         assert queued(one) == (ticket.id,)
-        assert claim(one, ticket.id, SEAL) == plan
+        taken = claim(one, ticket.id, SEAL)
+        assert taken is not None
+        assert (taken.shown, taken.wish, taken.record.id) == (plan, plan.wish, ticket.id)
         assert claim(two, ticket.id, SEAL) is None
         assert queued(two) == ()
         operation = read_operation(reader, ticket.id)
@@ -241,7 +243,9 @@ def test_a_journal_of_an_older_version_is_read_and_completed_by_the_next_act(
     reader: Engine, act: Act, made: Made, run: Run
 ) -> None:
     act(plan_archive(read_table(reader, made.address), made.first, now=NOW))
-    newer = ("rows_before", "rows_after", "share", "error_kind", "sealed_at", "seal")
+    newer = ("rows_before", "rows_after", "share", "error_kind", "sealed_at", "seal", "wish", "beat", "verified")
+    newer += ("address", "asked", "recorded")
+    run("DROP TABLE partition_desk.audit, partition_desk.audit_head")
     run("ALTER TABLE partition_desk.operation " + ", ".join(f"DROP COLUMN {name}" for name in newer))
     old = read_operations(reader)[0]
     assert (old.state, old.rows_before, old.share, old.error_kind) == (OperationState.DONE, None, None, "")

@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from core.console import run as running
 from core.console.execute import Budget, Cancellation
 from core.console.journal import OperationState, enqueue, read_operation, read_operations, read_steps, request_cancel
 from core.console.locks import Blocker
 from core.console.run import follow
 from core.console.worker import Worker, printer
 from core.errors import Cancelled, PlanOutdated
-from core.plans.archive import plan_archive
+from core.plans.archive import Archive
 from core.plans.plan import Plan
+from core.seal import Seal
 from core.tables.catalog.table import read_table
 from tests import desks
 from tests.conftest import ADMIN, Act, OpenSession, until
@@ -48,7 +50,7 @@ time.sleep(60)
 
 
 def archiving(reader: Engine, made: Made) -> Plan:
-    return plan_archive(read_table(reader, made.address), made.first, now=NOW)
+    return desks.desk(reader, now=NOW).plan(Archive(made.address, made.first))
 
 
 @contextmanager
@@ -192,6 +194,37 @@ def test_run_now_follows_what_is_queued_already(reader: Engine, worker: Engine, 
     assert done is not None
     assert (done.id, done.state, done.reason) == (ticket.id, OperationState.DONE, "from the dashboard")
     assert len(read_operations(reader)) == 1
+
+
+def test_what_no_worker_takes_is_done_by_who_asks_for_the_same(
+    reader: Engine, worker: Engine, make_table: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "TAKE_OVER_S", 0.0)
+    made = make_table()
+    plan = archiving(reader, made)
+    ticket = enqueue(worker, plan, ADMIN, "from the dashboard", seal=SEAL)
+    done = desks.desk(worker, budget=BUDGET).run(plan, ADMIN, "here")
+    assert done is not None
+    assert (done.id, done.state, done.reason) == (ticket.id, OperationState.DONE, "from the dashboard")
+
+
+def test_a_row_that_nobody_with_the_key_wrote_stands_in_nobodys_way(
+    reader: Engine, worker: Engine, make_table: Make, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "TAKE_OVER_S", 0.0)
+    made = make_table()
+    plan = archiving(reader, made)
+    desk = desks.desk(worker, budget=BUDGET)
+    foreign = enqueue(worker, plan, ADMIN, "", seal=Seal(b"the key of somebody else"))
+    with pytest.raises(PlanOutdated, match="was not asked for by this console"):  # the command line asks once more
+        desk.run(plan, ADMIN)
+    assert state(reader, foreign.id) is OperationState.CANCELLED
+    old = enqueue(worker, plan, ADMIN, "", seal=Seal(b"the key of somebody else"))
+    run(f"UPDATE partition_desk.operation SET requested_at = now() + interval '1 day' WHERE id = {old.id}")
+    done = desk.run(plan, ADMIN)
+    assert done is not None
+    assert done.state is OperationState.DONE
+    assert state(reader, old.id) is OperationState.CANCELLED
 
 
 def test_a_follower_gets_the_failure_of_what_it_follows(

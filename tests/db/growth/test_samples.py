@@ -409,7 +409,10 @@ def test_two_at_once_follow_each_other(
     threads = [threading.Thread(target=lambda: done.append(sample(worker, 1))) for _ in range(2)]
     for thread in threads:
         thread.start()
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'partition-desk' AND query LIKE '%advisory%'"
+        " AND datname = current_database()"
+    )
     until(lambda: run(waiting) == [(2,)])
     assert done == []
     first.run(f"SELECT pg_advisory_unlock({SAMPLE_LOCKS}, 1)")

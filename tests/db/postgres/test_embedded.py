@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,3 +312,17 @@ def test_roles_without_rights_can_be_tried(shared: Path) -> None:
 def test_a_version_that_is_not_installed_says_so() -> None:
     with pytest.raises(ConnectionFailed, match="PostgreSQL 9 is not installed here"):
         server_binaries(9)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="the programs are copied for another user alone")
+def test_a_home_without_room_for_the_programs_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path, **options: object) -> None:
+        raise shutil.Error([(str(source), str(target), "[Errno 28] No space left on device: 'x'")])
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with (
+        pytest.raises(ConnectionFailed, match=r"can't be put into .*: .* No space left on device") as told,
+        running_server(home),
+    ):
+        pass
+    assert "Make room there" in told.value.next

@@ -1,6 +1,6 @@
-"""The seal of the journal: tells the rows that a console wrote from those that anybody else did.
+"""The seal of the journal and of proofs: tells what a console wrote from what anybody else did.
 
-A keyed hash (HMAC) over what a row says; whoever has the key may have the worker act. The key is PARTITION_DESK_KEY,
+A keyed hash (HMAC) over what is said; whoever has the key may have the worker act. The key is PARTITION_DESK_KEY,
 else a file in the console's home that its owner alone may read, made with the first act.
 """
 
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import SettingError
-from core.settings import Settings
 
 _FILE = "key"
 _LEAST = 16
@@ -37,14 +36,14 @@ class Seal:
         return hmac.compare_digest(seal.encode(), self.of(*parts).encode())
 
 
-def read_seal(settings: Settings) -> Seal | None:
-    """The seal of a console with these settings; None where it has no key yet.
+def read_seal(key: str, home: Path) -> Seal | None:
+    """The seal of a console with that PARTITION_DESK_KEY, else with that home; None where it has no key yet.
 
     Raises SettingError for a key that can't be read, or that others may read.
     """
-    if settings.key:
-        return Seal(settings.key.encode())
-    path = settings.home / _FILE
+    if key:
+        return Seal(key.encode())
+    path = home / _FILE
     try:
         return Seal(_read(path))
     except FileNotFoundError:
@@ -53,12 +52,20 @@ def read_seal(settings: Settings) -> Seal | None:
         raise _cannot(path, error) from error
 
 
-def make_seal(settings: Settings) -> Seal:
+def trusted_seal(key: str, home: Path) -> Seal | None:
+    """The same; None, too, where the key can't be read or trusted: who only looks is not stopped by it."""
+    try:
+        return read_seal(key, home)
+    except SettingError:
+        return None
+
+
+def make_seal(key: str, home: Path) -> Seal:
     """The same, with a key of its own made where there is none. Raises SettingError, too, where it can't be kept."""
-    found = read_seal(settings)
+    found = read_seal(key, home)
     if found is not None:
         return found
-    path = settings.home / _FILE
+    path = home / _FILE
     try:
         _make(path)
         return Seal(_read(path))
@@ -68,7 +75,7 @@ def make_seal(settings: Settings) -> Seal:
 
 def _cannot(path: Path, error: OSError) -> SettingError:
     return SettingError(
-        f"The key that the journal is sealed with can't be kept in {path}: {error.strerror or error}.",
+        f"The key of this console's seals can't be kept in {path}: {error.strerror or error}.",
         next="Set PARTITION_DESK_KEY to a long random text, the same for every console of this database.",
     )
 
@@ -77,7 +84,7 @@ def _read(path: Path) -> bytes:
     found = path.stat()
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077 or not stat.S_ISREG(found.st_mode):
         raise SettingError(
-            f"Others than the user of this console may read or own {path}, the key that the journal is sealed with.",
+            f"Others than the user of this console may read or own {path}, the key of its seals.",
             next=f"Take it away from them, or delete it: a new one is made. chmod 600 {path}",
         )
     key = path.read_bytes().strip()

@@ -30,6 +30,12 @@ _WORDS = {
     NAMES: "read who did what",
     ACCOUNTS: "keep accounts",
 }
+_KNOWN_BY = {
+    Origin.DASHBOARD: "who may reach the dashboard",
+    Origin.COMMAND_LINE: "the user of the process",
+    Origin.START_UP: "the application itself",
+    Origin.SCHEDULE: "the sealed row that planned it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,14 @@ class Actor:
     role: Role
     origin: Origin
     verified: str = ""
-    """How it is known who that is."""
+    """How it is known who that is, where that is not told by where it was asked for."""
     address: str = ""
     """Where the person sits, as far as that is known."""
+
+    @property
+    def known_by(self) -> str:
+        """How it is known who that is."""
+        return self.verified or _KNOWN_BY[self.origin]
 
     def may(self, what: Operation | str) -> bool:
         """Whether the role suffices, for an operation or for what `LEAST` names besides."""

@@ -73,7 +73,7 @@ def found_foreign(number: int, error: DeskError) -> Json:
 def _who(actor: Actor, reason: str) -> Json:
     return {
         "actor": actor.name,
-        "verified": actor.verified,
+        "verified": actor.known_by,
         "role": str(actor.role),
         "address": actor.address,
         "origin": str(actor.origin),

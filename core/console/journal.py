@@ -296,7 +296,7 @@ def _insert(
     now = connection.exec_driver_sql("SELECT pg_catalog.clock_timestamp()::text").scalar_one()
     asked = (plan.table, plan.operation.name, plan.subject, plan.digest, plan.to_json())
     who = (stored(connection, actor.name), actor.role, actor.origin, stored(connection, reason))
-    parts = (*asked, *who, str(now), plan.wish, stored(connection, actor.verified), stored(connection, actor.address))
+    parts = (*asked, *who, str(now), plan.wish, stored(connection, actor.known_by), stored(connection, actor.address))
     texts = ", ".join(as_json(connection, text) if number == 4 else literal(text) for number, text in enumerate(parts))
     started = "NULL" if state is OperationState.QUEUED else "pg_catalog.clock_timestamp()"
     return (

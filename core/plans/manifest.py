@@ -269,7 +269,19 @@ class Backup:
             raise BackupDamaged("The manifest was changed: it differs from its own checksum.", next=_ANOTHER)
         found._require_bounds()
         found._require_levels(written)
+        found._require_figures()
         return found
+
+    def _require_figures(self) -> None:
+        """Raises BackupDamaged: moments are moments with a zone, and nothing is less than nothing."""
+        try:
+            moments = [datetime.fromisoformat(text) for text in (self.started_at, self.finished_at)]
+            moments += [datetime.fromisoformat(self.archived_at)] if self.archived_at else []
+            if all(moment.tzinfo for moment in moments) and min(self.rows, self.bytes, self.raw_bytes) >= 0:
+                return
+        except ValueError:
+            pass
+        raise BackupDamaged("The manifest's moments or figures can't be.", next=_ANOTHER)
 
     def _require_bounds(self) -> None:
         """Raises BackupDamaged: whoever wrote the manifest, nothing but a range of the key's type goes on from here."""
@@ -340,7 +352,13 @@ def proofs_from_json(text: str) -> tuple[Proof, ...]:
         raise BackupDamaged("The list of proofs can't be read.") from error
     if not isinstance(raw, list):
         raise BackupDamaged("The list of proofs is none.")
-    return tuple(_read(Proof, one, "list of proofs") for one in raw)
+    found = tuple(_read(Proof, one, "list of proofs") for one in raw)
+    for one in found:
+        try:
+            datetime.fromisoformat(one.at)
+        except ValueError as error:
+            raise BackupDamaged("The list of proofs has one of no moment.") from error
+    return found
 
 
 @dataclass(frozen=True, slots=True)

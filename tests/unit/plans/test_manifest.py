@@ -203,3 +203,25 @@ def test_long_names_that_begin_alike_stay_apart() -> None:
 
 def test_a_copy_differs_where_it_was_edited() -> None:
     assert replace(backup(), rows=21).to_json() != backup().to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"finished_at": "yesterday"},
+        {"started_at": ""},
+        {"finished_at": "2026-10-01T08:00:05"},
+        {"archived_at": "<b>"},
+        {"rows": -1},
+        {"bytes": -1},
+    ],
+    ids=str,
+)
+def test_what_no_console_writes_is_damaged_before_a_page_says_it(change: dict[str, Any]) -> None:
+    with pytest.raises(BackupDamaged, match="moments or figures"):
+        Backup.from_json(replace(backup(), **change).to_json())
+
+
+def test_a_proof_of_no_moment_is_none() -> None:
+    with pytest.raises(BackupDamaged):
+        proofs_from_json(json.dumps([{**json.loads(proofs_to_json((proof(),)))[0], "at": "x"}]))

@@ -12,6 +12,7 @@ import click
 from core.cli.acting import Given, put
 from core.cli.options import command
 from core.errors import SettingError
+from core.plans.operation import NAMES
 from core.text import plural, spreadsheet_text
 
 _COLUMNS = (
@@ -29,6 +30,7 @@ spreadsheet, in which nothing is taken for a formula. How to check it without th
 @click.option("--csv", "as_csv", is_flag=True, help="export as a table of comma-separated values")
 @click.option("--against", metavar="FILE", help="verify against the file of PARTITION_DESK_AUDIT_LOG as well")
 def audit(given: Given, *, what: str, as_csv: bool, against: str | None) -> int:
+    given.actor.require(NAMES)
     if what == "export":
         _export(given, as_csv=as_csv)
         return 0

@@ -31,7 +31,7 @@ _WORDS = {
     ACCOUNTS: "keep accounts",
 }
 _KNOWN_BY = {
-    Origin.DASHBOARD: "who may reach the dashboard",
+    Origin.DASHBOARD: "not told",
     Origin.COMMAND_LINE: "the user of the process",
     Origin.START_UP: "the application itself",
     Origin.SCHEDULE: "the sealed row that planned it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import unquote
 
 import streamlit as st
@@ -24,13 +25,18 @@ def no_drop_reason() -> str | None:
 
 def actor() -> Actor:
     """Who is here, with the role of this moment. Raises NotAllowed for who has none, or is not known; SettingError."""
-    return person(database.desk().settings, _name(), Origin.DASHBOARD)
+    found = person(database.desk().settings, _name(), Origin.DASHBOARD)
+    return replace(found, verified=str(_way()), address=st.context.ip_address or "")
+
+
+def _way() -> Way:
+    address = st.get_option("server.address")
+    return door.way(database.desk().settings, address, embedded=database.desk().embedded)
 
 
 def _name() -> str:
     """Who is here, as the gate vouches for it; where nobody is asked, whoever runs the dashboard. Raises NotAllowed."""
-    settings, address = database.desk().settings, st.get_option("server.address")
-    asked = door.way(settings, address, embedded=database.desk().embedded)
+    asked, address = _way(), st.get_option("server.address")
     why = door.closed_because(asked, address, st.context.headers.keys())
     if why is not None:
         raise NotAllowed(why, safe="")

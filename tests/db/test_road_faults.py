@@ -91,6 +91,7 @@ class Opened:
 
     def __init__(self, home: Path, place: Storage) -> None:
         self.url, self.home, self.environ = place.label, home, os.environ
+        place.seal = SEAL
         self._place = place
 
     def open(self) -> Storage:

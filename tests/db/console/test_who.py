@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from core.console.actor import Actor, Origin, system_user
 from core.console.desk import Desk
 from core.console.execute import Cancellation
-from core.console.journal import OperationState, Record, claim, read_operation, read_operations
-from core.console.planned_drops import plan_due_drops, server_time
+from core.console.journal import OperationState, claim, read_operation, read_operations
+from core.console.planned_drops import plan_due_drops
 from core.console.register import ROOMS
 from core.console.run import let_go, run_queued
 from core.errors import NotAllowed
@@ -75,9 +75,11 @@ def test_a_row_is_run_by_the_role_that_is_left(worker: Engine) -> None:
             if role is not None and may(role, operation.name):
                 continue
             with session(worker) as work:
-                assert claim(work, ticket.id, SEAL) == plan
+                claimed = claim(work, ticket.id, SEAL)
+                assert claimed is not None
+                assert claimed.shown == plan
                 with pytest.raises(NotAllowed):
-                    run_queued(left, work, plan, Record(ticket.id), Cancellation())
+                    run_queued(left, work, claimed, Cancellation())
                 let_go(work)
             ended = read_operation(worker, ticket.id)
             assert ended is not None
@@ -169,7 +171,7 @@ def test_a_drop_that_was_planned_by_who_is_no_admin_any_more_is_not_begun(road: 
 
     def due(**people: tuple[str, ...]) -> tuple[str | None, str]:
         desk = desks.desk(road.reader, road.worker, storage=road.cold, **people)
-        (one,) = plan_due_drops(desk, now=server_time(desk))
+        (one,) = plan_due_drops(desk, now=desk.server_now)
         return one.by or None, str(one.refused or "")
 
     assert due() == ("Ada", "")

@@ -84,6 +84,17 @@ def _from_debian(home: Path) -> Path:
     return home
 
 
+def unpack_pooler(home: Path) -> tuple[Path, Path]:
+    """(PgBouncer, the folder of libraries that it brings), unpacked below `home`. Raises NotHere."""
+    home.mkdir()
+    for package in ("libc-ares2", "libevent-2.1-7", "pgbouncer"):
+        _unpack(package, home)
+    libraries = next(home.glob("usr/lib/*/libcares.so.2")).parent
+    program = home / "usr" / "sbin" / "pgbouncer"
+    _output("env", f"LD_LIBRARY_PATH={libraries}", str(program), "--version", cwd=home)
+    return program, libraries
+
+
 def _unpack(package: str, home: Path) -> None:
     """A package of this Debian, below `home`. Raises NotHere."""
     told = _output("apt-get", "download", "--print-uris", package, cwd=home)  # 'address' file bytes hash

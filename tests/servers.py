@@ -85,7 +85,7 @@ def _sweep() -> None:
 @contextmanager
 def temporary_home() -> Iterator[Path]:
     """An empty folder for a server, beside those of the run: pytest's own folders are closed to a server's user."""
-    home = Path(tempfile.mkdtemp(prefix="pd-", dir=os.environ[_HOMES]))
+    home = Path(tempfile.mkdtemp(prefix="pd-", dir=homes_of_run()))
     home.chmod(0o711)
     yield home
     shutil.rmtree(home)
@@ -94,7 +94,7 @@ def temporary_home() -> Iterator[Path]:
 @contextmanager
 def prepared_server(home: Path) -> Iterator[str]:
     """`running_server` on a copy of a cluster that this run makes once: initdb is a second of a processor."""
-    homes = Path(os.environ[_HOMES])
+    homes = homes_of_run()
     ready = homes / "ready"
     with (homes / "ready.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -107,6 +107,11 @@ def prepared_server(home: Path) -> Iterator[str]:
         subprocess.run(["cp", "-a", ready, home], check=True)
     with running_server(home) as url:
         yield url
+
+
+def homes_of_run() -> Path:
+    """The folder of everything that is started in this run."""
+    return Path(os.environ[_HOMES])
 
 
 def remove_homes() -> None:
@@ -147,7 +152,7 @@ class Servers:
         return parse_url(GIVEN)
 
     def _start(self, major: int) -> URL:
-        homes = Path(os.environ[_HOMES])
+        homes = homes_of_run()
         home = homes / str(major)
         with (homes / f"{major}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

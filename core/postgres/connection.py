@@ -30,6 +30,7 @@ from core.errors import (
     UsageError,
 )
 from core.postgres.driver import driver_of
+from core.postgres.pooler import BY_STATEMENT, SHARED, WHAT_KEEPS
 from core.postgres.session import CONSOLE, READ_LOCK_TIMEOUT_MS, READ_TIMEOUT_MS, pin
 
 if TYPE_CHECKING:
@@ -101,7 +102,11 @@ def pin_each(engine: Engine, settings: Mapping[str, str]) -> None:
     """Has every connection that the engine makes set to these."""
 
     def configure(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        pin(connection, settings, entry.info)  # type: ignore[arg-type]
+        try:
+            pin(connection, settings, entry.info)  # type: ignore[arg-type]
+        except ConnectionFailed:
+            connection.close()
+            raise
         connection.commit()
         entry.info[APPLICATION_NAME] = True
 
@@ -193,6 +198,12 @@ _LOGIN: tuple[tuple[str, str, str], ...] = (
         r"no pg_hba.conf entry|authentication failed",
         "The server does not let {user} in from here.",
         "Ask its administrator for an entry in pg_hba.conf.",
+    ),
+    (BY_STATEMENT, SHARED, WHAT_KEEPS),
+    (
+        r"unsupported startup parameter",
+        "A pooler is in the way that takes no settings of a session in the address.",
+        "Take `options` out of DATABASE_URL and PGOPTIONS, or name it in the pooler's ignore_startup_parameters.",
     ),
     (
         r"starting up|shutting down|recovery",

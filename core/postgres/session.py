@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from core.names import literal
 from core.postgres.driver import driver_of
 from core.postgres.encoding import ANY_BYTES, RAW
+from core.postgres.pooler import require_session
 
 if TYPE_CHECKING:
     from psycopg2 import extensions
@@ -107,8 +108,9 @@ def pin(driver: extensions.connection, settings: Mapping[str, str], info: dict[A
     """Sets a fresh session to `settings`, as far as the server knows them, and to a text that can always be read.
 
     What of the role's own is needed later goes into `info`. No name of the first statements is looked up in a path
-    that somebody else may have filled.
+    that somebody else may have filled. Raises ConnectionFailed where a pooler gives sessions to others in between.
     """
+    require_session(driver)
     with driver.cursor() as cursor:
         cursor.execute(_OF_THE_ROLE)
         info[_OWN_PATH], encoding, mixed = cursor.fetchone() or ("", "", False)

@@ -12,7 +12,7 @@ from core.tables.key import Key
 from core.tables.marks import Hold, Marks, PlannedDrop, Tag
 from core.tables.partition import State
 from core.tables.size import Activity, Size
-from core.tables.structure import Check, Column, Index, OwnSequence
+from core.tables.structure import Check, Column, ForeignKey, Index, OwnSequence
 from core.tables.tree import Kind, Member, Rooted, Tree
 
 
@@ -44,8 +44,8 @@ class Archived(Rooted):
     columns: tuple[Column, ...] = ()
     indexes: tuple[Index, ...] = ()
     checks: tuple[Check, ...] = ()
-    foreign_keys: tuple[str, ...] = ()
-    """The definitions of its own foreign keys, which ATTACH matches against the parent's."""
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    """Its own, which ATTACH matches against the parent's by their definitions."""
     sequences: tuple[OwnSequence, ...] = ()
     barriers: tuple[tuple[str, str], ...] = ()
     """What no partition may be or have, as (kind, quoted name): typed, child, parent, trigger."""

@@ -57,7 +57,7 @@ class Term:
         part = key.parts[self.part]
         if not self.constant:
             return f"{replace(part, collation=None).sql} {self.operator}"
-        return f"{part.sql} {self.operator} {literal(bare(self.constant)).strip()}::{part.type}"
+        return f"{part.sql} {self.operator} {literal(bare(self.constant)).strip()}::{part.cast}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class KeyType(StrEnum):
     VARCHAR = "character varying"
     CHAR = "bpchar"
     """character(n); a constant that is cast to `character` would be cut to one."""
+    OTHER = "another"
+    """One whose order the server alone knows: an enum, an inet, an interval."""
 
     @property
     def is_number(self) -> bool:
@@ -162,7 +164,7 @@ def key_type_of(declared: str) -> KeyType | None:
     bare = re.sub(r"\(\d+(?:,-?\d+)?\)", "", declared)
     if bare == "character":
         return KeyType.CHAR
-    return KeyType(bare) if bare in set(KeyType) else None
+    return KeyType(bare) if bare in {*KeyType} - {KeyType.OTHER} else None
 
 
 # Dates and moments -------------------------------------------------------------------------------------------------
@@ -285,6 +287,6 @@ def parse_value(text: str, type_: KeyType) -> Value:
         return Value(text, int(text.replace("-", ""), 16))
     if type_ is KeyType.CHAR:
         return Value(text, text.rstrip(" "))
-    if type_.is_text:
+    if type_.is_text or type_ is KeyType.OTHER:
         return Value(text, text)
     raise ValueError(f"{text} is no value of {type_}")

@@ -151,6 +151,11 @@ class Key:
         bare = ident(self.column) if self.column else f"({self.expression})"
         return f"{bare} COLLATE {qualified(*self.collation)}" if self.collation and self.collates else bare
 
+    @property
+    def cast(self) -> str:
+        """The type of a constant of it, as SQL has it."""
+        return self.declared if self.type is KeyType.OTHER else self.type.value
+
     def is_compared_as(self, cast: str | None) -> bool:
         """Whether a condition that casts the key, or the constant, to that type orders as the key does."""
         if cast is None or cast == self.declared:

@@ -51,7 +51,7 @@ def recognised(key: Key, constants: Iterable[str], said: Reading | None, zone: s
 
     Numbers that could be ids as well as times stay ids. `constants` are the texts of the ends, without quotes.
     """
-    if key.clock is not None:
+    if key.clock is not None or key.type is KeyType.OTHER:
         return key
     texts = [text for text in dict.fromkeys(constants) if not _is_extreme(text)]
     if said is not None and said in readings_of(key):
@@ -76,7 +76,7 @@ def read_as(key: Key, reading: Reading, texts: Iterable[str]) -> Key | str:
 
 def readings_of(key: Key) -> tuple[Reading, ...]:
     """What its values could tell, where their type does not."""
-    if key.type in TIMES:
+    if key.type in (*TIMES, KeyType.OTHER):
         return ()
     kind = "uuid" if key.type is KeyType.UUID else "text" if key.type.is_text else "number"
     return (*READINGS[kind], *((Reading.YEAR,) if kind == "number" else ()), Reading.IDS)

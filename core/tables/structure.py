@@ -44,6 +44,8 @@ class Index:
     """Whether a PRIMARY KEY or UNIQUE constraint stands on it."""
     valid: bool
     definition: str = field(default="", compare=False)
+    exclusion: str = ""
+    """What the exclusion constraint on it says, as PostgreSQL prints it; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

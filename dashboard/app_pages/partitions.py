@@ -92,6 +92,8 @@ def _asking(table: PartitionedTable, why: str) -> None:
 def _asking_for_a_reading(table: PartitionedTable, key: Key) -> None:
     """Asks how the values of the key are read, where that was neither recognised nor said."""
     readings = readings_of(key)
+    if not readings:
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         said = st.selectbox(
             f"{plain(key.name)} is",

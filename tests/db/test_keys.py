@@ -20,8 +20,14 @@ IDS = {
         [f"'{start}0000000-0000-0000-0000-000000000000'" for start in "048c"],
         "'50000000-0000-4000-8000-000000000000'",
     ),
+    "enum": ('"Own"."Ph ase"', ["'raw'", "'it''s'", "'done'", "'a'"], "'well'"),
+    "inet": ("inet", ["'9.0.0.0'", "'10.0.0.0'", "'100.0.0.0'", "'fe80::'"], "'11.0.0.1/8'"),
+    "interval": ("interval", ["'-1 days'", "'1 hour'", "'2 mons'", "'1 year'"], "'40 days'"),
+    "double": ("double precision", ["-1.5", "9", "1e20", "'Infinity'"], "11"),
+    "bytea": ("bytea", ["'\\x00'", "'\\x0a'", "'\\xa0'", "'\\xff'"], "'\\x0b'"),
     "text": ('text COLLATE "C"', ["'A'", "'H'", "'P'", "'a'"], "'Jo''e \\ x'"),
 }
+PHASES = """CREATE SCHEMA "Own"; CREATE TYPE "Own"."Ph ase" AS ENUM ('raw', 'it''s', 'well', 'done', 'a')"""
 MONTHS = "SELECT date_trunc('month', now() AT TIME ZONE 'UTC') + n * interval '1 month' FROM generate_series(-3, 1) n"
 TIMES = {
     "epoch": ("bigint", "extract(epoch FROM m AT TIME ZONE 'UTC')::bigint::text"),
@@ -43,6 +49,7 @@ def ids(request: pytest.FixtureRequest, run: Run, database_url: str, monkeypatch
     type_, ends, value = request.param
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("PARTITION_DESK_TABLE", "public.readings")
+    run(PHASES)
     run(f"CREATE TABLE readings (k {type_} NOT NULL, note text) PARTITION BY RANGE (k)")
     for n in range(3):
         run(f"CREATE TABLE readings_{n} PARTITION OF readings FOR VALUES FROM ({ends[n]}) TO ({ends[n + 1]})")
@@ -70,6 +77,28 @@ def test_ranges_of_a_key_that_tells_no_time(ids: str, run: Run, capsys: pytest.C
     assert main(["sample"]) == 0
     assert main(["metrics"]) == 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["enum", "interval"])
+def test_a_key_that_only_the_server_can_order_goes_the_whole_road(road: Road, kind: str) -> None:
+    type_, ends, value = IDS[kind]
+    road.run(PHASES)
+    road.run(f"CREATE TABLE readings (k {type_} NOT NULL, note text, UNIQUE (k)) PARTITION BY RANGE (k)")
+    for n in (2, 0, 1):
+        road.run(f"CREATE TABLE readings_{n} PARTITION OF readings FOR VALUES FROM ({ends[n]}) TO ({ends[n + 1]})")
+    road.run(f"INSERT INTO readings VALUES ({ends[0]}, 'first'), ({value}, 'x')")
+    before = road.run("SELECT readings::text FROM readings ORDER BY 1")
+    one = ("--table", "public.readings", "--partition", "readings_1")
+    road.done("archive", *one, "--allow-current")
+    road.done("backup", *one)
+    road.done("verify", *one)
+    road.done("drop", *one, "--confirm=readings_1", "--now")
+    assert not road.is_there("archive.readings_1")
+    road.done("restore", *one, "--no-hold")
+    road.done("reattach", *one)
+    assert road.run("SELECT readings::text FROM readings ORDER BY 1") == before
+    shown = road.done("status", "--table", "public.readings", "--json").json
+    assert [one["name"] for one in shown["partitions"]] == ["readings_0", "readings_1", "readings_2"]
 
 
 @pytest.fixture(params=TIMES.values(), ids=TIMES)

@@ -34,7 +34,7 @@ from core.tables.key import Key
 from core.tables.marks import Marks, Tag
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.partition import Partition
-from core.tables.structure import Column
+from core.tables.structure import Column, ForeignKey
 from core.tables.tree import Kind
 
 _BARRIERS = """
@@ -58,7 +58,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relo
     n.nspname = {archive} AS ours, d.description AS comment, {speaks_for} AS speaks_for,
     nullif(c.reltuples, -1)::bigint AS rows, {size}, {activity},
     {columns} AS columns, {checks} AS checks, {indexes} AS indexes,
-    (SELECT json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k
+    (SELECT json_agg(json_build_array(k.conname, k.confrelid::regclass::text, pg_catalog.pg_get_constraintdef(k.oid))
+        ORDER BY k.oid) FROM pg_catalog.pg_constraint k
         WHERE k.conrelid = c.oid AND k.contype = 'f') AS foreign_keys,
     pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned, {barriers} AS barriers
 FROM pg_catalog.pg_class c
@@ -171,7 +172,7 @@ def _archived_value(row: Row, origin: Descent, spread: Spread, exact: bool) -> A
         key_column=_key_column(tag, origin.parent.key, columns),
         indexes=indexes_of(row.indexes),
         checks=checks_of(row.checks),
-        foreign_keys=tuple(row.foreign_keys or ()),
+        foreign_keys=tuple(ForeignKey(*fk) for fk in row.foreign_keys or ()),
         barriers=tuple((kind, name) for kind, name in row.barriers or ()),
         owned=row.owned,
         hold=marks.hold,

@@ -1,4 +1,7 @@
-"""Asks the server in which order the constants of a key stand, where only the server knows: texts in a collation."""
+"""Asks the server in which order the constants of a key stand, where it alone knows: texts in a collation, enums.
+
+The order is that of the type's usual operators, which are PostgreSQL's own.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def _placed(connection: Connection, part: Key, texts: Iterable[str]) -> Key:
 
 
 _PLACES = """
-SELECT v.n, pg_catalog.dense_rank() OVER (ORDER BY v.t::{type} COLLATE {collation}) AS place
+SELECT v.n, pg_catalog.dense_rank() OVER (ORDER BY v.t::{type}{collate}) AS place
 FROM (VALUES {rows}) v(n, t) ORDER BY place
 """
 
@@ -56,8 +59,9 @@ FROM (VALUES {rows}) v(n, t) ORDER BY place
 def _ordered(connection: Connection, part: Key, texts: Sequence[str]) -> list[list[str]]:
     """The texts in the server's order, those that are alike together."""
     rows = ", ".join(f"({number}, {literal(text)})" for number, text in enumerate(texts))
-    collation = qualified(*(part.collation or ("pg_catalog", "default")))
-    found = rows_of(connection, _PLACES.format(type=part.type, collation=collation, rows=rows))
+    named = part.collation or (("pg_catalog", "default") if part.type.is_text else None)
+    collate = f" COLLATE {qualified(*named)}" if named else ""
+    found = rows_of(connection, _PLACES.format(type=part.cast, collate=collate, rows=rows))
     return [[texts[row.n] for row in alike] for _, alike in groupby(found, key=lambda row: int(row.place))]
 
 

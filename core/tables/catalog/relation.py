@@ -125,6 +125,10 @@ def indexes_column(definition: bool) -> str:
         if definition
         else "''"
     )
+    excludes = """
+            coalesce((SELECT CASE WHEN b.oid IS NULL THEN pg_catalog.pg_get_constraintdef(k.oid) ELSE 'busy' END
+                FROM pg_catalog.pg_constraint k WHERE x.indisexclusion AND k.conindid = x.indexrelid
+                    AND k.conrelid = x.indrelid AND k.contype = 'x'), '')"""
     return f"""
     (SELECT json_agg(json_build_array(ic.relname,
             am.amname || ' ' || CASE WHEN x.indisunique THEN 'unique ' ELSE '' END
@@ -143,7 +147,7 @@ def indexes_column(definition: bool) -> str:
             x.indisunique, x.indisprimary,
             EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
                 WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid AND k.contype IN ('p', 'u')),
-            x.indisvalid, {tail}) ORDER BY ic.relname)
+            x.indisvalid, {tail}, {excludes}) ORDER BY ic.relname)
      FROM pg_catalog.pg_index x
      JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
      JOIN pg_catalog.pg_am am ON am.oid = ic.relam
@@ -166,8 +170,8 @@ def checks_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Check, ...]:
 
 def indexes_of(raw: Iterable[Sequence[Any]] | None) -> tuple[Index, ...]:
     return tuple(
-        Index(name, shape, tuple(columns), unique, primary, constraint, valid, definition)
-        for name, shape, columns, unique, primary, constraint, valid, definition in raw or ()
+        Index(name, shape, tuple(columns), unique, primary, constraint, valid, definition, exclusion)
+        for name, shape, columns, unique, primary, constraint, valid, definition, exclusion in raw or ()
     )
 
 
@@ -191,7 +195,9 @@ KEY = """
                 OR kc.collprovider = 'd' AND (pg_catalog.to_jsonb(kd) ->> 'datlocprovider' = 'b'
                     OR coalesce(pg_catalog.to_jsonb(kd) ->> 'datlocprovider', 'c') = 'c'
                         AND kd.datcollate IN ('C', 'POSIX')),
-            coalesce(pg_catalog.has_schema_privilege(kn.oid, 'USAGE'), true))
+            coalesce(pg_catalog.has_schema_privilege(kn.oid, 'USAGE'), true),
+            oc.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace,
+            coalesce(pg_catalog.has_schema_privilege(kt.typnamespace, 'USAGE'), true))
             ORDER BY n)
         FROM pg_catalog.generate_series(0, p.partnatts - 1) n
         JOIN pg_catalog.pg_opclass oc ON oc.oid = p.partclass[n]
@@ -219,18 +225,26 @@ def unserved(row: Row) -> str | None:
     if row.partstrat != "r":
         return f"it is partitioned by {'LIST' if row.partstrat == 'l' else 'HASH'}, not by RANGE"
     for part in row.key_parts:
-        name, declared, base, ordered_as, usual, schema, collation, _, bytewise, usable = part
+        name, declared, base, ordered_as, usual, schema, collation, _, bytewise, usable, by_the_server, named = part
         type_ = _type_of(base, ordered_as)
-        if type_ is None:
-            return f"its key is {declared or ordered_as}, whose order is not known here"
         if not usual:
             return f"its key {name or 'expression'} is ordered otherwise than {declared or ordered_as} usually is"
-        if type_.is_text and not bytewise and not usable:
+        if type_ is not None and type_.is_text and not bytewise and not usable:
             return (
                 f"its key is ordered by the collation {collation} of the schema {schema}, which this role may not use"
                 f" (GRANT USAGE ON SCHEMA {ident(schema)} would let it)"
             )
+        if type_ is None and not by_the_server:
+            return f"its key is {declared or ordered_as}, which an extension orders by operators of its own"
+        if type_ is None and (declared is None or declared != base or base in _UNREADABLE):
+            return f"its key is {declared or ordered_as}, whose order is not known here"
+        if type_ is None and not named:
+            return f"its key is {declared}, a type of a schema that this role may not use"
     return None
+
+
+_UNREADABLE = ("boolean", "money")
+"""Types whose constants are printed as words, or as the currency of the moment."""
 
 
 def _type_of(base: str | None, ordered_as: str) -> KeyType | None:
@@ -250,11 +264,9 @@ def key_of(row: Row, *, whole: bool = False) -> Key | None:
 
 
 def _part(part: Sequence[Any], expression: str, uses: tuple[str, ...]) -> Key:
-    name, declared, base, ordered_as, _, schema, collation, collates, bytewise, _ = part
-    type_ = _type_of(base, ordered_as)
-    if type_ is None:
-        raise ValueError(f"{declared or ordered_as} is no type of a key")
-    asked = type_.is_text and not bytewise
+    name, declared, base, ordered_as, _, schema, collation, collates, bytewise, *_ = part
+    type_ = _type_of(base, ordered_as) or KeyType.OTHER
+    asked = type_ is KeyType.OTHER or (type_.is_text and not bytewise)
     return Key(
         name or "",
         type_,

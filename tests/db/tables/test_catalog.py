@@ -322,21 +322,35 @@ def test_a_detach_that_is_pending(reader: Engine, make_table: Make, session: Ope
 UNSERVED = {
     "list": ("(d date) PARTITION BY LIST (d)", "it is partitioned by LIST, not by RANGE"),
     "hash": ("(d date) PARTITION BY HASH (d)", "it is partitioned by HASH, not by RANGE"),
-    "columns": ("(d date, n interval) PARTITION BY RANGE (d, n)", "its key is interval, whose order is not known here"),
+    "columns": ("(d date, n boolean) PARTITION BY RANGE (d, n)", "its key is boolean, whose order is not known here"),
     "order": (
         "(t text) PARTITION BY RANGE (t text_pattern_ops)",
         "its key t is ordered otherwise than text usually is",
     ),
-    "interval": ("(d interval) PARTITION BY RANGE (d)", "its key is interval, whose order is not known here"),
+    "boolean": ("(d boolean) PARTITION BY RANGE (d)", "its key is boolean, whose order is not known here"),
+    "money": ("(d money) PARTITION BY RANGE (d)", "its key is money, whose order is not known here"),
+    "domain": (
+        "(d own_interval) PARTITION BY RANGE (d)",
+        "its key is public.own_interval, whose order is not known here",
+    ),
 }
 
 
 @pytest.mark.parametrize(("definition", "reason"), UNSERVED.values(), ids=list(UNSERVED))
 def test_tables_that_are_only_shown(reader: Engine, run: Run, definition: str, reason: str) -> None:
-    run(f"CREATE TABLE shown {definition}")
+    run(f"CREATE DOMAIN own_interval AS interval; CREATE TABLE shown {definition}")
     table = read_table(reader, "shown")
     assert (table.key, table.not_served, table.archived) == (None, reason, ())
     assert [(t.name, t.not_served) for t in read_tables(reader)] == [("shown", reason)]
+
+
+@pytest.mark.older_versions
+def test_a_type_that_an_extension_orders_is_only_shown(reader: Engine, run: Run) -> None:
+    if not run("SELECT FROM pg_available_extensions WHERE name = 'citext'"):
+        pytest.skip("citext is not on this server")
+    run("CREATE EXTENSION citext; CREATE TABLE shown (c citext) PARTITION BY RANGE (c)")
+    reason = "its key is public.citext, which an extension orders by operators of its own"
+    assert read_table(reader, "shown").not_served == reason
 
 
 def test_several_columns_and_expressions_are_a_key(reader: Engine, run: Run) -> None:

@@ -109,6 +109,14 @@ def _in_shell(letter: str) -> str:
     return known.get(letter) or "".join(f"\\{byte:03o}" for byte in letter.encode(errors="surrogateescape"))
 
 
+def to_run(*statements: str) -> str:
+    """Statements that a sentence asks somebody to run in psql, each with its end.
+
+    All SQL in a message goes through here, where a test finds it: none is printed that no test has run.
+    """
+    return " ".join(f"{statement};" for statement in statements)
+
+
 def spanned(labels: Sequence[str]) -> str:
     """A few labels as they are; of many the first, the last and the count."""
     if len(labels) <= MOST_LISTED:

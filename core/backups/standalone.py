@@ -162,8 +162,7 @@ def _column(row: Row, named: dict[str, Row], waiting: dict[str, tuple[str, ...]]
             raise BackupUnusable(
                 f"The column {row.attname} is generated with {needed}, which a server that holds only this table"
                 " does not have; a backup of it could not be proven.",
-                next="Drop the expression (ALTER COLUMN ... DROP EXPRESSION), which keeps its values, or write it with"
-                " PostgreSQL's own functions.",
+                next="Write the expression with PostgreSQL's own functions.",
             )
         kind = "VIRTUAL" if row.attgenerated == "v" else "STORED"
         words.append(f"GENERATED ALWAYS AS ({row.expression}) {kind}")

@@ -47,7 +47,7 @@ from core.tables.key import Key
 from core.tables.marks import Marks, Tag
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import plural
+from core.text import plural, to_run
 
 ARCHIVE = Operation("archive", "Archive", Danger.DIALOG)
 
@@ -147,14 +147,14 @@ def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
     if not archive.exists and not table.server.may_create_schema:
         raise NotAllowed(
             f"The schema {archive.name} does not exist and the role {table.server.user} may not create it.",
-            next=f"Run once as an administrator: CREATE SCHEMA {ident(archive.name)}"
-            f" AUTHORIZATION {ident(table.server.user)}.",
+            next="Run once as an administrator: "
+            + to_run(f"CREATE SCHEMA {ident(archive.name)} AUTHORIZATION {ident(table.server.user)}"),
         )
     if archive.exists and not archive.may_create:
         raise NotAllowed(
             f"The role {table.server.user} may not create tables in the schema {archive.name}.",
-            next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)}"
-            f" TO {ident(table.server.user)}.",
+            next="Run as its owner: "
+            + to_run(f"GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)} TO {ident(table.server.user)}"),
         )
     require_names_apart(one)
     staying = {own.name for _, own in own_sequences(one) if own.stays}
@@ -162,8 +162,7 @@ def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
     if clash:
         raise NameTaken(
             f"{archive.name} already holds {', '.join(clash)}; {SHARED_NAMES}.",
-            next="Rename what stands there:"
-            f" ALTER TABLE (INDEX, SEQUENCE or TYPE) {qualified(archive.name, clash[0])} RENAME TO ...",
+            next="Rename what stands there, if nobody reads it by that name.",
         )
 
 

@@ -16,7 +16,7 @@ from core.tables.key import Key, KeyRange
 from core.tables.structure import ForeignKey, Index
 from core.tables.table import PartitionedTable
 from core.tables.tree import Kind, type_names
-from core.text import plural
+from core.text import plural, to_run
 
 SHARED_NAMES = "tables, their row types, indexes and sequences share names there"
 
@@ -34,8 +34,8 @@ def require_attachable(
         raise NotAttachable(
             f"Nothing tells which range {archived.schema}.{archived.name} held.",
             ("It has no tag, no CHECK of a range on the key, and no year in its name.",),
-            next=f"Add a CHECK, with its own ends in place of the dots: ALTER TABLE {archived.sql} ADD CHECK"
-            f" ({key.sql} >= '...' AND {key.sql} < '...')",
+            next="Add a CHECK, with its own ends in place of the dots: "
+            + to_run(f"ALTER TABLE {archived.sql} ADD CHECK ({key.sql} >= '...' AND {key.sql} < '...')"),
         )
     overlapping = [p for p in table.ranges if p.bounds and p.bounds.overlaps(bounds)]
     if overlapping:
@@ -81,17 +81,22 @@ def branch_obstacles(table: PartitionedTable, archived: Archived) -> tuple[str, 
     lacking = [index for index in _lacking_indexes(table, archived) if index.constraint]
     reasons = [
         f"It lacks the {'primary key' if index.primary else 'unique constraint'} {index.name}:"
-        f" ALTER TABLE {archived.sql} ADD {'PRIMARY KEY' if index.primary else 'UNIQUE'}"
-        f" ({', '.join(ident(name) for name in index.columns)});"
+        f" {to_run(f'ALTER TABLE {archived.sql} ADD {_constraint(index)}')}"
         for index in lacking
     ]
     return tuple(reasons)
 
 
+def _constraint(index: Index) -> str:
+    """The key that stands on an index, as ADD takes it."""
+    columns, nulls, rest = index.definition.removeprefix("USING btree ").partition(" NULLS NOT DISTINCT")
+    return f"{'PRIMARY KEY' if index.primary else f'UNIQUE{nulls}'} {columns}{rest}"
+
+
 def _lacking_indexes(table: PartitionedTable, archived: Archived) -> list[Index]:
-    free = [index for index in archived.indexes if index.valid]
+    free = [index for index in archived.indexes if index.valid and not index.exclusion]
     lacking: list[Index] = []
-    for wanted in table.indexes:
+    for wanted in (index for index in table.indexes if not index.exclusion):
         match = next((i for i in free if i.shape == wanted.shape and (i.constraint or not wanted.constraint)), None)
         if match is None:
             lacking.append(wanted)
@@ -102,7 +107,7 @@ def _lacking_indexes(table: PartitionedTable, archived: Archived) -> list[Index]
 
 def _lacking_foreign_keys(table: PartitionedTable, archived: Archived) -> list[ForeignKey]:
     """Those that ATTACH would add, checking every row under its lock."""
-    own = {*archived.foreign_keys}
+    own = {one.definition for one in archived.foreign_keys}
     return [
         wanted
         for wanted in table.references
@@ -110,6 +115,11 @@ def _lacking_foreign_keys(table: PartitionedTable, archived: Archived) -> list[F
         and not wanted.definition.endswith(" NOT ENFORCED")
         and not {wanted.definition, wanted.definition.removesuffix(" NOT VALID")} & own
     ]
+
+
+def _unproven(archived: Archived, wanted: ForeignKey) -> ForeignKey | None:
+    """Its own foreign key that is the wanted one but for its proof; beside it ATTACH would make a second."""
+    return next((one for one in archived.foreign_keys if one.definition == f"{wanted.definition} NOT VALID"), None)
 
 
 def _build_below(archived: Archived, wanted: Index) -> Step:
@@ -177,6 +187,11 @@ def row_obstacles(key: Key, archived: Archived, bounds: Bounds, rows: KeyRange) 
     return tuple(reasons)
 
 
+def built_within(table: PartitionedTable) -> tuple[Index, ...]:
+    """What ATTACH itself builds, over all rows: it takes no exclusion constraint that is there (17 and 18)."""
+    return tuple(index for index in table.indexes if index.exclusion)
+
+
 def is_not_null(archived: Archived, key: Key) -> bool:
     filled = {column.name for column in archived.columns if column.not_null}
     return all(part.column in filled for part in archived.own_key(key).parts)
@@ -186,9 +201,9 @@ def missing_indexes(table: PartitionedTable, archived: Archived) -> list[Step]:
     if archived.kind is Kind.BRANCH:
         return [_build_below(archived, wanted) for wanted in _lacking_indexes(table, archived)]
     steps: list[Step] = []
-    free = [index for index in archived.indexes if index.valid]
+    free = [index for index in archived.indexes if index.valid and not index.exclusion]
     names = {index.name for index in archived.indexes}
-    for wanted in table.indexes:
+    for wanted in (index for index in table.indexes if not index.exclusion):
         match = next((i for i in free if i.shape == wanted.shape and (i.constraint or not wanted.constraint)), None)
         if match is not None:
             free.remove(match)
@@ -253,19 +268,21 @@ def missing_foreign_keys(table: PartitionedTable, archived: Archived) -> list[St
     """
     steps: list[Step] = []
     for wanted in _lacking_foreign_keys(table, archived):
-        if archived.kind is Kind.BRANCH:
+        own = _unproven(archived, wanted)
+        if archived.kind is Kind.BRANCH and own is None:
             steps += _foreign_key_below(archived, wanted)
             continue
         definition = wanted.definition.removesuffix(" NOT VALID")
-        name = fit(archived.name, f"_{wanted.name}"[:20])
-        steps.append(
-            Step(
-                f"Add the missing foreign key to {wanted.other}",
-                (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(name)} {definition} NOT VALID",),
-                (Lock(archived.sql, Mode.SHARE_ROW_EXCLUSIVE), Lock(wanted.other, Mode.SHARE_ROW_EXCLUSIVE)),
-                undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
+        name = own.name if own else fit(archived.name, f"_{wanted.name}"[:20])
+        if own is None:
+            steps.append(
+                Step(
+                    f"Add the missing foreign key to {wanted.other}",
+                    (f"ALTER TABLE {archived.sql} ADD CONSTRAINT {ident(name)} {definition} NOT VALID",),
+                    (Lock(archived.sql, Mode.SHARE_ROW_EXCLUSIVE), Lock(wanted.other, Mode.SHARE_ROW_EXCLUSIVE)),
+                    undo=(f"ALTER TABLE {archived.sql} DROP CONSTRAINT {ident(name)}",),
+                )
             )
-        )
         if definition != wanted.definition:
             continue
         steps.append(

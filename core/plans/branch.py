@@ -13,7 +13,7 @@ from core.tables.partition import Partition
 from core.tables.structure import OwnSequence
 from core.tables.table import PartitionedTable
 from core.tables.tree import Kind, Member
-from core.text import listed, plural, shell_word
+from core.text import listed, plural, shell_word, to_run
 
 
 def require_movable(table: PartitionedTable, one: Partition | Archived) -> None:
@@ -28,7 +28,8 @@ def require_movable(table: PartitionedTable, one: Partition | Archived) -> None:
     if others and not table.server.can.superuser:
         raise NotAllowed(
             f"The role {table.server.user} does not own {listed(each.name for each in others)}, below {one.name}.",
-            next=f"Give it to the table's owner: ALTER TABLE {others[0].sql} OWNER TO {ident(table.owner)}",
+            next="Run as an administrator, to give them to the table's owner: "
+            + to_run(*(f"ALTER TABLE {each.sql} OWNER TO {ident(table.owner)}" for each in others)),
         )
 
 
@@ -44,8 +45,8 @@ def require_copied(table: PartitionedTable, one: Partition | Archived) -> None:
         raise Refused(
             f"{listed(each.name for each in foreign)}, below {table.called(one)}, {are}: the rows are on another"
             " server, and a backup of the others would not be one of the whole.",
-            next=f"Take it out first, if its rows are kept there: ALTER TABLE {parent} DETACH PARTITION"
-            f" {foreign[0].sql}; pg_dump (16 or newer) writes the rest as it is: {dumped(table, one)}",
+            next=f"Take it out first, if its rows are kept there and nobody reads them through {parent};"
+            f" pg_dump (16 or newer) writes the rest as it is: {dumped(table, one)}",
         )
     require_names_apart(one)
 
@@ -63,7 +64,7 @@ def _require_nothing_pending_below(one: Partition | Archived) -> None:
         parent = next((each.sql for each in one.members if each.oid == pending.parent), one.sql)
         raise DetachPending(
             f"The detach of {pending.name}, below {one.name}, was begun and not finished.",
-            next=f"Finish it first: ALTER TABLE {parent} DETACH PARTITION {pending.sql} FINALIZE",
+            next=f"Finish it first: {to_run(f'ALTER TABLE {parent} DETACH PARTITION {pending.sql} FINALIZE')}",
         )
 
 

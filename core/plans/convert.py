@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, ReadOnlyServer, Refused
-from core.names import fit, ident, qualified
+from core.names import address, fit, ident, qualified
 from core.period import Period
 from core.tables.bounds import Bounds
+from core.tables.commands import option
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
 from core.tables.ends import TIMES, key_type_of
 from core.tables.key import Key
@@ -34,6 +35,7 @@ from core.tables.rebuild import (
     with_options,
 )
 from core.tables.table import PartitionedTable
+from core.text import to_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ def require_rights(table: PartitionedTable) -> None:
     if not table.may_create:
         raise NotAllowed(
             f"The role {server.user} may not create tables in the schema {table.schema}.",
-            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(table.schema)} TO {ident(server.user)}.",
+            next="Run as its owner: "
+            + to_run(f"GRANT USAGE, CREATE ON SCHEMA {ident(table.schema)} TO {ident(server.user)}"),
         )
 
 
@@ -101,7 +104,7 @@ def require_partitionable(definition: Definition, target: Target) -> Key:
         raise Refused(
             f"{definition.label} can't be partitioned by years: its column {target.key} is {column.type}, "
             "not date, timestamp or timestamp with time zone.",
-            next="Change its type first: ALTER TABLE ... ALTER COLUMN ... TYPE date USING ...",
+            next="Its type has to be one of them first.",
         )
     reasons = (*definition.oddities, *_left_behind(definition), *_unfit(definition, column))
     if reasons:
@@ -120,7 +123,8 @@ def require_unpartitionable(definition: Definition) -> None:
         if child.pending:
             raise DetachPending(
                 f"The detach of {child.name} was begun and not finished: its rows would be left out.",
-                next=f"Finish it first: partitions archive --partition {child.name}.",
+                next=f"Finish it first: partitions archive {option('--partition', address(child.schema, child.name))}"
+                f" {option('--table', address(definition.schema, definition.name))}",
             )
         if child.kind != "r":
             what = "partitioned again" if child.kind == "p" else "a foreign table"
@@ -165,7 +169,7 @@ def _unfit(definition: Definition, column: DefinedColumn) -> Iterator[str]:
         if index.unique and not index.constraint and key not in index.columns:
             yield f"The unique index {index.name} can't be kept: PostgreSQL needs {key} in it. Drop it first."
         if not index.valid:
-            yield f"The index {index.name} is invalid. Drop it, or REINDEX it, first."
+            yield f"The index {index.name} is invalid. Drop it first, or build it again."
     for trigger in definition.triggers:
         if trigger.reads_rows:
             yield f"The trigger {trigger.name} has transition tables for each row, which partitions can't have."
@@ -189,7 +193,7 @@ def _unfit_constraint(one: Constraint, key: str) -> Iterator[str]:
             f"unique without {key}. Drop that foreign key first."
         )
     if not one.validated:
-        yield f"The constraint {one.name} is not valid for all rows. Run ALTER TABLE ... VALIDATE CONSTRAINT first."
+        yield f"The constraint {one.name} is not valid for all rows. Have it validated first."
     if one.no_inherit:
         yield f"The constraint {one.name} is NO INHERIT, which a partitioned table can't have."
 
@@ -332,7 +336,8 @@ def _require_rows_fit(definition: Definition, contents: Contents, target: Target
     if contents.without_key:
         raise Refused(
             f"{contents.without_key:,} rows of {definition.label} have no {target.key}: no partition can hold them.",
-            next=f"Give them one, or move them out: SELECT * FROM {definition.sql} WHERE {ident(target.key)} IS NULL.",
+            next="Give them one, or move them out: "
+            + to_run(f"SELECT * FROM {definition.sql} WHERE {ident(target.key)} IS NULL"),
         )
     if contents.out_of_calendar:
         raise Refused(
@@ -341,12 +346,13 @@ def _require_rows_fit(definition: Definition, contents: Contents, target: Target
             next="Put them right, or move them out, first.",
         )
     if contents.duplicates:
-        columns = ", ".join(target.unique)
+        columns, listed = ", ".join(target.unique), ", ".join(map(ident, target.unique))
+        filled = " AND ".join(f"{ident(column)} IS NOT NULL" for column in target.unique)
         raise Refused(
             f"({columns}) has to be unique in {definition.label}, and {contents.duplicates:,} pairs of values stand in "
             "more than one row.",
-            next=f"Find them: SELECT {', '.join(map(ident, target.unique))} FROM {definition.sql} "
-            f"GROUP BY {', '.join(map(ident, target.unique))} HAVING count(*) > 1.",
+            next="Find them: "
+            + to_run(f"SELECT {listed} FROM {definition.sql} WHERE {filled} GROUP BY {listed} HAVING count(*) > 1"),
         )
 
 

@@ -38,7 +38,7 @@ from core.tables.equipment import Equipment
 from core.tables.key import Clock, Key, instant, key_value
 from core.tables.naming import Pattern
 from core.tables.table import PartitionedTable
-from core.text import listed, plural, spanned
+from core.text import listed, plural, spanned, to_run
 
 ENSURE = Operation("ensure", "Ensure", Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps")
 
@@ -146,8 +146,11 @@ def uncut(table: PartitionedTable, why: str) -> OffCalendar:
         zones = " If its ends are midnights of another time zone, set PARTITION_DESK_TIME_ZONE to that."
     every = twin("ensure", table, "", option("--every", "1 month"))
     asked = ask_for_reading(table)
-    if asked:
-        return OffCalendar(f"Nothing tells when the next partition of {table.label} begins: {why}.", next=asked)
+    if asked or (table.key is not None and table.key.clock is None):
+        return OffCalendar(
+            f"Nothing tells when the next partition of {table.label} begins: {why}.",
+            next=asked or "Make it by hand; it is served as the others are.",
+        )
     return OffCalendar(
         f"Nothing tells how wide the next partition of {table.label} is to be: {why}.",
         next=f"Say it, for what comes after the last one, as in: {every}.{zones}",
@@ -379,7 +382,8 @@ def _require_possible(table: PartitionedTable) -> None:
     if not (table.may_create if home == table.schema else _equipment(table).may_create):
         raise NotAllowed(
             f"The role {table.server.user} may not create tables in the schema {home}.",
-            next=f"Run as its owner: GRANT CREATE ON SCHEMA {ident(home)} TO {ident(table.server.user)}.",
+            next="Run as its owner: "
+            + to_run(f"GRANT USAGE, CREATE ON SCHEMA {ident(home)} TO {ident(table.server.user)}"),
         )
     if table.equipment.unread:
         raise Refused(

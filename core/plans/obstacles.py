@@ -10,6 +10,7 @@ from core.names import ident, literal
 from core.tables.archived import Archived
 from core.tables.structure import Column
 from core.tables.table import PartitionedTable
+from core.text import to_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Obstacle:
     """Statements to be run in this order, after those of the obstacles before it."""
 
     def __str__(self) -> str:
-        return f"{self.said}: {' '.join(f'{statement};' for statement in self.remedy)}"
+        return f"{self.said}: {to_run(*self.remedy)}"
 
 
 def attach_obstacles(table: PartitionedTable, archived: Archived) -> tuple[Obstacle, ...]:

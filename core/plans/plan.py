@@ -75,7 +75,7 @@ class Lock:
     relation: str
     mode: Mode
     brief: bool = True
-    """Held for moments; False where it is held while rows are read, which only weak locks are."""
+    """Held for moments; False where it is held while rows are read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.errors import (
@@ -10,6 +10,7 @@ from core.errors import (
 )
 from core.names import comment_sql, ident, qualified
 from core.plans.attachable import (
+    built_within,
     home_of,
     is_not_null,
     missing_foreign_keys,
@@ -42,6 +43,7 @@ from core.tables.equipment import Equipped
 from core.tables.key import Key, KeyRange
 from core.tables.marks import Marks
 from core.tables.table import PartitionedTable
+from core.text import listed
 
 REATTACH = Operation("reattach", "Reattach", Danger.DIALOG, scope=Scope.PARTITIONS)
 
@@ -161,6 +163,12 @@ def _attach_step(
 ) -> Step:
     relation = qualified(home, archived.name)
     statements = [*moved_home(archived, home)]
+    built = built_within(table)
+    statements += [
+        f"ALTER TABLE {relation} DROP CONSTRAINT {ident(own.name)}"  # beside it there would be two
+        for own in archived.indexes
+        if own.exclusion and own.exclusion in {index.exclusion for index in built}
+    ]
     statements.append(attach(table, relation, bounds))
     statements += [f"ALTER TABLE {relation} DROP CONSTRAINT {ident(check)}" for check in checks]
     statements += readmit_to_default(table, archived.name)
@@ -168,6 +176,8 @@ def _attach_step(
         statements.append(comment_sql(relation, Marks(hold=archived.hold).beside(archived.comment)))
     below = locks_below(archived, Mode.ACCESS_EXCLUSIVE)
     locks = (Lock(archived.sql, Mode.ACCESS_EXCLUSIVE), *below, *attach_locks(table, relation))
+    if built:
+        locks = tuple(replace(lock, brief=False) for lock in locks)
     refuses = is_excluded(table, archived.name)
     return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
 
@@ -179,6 +189,16 @@ def _reattach_warnings(table: PartitionedTable, archived: Archived, own: Equippe
         found.append(
             f"It comes back without what the newest partitions share: {', '.join(trait.said for trait in missed)}."
             " The Doctor compares them once it is attached."
+        )
+    built = built_within(table)
+    if built:
+        names = ", ".join(index.name for index in built)
+        others = [reference.other for reference in table.references]
+        found.append(
+            f"ATTACH builds the exclusion constraint {names} over all of its rows within its locks, which last as long:"
+            " PostgreSQL takes over none that is there. Reads and writes of the table go on"
+            f"{f', but for those of {table.default.name}' if table.default else ''}"
+            f"{f'; writes to {listed(others)} wait' if others else ''}."
         )
     if archived.source is Source.NAME:
         found.append("It was archived by hand: its bounds come from its name and are proven against every row first.")

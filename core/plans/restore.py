@@ -13,7 +13,6 @@ from core.names import comment_sql, ident, literal, qualified
 from core.period import Duration
 from core.plans.guard import OwnStatements
 from core.plans.manifest import Backup, Kept, LeftOut, Needed
-from core.plans.obstacles import add_column
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.plans.script import copy_statement, marks_of
@@ -25,7 +24,7 @@ from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold, Marks
 from core.tables.partition import Partition
 from core.tables.table import ArchiveSchema, PartitionedTable
-from core.text import human_bytes, human_rows, plural
+from core.text import human_bytes, human_rows, plural, to_run
 
 RESTORE = Operation("restore", "Restore", Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup")
 
@@ -129,8 +128,7 @@ def plan_restore(
     if clash:
         raise NameTaken(
             f"{there.archive.name} already holds {', '.join(clash)}; tables and indexes share one set of names there.",
-            next=f"Rename what stands there: ALTER TABLE (or INDEX) {qualified(there.archive.name, clash[0])}"
-            " RENAME TO ...",
+            next="Rename what stands there, if nobody reads it by that name.",
         )
     back, stays = _put_back(backup, there)
     warnings = _restore_warnings(table, kept, there, stays)
@@ -221,8 +219,8 @@ def _require_usable(backup: Backup, there: Surroundings) -> None:
         name = _type_name(need)
         known = there.labels.get(name)
         lacking = [label for label in need.labels if known is not None and label not in known]
-        if lacking:
-            reasons.append(f"The type {name} here lacks {', '.join(lacking)}: ALTER TYPE {name} ADD VALUE ...")
+        if lacking and known is not None:
+            reasons.append(f"The type {name} here lacks {', '.join(lacking)}: {to_run(*_labels(name, need, known))}")
         if need.kind == "extension" and name not in there.types and name not in there.available:
             reasons.append(f"It needs the extension {need.name}, which is not installed on this server.")
     if not there.server.can.named_not_null and any(column.generated == "v" for column in backup.columns):
@@ -231,6 +229,19 @@ def _require_usable(backup: Backup, there: Surroundings) -> None:
         reasons.append("It has a NOT NULL that was not validated, which came with PostgreSQL 18.")
     if reasons:
         raise BackupUnusable(f"The backup of {backup.name} can't be restored here.", tuple(reasons))
+
+
+def _labels(name: str, need: Needed, known: tuple[str, ...]) -> Iterator[str]:
+    """What adds the labels that an enum lacks, each where it stood."""
+    there = {*known}
+    for place, label in enumerate(need.labels):
+        if label in there:
+            continue
+        after = next((one for one in reversed(need.labels[:place]) if one in there), None)
+        before = next((one for one in need.labels[place:] if one in there), None)
+        where = f" AFTER {literal(after).strip()}" if after else f" BEFORE {literal(before).strip()}" if before else ""
+        yield f"ALTER TYPE {name} ADD VALUE {literal(label).strip()}{where}"
+        there.add(label)
 
 
 def _is_not_null(statement: str) -> bool:
@@ -244,12 +255,13 @@ def _require_rights(backup: Backup, there: Surroundings) -> None:
     if missing and not there.server.may_create_schema:
         raise NotAllowed(
             f"The schema {missing[0]} does not exist and the role {user} may not create it.",
-            next=f"Run once as an administrator: CREATE SCHEMA {ident(missing[0])} AUTHORIZATION {ident(user)}.",
+            next="Run once as an administrator: "
+            + to_run(*(f"CREATE SCHEMA {ident(schema)} AUTHORIZATION {ident(user)}" for schema in missing)),
         )
     if archive.exists and not archive.may_create:
         raise NotAllowed(
             f"The role {user} may not create tables in the schema {archive.name}.",
-            next=f"Run as its owner: GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)} TO {ident(user)}.",
+            next=f"Run as its owner: {to_run(f'GRANT USAGE, CREATE ON SCHEMA {ident(archive.name)} TO {ident(user)}')}",
         )
 
 
@@ -302,7 +314,9 @@ def _restore_warnings(
     else:
         needs = _reattach_needs(table, backup)
         if needs:
-            found.append(f"Before it can be reattached: {' '.join(needs)}")
+            found.append(
+                f"It can't be reattached as it is: {'; '.join(needs)}. Reattach says what to run, once it is there."
+            )
         holding = [p.name for p in _holding(table, backup)]
         if holding:
             found.append(f"{', '.join(holding)} holds a part of its range; it can't be reattached beside it.")
@@ -325,17 +339,15 @@ def _restore_warnings(
 
 
 def _reattach_needs(table: PartitionedTable, backup: Backup) -> list[str]:
-    """What of the columns keeps the table from its parent as it is now, with what puts it right."""
-    relation = qualified(table.archive.name, backup.name)
-    alter = f"ALTER TABLE {relation}"
+    """What of the columns keeps the table from its parent as it is now."""
     theirs = {column.name: column for column in backup.columns}
     needs: list[str] = []
     for column in table.columns:
         own = theirs.pop(column.name, None)
         if own is None:
-            needs += [f"{statement};" for statement in add_column(table, relation, column)]
+            needs.append(f"it lacks the column {column.name}")
         elif own.type != column.type:
-            needs.append(f"{alter} ALTER COLUMN {ident(column.name)} TYPE {column.type};")
+            needs.append(f"its column {column.name} is {own.type}, the table's is {column.type}")
         elif column.not_null and not own.not_null:
-            needs.append(f"{alter} ALTER COLUMN {ident(column.name)} SET NOT NULL;")
-    return needs + [f"{alter} DROP COLUMN {ident(name)};" for name in theirs]
+            needs.append(f"its column {column.name} allows NULL")
+    return needs + [f"it has a column {name} that the table lacks" for name in theirs]

@@ -18,6 +18,7 @@ from core.postgres.advisory import held
 from core.postgres.connection import sqlstate
 from core.postgres.publications import OWN_SCHEMA, require_unpublished
 from core.postgres.session import as_the_role
+from core.text import to_run
 
 _MAKING = 20549
 """First key of the lock under which the schema and its tables are made."""
@@ -50,7 +51,8 @@ def _make(connection: Connection, definition: str, otherwise: str) -> None:
             user = connection.exec_driver_sql("SELECT current_user").scalar_one()
             raise NotAllowed(
                 f"The role {user} may not make {otherwise}.",
-                next=f"Run once as an administrator: CREATE SCHEMA {OWN_SCHEMA} AUTHORIZATION {ident(str(user))}.",
+                next="Run once as an administrator: "
+                + to_run(f"CREATE SCHEMA {OWN_SCHEMA} AUTHORIZATION {ident(str(user))}"),
             ) from error
         raise
 

@@ -173,7 +173,7 @@ def test_a_role_without_rights_is_told_what_to_run(
         with pytest.raises(NotAllowed) as refused:
             enqueue(engine, plan, ADMIN, "", seal=SEAL)
         words = f"CREATE SCHEMA partition_desk AUTHORIZATION {ident(name)}"
-        assert refused.value.next == f"Run once as an administrator: {words}."
+        assert refused.value.next == f"Run once as an administrator: {words};"
         run(words)
         assert read_server(engine).may_write_journal
         assert enqueue(engine, plan, ADMIN, "", seal=SEAL).new

@@ -134,6 +134,9 @@ CASES = {
     " ALTER TABLE {a} ADD CONSTRAINT f FOREIGN KEY (id) REFERENCES {s}.o NOT VALID",
     "a foreign key to itself": "ALTER TABLE {p} ADD PRIMARY KEY (id, taken_on);"
     " ALTER TABLE {p} ADD CONSTRAINT f FOREIGN KEY (id, taken_on) REFERENCES {p}",
+    "17: an exclusion constraint": "ALTER TABLE {p} ADD CONSTRAINT x EXCLUDE USING btree (id WITH =, taken_on WITH =)",
+    "17: an exclusion constraint that is here, too": "ALTER TABLE {p} ADD EXCLUDE USING btree"
+    " (id WITH =, taken_on WITH =); ALTER TABLE {a} ADD EXCLUDE USING btree (id WITH =, taken_on WITH =)",
     # what the table is, or has
     "typed": "CREATE TYPE {s}.kind AS (id bigint, taken_on date, v numeric, note text); ALTER TABLE {a} OF {s}.kind",
     "a child": "CREATE TABLE {s}.above (v numeric); ALTER TABLE {a} INHERIT {s}.above",
@@ -190,6 +193,14 @@ def of(table: PartitionedTable) -> tuple[str, ...]:
     return tuple(str(one) for one in attach_obstacles(table, archived))
 
 
+def constraints(run: Run, table: str) -> list[tuple[object, ...]]:
+    """How many foreign keys and exclusion constraints it has, but for those that PostgreSQL keeps for partitions."""
+    return run(
+        f"SELECT contype, count(*) FROM pg_constraint WHERE conrelid = '{table}'::regclass AND contype IN ('f', 'x')"
+        " AND NOT EXISTS (SELECT FROM pg_class r WHERE r.oid = confrelid AND relispartition) GROUP BY 1 ORDER BY 1"
+    )
+
+
 def judged(reader: Engine, run: Run, act: Act, parent: str, archived: str) -> list[str]:
     """Where verdict and server differ: before, after what is printed was done, and when the console attaches."""
     table = read_table(reader, parent)
@@ -207,6 +218,11 @@ def judged(reader: Engine, run: Run, act: Act, parent: str, archived: str) -> li
     if of(table) or (not lacking and (refusal := attached(run, parent, archived))):
         return [f"after {[str(one) for one in obstacles]} still {of(table)}, {refusal!r}"]
     act(desks.reattach(reader, table, table.archived[0].name))
+    came, theirs = (
+        constraints(run, one) for one in (f"{parent.split('.', maxsplit=1)[0]}.{archived.split('.')[1]}", parent)
+    )
+    if came != theirs:
+        return [f"it has {came}, its table {theirs}"]
     return [] if run(f"SELECT count(*) FROM {parent}") == [(3,)] else ["rows were lost"]
 
 

@@ -229,8 +229,8 @@ def test_without_its_parent_and_with_other_columns() -> None:
     columns = (*factories.COLUMNS[:2], replace(factories.COLUMNS[2], type="timestamp without time zone"))
     table = factories.table(columns=columns, partitions=(factories.partition(2024),))
     assert restored(table=table).warnings == (
-        f'Before it can be reattached: ALTER TABLE {RELATION} ALTER COLUMN "date" TYPE timestamp without time zone;'
-        f' ALTER TABLE {RELATION} DROP COLUMN "reason";',
+        "It can't be reattached as it is: its column date is date, the table's is timestamp without time zone;"
+        " it has a column reason that the table lacks. Reattach says what to run, once it is there.",
         "kid_absences_2024 holds a part of its range; it can't be reattached beside it.",
     )
 

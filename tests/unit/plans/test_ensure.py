@@ -182,7 +182,7 @@ REFUSALS: list[tuple[dict[str, Any], type[DeskError], str]] = [
     ({"server": server(read_only=True)}, ReadOnlyServer, "This server is read-only"),
     ({"owned": False, "owner": "boss"}, NotAllowed, "The role app does not own public.kid_absences; its owner is boss"),
     ({"partitions": (partition(2025, pending=True),)}, DetachPending, "detach of kid_absences_2025 was begun and not"),
-    ({"may_create": False}, NotAllowed, 'GRANT CREATE ON SCHEMA "public" TO "app"'),
+    ({"may_create": False}, NotAllowed, 'GRANT USAGE, CREATE ON SCHEMA "public" TO "app";'),
     ({"taken": frozenset({"kid_absences_2028"})}, NameTaken, "The name public.kid_absences_2028 is taken by a table"),
     (
         {"partitions": (partition(2028, bounds=bounds(date(2028, 1, 1), date(2028, 4, 1))),)},

@@ -202,8 +202,14 @@ def test_a_missing_foreign_key_is_checked_before() -> None:
         attach_script(tail=UNTAG),
     ]
     assert plan.steps[0].undo == (f'ALTER TABLE {STORED} DROP CONSTRAINT "kid_absences_2024_fk"',)
-    whole = reattaching(references=(KIDS,), archived=(archived(2024, foreign_keys=(KIDS.definition,)),))
+    whole = reattaching(references=(KIDS,), archived=(archived(2024, foreign_keys=(KIDS,)),))
     assert scripts(whole) == [attach_script(tail=UNTAG)]
+    unproven = replace(KIDS, name="own", definition=f"{KIDS.definition} NOT VALID")
+    proven_first = reattaching(references=(KIDS,), archived=(archived(2024, foreign_keys=(unproven,)),))
+    assert scripts(proven_first) == [
+        f'ALTER TABLE {STORED} VALIDATE CONSTRAINT "own";',
+        attach_script(tail=UNTAG),
+    ], "beside its own ATTACH would make a second"
 
 
 def test_it_goes_back_to_the_schema_it_came_from() -> None:

@@ -32,6 +32,7 @@ from core.postgres.connection import parse_url, reading_engine, working_engine
 from tests import desks, tables
 from tests.binaries import PARTMAN, NotHere
 from tests.objects import S3, ObjectServer
+from tests.plans_kept import keep_plans
 from tests.servers import (
     DIFFERENT,
     GIVEN,
@@ -124,7 +125,7 @@ def database_url(server_url: URL, request: pytest.FixtureRequest) -> Iterator[st
 @pytest.fixture
 def reader(database_url: str) -> Iterator[Engine]:
     """The engine that pages read with."""
-    engine = reading_engine(parse_url(database_url))
+    engine = keep_plans(reading_engine(parse_url(database_url)))
     yield engine
     engine.dispose()
 
@@ -132,7 +133,7 @@ def reader(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def worker(database_url: str) -> Iterator[Engine]:
     """The engine that operations run on."""
-    engine = working_engine(parse_url(database_url))
+    engine = keep_plans(working_engine(parse_url(database_url)))
     yield engine
     engine.dispose()
 

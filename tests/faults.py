@@ -31,6 +31,7 @@ from core.plans.plan import Plan
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.tables.catalog.table import read_table
 from tests import desks
+from tests.plans_kept import keep_plans
 from tests.processes import PROCESSES
 from tests.servers import connect
 
@@ -165,7 +166,8 @@ class Console:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.reader, self._worker = reading_engine(parse_url(url)), working_engine(parse_url(url))
+        self.reader = keep_plans(reading_engine(parse_url(url)))
+        self._worker = keep_plans(working_engine(parse_url(url)))
 
     def __enter__(self) -> Console:
         return self
@@ -240,9 +242,12 @@ class Strike:
             self._do(pid)
 
 
+_IDLE = ("SELECT", "WITH", "PREPARE", "EXECUTE", "SET", "BEGIN ISOLATION", "ROLLBACK")
+
+
 def _acts(statement: str) -> bool:
     """Whether a statement begins, changes or commits anything."""
-    return not statement.lstrip().startswith(("SELECT", "WITH", "SET", "BEGIN ISOLATION", "ROLLBACK"))
+    return not statement.lstrip().startswith(_IDLE)
 
 
 def terminate(url: str, pid: int) -> None:

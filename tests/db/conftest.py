@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from core.backups.storage.folder import PLACES
+from core.console.desk import Desk
+from core.postgres import connection
+from tests.plans_kept import keep_plans
 from tests.road import Road
 from tests.servers import temporary_home
 from tests.tables import Run
@@ -35,3 +38,28 @@ def road(
 ) -> Road:
     environ = {"PARTITION_DESK_HOME": str(home), "BACKUP_URL": str(tmp_path / "place")}
     return Road(database_url, home, environ, monkeypatch, capsys, reader, worker, run)
+
+
+@pytest.fixture
+def shared_sessions(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The commands of one test share their sessions: a new one reads the catalogs into caches of its own first.
+
+    For tests of very many commands; that each closes what it opened is seen in all others.
+    """
+    assert database_url
+    made: dict[tuple[str, URL], Engine] = {}
+
+    def shared(name: str, make: Callable[[URL], Engine]) -> Callable[[URL], Engine]:
+        def find(url: URL) -> Engine:
+            if (name, url) not in made:
+                made[name, url] = keep_plans(make(url))
+            return made[name, url]
+
+        return find
+
+    for name in ("reading_engine", "working_engine"):
+        monkeypatch.setattr(connection, name, shared(name, getattr(connection, name)))
+    monkeypatch.setattr(Desk, "close", lambda _: None)
+    yield
+    for engine in made.values():
+        engine.dispose()

@@ -18,6 +18,8 @@ from core.tables.catalog.summaries import read_tables
 from tests.conftest import OpenSession
 from tests.tables import Run
 
+pytestmark = pytest.mark.usefixtures("shared_sessions")
+
 KINDS = """
 CREATE TABLE by_int (a int, b text) PARTITION BY RANGE (a);
 CREATE TABLE by_int_1 PARTITION OF by_int FOR VALUES FROM (MINVALUE) TO (10);

@@ -16,6 +16,8 @@ from core.tables.coverage import gaps
 from tests.road import Road
 from tests.tables import Run, describe
 
+pytestmark = pytest.mark.usefixtures("shared_sessions")
+
 UNIX = "extract(epoch FROM l AT TIME ZONE '{zone}')"
 KEYS = {
     "date": ("date", "l::date::text"),

@@ -87,7 +87,7 @@ def next_steps(table: PartitionedTable, called: str) -> str:
 
 
 def branch_by_hand(schema: str, name: str, url: URL, *, embedded: bool) -> str:
-    """The same for one that is partitioned itself, which is backed up by hand."""
+    """The same for one that is partitioned itself, with foreign leaves: it is backed up by hand."""
     programs = shell_word(f"{server_binaries(DEFAULT_MAJOR)}/") if embedded else ""
     backup, upload, drop = by_hand(schema, name, shell_word(without_password(url)), programs, branch=True)
     lines = (

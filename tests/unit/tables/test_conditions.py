@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.tables import conditions
 from core.tables.bounds import Bounds, outside, within
 from core.tables.ends import KeyType
 from core.tables.key import Key
@@ -104,3 +105,20 @@ def test_ends_by_several_columns_are_in_the_order_of_tuples() -> None:
     whole = Bounds.parse("FOR VALUES FROM ('2024-01-01', MINVALUE) TO ('2024-02-01', MINVALUE)", BOTH)
     assert [whole.covers(one) for one in ranges] == [False, True, True, True, True, False]
     assert Bounds.between(BOTH, whole.lower, whole.upper).text == whole.text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("above", "kept"),
+    [
+        ("", ""),
+        ("satisfies_hash_partition('16400'::oid, 2, 0, id)", ""),
+        (
+            "(kind IS NOT NULL) AND (kind = ANY (ARRAY['a AND b'::text, '('::text])) AND"
+            " satisfies_hash_partition('16400'::oid, 2, 0, id) AND ((day > '2024-01-01'::date) AND (n > 0))",
+            "(kind IS NOT NULL) AND (kind = ANY (ARRAY['a AND b'::text, '('::text])) AND"
+            " ((day > '2024-01-01'::date) AND (n > 0))",
+        ),
+    ],
+)
+def test_what_names_a_table_by_its_number_is_of_one_server_alone(above: str, kept: str) -> None:
+    assert conditions.anywhere(above) == kept

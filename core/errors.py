@@ -16,6 +16,7 @@
       PlanOutdated             the table changed between plan and apply
       StorageFailed            the place of the backups can't be reached, read or written
       BackupDamaged            a backup is not what its manifest says
+      Unprovable               a backup can't be proven here, which says nothing of what it holds
       LockNotObtained          the patience ran out; carries who was in the way
       Cancelled                a person stopped it
       Failed                   the server refused a statement; carries SQLSTATE and message
@@ -152,6 +153,10 @@ class StorageFailed(DeskError):
 
 class BackupDamaged(DeskError):
     """A backup is not what its manifest says."""
+
+
+class Unprovable(DeskError):
+    """A backup that can't be proven here, which says nothing of what it holds."""
 
 
 class PlanOutdated(DeskError):

@@ -93,6 +93,8 @@ class Settings:
     """PARTITION_DESK_TIME_ZONE: the application's, in which a date begins."""
     backup_url: str
     """BACKUP_URL: where backups are kept; empty for the folder `backups` in the home. Holds no password."""
+    proof_url: str | None = field(repr=False)
+    """PARTITION_DESK_PROOF_URL: a server on which backups are proven; None for one of this machine's programs."""
     allow_drop: bool
     """PARTITION_DESK_ALLOW_DROP: whether an archived table may be dropped at all."""
     drop_after: Duration
@@ -148,6 +150,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         table=environ.get("PARTITION_DESK_TABLE") or FIRST_TABLE,
         time_zone=_time_zone(environ, "PARTITION_DESK_TIME_ZONE", "UTC"),
         backup_url=environ.get("BACKUP_URL", "").strip(),
+        proof_url=environ.get("PARTITION_DESK_PROOF_URL", "").strip() or None,
         allow_drop=_truth(environ, "PARTITION_DESK_ALLOW_DROP", "true"),
         drop_after=_duration(environ, "PARTITION_DESK_DROP_AFTER", "7 days"),
         verify_every=_duration(environ, "PARTITION_DESK_VERIFY_EVERY", "1 year"),

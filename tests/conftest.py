@@ -57,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "newest_version: run on 18 alone, in a file marked every_version")
     config.addinivalue_line("markers", "older_versions: run on 15 and 14")
     config.addinivalue_line("markers", "with_partman: run on 15, the one that pg_partman can be had for")
+    config.addinivalue_line("markers", "with_contrib: run on 15, the one that comes with extensions, ICU and XML")
     if not hasattr(config, "workerinput"):
         make_homes()
 
@@ -68,6 +69,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 _RUN_ON = {
     "with_partman": (PARTMAN,),
+    "with_contrib": (PARTMAN,),
     "older_versions": DIFFERENT[1:],
     "newest_version": MAJORS[:1],
     "every_version": DIFFERENT,

@@ -90,9 +90,9 @@ def later_drop(
     return plan_later_drop(table, name, kept, at=at, by=by, today=today)
 
 
-def back_up(storage: StorageSettings, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
+def back_up(engine: Engine, storage: StorageSettings, table: PartitionedTable, name: str, *, now: datetime) -> Plan:
     """What it takes to back a partition up."""
-    return desk(NO_ENGINE, storage=storage, now=now).plan(BackUp(table, name))
+    return desk(engine, storage=storage, now=now).plan(BackUp(table, name))
 
 
 def verify(storage: StorageSettings, kept: Kept) -> Plan:

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from core.backups.kept import read_all_kept, read_with_manifest
+from core.backups.kept import keep_proof, read_all_kept, read_with_manifest
 from core.backups.storage import StorageSettings
 from core.cli.main import main
 from core.console.execute import Budget
 from core.errors import DeskError
 from core.plans.archive import plan_archive
 from core.plans.drop import Drop
-from core.plans.manifest import Kept, Proof, proofs_to_json
+from core.plans.manifest import Kept, Proof, Verdict
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
@@ -109,7 +109,7 @@ class Road:
 
     def back_up(self, made: Made, name: str, *, proven: bool = True) -> Kept:
         """A backup of the table as it is, proven by our word alone where the proof is not what is looked at."""
-        plan = desks.back_up(self.cold, self.read(made), name, now=datetime.now(UTC))
+        plan = desks.back_up(self.reader, self.cold, self.read(made), name, now=datetime.now(UTC))
         self.run_plan(plan)
         if proven:
             self.prove(plan.backup)
@@ -129,7 +129,7 @@ class Road:
         values: dict[str, Any] = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "actor": "Ada",
-            "good": True,
+            "verdict": Verdict.PROVEN,
             "reason": "",
             "rows": backup.rows,
             "fingerprint": backup.fingerprint,
@@ -138,7 +138,7 @@ class Road:
             "seconds": 1.0,
             **changes,
         }
-        place.write_text(backup.proof, proofs_to_json((sealed(Proof(**values), manifest),)))
+        keep_proof(place, backup.id, sealed(Proof(**values), manifest))
 
     def ready(self, made: Made, *names: str) -> list[Kept]:
         """Archives and backs up, so that each can be dropped."""

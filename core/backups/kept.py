@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from core.backups.storage import StorageSettings
 from core.backups.storage.base import Storage
-from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, DeskError, NotVerified
-from core.plans.manifest import MANIFEST, OBJECT, PROOFS, Backup, Kept, Proof, Unreadable, may_be_of, proofs_from_json
+from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, DeskError, NotVerified, StorageFailed
+from core.plans.manifest import (
+    MANIFEST,
+    OBJECT,
+    Backup,
+    Kept,
+    Proof,
+    Unreadable,
+    Verdict,
+    may_be_of,
+    newest_last,
+    proof_path,
+    proofs_from_json,
+    proofs_to_json,
+    proven_backup,
+)
 from core.plans.plan import Plan
 from core.postgres.server import Server
 
@@ -20,13 +36,16 @@ LEFTOVER = "An object without a manifest: a backup that did not come to its end.
 """The reason with which `read_all_kept` tells of leftovers."""
 
 
-def read_kept(storage: Storage, id: str) -> Kept:
-    """A backup and its proofs. Raises BackupNotFound, BackupUnusable, BackupDamaged for its manifest, StorageFailed."""
-    kept, _ = read_with_manifest(storage, id)
+def read_kept(storage: Storage, id: str, proofs: Iterable[str] | None = None) -> Kept:
+    """A backup and its proofs, of which the paths may be known.
+
+    Raises BackupNotFound, BackupUnusable, BackupDamaged for its manifest, StorageFailed.
+    """
+    kept, _ = read_with_manifest(storage, id, proofs)
     return kept
 
 
-def read_with_manifest(storage: Storage, id: str) -> tuple[Kept, str]:
+def read_with_manifest(storage: Storage, id: str, proofs: Iterable[str] | None = None) -> tuple[Kept, str]:
     """(the same, the text of its manifest)."""
     manifest = storage.read_text(id + MANIFEST)
     backup = Backup.from_json(manifest)
@@ -34,17 +53,37 @@ def read_with_manifest(storage: Storage, id: str) -> tuple[Kept, str]:
         raise BackupDamaged(
             f"The manifest is that of another backup: {backup.id}.", next="Use another backup of the same table."
         )
-    proofs = read_proofs(storage, id)[-PROOFS_READ:]
-    ours = tuple(p for p in proofs if storage.seal is not None and storage.seal.fits(p.seal, *p.said(manifest)))
-    return Kept(backup, ours, foreign=len(ours) < len(proofs)), manifest
+    if proofs is None:
+        proofs = [one.path for one in storage.list(id.rpartition("/")[0]) if proven_backup(one.path) == id]
+    ours, foreign = _read_proofs(storage, proofs, manifest)
+    return Kept(backup, ours, foreign), manifest
 
 
-def read_proofs(storage: Storage, id: str) -> tuple[Proof, ...]:
-    """Those of the side file, whoever wrote them; one that can't be read proves nothing."""
-    try:
-        return proofs_from_json(storage.read_text(id + PROOFS))
-    except (BackupNotFound, BackupDamaged):
-        return ()
+def _read_proofs(storage: Storage, paths: Iterable[str], manifest: str) -> tuple[tuple[Proof, ...], bool]:
+    """(those with this console's seal, from the newest that says anything of the backup on; whether others lie there).
+
+    What can't be read has no seal either.
+    """
+    found: tuple[Proof, ...] = ()
+    foreign = False
+    for path in newest_last(paths)[: -PROOFS_READ - 1 : -1]:
+        try:
+            each = proofs_from_json(storage.read_text(path))
+        except BackupNotFound:  # deleted meanwhile
+            continue
+        except BackupDamaged:
+            each = ()
+        ours = tuple(p for p in each if storage.seal is not None and storage.seal.fits(p.seal, *p.said(manifest)))
+        foreign |= not each or len(ours) < len(each)
+        found = (*ours, *found)
+        if any(proof.verdict is not Verdict.UNPROVABLE for proof in ours):
+            break
+    return found, foreign
+
+
+def keep_proof(storage: Storage, id: str, proof: Proof) -> None:
+    """Writes a proof beside its backup, as an object of its own that replaces none. Raises StorageFailed."""
+    storage.write_text(proof_path(id, datetime.now(UTC), secrets.token_hex(3)), proofs_to_json((proof,)))
 
 
 def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple[Kept, ...], tuple[Unreadable, ...]]:
@@ -53,7 +92,12 @@ def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple
     The second are what looks like a backup and is none, leftovers among them (`LEFTOVER`). Raises StorageFailed.
     """
     sizes = {entry.path: entry.bytes for entry in storage.list() if parent is None or may_be_of(entry.path, parent)}
-    ids = [path.removesuffix(MANIFEST) for path in sizes if path.endswith(MANIFEST) and not path.endswith(PROOFS)]
+    proofs: dict[str, list[str]] = {}
+    for path in sizes:
+        whose = proven_backup(path)
+        if whose is not None:
+            proofs.setdefault(whose, []).append(path)
+    ids = [path.removesuffix(MANIFEST) for path in sizes if path.endswith(MANIFEST) and not proven_backup(path)]
     strange = [
         Unreadable(path, LEFTOVER)
         for path in sizes
@@ -61,7 +105,7 @@ def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple
     ]
     kept: list[Kept] = []
     with ThreadPoolExecutor(8, thread_name_prefix="partition-desk-manifests") as pool:
-        for found in pool.map(lambda id: _kept_or_not(storage, id, sizes), ids):
+        for found in pool.map(lambda id: _kept_or_not(storage, id, sizes, proofs.get(id, ())), ids):
             if isinstance(found, Unreadable):
                 strange.append(found)
             elif found is not None and (parent is None or found.backup.parent == parent):
@@ -70,12 +114,12 @@ def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple
     return tuple(kept), tuple(strange)
 
 
-def _kept_or_not(storage: Storage, id: str, sizes: dict[str, int]) -> Kept | Unreadable | None:
+def _kept_or_not(storage: Storage, id: str, sizes: dict[str, int], proofs: Iterable[str]) -> Kept | Unreadable | None:
     try:
-        kept = read_kept(storage, id)
+        kept = read_kept(storage, id, proofs)
     except BackupNotFound:
         return None  # deleted meanwhile
-    except (BackupUnusable, BackupDamaged) as error:
+    except (BackupUnusable, BackupDamaged, StorageFailed) as error:
         return Unreadable(id + MANIFEST, error.what)
     size = sizes.get(kept.backup.object)
     if size is None:

@@ -10,7 +10,7 @@ from core.backups.standalone import Lone, read_columns, write_lone
 from core.errors import BackupUnusable
 from core.names import qualified
 from core.plans.branch import dumped
-from core.plans.manifest import Backup, Level
+from core.plans.manifest import STORED, Backup, Level
 from core.postgres.collation import DEFAULT_ORDER
 from core.postgres.session import rows_of
 from core.tables.archived import Archived
@@ -136,11 +136,17 @@ def read_levels(connection: Connection, oid: int) -> tuple[Level, ...]:
     )
 
 
-def counted(connection: Connection, leaf: Level) -> Level:
-    """A leaf of this server with the number and the fingerprint of its rows. Reads all of them."""
-    sql = fingerprint_sql(qualified(leaf.schema, leaf.name), [column.name for column in leaf.columns])
+def counted(connection: Connection, leaf: Level, backup: Backup) -> Level:
+    """A leaf of this server with the number and the fingerprints of its rows, of the columns that the backup's are of.
+
+    Reads all of them.
+    """
+    computed = leaf.computed if backup.compared == STORED else ()
+    sql = fingerprint_sql(qualified(leaf.schema, leaf.name), backup.fingerprinted(leaf), also=computed)
     row = rows_of(connection, sql)[0]
-    return replace(leaf, rows=int(row.rows), fingerprint=fingerprint(int(row.rows), str(row.total)))
+    rows = int(row.rows)
+    generated = fingerprint(rows, str(row.also)) if computed else ""
+    return replace(leaf, rows=rows, fingerprint=fingerprint(rows, str(row.total)), generated=generated)
 
 
 def placed_otherwise(backup: Backup, found: tuple[Level, ...]) -> str:

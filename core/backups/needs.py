@@ -96,6 +96,15 @@ def ordered(connection: Connection, oid: int) -> dict[str, tuple[str, ...]]:
     return {f"constraint {row.conname}": tuple(row.needs) for row in rows_of(connection, sql)}
 
 
+def _collated(collation: str, usual: str) -> str:
+    """A collation that every server has, quoted and qualified, where it is not the usual one."""
+    return (
+        "(SELECT 'pg_catalog.' || pg_catalog.quote_ident(co.collname) FROM pg_catalog.pg_collation co"
+        f" WHERE co.oid = {collation} AND {collation} <> {usual} AND co.oid < {_FIRST_OF_USER}"
+        " AND co.collname IN ('C', 'POSIX', 'ucs_basic'))"
+    )
+
+
 _TYPES = """
 SELECT t.oid, n.nspname, t.typname, t.typtype, t.typelem, t.typbasetype, t.typrelid, t.typnotnull, t.typdefault,
     t.typcategory, pg_catalog.format_type(t.typbasetype, t.typtypmod) AS base,
@@ -106,9 +115,16 @@ SELECT t.oid, n.nspname, t.typname, t.typtype, t.typelem, t.typbasetype, t.typre
         WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e') AS extension_schema,
     (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid)
         AS labels,
-    (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::bigint)
-        ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+    (SELECT json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || coalesce(' COLLATE ' || {of_attribute}, ''), a.atttypid::bigint)
+        ORDER BY a.attnum) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
         WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
+    CASE WHEN t.typtype = 'd' THEN {of_domain} END AS domain_collation,
+    {of_range} AS range_collation,
+    (SELECT pg_catalog.quote_ident(on_.nspname) || '.' || pg_catalog.quote_ident(o.opcname)
+        FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_namespace on_ ON on_.oid = o.opcnamespace
+        WHERE o.oid = r.rngsubopc AND NOT o.opcdefault) AS opclass, r.rngsubopc >= 16384 AS own_opclass,
+    CASE WHEN r.rngsubdiff <> 0 AND r.rngsubdiff < 16384 THEN r.rngsubdiff::regproc::text END AS difference,
     (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
         FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'
         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::regclass
@@ -125,6 +141,19 @@ LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
 LEFT JOIN pg_catalog.pg_range mr ON mr.rngmultitypid = t.oid
 WHERE t.oid = ANY ('{{{oids}}}'::oid[])
 """
+
+
+def _types_sql(oids: Iterable[int]) -> str:
+    return _TYPES.format(
+        oids=",".join(map(str, oids)),
+        of_attribute=_collated("a.attcollation", "y.typcollation"),
+        of_domain=_collated(
+            "t.typcollation", "(SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = t.typbasetype)"
+        ),
+        of_range=_collated(
+            "r.rngcollation", "(SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = r.rngsubtype)"
+        ),
+    )
 
 
 class Types:
@@ -150,7 +179,7 @@ class Types:
         if not wanted:
             return
         self.known |= set(wanted)
-        for row in rows_of(self._connection, _TYPES.format(oids=",".join(map(str, wanted)))):
+        for row in rows_of(self._connection, _types_sql(wanted)):
             self._add(row)
 
     def _add(self, row: Row) -> None:
@@ -175,10 +204,17 @@ class Types:
             self.add([oid for _, _, oid in attributes])
             listed = ", ".join(f"{ident(attribute)} {type_}" for attribute, type_, _ in attributes)
             self._append(row, f"CREATE TYPE {name} AS ({listed})")
-        elif row.typtype == "r" and not row.canonical:
+        elif row.typtype == "r" and not row.canonical and not row.own_opclass:
             self.add([row.subtype])
-            multirange = f", MULTIRANGE_TYPE_NAME = {qualified(row.nspname, row.multirange)}"
-            self._append(row, f"CREATE TYPE {name} AS RANGE (SUBTYPE = {row.subtype_name}{multirange})")
+            parts = [f"SUBTYPE = {row.subtype_name}"]
+            if row.opclass:
+                parts.append(f"SUBTYPE_OPCLASS = {row.opclass}")
+            if row.range_collation:
+                parts.append(f"COLLATION = {row.range_collation}")
+            if row.difference:
+                parts.append(f"SUBTYPE_DIFF = {row.difference}")
+            parts.append(f"MULTIRANGE_TYPE_NAME = {qualified(row.nspname, row.multirange)}")
+            self._append(row, f"CREATE TYPE {name} AS RANGE ({', '.join(parts)})")
         else:
             raise BackupUnusable(
                 f"The type {name} is not one that can be made elsewhere by SQL alone, so that no backup of this table"
@@ -192,9 +228,21 @@ class Types:
 
 def _domain(row: Row) -> str:
     words = [row.base]
+    if row.domain_collation:
+        words.append(f"COLLATE {row.domain_collation}")
     if row.typdefault is not None and not row.default_waits:
         words.append(f"DEFAULT {row.typdefault}")
     if row.typnotnull:
         words.append("NOT NULL")
     words += [f"CONSTRAINT {ident(name)} {definition}" for name, definition in row.checks or ()]
     return " ".join(words)
+
+
+def type_there(connection: Connection, oid: int) -> Needed | None:
+    """A type as a backup made now would have it; None for one that SQL alone does not make."""
+    found = Types(connection)
+    try:
+        found.add([oid])
+    except BackupUnusable:
+        return None
+    return found.statements()[-1]

@@ -13,13 +13,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.backups.levels import counted, placed_otherwise, read_levels
+from core.backups.needs import type_there
 from core.backups.progress import Following, Report
 from core.backups.storage.base import Storage
 from core.backups.streams import Fetched, Rows, codec, copy_rows
 from core.errors import BackupDamaged, BackupUnusable, Cancelled, ConnectionFailed, DeskError, Refused, UsageError
 from core.names import ident, literal, qualified
 from core.plans.guard import require_its_own
-from core.plans.manifest import Backup, Kept
+from core.plans.manifest import Backup, Kept, Needed
 from core.plans.plan import Plan
 from core.plans.restore import Surroundings
 from core.plans.script import after_rows, before_rows, between_rows
@@ -58,18 +59,14 @@ def read_surroundings(engine: Engine, backup: Backup, *, archive_schema: str) ->
             sent_by = will_send(connection, archive_schema)
             wanted = dict.fromkeys(need for one in backup.left_out for need in one.needs)
             present = [need for need in wanted if _is_present(connection, need)]
-            types, labels = [ident(name) for name in row.extensions], {}
+            types: dict[str, Needed | None] = dict.fromkeys(map(ident, row.extensions))
             for need in backup.needs:
                 name = qualified(need.schema, need.name)
-                if need.kind == "type" and _scalar(connection, f"pg_catalog.to_regtype({literal(name)}) IS NOT NULL"):
-                    types.append(name)
-                    found = _scalar(
-                        connection,
-                        f"(SELECT json_agg(enumlabel) FROM pg_catalog.pg_enum"
-                        f" WHERE enumtypid = pg_catalog.to_regtype({literal(name)}))",
-                    )
-                    if need.labels:
-                        labels[name] = tuple(found or ())
+                oid = (
+                    _scalar(connection, f"pg_catalog.to_regtype({literal(name)})::oid") if need.kind == "type" else None
+                )
+                if oid is not None:
+                    types[name] = type_there(connection, oid)
         except DBAPIError as error:
             raise translate(error) from error
     return Surroundings(
@@ -84,8 +81,7 @@ def read_surroundings(engine: Engine, backup: Backup, *, archive_schema: str) ->
         encoding=row.encoding,
         schemas=frozenset(row.schemas),
         present=frozenset(present),
-        types=frozenset(types),
-        labels=labels,
+        types=types,
         sent_by=sent_by,
         available=frozenset(map(ident, row.available)),
         may_own=frozenset(row.may_own),
@@ -138,7 +134,7 @@ def _is_whole(connection: Connection, oid: int, backup: Backup) -> bool:
     columns = [[(column.name, column.type) for column in one.columns] for one in backup.levels]
     if columns != [[(column.name, column.type) for column in found[one.name].columns] for one in backup.levels]:
         return False
-    return all(counted(connection, found[leaf.name]).fingerprint == leaf.fingerprint for leaf in backup.leaves)
+    return all(counted(connection, found[leaf.name], backup).fingerprint == leaf.fingerprint for leaf in backup.leaves)
 
 
 _LOOKS = {

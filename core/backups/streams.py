@@ -53,7 +53,7 @@ class Fingerprinting:
         self._sql = sql
         self._counted = counted
         self._follow = follow
-        self._found: tuple[int, str] | None = None
+        self._found: tuple[int, str, str] | None = None
         self._error: psycopg2.Error | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name="partition-desk-fingerprint")
 
@@ -77,13 +77,13 @@ class Fingerprinting:
                 cursor.execute(self._sql)
                 found = cursor.fetchone()
             if found is not None:
-                self._found = int(found[0]), str(found[1])
+                self._found = int(found[0]), str(found[1]), str(found[2]) if len(found) > 2 else ""
                 self._counted(self._found[0])
         except psycopg2.Error as error:
             self._error = error
 
-    def result(self) -> tuple[int, str]:
-        """(rows, total), once they are there. Raises what the server said."""
+    def result(self) -> tuple[int, str, str]:
+        """(rows, total, that of generated columns), once they are there. Raises what the server said."""
         self._thread.join()
         if self._error is not None:
             self._follow.check()
@@ -332,11 +332,15 @@ class Packing:
             self._add(piece)
             rows += piece.count(b"\n")
             self._follow.tell(bytes_done=self.bytes, rows_done=done + max(0, rows))
-        counted, total = fingerprinting.result()
+        counted, total, generated = fingerprinting.result()
         if rows != counted:
             raise Failed(f"pg_dump gave {rows:,} rows where {counted:,} were counted.", next="Look at its version.")
         return replace(
-            leaf, rows=counted, fingerprint=fingerprint(counted, total), raw_bytes=self.raw_bytes - before - 1
+            leaf,
+            rows=counted,
+            fingerprint=fingerprint(counted, total),
+            generated=fingerprint(counted, generated) if generated else "",
+            raw_bytes=self.raw_bytes - before - 1,
         )
 
     def _add(self, text: bytes) -> None:
@@ -441,6 +445,14 @@ class Rows:
         self._require(self.after, "after")
         if self._stream.read(1):
             raise BackupDamaged("Something follows after its end.")
+
+    def require_length(self) -> None:
+        """Reads to the end. Raises BackupDamaged where that is not where the manifest has it."""
+        expected = self._left + sum(self._sizes) + sum(map(len, self._between)) + len(self.after)
+        while piece := self._stream.read(CHUNK):
+            expected -= len(piece)
+        if expected:
+            raise BackupDamaged("Its text is not as long as its manifest says.")
 
     def read(self, size: int = CHUNK) -> bytes:
         """The next bytes of the rows, for the driver."""

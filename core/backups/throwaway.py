@@ -13,21 +13,18 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import Engine
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DeskError, Failed
-from core.names import literal
 from core.postgres.connection import parse_url, server_message, session, sqlstate, working_engine
-from core.postgres.embedded import running_server
+from core.postgres.embedded import REPLAY, running_server
+from core.postgres.programs import ServerPrograms
 
 _STALE_S = 120
 """How long a folder without a lock may be one that is being made."""
 _THROWAWAY = "throwaway-"
 _LOCK = "in-use.lock"
-_POOR = "partition_desk_replay"
-"""The role that replays a backup in a throwaway server: it owns the database and may neither run programs nor read
-files."""
 _LONGEST_HOME = 58
 """Bytes of a home in which a server's socket has room a folder further down."""
 
@@ -136,31 +133,20 @@ _FAST = (
 
 
 @contextmanager
-def throwaway_database(folder: Path, encoding: str) -> Iterator[tuple[Engine, Engine]]:
-    """An empty database in a server of its own that need not survive anything, in the newest version there is.
+def throwaway_server(folder: Path, programs: ServerPrograms) -> Iterator[tuple[URL, URL]]:
+    """A server of its own that need not survive anything, made of these programs.
 
-    Two engines lead there: the superuser's, and that of a role which owns the database and may do nothing else. The
-    second logs in as itself, so that no SQL makes it another.
+    Two addresses lead there: the superuser's, and that of a role which may do nothing but log in. The second logs in as
+    itself, so that no SQL makes it another.
     """
-    home = folder / "server"
-    with running_server(home) as url:
+    with running_server(folder / "server", major=programs.major, binaries=programs.folder) as url:
         main = working_engine(parse_url(url))
         try:
             with session(main) as connection:
-                for statement in (*_FAST, f"CREATE ROLE {_POOR} LOGIN"):
+                for statement in (*_FAST, f"CREATE ROLE {REPLAY} LOGIN"):
                     connection.exec_driver_sql(statement)
-                locale = "" if encoding == "UTF8" else " LOCALE_PROVIDER libc LOCALE 'C'"
-                connection.exec_driver_sql(
-                    f"CREATE DATABASE backup OWNER {_POOR} TEMPLATE template0 ENCODING {literal(encoding)}{locale}"
-                )
         except DBAPIError as error:
             raise Failed(f"The throwaway server failed: {server_message(error)}.", sqlstate=sqlstate(error)) from error
         finally:
             main.dispose()
-        there = parse_url(url).set(database="backup")
-        main, poor = working_engine(there), working_engine(there.set(username=_POOR))
-        try:
-            yield main, poor
-        finally:
-            main.dispose()
-            poor.dispose()
+        yield parse_url(url), parse_url(url).set(username=REPLAY)

@@ -5,28 +5,30 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import psycopg2
 import zstandard
-from sqlalchemy import Connection, Engine
+from psycopg2 import extensions
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from core.backups.kept import read_proofs, read_with_manifest
+from core.backups.kept import read_with_manifest
 from core.backups.levels import counted, placed_otherwise, read_levels
 from core.backups.progress import Following, Report
+from core.backups.proving import Ground, Proving, ground
 from core.backups.restore import why_not_its_own
 from core.backups.standalone import EVERYWHERE, read_checks
 from core.backups.storage.base import Storage
 from core.backups.streams import CHUNK, Fetched, Rows, codec, copy_rows
-from core.backups.throwaway import temporary_folder, throwaway_database
-from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, Failed
+from core.backups.throwaway import temporary_folder
+from core.errors import BackupDamaged, BackupNotFound, DeskError, Failed, Unprovable
 from core.names import ident, literal, qualified
-from core.plans.manifest import PROOFS, Backup, Level, Proof, proofs_to_json
-from core.plans.script import ROWS_END, copy_line, marks_of
+from core.plans.manifest import STORED, Backup, Level, Proof, Verdict
+from core.plans.script import copy_line, marks_of
 from core.postgres.connection import is_lost, server_message, session, sqlstate
 from core.postgres.driver import driver_of, wrapped
 from core.postgres.encoding import RAW
@@ -34,48 +36,52 @@ from core.tables.fingerprint import SETTINGS, together
 from core.tables.marks import Marks
 from core.text import human_bytes
 
-PROOFS_KEPT = 50
-"""How many earlier proofs the side file of a backup keeps."""
+_BAD_COPY = "22P04"
+"""A row that has not the table's number of columns, or no end."""
 
 
 def verify(
-    storage: Storage, id: str, *, home: Path, actor: str, cancelled: Callable[[], bool], report: Report
+    storage: Storage, id: str, *, proving: Proving, actor: str, cancelled: Callable[[], bool], report: Report
 ) -> Proof:
-    """Restores a backup into a server that is thrown away, compares it with its manifest, and writes down the proof.
+    """Restores a backup into a database of its own elsewhere and compares it with its manifest.
 
-    The proof is sealed with the place's key, together with the manifest.
-
-    A backup that is not what its manifest says gives a proof that is not good, with the reason. `home` is where the
-    throwaway server may lie; it is removed in any case. Raises BackupNotFound, BackupUnusable for a later format and
-    for types that only another PostgreSQL has, StorageFailed, Cancelled, and ConnectionFailed or Failed where the
-    throwaway server can't do its work: none of them says anything of the backup, and no proof is written.
+    The verdict is damaged where bytes or rows are not those that were written, and unprovable where the server that it
+    was restored into could not take it. The proof is sealed with the place's key, together with the manifest; nothing
+    is written down: `keep_proof` does that. Raises BackupNotFound, BackupUnusable for a later format, StorageFailed,
+    Cancelled, and ConnectionFailed or Failed where that server can't do its work: none of them says anything of the
+    backup.
     """
     begun = time.monotonic()
     with Following(cancelled, report) as follow:
         found, manifest = _Found(), ""
+        verdict, next_ = Verdict.PROVEN, ""
         try:
             kept, manifest = read_with_manifest(storage, id)
-            reason = _prove(storage, kept.backup, home, follow, found)
+            reason = _prove(storage, kept.backup, proving, follow, found)
+            if reason:
+                verdict = Verdict.DAMAGED
         except BackupDamaged as error:
-            reason = error.what
+            verdict, reason = Verdict.DAMAGED, error.what
         except zstandard.ZstdError:
-            reason = "It can't be decompressed."
+            verdict, reason = Verdict.DAMAGED, "It can't be decompressed."
+        except Unprovable as error:
+            verdict, reason, next_ = Verdict.UNPROVABLE, error.what, error.next
         follow.check()
-        proof = Proof(
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            actor=actor,
-            good=not reason,
-            reason=reason,
-            rows=found.rows,
-            fingerprint=found.fingerprint,
-            sha256=found.sha256,
-            server_version=found.server_version,
-            seconds=round(time.monotonic() - begun, 3),
-        )
-        if storage.seal is not None:
-            proof = replace(proof, seal=storage.seal.of(*proof.said(manifest)))
-        storage.write_text(id + PROOFS, proofs_to_json((*read_proofs(storage, id)[-PROOFS_KEPT:], proof)))
-    return proof
+    proof = Proof(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        actor=actor,
+        verdict=verdict,
+        reason=reason or " ".join(found.left_out),
+        rows=found.rows,
+        fingerprint=found.fingerprint,
+        sha256=found.sha256,
+        server_version=found.server_version,
+        seconds=round(time.monotonic() - begun, 3),
+        next=next_,
+    )
+    if storage.seal is None:
+        return proof
+    return replace(proof, seal=storage.seal.of(*proof.said(manifest)))
 
 
 @dataclass(slots=True)
@@ -86,14 +92,16 @@ class _Found:
     rows: int | None = None
     fingerprint: str = ""
     server_version: str = ""
+    left_out: list[str] = field(default_factory=list)
+    """What the server could not take part in comparing, a sentence each."""
 
 
-def _prove(storage: Storage, backup: Backup, home: Path, follow: Following, found: _Found) -> str:
+def _prove(storage: Storage, backup: Backup, proving: Proving, follow: Following, found: _Found) -> str:
     """Why the backup is not what its manifest says; empty where it is."""
     reason = why_not_its_own(backup)
     if reason:
         return reason
-    with temporary_folder(home) as folder:
+    with temporary_folder(proving.home) as folder:
         _require_room(folder, backup)
         follow.tell(f"Fetching it from {storage.label}", bytes_total=backup.bytes, rows_total=backup.rows)
         fetched = folder / "object"
@@ -101,15 +109,16 @@ def _prove(storage: Storage, backup: Backup, home: Path, follow: Following, foun
         if reason:
             return reason
         follow.tell("Starting a PostgreSQL to restore it into", bytes_done=0)
-        with throwaway_database(folder, backup.encoding) as (main, poor):
+        with ground(backup, proving, folder) as there:
             try:
-                _make_extensions(main, poor.url.username or "", backup)
-                with session(poor) as connection, follow.stopping(driver_of(connection).cancel):
+                _make_extensions(there, backup)
+                with session(there.poor) as connection, follow.stopping(driver_of(connection).cancel):
                     found.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one())
                     with fetched.open("rb") as file:
-                        return _replay(connection, file, backup, follow, found)
+                        return _replay(connection, file, backup, follow, found, alike=there.alike)
             except (psycopg2.Error, DBAPIError) as error:
-                return _reason_of(error if isinstance(error, DBAPIError) else wrapped(error), follow)
+                refused = error if isinstance(error, DBAPIError) else wrapped(error)
+                raise _meaning(refused, backup, there, follow) from error
 
 
 def _require_room(folder: Path, backup: Backup) -> None:
@@ -123,36 +132,37 @@ def _require_room(folder: Path, backup: Backup) -> None:
         )
 
 
-def _make_extensions(main: Engine, owner: str, backup: Backup) -> None:
-    """Makes the extensions that the backup needs, which its own statements may not; their schemas are `owner`'s."""
-    with session(main) as connection:
+def _make_extensions(there: Ground, backup: Backup) -> None:
+    """Makes the extensions that the backup needs, which its own statements may not; their schemas are its owner's."""
+    with session(there.main) as connection:
         for need in backup.needs:
             if need.kind != "extension":
                 continue
             if need.schema not in ("pg_catalog", "public"):
-                connection.exec_driver_sql(
-                    f"CREATE SCHEMA IF NOT EXISTS {ident(need.schema)} AUTHORIZATION {ident(owner)}"
-                )
+                owner = ident(there.poor.url.username or "")
+                connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {ident(need.schema)} AUTHORIZATION {owner}")
             connection.exec_driver_sql(need.sql)
 
 
-def _reason_of(error: DBAPIError, follow: Following) -> str:
-    """What the throwaway server says of the backup. Raises where it says something of itself or of a cancel."""
+def _meaning(error: DBAPIError, backup: Backup, there: Ground, follow: Following) -> DeskError:
+    """What it means that the server took not all of a backup whose bytes are those that were written."""
     follow.check()
     said, state = server_message(error), sqlstate(error)
-    if state == "0A000":  # such as xml where PostgreSQL was built without it
-        raise BackupUnusable(
-            f"The PostgreSQL that comes with this console lacks what the backup holds: {said}.",
-            next="It can be proven by hand only: restore it into a server that has it, and compare.",
-        ) from error
     if is_lost(error) or state[:2] in ("53", "57", "58", "XX"):
-        raise Failed(
+        return Failed(
             f"The server that the backup was restored into failed: {said}.",
             sqlstate=state,
             safe="The backup was not changed; this says nothing about it.",
             next="Make room for the restored table in PARTITION_DESK_HOME and try again.",
-        ) from error
-    return f"It can't be restored: {said}."
+        )
+    if state == _BAD_COPY:  # rows of another shape than the table's
+        return BackupDamaged(f"Its rows can't be read: {said}.")
+    source = f"PostgreSQL {backup.server_version}"
+    return Unprovable(
+        f"{there.about} could not take it: {said}.",
+        next=f"Prove it on a server that is like its own ({source}, {backup.locale.said}), where all"
+        " that it names is there: PARTITION_DESK_PROOF_URL names one.",
+    )
 
 
 def _fetch(storage: Storage, backup: Backup, target: Path, follow: Following, found: _Found) -> str:
@@ -181,7 +191,9 @@ def _fetch(storage: Storage, backup: Backup, target: Path, follow: Following, fo
     return ""
 
 
-def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Following, found: _Found) -> str:
+def _replay(
+    connection: Connection, file: IO[bytes], backup: Backup, follow: Following, found: _Found, *, alike: bool
+) -> str:
     """Runs the object's own text as a driver does, and returns what is not as the manifest says."""
     driver = driver_of(connection)
     if backup.encoding not in RAW:  # the session of a database in such a one is in it already
@@ -196,15 +208,36 @@ def _replay(connection: Connection, file: IO[bytes], backup: Backup, follow: Fol
     for number, copy in enumerate(copies):
         if number:
             rows.require_next()
-        copy_rows(driver, copy, rows)
+        try:
+            copy_rows(driver, copy, rows)
+        except psycopg2.Error:
+            rows.require_length()  # else it is not for what was written that the server refuses it
+            raise
     rows.require_after()
     follow.tell("Building its indexes and constraints")
-    with driver.cursor() as cursor:
-        cursor.execute(rows.after.decode(codec(backup.encoding)).removeprefix(ROWS_END))
+    for statement in backup.afterwards:  # which are the text after the rows, as it was read
+        _afterwards(driver, statement, found, alike=alike)
     if backup.encoding not in RAW:
         driver.set_client_encoding("UTF8")
     follow.tell("Comparing every row")
     return _compare(connection, backup, found)
+
+
+_LEANS_ON_ORDER = ("23514", "23505", "23P01")
+"""A CHECK, a unique or an exclusion constraint that some row violates."""
+
+
+def _afterwards(driver: extensions.connection, statement: str, found: _Found, *, alike: bool) -> None:
+    """Runs one of the statements after the rows. Where texts have another order than in the backup's own database, a
+    constraint that they violate says nothing of the backup."""
+    try:
+        with driver.cursor() as cursor:
+            cursor.execute(statement)
+    except psycopg2.Error as error:
+        if alike or error.pgcode not in _LEANS_ON_ORDER:
+            raise
+        what = error.diag.constraint_name or statement
+        found.left_out.append(f"{what} was not compared: that server has another locale.")
 
 
 def _compare(connection: Connection, backup: Backup, found: _Found) -> str:
@@ -217,17 +250,29 @@ def _compare(connection: Connection, backup: Backup, found: _Found) -> str:
     levels = read_levels(connection, oid)
     there = {one.name: one for one in levels}
     reason = (
-        placed_otherwise(backup, levels) or _columns_differ(backup, there) or _bounds_differ(connection, backup, oid)
+        placed_otherwise(backup, levels)
+        or _columns_differ(backup, there)
+        or _bounds_differ(connection, backup, oid, found)
     )
     if reason:
         return reason
-    leaves = [(leaf, counted(connection, there[leaf.name])) for leaf in backup.leaves]
+    leaves = [(leaf, counted(connection, there[leaf.name], backup)) for leaf in backup.leaves]
     found.rows = sum(have.rows for _, have in leaves)
     found.fingerprint = together(have.fingerprint for _, have in leaves)
     for want, have in leaves:
         whose = f"Its {want.name}" if backup.split else "It"
         if have.rows != want.rows:
             return f"{whose} holds {have.rows:,} rows, and its manifest says {want.rows:,}."
+        if have.fingerprint != want.fingerprint and backup.compared != STORED and want.computed:
+            raise Unprovable(
+                "When it was written, generated columns were compared as well, and those are computed anew:"
+                f" {', '.join(want.computed)} came out otherwise, or a row was changed.",
+                next="Back the table up again while it is there, or prove it on a server of the version that it comes"
+                " from: PARTITION_DESK_PROOF_URL names one.",
+            )
+        if have.generated != want.generated:
+            named = ", ".join(want.computed)
+            found.left_out.append(f"Its generated columns come out otherwise on that server: {named}.")
         if have.fingerprint != want.fingerprint:
             whose = f"The rows of its {want.name}" if backup.split else "Its rows"
             return f"{whose} are not those of the manifest: the fingerprint differs."
@@ -249,12 +294,12 @@ def _columns_differ(backup: Backup, found: Mapping[str, Level]) -> str:
     return ""
 
 
-def _bounds_differ(connection: Connection, backup: Backup, oid: int) -> str:
+def _bounds_differ(connection: Connection, backup: Backup, oid: int, found: _Found) -> str:
     comment = connection.exec_driver_sql(f"SELECT pg_catalog.obj_description({oid}, 'pg_class')").scalar_one()
     tag = Marks.split(comment)[1].tag
     if tag is None or tag != marks_of(backup).tag:
         return f"Its comment does not say that it was {backup.parent} {backup.bounds}."
-    if not backup.bounded:
+    if not backup.bounded or found.left_out:
         return ""
     if not any(check.says(backup.key, backup.range) for check in read_checks(connection, oid)):
         return f"It has no CHECK of its bounds: {backup.bounds}."

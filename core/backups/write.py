@@ -23,7 +23,7 @@ from core.backups.streams import LOCK_MS, Dump, Fingerprinting, Packing, codec, 
 from core.errors import BackupUnusable, DeskError, PlanOutdated, Refused, StorageFailed
 from core.names import comment_sql, fit, ident, literal, qualified
 from core.plans.backup import require_backed_up
-from core.plans.manifest import Backup, BackupKey, Level
+from core.plans.manifest import STORED, Backup, BackupKey, Level, Locale
 from core.plans.script import (
     after_rows,
     attach_below,
@@ -238,6 +238,8 @@ def _draft(
         time_zone=where.time_zone,
         split=root.level.split,
         below=tuple(one.level for one in below),
+        locale=Locale(**where.locale),
+        compared=STORED,
     )
     relation = qualified(archive_schema, found.name)
     made_of = (root, *below)
@@ -268,6 +270,10 @@ _WHERE = """
 SELECT pg_catalog.current_database() AS database, pg_catalog.current_setting('server_version') AS version,
     pg_catalog.current_setting('server_version_num')::int AS version_num,
     pg_catalog.getdatabaseencoding() AS encoding,
+    (SELECT jsonb_build_object('provider', coalesce(one ->> 'datlocprovider', 'c'), 'collate', one ->> 'datcollate',
+            'ctype', one ->> 'datctype', 'name', coalesce(one ->> 'datlocale', one ->> 'daticulocale', ''),
+            'rules', coalesce(one ->> 'daticurules', ''))  -- each version has its own of these columns
+        FROM pg_catalog.pg_database d, to_jsonb(d) one WHERE d.datname = pg_catalog.current_database()) AS locale,
     coalesce((SELECT substr(one, 10) FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) one
             WHERE s.setrole = 0 AND lower(one) LIKE 'timezone=%' AND s.setdatabase =
                 (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())),
@@ -319,7 +325,7 @@ def _write(
     @contextmanager
     def read(leaf: Level) -> Iterator[tuple[Dump, Fingerprinting]]:
         source = sources[leaf]
-        sql = fingerprint_sql(source, [column.name for column in leaf.columns])
+        sql = fingerprint_sql(source, draft.fingerprinted(leaf), also=leaf.computed)
         with (
             dumping(engine, tool.path, source, snapshot, draft.encoding, leaf) as dump,
             follow.stopping(dump.kill),
@@ -343,6 +349,7 @@ def _counted(draft: Backup, packing: Packing) -> Backup:
         draft,
         rows=sum(leaf.rows for leaf in packing.leaves),
         fingerprint=together(leaf.fingerprint for leaf in packing.leaves),
+        generated=together(found) if (found := [one.generated for one in packing.leaves if one.generated]) else "",
         below=tuple(counts.get(one.name, one) for one in draft.below),
         raw_bytes=packing.raw_bytes,
         bytes=packing.bytes,

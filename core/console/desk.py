@@ -384,6 +384,19 @@ class Desk:
 
         return f"pg_dump {find_pg_dump(version_num, environ=self.storage.environ).version}"
 
+    def lacking(self, archived: Archived, backup: Backup) -> tuple[str, ...]:
+        """What of the definition of an archived table is not in a backup of it. Raises CatalogBusy."""
+        from core.backups.differences import read_lacking
+
+        return read_lacking(self.reading, archived, backup)
+
+    def proof_doubts(self, table: PartitionedTable, oids: Iterable[int]) -> tuple[str, ...]:
+        """Why a backup of these tables could not be proven as things are, a sentence each."""
+        from core.backups.proving import Proving, doubts
+
+        proving = Proving(self.storage.home, self.storage.environ, self.settings.proof_url or "")
+        return doubts(self.reading, oids, table.server.version_num, proving)
+
     # --- acting ---
 
     def plan(self, wish: Wish) -> Plan:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import BackupDamaged, ConnectionFailed, Failed, SettingError
+from core.errors import BackupDamaged, ConnectionFailed, Failed, SettingError, StorageFailed, Unprovable
+from core.plans.manifest import Verdict
 from core.plans.plan import Plan, called_now
 from core.postgres.connection import session
 from core.postgres.programs import find_pg_dump
@@ -101,25 +102,50 @@ def back_up(job: Job) -> int | None:
 
 
 def verify(job: Job) -> int | None:
-    """Restores the backup elsewhere and compares it. Raises BackupDamaged where it proves nothing."""
+    """Restores the backup elsewhere, compares it, and writes the verdict down beside it; it is told in any case.
+
+    Raises BackupDamaged, Unprovable, and StorageFailed for a good one that could not be written down.
+    """
+    from core.backups.kept import keep_proof
+    from core.backups.proving import Proving
     from core.backups.verify import verify as prove
 
     with suppress(SettingError):  # a proof without a seal is one for people
         job.desk.make_seal()
-    place = open_storage(job.desk.storage, job.plan)
+    storage, plan = job.desk.storage, job.plan
+    place = open_storage(storage, plan)
     proof = prove(
         place,
-        job.plan.backup,
-        home=job.desk.storage.home,
+        plan.backup,
+        proving=Proving(storage.home, storage.environ, job.desk.settings.proof_url or ""),
         actor=job.actor,
         cancelled=job.following.cancelled,
         report=job.following.report,
     )
-    if not proof.good:
+    unwritten: StorageFailed | None = None
+    try:
+        keep_proof(place, plan.backup, proof)
+    except StorageFailed as error:
+        unwritten = error
+    kept = f"It could not be written down: {unwritten.what}" if unwritten else "It is written down beside it."
+    if proof.verdict is Verdict.DAMAGED:
         raise BackupDamaged(
-            f"The backup {job.plan.backup} proves nothing: {proof.reason}",
-            safe="Nothing was dropped, and the failed proof is written down beside it.",
+            f"The backup {plan.backup} is damaged: {proof.reason}",
+            safe=f"Nothing was dropped. {kept}",
             next="Back the table up again while it is there, or use another backup of it.",
+        )
+    if proof.verdict is Verdict.UNPROVABLE:
+        raise Unprovable(
+            f"The backup {plan.backup} can't be proven here: {proof.reason}",
+            safe=f"That says nothing of what it holds, and nothing was dropped. {kept}",
+            next=proof.next,
+        )
+    if unwritten is not None:
+        raise StorageFailed(
+            f"The backup {plan.backup} is whole, each of its rows was compared; but that could not be written down:"
+            f" {unwritten.what}",
+            safe="The backup is as it was.",
+            next=f"Nothing can be dropped on it until it is. {unwritten.next}",
         )
     return proof.rows
 

@@ -13,7 +13,8 @@ from core.console.journal import read_failures
 from core.growth.holdings import Stage
 from core.growth.samples.measure import read_sums
 from core.growth.samples.read import read_highest_ids, read_runs
-from core.plans.manifest import Kept
+from core.plans.manifest import NEVER as UNTRIED
+from core.plans.manifest import Kept, Verdict
 from core.postgres.connection import session
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import counts_on, read_highest_among
@@ -47,7 +48,10 @@ class TableFigures:
     last_backup: datetime | None
     """None where there is none, or none was looked for."""
     last_proof: datetime | None
-    """When a backup was last proven by restoring it."""
+    """When the newest backup was last proven by restoring it, of that partition where this is longest ago."""
+    verdicts: dict[str, int]
+    """How many partitions have a newest backup of each verdict, or that nobody tried to prove; empty where they were
+    not read."""
     ids: IdsLeft | None = None
     """How many ids have a place, of a key that only counts; None where that is not cheaply known."""
 
@@ -140,7 +144,10 @@ def _figures(
     own = tuple(backups or ())
     if backups is not None:
         sizes[COLD] = sum(one.backup.bytes for one in own)
-    proofs = [proof.at for one in own for proof in one.proofs if proof.good]
+    newest = {(one.backup.name, one.backup.bounds): one for one in sorted(own, key=lambda one: one.backup.finished_at)}
+    verdicts = dict.fromkeys((*Verdict, UNTRIED), 0) if backups is not None else {}
+    for one in newest.values():
+        verdicts[one.verdict] += 1
     return TableFigures(
         table=coverage.address,
         runway=runway if ids is None else ids.runway,
@@ -149,7 +156,8 @@ def _figures(
         default_rows=default_rows,
         failures=failures,
         last_backup=max((datetime.fromisoformat(one.backup.finished_at) for one in own), default=None),
-        last_proof=max((datetime.fromisoformat(at) for at in proofs), default=None),
+        last_proof=min((one.proven_at for one in newest.values() if one.proven_at), default=None),
+        verdicts=verdicts,
         ids=ids,
     )
 
@@ -206,8 +214,18 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
         _family(
             "verification_age_seconds",
             "gauge",
-            "Since a backup of the table was last restored and found whole.",
+            "Since the newest backup was last restored and found whole, of the partition where this is longest ago.",
             [(label, _age(t.last_proof, now)) for label, t in one if t.last_proof],
+        ),
+        _family(
+            "newest_backups",
+            "gauge",
+            "Partitions by what is known of their newest backup: proven, damaged, unprovable here, never tried.",
+            [
+                ({"table": t.table, "verdict": verdict}, float(count))
+                for t in tables
+                for verdict, count in t.verdicts.items()
+            ],
         ),
         _family(
             "sample_age_seconds",

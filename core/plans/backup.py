@@ -39,7 +39,8 @@ class BackUp:
         made = self.backup or backup_id(*where, desk.now, secrets.token_hex(3))
         tool = desk.dump_tool(table.server.version_num)
         plan = plan_backup(table, table.called(found), id=made, place_label=desk.backup_place, tool=tool)
-        return replace(plan, place=desk.backup_place)
+        doubts = desk.proof_doubts(table, (found.oid, *(one.oid for one in found.members)))
+        return replace(plan, place=desk.backup_place, warnings=(*plan.warnings, *doubts))
 
 
 def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str, tool: str) -> Plan:

@@ -28,7 +28,7 @@ from core.tables.fingerprint import (
 )
 from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
 from core.tables.table import PartitionedTable
-from core.text import human_bytes, human_date, human_seconds, plural
+from core.text import human_bytes, human_date, human_seconds, listed, plural
 
 DROP = Operation("drop", "Drop", Danger.TYPED_NAME, destroys=True)
 SCHEDULE = Operation("schedule", "Plan the drop of", Danger.TYPED_NAME, marks_only=True, told_apart_by="steps")
@@ -150,7 +150,19 @@ def _look(
     asked = [kept for kept in every if backup in ("", kept.backup.id)]
     if backup and not asked:
         raise BackupNotFound(f"There is no backup {backup} in the place.", next="See: partitions backups")
-    return found, name, choose(asked, found, archived), desk.hanging(archived)
+    kept = choose(asked, found, archived)
+    if kept is not None and kept.proven is not None and fits(kept, found, archived):
+        _require_whole(found, archived, kept, desk.lacking(archived, kept.backup))
+    return found, name, kept, desk.hanging(archived)
+
+
+def _require_whole(table: PartitionedTable, archived: Archived, kept: Kept, lacking: tuple[str, ...]) -> None:
+    """Raises NotVerified where the table has something that its backup would not bring back."""
+    if lacking:
+        raise NotVerified(
+            f"{archived.schema}.{archived.name} has what the backup {kept.backup.id} lacks: {listed(lacking)}.",
+            next=f"Make a new one: {twin('backup', table, table.called(archived))}",
+        )
 
 
 def _done_before(desk: Sources, wish: Drop | DropLater) -> Plan | None:
@@ -281,7 +293,7 @@ def _drop_step(table: PartitionedTable, archived: Archived, backup: Backup) -> S
             _require_same(archived),
             *([_require_same_below(archived, backup)] if backup.split else []),
             *(
-                require_fingerprint_sql(name, [column.name for column in leaf.columns], leaf.fingerprint, changed)
+                require_fingerprint_sql(name, backup.fingerprinted(leaf), leaf.fingerprint, changed)
                 for leaf, name in leaves
             ),
             f"DROP TABLE {archived.sql}",
@@ -399,8 +411,10 @@ def _require_droppable(
         )
     if kept.proven is None:
         raise NotVerified(
-            f"The backup {kept.backup.id} {kept.unproven}{'' if kept.foreign else ', or failed when it was'}.",
-            next=f"Prove it: {backup_twin('verify', kept.backup.id)}",
+            f"The backup {kept.backup.id} {kept.unproven}.",
+            next=f"Make a new one: {twin('backup', table, name)}"
+            if kept.damaged
+            else f"Prove it: {backup_twin('verify', kept.backup.id)}",
         )
     return archived, kept
 

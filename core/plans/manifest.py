@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import types
 import typing
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from core.errors import BackupDamaged, BackupUnusable
+from core.names import literal
 from core.tables.bounds import Bounds
 from core.tables.ends import KeyType
 from core.tables.fingerprint import together
@@ -23,12 +27,18 @@ FORMAT = 2
 
 OBJECT = ".sql.zst"
 MANIFEST = ".json"
-PROOFS = ".proof.json"
+PROOF = ".proof"
+"""What follows the path of a backup in those of its proofs."""
+_PROOF = re.compile(rf"(?P<id>.+){re.escape(PROOF)}(?P<moment>-[0-9]{{8}}T[0-9]+Z-[0-9a-f]+)?{re.escape(MANIFEST)}")
+"""One object a proof; before, all of a backup in a single one without a moment in its name."""
 
 T = TypeVar("T")
 
 _SEAL = "seal"
 _SEGMENT_BYTES = 200
+
+
+STORED = "stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +111,54 @@ class Level:
     """Both of its own rows; 0 and empty for a branch."""
     raw_bytes: int
     """Of its rows' text; 0 where nothing tells it apart from what stands around it."""
+    generated: str = ""
+    """The fingerprint of its generated columns, which are computed anew wherever it is restored; empty without any."""
 
     @property
     def stored(self) -> tuple[str, ...]:
         """The names of the columns whose values are in the object: all but generated ones."""
         return tuple(column.name for column in self.columns if not column.generated)
+
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """The names of the generated ones."""
+        return tuple(column.name for column in self.columns if column.generated)
+
+
+@dataclass(frozen=True, slots=True)
+class Locale:
+    """How the database orders its texts, as pg_database has it; nothing in the oldest manifests."""
+
+    provider: str = ""
+    """c (libc), i (ICU), or b (the server's own)."""
+    collate: str = ""
+    ctype: str = ""
+    name: str = ""
+    """ICU's, or the server's own."""
+    rules: str = ""
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        if self.provider == "i":
+            return f"ICU locale {self.name}"
+        return f"locale {self.name or self.collate}" if self.provider else "its locale is not known"
+
+    def clauses(self, major: int) -> tuple[str, ...]:
+        """What CREATE DATABASE takes for the same order on a server of that version, the best first."""
+        libc = " LOCALE_PROVIDER libc" if major >= 15 else ""
+        plain = f"LC_COLLATE 'C' LC_CTYPE 'C'{libc}"
+        own = f"LC_COLLATE {literal(self.collate)} LC_CTYPE {literal(self.ctype)}"
+        if self.provider == "c":
+            by_code = self.collate.upper().replace("UTF-8", "UTF8") in ("C", "POSIX", "C.UTF8")
+            return (f"{own}{libc}", *((plain,) if by_code else ()))
+        if self.provider == "b":  # all of them compare by code
+            return (f"LOCALE_PROVIDER builtin BUILTIN_LOCALE {literal(self.name)}", plain) if major >= 17 else (plain,)
+        if self.provider == "i" and major >= 15:
+            rules = f" ICU_RULES {literal(self.rules)}" if self.rules else ""
+            icu = f"LOCALE_PROVIDER icu ICU_LOCALE {literal(self.name)}{rules}"
+            return f"{icu} {own}", f"{icu} LC_COLLATE 'C' LC_CTYPE 'C'"
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +222,12 @@ class Backup:
     """The user's own."""
     time_zone: str = ""
     """The database's, in which CHECKs that depend on it hold; empty in the oldest manifests."""
+    compared: str = ""
+    """What the fingerprint is of: the values that are "stored"; where it is empty, generated columns as well."""
+    generated: str = ""
+    """The fingerprint of the generated columns of all leaves; empty without any."""
+    locale: Locale = Locale()
+    """The database's, in which CHECKs and unique constraints on texts hold."""
     key_parts: tuple[BackupKey, ...] = ()
     """What the key is made of, where that is more than one column."""
     key_above: str = ""
@@ -181,7 +240,7 @@ class Backup:
     @property
     def itself(self) -> Level:
         """The table that was backed up as one of its levels."""
-        own = (0, "", 0) if self.split else (self.rows, self.fingerprint, 0)
+        own = (0, "", 0, "") if self.split else (self.rows, self.fingerprint, 0, self.generated)
         return Level(self.name, self.schema, "", self.bounds, self.split, self.columns, *own)
 
     @property
@@ -194,10 +253,19 @@ class Backup:
         """Those whose rows are in the object, in that order."""
         return tuple(one for one in self.levels if not one.split)
 
+    def fingerprinted(self, leaf: Level) -> tuple[str, ...]:
+        """The names of the columns that the fingerprint of a leaf is of."""
+        return leaf.stored if self.compared == STORED else tuple(column.name for column in leaf.columns)
+
     @property
     def format(self) -> int:
         """The oldest format that says all of it, so that consoles of before read what they know."""
-        return 2 if self.split else 1
+        return 2 if self.split or self.locale.provider else 1
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions that its types come from."""
+        return tuple(need.name for need in self.needs if need.kind == "extension")
 
     @property
     def key(self) -> Key:
@@ -232,11 +300,6 @@ class Backup:
     def manifest(self) -> str:
         """The path of the manifest."""
         return self.id + MANIFEST
-
-    @property
-    def proof(self) -> str:
-        """The path of the side file with the proofs."""
-        return self.id + PROOFS
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -312,53 +375,98 @@ class Backup:
 _ANOTHER = "Use another backup of the same table; while the table itself is there, back it up again."
 
 
+class Verdict(StrEnum):
+    """What a verification found."""
+
+    PROVEN = "proven"
+    DAMAGED = "damaged"
+    """The bytes or the rows are not those that were written."""
+    UNPROVABLE = "unprovable"
+    """It could not be proven there, which says nothing of what it holds."""
+
+
+NEVER = "never"
+"""In place of a verdict where nobody has tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One verification of one backup, good or not."""
+    """One verification of one backup."""
 
     at: str
     """ISO 8601, UTC."""
     actor: str
-    good: bool
+    verdict: Verdict
     reason: str
-    """Why it is not good; empty for a good one."""
+    """Why it is not proven; of a proven one what was left out of the comparison, or empty."""
     rows: int | None
     fingerprint: str
     """What was found; empty where it did not come so far."""
     sha256: str
     server_version: str
-    """Of the throwaway server."""
+    """Of the server that it was restored into."""
     seconds: float
+    next: str = ""
+    """What helps, where that is known."""
     seal: str = ""
     """With the key of the console that found it; empty in the oldest, and where that had none."""
 
     def said(self, manifest: str) -> tuple[str, ...]:
         """What the seal is of: the manifest whose backup was proven, and all that was found."""
-        found = (self.at, self.actor, self.good, self.reason, self.rows, self.fingerprint, self.sha256)
+        found = (self.at, self.actor, self.verdict.value, self.reason, self.rows, self.fingerprint, self.sha256)
         digest = hashlib.sha256(manifest.encode()).hexdigest()
         return ("proof", digest, *map(str, found), self.server_version, str(self.seconds))
 
+    @property
+    def good(self) -> bool:
+        """Whether it proves the backup."""
+        return self.verdict is Verdict.PROVEN
+
+
+def proof_path(id: str, at: datetime, token: str) -> str:
+    """Where a proof of the backup is kept; `token` tells two of one moment apart."""
+    return f"{id}{PROOF}-{at:%Y%m%dT%H%M%S%fZ}-{token}{MANIFEST}"
+
+
+def proven_backup(path: str) -> str | None:
+    """The id of the backup whose proof this is the path of; None for another path."""
+    found = _PROOF.fullmatch(path)
+    return found["id"] if found else None
+
+
+def newest_last(paths: Iterable[str]) -> list[str]:
+    """The paths of proofs of one backup, in the order of their moments."""
+    return sorted(paths, key=lambda path: (found["moment"] or "") if (found := _PROOF.fullmatch(path)) else "")
+
 
 def proofs_to_json(proofs: tuple[Proof, ...]) -> str:
-    """The side file: a JSON list, newest last."""
+    """A JSON list, newest last."""
     return json.dumps([asdict(proof) for proof in proofs], ensure_ascii=False, indent=1) + "\n"
 
 
 def proofs_from_json(text: str) -> tuple[Proof, ...]:
-    """The proofs of a side file. Raises BackupDamaged for anything else."""
+    """What `proofs_to_json` wrote. Raises BackupDamaged for anything else."""
     try:
         raw = json.loads(text)
     except ValueError as error:
         raise BackupDamaged("The list of proofs can't be read.") from error
     if not isinstance(raw, list):
         raise BackupDamaged("The list of proofs is none.")
-    found = tuple(_read(Proof, one, "list of proofs") for one in raw)
+    found = tuple(_read(Proof, _with_verdict(one), "list of proofs") for one in raw)
     for one in found:
         try:
             datetime.fromisoformat(one.at)
         except ValueError as error:
             raise BackupDamaged("The list of proofs has one of no moment.") from error
     return found
+
+
+def _with_verdict(raw: object) -> object:
+    """A proof as it is written now, of one that says only whether it is good."""
+    if not isinstance(raw, dict) or "verdict" in raw or not isinstance(raw.get("good"), bool):
+        return raw
+    verdict = Verdict.PROVEN if raw["good"] else Verdict.DAMAGED
+    return {**{name: value for name, value in raw.items() if name != "good"}, "verdict": verdict.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,23 +480,50 @@ class Kept:
     backup: Backup
     proofs: tuple[Proof, ...] = ()
     foreign: bool = False
-    """Whether there are proofs besides that have no seal of this console's key."""
+    """Whether there is one, newer than what these say of the backup, that has no seal of this console's key."""
 
     @property
     def unproven(self) -> str:
-        """Why it counts as never proven, for people."""
+        """Why it does not count as proven, for people."""
+        if self.damaged is not None:
+            return "was found damaged when it was restored and compared"
+        if self.unprovable is not None:
+            return f"could not be proven so far: {self.unprovable.reason.removesuffix('.')}"
         if self.foreign:
             return "was proven by no console that has this one's key, and anybody may have written the proof beside it"
         return "was never restored and compared"
 
     @property
+    def judged(self) -> Proof | None:
+        """The newest verification that says anything of what the backup holds."""
+        return next((one for one in reversed(self.proofs) if one.verdict is not Verdict.UNPROVABLE), None)
+
+    @property
     def proven(self) -> Proof | None:
-        """The newest proof, if it is good and of these very bytes and rows."""
-        newest = self.proofs[-1] if self.proofs else None
-        if newest is None or not newest.good:
+        """The same, where it is good and of these very bytes and rows."""
+        found = self.judged
+        if found is None or not found.good:
             return None
-        same = (newest.sha256, newest.fingerprint, newest.rows)
-        return newest if same == (self.backup.sha256, self.backup.fingerprint, self.backup.rows) else None
+        same = (found.sha256, found.fingerprint, found.rows)
+        return found if same == (self.backup.sha256, self.backup.fingerprint, self.backup.rows) else None
+
+    @property
+    def damaged(self) -> Proof | None:
+        """The same, where it found damage."""
+        found = self.judged
+        return found if found is not None and found.verdict is Verdict.DAMAGED else None
+
+    @property
+    def unprovable(self) -> Proof | None:
+        """The newest verification, where it could not be proven and nothing is known of it otherwise."""
+        return self.proofs[-1] if self.proofs and self.judged is None else None
+
+    @property
+    def verdict(self) -> str:
+        """One word for it: a Verdict's, or never."""
+        if self.proven:
+            return Verdict.PROVEN.value
+        return Verdict.DAMAGED.value if self.damaged else Verdict.UNPROVABLE.value if self.unprovable else NEVER
 
     @property
     def proven_at(self) -> datetime | None:
@@ -445,10 +580,8 @@ def _object(text: str) -> dict[str, Any]:
     return raw
 
 
-_SPARED = ("key_parts", "key_above", "split", "below")
+_SPARED = ("key_parts", "key_above", "split", "below", "compared", "generated")
 """Fields that are left out where they are empty, so that consoles of before read the rest."""
-_LATER = ("time_zone", "seal", *_SPARED)
-"""Fields that the first manifests and proofs lack."""
 
 
 @lru_cache
@@ -461,8 +594,10 @@ def _read(kind: type[T], raw: object, where: str) -> T:
     if not isinstance(raw, dict):
         raise BackupDamaged(f"The {where} holds {type(raw).__name__} where fields are expected.", next=_ANOTHER)
     hints = _hints(typing.cast(Any, kind))
-    names = [field.name for field in fields(typing.cast(Any, kind))]
-    missing = [name for name in names if name not in raw and name not in _LATER]
+    every = fields(typing.cast(Any, kind))
+    names = [field.name for field in every]
+    needed = [field.name for field in every if field.default is MISSING]  # the others are of later versions
+    missing = [name for name in needed if name not in raw]
     unknown = [str(name) for name in raw if name not in names]
     if missing or unknown:
         said = [f"lacks {', '.join(missing)}"] if missing else []
@@ -479,6 +614,10 @@ def _value(hint: Any, raw: object, where: str) -> Any:
         return tuple(_value(inner, one, where) for one in raw)
     if hasattr(hint, "__dataclass_fields__"):
         return _read(hint, raw, where)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        if not isinstance(raw, str) or raw not in list(hint):
+            raise BackupDamaged(f"The {where} is {raw!r}."[:200], next=_ANOTHER)
+        return hint(raw)
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in allowed and type(raw) is int:
         return float(raw)

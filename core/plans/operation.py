@@ -162,6 +162,12 @@ class Sources(Protocol):
     def dump_tool(self, version_num: int) -> str:
         """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""
 
+    def lacking(self, archived: Archived, backup: Backup) -> tuple[str, ...]:
+        """What of the definition of an archived table is not in a backup of it."""
+
+    def proof_doubts(self, table: PartitionedTable, oids: Iterable[int]) -> tuple[str, ...]:
+        """Why a backup of these tables could not be proven as things are, a sentence each."""
+
 
 class Wish(Protocol):
     """One operation asked for, with all that a person can say of it."""

@@ -95,10 +95,9 @@ class Surroundings:
     schemas: frozenset[str] = frozenset()
     present: frozenset[str] = frozenset()
     """Of the `needs` of what was left out, those that exist."""
-    types: frozenset[str] = frozenset()
-    """Of the needed types those that exist, quoted and qualified; of the extensions, their names quoted."""
-    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The labels of the enums among them."""
+    types: dict[str, Needed | None] = field(default_factory=dict)
+    """Of the needed types those that exist, quoted and qualified, each as it is here, None where SQL can't make it; of
+    the extensions, their names quoted."""
     available: frozenset[str] = frozenset()
     """Of the needed extensions, those that could be made."""
     sent_by: tuple[str, ...] = ()
@@ -186,7 +185,7 @@ def _restore_statements(
         yield from (f"ALTER TABLE {name} SET LOGGED" for _, name in leaves)
     for leaf, name in leaves:
         changed = f"The rows of {name} are not those of the backup {backup.id}."
-        yield require_fingerprint_sql(name, [column.name for column in leaf.columns], leaf.fingerprint, changed)
+        yield require_fingerprint_sql(name, backup.fingerprinted(leaf), leaf.fingerprint, changed)
     yield comment_sql(relation, marks.beside(backup.comment))
     yield from (parts.checked(one.sql) for one in late if _of_rights(one))
 
@@ -217,10 +216,8 @@ def _require_usable(backup: Backup, there: Surroundings) -> None:
         reasons.append("This server takes no changes.")
     for need in backup.needs:
         name = _type_name(need)
-        known = there.labels.get(name)
-        lacking = [label for label in need.labels if known is not None and label not in known]
-        if lacking and known is not None:
-            reasons.append(f"The type {name} here lacks {', '.join(lacking)}: {to_run(*_labels(name, need, known))}")
+        if need.kind == "type" and name in there.types:
+            reasons += _type_differs(need, name, there.types[name])
         if need.kind == "extension" and name not in there.types and name not in there.available:
             reasons.append(f"It needs the extension {need.name}, which is not installed on this server.")
     if not there.server.can.named_not_null and any(column.generated == "v" for column in backup.columns):
@@ -242,6 +239,22 @@ def _labels(name: str, need: Needed, known: tuple[str, ...]) -> Iterator[str]:
         where = f" AFTER {literal(after).strip()}" if after else f" BEFORE {literal(before).strip()}" if before else ""
         yield f"ALTER TYPE {name} ADD VALUE {literal(label).strip()}{where}"
         there.add(label)
+
+
+def _type_differs(need: Needed, name: str, here: Needed | None) -> Iterator[str]:
+    """Why values of the backup's type would mean something else in the type of its name that is here."""
+    if here is not None and here.sql == need.sql:
+        return
+    if need.labels and here is not None and here.labels:
+        both = [label for label in need.labels if label in here.labels]
+        if both == [label for label in here.labels if label in both]:  # each value means what it meant
+            lacking = [label for label in need.labels if label not in both]
+            if lacking:
+                made = to_run(*_labels(name, need, here.labels))
+                yield f"The type {name} here lacks {', '.join(lacking)}: {made}"
+            return
+    said = here.sql if here is not None else "one that is not made by SQL"
+    yield f"The type {name} here is not the backup's, which is made by {need.sql}; here it is {said}."
 
 
 def _is_not_null(statement: str) -> bool:
@@ -307,8 +320,7 @@ def _restore_warnings(
     backup = kept.backup
     found: list[str] = []
     if kept.proven is None:
-        why = kept.unproven if kept.foreign else "was not verified, or its last verification failed"
-        found.append(f"This backup has no good proof: it {why}.")
+        found.append(f"This backup has no good proof: it {kept.unproven}.")
     if table is None:
         found.append(f"The table {backup.parent} is not in this database; there is nothing to reattach to.")
     else:

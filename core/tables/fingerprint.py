@@ -23,15 +23,19 @@ SETTINGS: tuple[str, ...] = tuple(f"SET LOCAL {name} = {literal(value)}" for nam
 """The statements for one transaction under which the text of a row is the same everywhere."""
 
 
-def fingerprint_sql(relation: str, columns: Sequence[str], *, into: str = "") -> str:
-    """One SELECT that gives (rows, total); `relation` is quoted and qualified. Run it under `SETTINGS`.
+def fingerprint_sql(relation: str, columns: Sequence[str], *, also: Sequence[str] = (), into: str = "") -> str:
+    """One SELECT that gives (rows, total, and the total of the columns `also`); `relation` is quoted and qualified.
 
-    Reads every row, about 3 million a second. `into` is for PL/pgSQL.
+    Reads every row, about 3 million a second. Run it under `SETTINGS`. `into` is for PL/pgSQL.
     """
+    totals = f"{_total(columns)} AS total" + (f", {_total(also)} AS also" if also else "")
+    return f"SELECT pg_catalog.count(*) AS rows, {totals}{into} FROM ONLY {relation} t"
+
+
+def _total(columns: Sequence[str]) -> str:
     row = ", ".join(f"t.{ident(column)}" for column in columns)
     text = f'ROW({row})::pg_catalog.text COLLATE pg_catalog."C"'
-    total = f"coalesce(pg_catalog.sum(pg_catalog.hashtextextended({text}, 0)), 0)::pg_catalog.text"
-    return f"SELECT pg_catalog.count(*) AS rows, {total} AS total{into} FROM ONLY {relation} t"
+    return f"coalesce(pg_catalog.sum(pg_catalog.hashtextextended({text}, 0)), 0)::pg_catalog.text"
 
 
 def fingerprint(rows: int, total: str) -> str:

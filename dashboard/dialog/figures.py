@@ -28,7 +28,7 @@ def proof(kept: Kept, plan: Plan) -> None:
         "Last proof": f"{human_time(kept.proven_at)}, {human_ago(kept.proven_at, clock.now())},"
         f" by {plain(proven.actor)}"
         if proven
-        else f":orange[{kept.unproven if kept.foreign else 'never restored and compared, or failed when it was'}]",
+        else f":{'red' if kept.damaged else 'orange'}[it {plain(kept.unproven)}]",
         "Rows": human_rows(backup.rows),
         "Fingerprint": plain(backup.fingerprint),
     }

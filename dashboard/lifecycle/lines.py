@@ -86,8 +86,10 @@ def badges(life: Lifecycle) -> str:
 
 
 def _proof_badge(life: Lifecycle) -> str:
-    if life.failed is not None:
-        return ":red-badge[:material/gpp_bad: last proof failed]"
+    if life.damaged is not None:
+        return ":red-badge[:material/gpp_bad: backup damaged]"
+    if life.best is not None and life.best.unprovable is not None:
+        return ":orange-badge[:material/help: backed up, not provable here]"
     proven = life.best.proven_at if life.best else None
     if proven is None:
         return ":blue-badge[:material/cloud_done: backed up, not proven]"
@@ -100,8 +102,8 @@ def line(life: Lifecycle, found: Read, *, primary: bool = False, key: str = "") 
     """One period with its figures, its one next act, and what else can be done with it."""
     label = f"**{plain(life.label)}**" + (f" · {plain(life.called)}" if life.label != life.called else "")
     words = f"{label} {badges(life)}"
-    if life.failed is not None:
-        words += f"  \n:red[{plain(life.failed.reason or 'The proof is not of these bytes.')}]"
+    if life.damaged is not None:
+        words += f"  \n:red[{plain(life.damaged.reason or 'The proof is not of these bytes.')}]"
     if life.hold is not None:
         words += f"  \n:violet[{plain(life.hold.reason)}] — {plain(life.hold.by)}"
     known = found is not None and found.kept is not None
@@ -127,7 +129,7 @@ def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -
     if not isinstance(one, Archived):
         if one is not None:
             buttons.archive_button(one, key=key, primary=primary)
-        elif best is not None and life.failed is not None:
+        elif best is not None and life.damaged is not None:
             buttons.verify_button(best.backup.id, key=key)
         elif best is not None:
             buttons.restore_button(best.backup.id, key=key)
@@ -135,7 +137,7 @@ def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -
         buttons.keep_button(life.called, key=key)
     elif _held(life) or not one.is_here:  # what is elsewhere has no backup here
         buttons.reattach_button(one, key=key)
-    elif best is None or life.failed is not None:
+    elif best is None or life.damaged is not None:
         label = "Back up again" if best else "Back up"
         buttons.backup_button(life.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
     elif best.proven is None or life.is_stale(clock.verify_before()):
@@ -155,7 +157,7 @@ def others(life: Lifecycle, *, known: bool) -> dict[str, Choice]:
     if best is not None:
         backup = best.backup.id
         found["Verify its backup"] = Choice(VERIFY, lambda: one_click.verify(backup))
-        if one is None and life.failed is not None:
+        if one is None and life.damaged is not None:
             found["Restore"] = Choice(RESTORE, lambda: ask.restore(backup))
     droppable = isinstance(one, Archived) and best is not None and best.proven is not None and not _held(life)
     if droppable and access.no_drop_reason() is None:
@@ -227,10 +229,13 @@ def _proof_words(kept: Kept) -> str:
         )
         late = kept.proven_at.date() < clock.verify_before()
         return f":orange[:material/schedule: {words}: too long ago]" if late else f":green[:material/check: {words}]"
-    if kept.proofs:
-        last = kept.proofs[-1]
-        reason = plain(last.reason or "the proof is not of these bytes")
-        return f":red[:material/gpp_bad: failed on {human_date(_moment(last.at).date())}: {reason}]"
+    if kept.damaged is not None:
+        reason = plain(kept.damaged.reason or "the proof is not of these bytes")
+        return f":red[:material/gpp_bad: found damaged on {human_date(_moment(kept.damaged.at).date())}: {reason}]"
+    if kept.unprovable is not None:
+        last = kept.unprovable
+        said = plain(f"{last.reason} {last.next}".rstrip())
+        return f":orange[:material/help: could not be proven here on {human_date(_moment(last.at).date())}: {said}]"
     if kept.foreign:
         return f":orange[:material/gpp_maybe: it {kept.unproven}]"
     return ":gray[never restored and compared]"

@@ -62,10 +62,9 @@ class Lifecycle:
         return sum(kept.backup.bytes for kept in self.backups)
 
     @property
-    def failed(self) -> Proof | None:
-        """The last proof of its best backup, where that found it to be none."""
-        last = self.best.proofs[-1] if self.best and self.best.proofs else None
-        return last if self.best and last and self.best.proven is None else None
+    def damaged(self) -> Proof | None:
+        """The verification that found its best backup to be none."""
+        return self.best.damaged if self.best else None
 
     def is_stale(self, verify_before: date) -> bool:
         """Whether its best backup was proven, and not since that date."""

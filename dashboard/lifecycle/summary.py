@@ -18,12 +18,13 @@ from dashboard.state import reads
 
 def verdict(found: Sequence[Lifecycle], read: Read) -> str:
     """What matters most on the road, in one sentence."""
-    failed = [life for life in found if life.failed is not None]
+    damaged = [life for life in found if life.damaged is not None]
     planned = [life for life in found if life.drop is not None]
     bare = [life for life in found if life.status in (Status.ARCHIVED, Status.BACKED_UP)]
     overdue = [life for life in found if life.status is Status.DUE]
-    if failed:
-        return f"The last proof of {failed[0].name} failed" if len(failed) == 1 else f"{len(failed):,} proofs failed"
+    if damaged:
+        one = len(damaged) == 1
+        return f"The backup of {damaged[0].name} is damaged" if one else f"{len(damaged):,} backups are damaged"
     if len(planned) == 1 and planned[0].drop is not None:
         return f"{planned[0].name} is to be dropped on {human_date(datetime.fromisoformat(planned[0].drop.at).date())}"
     if planned:

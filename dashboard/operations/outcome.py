@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
-from core.errors import BackupDamaged
+from core.errors import BackupDamaged, Unprovable
 from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
@@ -54,7 +54,9 @@ def say(operation: OperationRecord) -> None:
             icon=":material/power_off:",
         )
     elif operation.plan.operation is VERIFY and operation.error_kind == BackupDamaged.__name__:
-        st.error(f"**{name}**: the backup is not good. {said}", icon=":material/gpp_bad:")
+        st.error(f"**{name}**: the backup is damaged. {said}", icon=":material/gpp_bad:")
+    elif operation.plan.operation is VERIFY and operation.error_kind == Unprovable.__name__:
+        st.warning(f"**{name}**: the backup can't be proven here. {said}", icon=":material/help:")
     else:
         st.error(f"**{name}** did not happen. {said}", icon=":material/error:")
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from core.backups import kept as kept_module
-from core.backups.kept import read_all_kept, read_kept
+from core.backups.kept import keep_proof, read_all_kept, read_kept
 from core.backups.storage import StorageSettings
 from core.backups.storage.folder import Folder
 from core.console.actor import system_user
@@ -23,7 +23,7 @@ from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
 from core.plans.archive import plan_archive
 from core.plans.hold import PutHold, plan_hold
-from core.plans.manifest import Backup, Kept, Proof, proofs_to_json
+from core.plans.manifest import Backup, Kept, Proof, Verdict
 from core.plans.plan import Plan
 from core.tables.catalog.table import read_table
 from core.tables.marks import Hold
@@ -57,7 +57,7 @@ class Road:
         self.act(plan_archive(self.read(), name, now=datetime.now(UTC)))
 
     def back_up(self, name: str) -> Backup:
-        plan = desks.back_up(self.cold, self.read(), name, now=datetime.now(UTC))
+        plan = desks.back_up(self.reader, self.cold, self.read(), name, now=datetime.now(UTC))
         self.act(plan)
         return read_kept(self.place, plan.backup).backup
 
@@ -66,7 +66,7 @@ class Road:
         proof = Proof(
             at=(datetime.now(UTC) - timedelta(days=ago)).isoformat(timespec="seconds"),
             actor="Ada",
-            good=not reason,
+            verdict=Verdict.DAMAGED if reason else Verdict.PROVEN,
             reason=reason,
             rows=backup.rows,
             fingerprint=backup.fingerprint,
@@ -75,7 +75,7 @@ class Road:
             seconds=1.0,
         )
         manifest = self.place.read_text(backup.manifest)
-        self.place.write_text(backup.proof, proofs_to_json((desks.sealed(proof, manifest),)))
+        keep_proof(self.place, backup.id, desks.sealed(proof, manifest))
         return read_kept(self.place, backup.id)
 
     def hold(self, name: str, until: str, reason: str) -> None:
@@ -179,7 +179,7 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     app = console("archive")
     said = texts(app)
     assert app.title[0].value == f"The last proof of {first} failed".replace("_", r"\_")
-    assert ":red-badge[:material/gpp_bad: last proof failed]" in said
+    assert ":red-badge[:material/gpp_bad: backup damaged]" in said
     assert ":red[Its bytes were changed: the checksum is not the manifest's.]" in said
     assert app.button(key=f"act_{first}").label == "Back up again"
     assert "proof is 500 days old" in said
@@ -187,7 +187,7 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     assert "Verify its backup" in app.menu_button(key=f"more_{second}").options
     # the Doctor and Overview tell the same, each with its one button
     app = console()
-    assert "failed its last verification" in texts(app)
+    assert "is damaged" in texts(app)
     assert "was last restored and compared on" in texts(app)
     assert {"Verify", f"Back up {THIS_YEAR - 5}"} <= {button.label for button in app.button}
     assert {metric.label: metric.delta for metric in app.metric}["Archived"] == "1 of 2 verified"

@@ -21,6 +21,7 @@ from statistics import median
 import psutil
 
 from core.backups.kept import read_kept
+from core.backups.proving import Proving
 from core.backups.restore import read_surroundings, restore
 from core.backups.storage.folder import Folder
 from core.backups.verify import verify
@@ -116,7 +117,12 @@ def _ours(at: Desk, folder: Path, name: str, id: str) -> _Run:
 def _verified(folder: Path, id: str) -> float:
     began = time.perf_counter()
     proof = verify(
-        Folder(folder / "place"), id, home=folder, actor="bench", cancelled=lambda: False, report=lambda work: None
+        Folder(folder / "place"),
+        id,
+        proving=Proving(folder, os.environ),
+        actor="bench",
+        cancelled=lambda: False,
+        report=lambda work: None,
     )
     if not proof.good:
         raise SystemExit(f"the backup proves nothing: {proof.reason}")

@@ -20,6 +20,7 @@ from core.console.worker import Worker
 from core.errors import Cancelled, Failed, LockNotObtained, NotVerified
 from core.names import qualified
 from core.plans.hold import PutHold
+from core.plans.manifest import Verdict
 from core.plans.plan import Mode
 from core.tables.catalog.marks import read_planned_drops
 from core.tables.marks import Hold
@@ -88,6 +89,15 @@ HINDRANCES = {
         f"ALTER TABLE archive.{T} DROP COLUMN more",
         says=f"There is no backup of archive.{T} as it is now.",
     ),
+    "what the backup lacks": Hindrance(
+        f"CREATE INDEX late ON archive.{T} (reason);"
+        f" ALTER TABLE archive.{T} ADD CONSTRAINT late_check CHECK (kid_id < 99)"
+        f", ALTER reason SET DEFAULT 'late'; COMMENT ON COLUMN archive.{T}.reason IS 'late';"
+        f" GRANT SELECT ON archive.{T} TO PUBLIC; COMMENT ON INDEX archive.late IS 'later'",
+        f"DROP INDEX archive.late; ALTER TABLE archive.{T} DROP CONSTRAINT late_check, ALTER reason SET DEFAULT 'ill';"
+        f" COMMENT ON COLUMN archive.{T}.reason IS NULL; REVOKE SELECT ON archive.{T} FROM PUBLIC",
+        says=f"archive.{T} has what the backup ",
+    ),
     "a view": Hindrance(
         f"CREATE VIEW seen AS SELECT * FROM archive.{T}", "DROP VIEW seen", says=f"archive.{T} is needed by view "
     ),
@@ -132,8 +142,8 @@ def test_nothing_is_dropped_but_what_a_proof_of_these_rows_holds(road: Road, mak
     assert road(*drop).message.startswith(f"The backup {id} was never restored and compared")
     road.prove(id, sha256="0" * 64)
     assert road(*drop).message.startswith(f"The backup {id} was never restored and compared")
-    road.prove(id, good=False, reason="Its bytes were changed.")
-    assert road(*drop).message.startswith(f"The backup {id} was never restored and compared")
+    road.prove(id, verdict=Verdict.DAMAGED, reason="Its bytes were changed.")
+    assert road(*drop).message.startswith(f"The backup {id} was found damaged when it was restored")
     road.prove(id)
 
     for what, one in HINDRANCES.items():
@@ -181,7 +191,7 @@ def test_a_backup_that_went_after_the_plan_was_made_is_no_ground_for_a_drop(
     elif harm == "zeroed":
         file.write_bytes(file.read_bytes()[:200] + bytes(file.stat().st_size - 200))
     else:
-        road.prove(kept.backup.id, good=False)
+        road.prove(kept.backup.id, verdict=Verdict.DAMAGED)
     with pytest.raises(NotVerified, match=r"is no longer in .* as it was"):
         road.run_plan(plan)
     assert road.is_there(f"archive.{T}")

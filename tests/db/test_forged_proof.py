@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from core.backups.storage import Storage
 from core.errors import NotVerified
 from core.plans.drop import Drop
-from core.plans.manifest import Backup, proofs_to_json
+from core.plans.manifest import Backup, Verdict, newest_last, proofs_to_json, proven_backup
 from core.seal import Seal
 from tests import desks
 from tests.desks import SEAL
@@ -31,12 +32,18 @@ def replaced(road: Road, backup: Backup) -> Backup:
     return other
 
 
+def written(place: Storage, backup: Backup) -> str:
+    """The path of the newest proof beside a backup."""
+    return newest_last(one.path for one in place.list() if proven_backup(one.path) == backup.id)[-1]
+
+
 @pytest.mark.parametrize("proof", ["as it was", "without a seal", "of another key", "with the seal of the real one"])
 def test_a_place_that_fits_together_does_not_unlock_a_drop(road: Road, make_table: Make, proof: str) -> None:
     made = make_table()
     (kept,) = road.ready(made, made.first)
     place = road.cold.open()
-    before = json.loads(place.read_text(kept.backup.proof))
+    beside = written(place, kept.backup)
+    before = json.loads(place.read_text(beside))
     forged = replaced(road, kept.backup)
     if proof != "as it was":
         fits = {**before[0], "sha256": forged.sha256}
@@ -45,7 +52,7 @@ def test_a_place_that_fits_together_does_not_unlock_a_drop(road: Road, make_tabl
         elif proof == "of another key":
             mine = replace(kept.proofs[0], sha256=forged.sha256)
             fits["seal"] = Seal(b"the key of somebody else").of(*mine.said(forged.to_json()))
-        place.write_text(kept.backup.proof, json.dumps([fits]))
+        place.write_text(beside, json.dumps([fits]))
     ended = road("drop", "--partition", made.first, "--now", "--confirm", made.first)
     assert ended.code == 1
     assert "was proven by no console that has this one's key" in ended.message
@@ -60,7 +67,8 @@ def test_what_was_replaced_after_the_drop_was_planned_stops_it(road: Road, make_
     plan = desk.plan(Drop(made.address, made.first, (kept,)))
     forged = replaced(road, kept.backup)
     proof = replace(kept.proofs[0], sha256=forged.sha256)
-    road.cold.open().write_text(kept.backup.proof, proofs_to_json((proof,)))
+    place = road.cold.open()
+    place.write_text(written(place, kept.backup), proofs_to_json((proof,)))
     with pytest.raises(NotVerified, match="is no longer in"):
         road.run_plan(plan)
     assert road.is_there(f"archive.{made.first}")
@@ -79,7 +87,7 @@ def test_a_key_that_was_changed_is_told_and_a_verification_with_the_new_one_is_t
     assert road(*drop, **new).code == 1
     road.done("verify", kept.backup.id, **new)
     listed = road.done("backups", "--json", **new).json["backups"][0]
-    assert (listed["proven"], listed["foreign_proof"]) == (True, True)
+    assert (listed["proven"], listed["foreign_proof"]) == (True, False)
     road.done(*drop, **new)
     assert not road.is_there(f"archive.{made.first}")
 
@@ -90,5 +98,5 @@ def test_a_proof_is_of_one_manifest_and_of_all_that_it_says(road: Road, make_tab
     proof, manifest = kept.proofs[0], road.cold.open().read_text(kept.backup.manifest)
     assert SEAL.fits(proof.seal, *proof.said(manifest))
     assert not SEAL.fits(proof.seal, *proof.said(manifest + " "))
-    for change in ({"at": "2030-01-01"}, {"good": False}, {"rows": 1}, {"sha256": "0"}, {"actor": "Eve"}):
+    for change in ({"at": "2030-01-01"}, {"verdict": Verdict.DAMAGED}, {"rows": 1}, {"sha256": "0"}, {"actor": "Eve"}):
         assert not SEAL.fits(proof.seal, *replace(proof, **change).said(manifest))  # type: ignore[arg-type]

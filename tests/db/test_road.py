@@ -18,6 +18,7 @@ from core.console.journal import read_operations
 from core.errors import ConnectionFailed
 from core.names import qualified
 from core.period import Period
+from core.plans.manifest import Verdict
 from core.postgres import programs
 from tests.db.cli.test_commands import catalog
 from tests.objects import S3, Answering
@@ -369,7 +370,7 @@ def test_the_doctor_tells_of_backups_proofs_drops_and_holds(road: Road, make_tab
     assert severities() == {**fine, "proven": "note"}
     road.prove(kept.backup.id, at="2020-01-01T00:00:00+00:00")
     assert severities() == {**fine, "proven": "warning"}
-    road.prove(kept.backup.id, good=False, reason="Its bytes were changed.")
+    road.prove(kept.backup.id, verdict=Verdict.DAMAGED, reason="Its bytes were changed.")
     assert severities() == {**fine, "proven": "warning"}
     road.prove(kept.backup.id)
     assert severities() == fine
@@ -380,7 +381,7 @@ def test_the_doctor_tells_of_backups_proofs_drops_and_holds(road: Road, make_tab
     road.done("hold", "--year", "2022", "--lift")
     road.done("drop", "--year", "2022", "--now", f"--confirm={T}")
     assert severities() == fine
-    road.prove(kept.backup.id, good=False, reason="Its bytes were changed.")
+    road.prove(kept.backup.id, verdict=Verdict.DAMAGED, reason="Its bytes were changed.")
     assert severities() == {**fine, "proven": "critical"}
     Path(road.environ["BACKUP_URL"], kept.backup.object).unlink()
     assert severities()["unusable_backups"] == "warning"

@@ -34,7 +34,7 @@ from core.console.worker import Worker
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP
-from core.plans.manifest import Kept
+from core.plans.manifest import Kept, proven_backup
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.plans.restore import RESTORE
@@ -118,7 +118,7 @@ def road(
 def wish(road: Road, made: Made, kind: Operation, kept: Kept | None) -> Plan:
     """The plan of one act, on what is there now."""
     if kind is BACKUP:
-        return desks.back_up(road.cold, road.read(made), T, now=NOW)
+        return desks.back_up(road.reader, road.cold, road.read(made), T, now=NOW)
     assert kept is not None
     if kind is VERIFY:
         return desks.verify(road.cold, kept)
@@ -234,7 +234,9 @@ def test_a_verification_killed_in_each_phase(road: Road, make_table: Make, recor
     injected = 0
     for at, doing in ((3, ""), (0, "Starting"), (0, "Restoring its rows"), (0, "Building")):
         if not killed(road, wish(road, made, VERIFY, kept), at, doing):
-            road.cold.open().delete(kept.backup.proof)
+            for one in road.cold.open().list():
+                if proven_backup(one.path):
+                    road.cold.open().delete(one.path)
             continue
         injected += 1
         rest_in_peace(road)

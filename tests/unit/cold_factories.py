@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.names import comment_sql
-from core.plans.manifest import Backup, BackupColumn, LeftOut, Proof
+from core.plans.manifest import Backup, BackupColumn, LeftOut, Proof, Verdict
 from core.plans.restore import Surroundings
 from core.plans.script import marks_of, session_statements
 from tests.unit import factories
@@ -70,7 +70,7 @@ def backup(**changes: Any) -> Backup:
 
 def proof(**changes: Any) -> Proof:
     """A good proof of it."""
-    healthy = Proof("2026-10-20T10:00:00+00:00", "Ada", True, "", 20, "text-1:20:7", "ab" * 32, "18.4", 1.5)
+    healthy = Proof("2026-10-20T10:00:00+00:00", "Ada", Verdict.PROVEN, "", 20, "text-1:20:7", "ab" * 32, "18.4", 1.5)
     return replace(healthy, **changes)
 
 

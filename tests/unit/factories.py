@@ -12,7 +12,7 @@ from typing import Any
 
 from core.period import Range, Width
 from core.plans.ensure import NewPartition, missing, plan_ensure
-from core.plans.manifest import Backup, BackupColumn, Kept, Proof
+from core.plans.manifest import Backup, BackupColumn, Kept, Proof, Verdict
 from core.plans.plan import Plan
 from core.postgres.server import Server
 from core.tables.archived import Archived, Source
@@ -182,7 +182,7 @@ def kept(year: int, *, proven: bool = True, **changes: Any) -> Kept:
     good = Proof(
         at="2026-10-02T08:00:00+00:00",
         actor="ada",
-        good=True,
+        verdict=Verdict.PROVEN,
         reason="",
         rows=backup.rows,
         fingerprint=backup.fingerprint,

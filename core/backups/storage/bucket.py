@@ -194,6 +194,16 @@ _STORE_REASONS: tuple[tuple[str, str, str], ...] = (
         "Set AWS_REGION to the bucket's region.",
     ),
     (r"QuotaExceeded|StorageFull|InsufficientStorage|507 |EntityTooLarge", "there is no room left", NO_ROOM),
+    (
+        r"Content-MD5|[Xx]-[Aa]mz-[Cc]hecksum",
+        "it wants a checksum with each object, as a bucket with Object Lock does",
+        "Set AWS_CHECKSUM_ALGORITHM=sha256.",
+    ),
+    (
+        r"InvalidObjectState|BlobArchived",
+        "the object is asleep in the store's archive",
+        "Wake it there first, as with aws s3api restore-object, and look again once that is done.",
+    ),
     (r"ObjectLocked|WORM|retention", "what is there is protected against change", "Wait, or give another place."),
     (
         r"AccessDenied|AuthorizationPermissionMismatch|PermissionDenied|403 Forbidden",

@@ -37,7 +37,7 @@ def _last_try(kept: Kept) -> Json | None:
     if not kept.proofs:
         return None
     last = kept.proofs[-1]
-    return {"at": last.at, "good": last.good, "reason": last.reason or None, "actor": last.actor}
+    return {"at": last.at, "verdict": last.verdict, "reason": last.reason or None, "actor": last.actor}
 
 
 def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: str, *, others: int = 0) -> str:
@@ -72,4 +72,6 @@ def kept_text(found: Sequence[Kept], unreadable: Sequence[Unreadable], place: st
 def _proof_text(kept: Kept) -> str:
     if kept.proven_at is not None:
         return f"{kept.proven_at:%Y-%m-%d}"
-    return "failed" if kept.proofs else "foreign" if kept.foreign else "never"
+    if kept.damaged or kept.unprovable:
+        return "damaged" if kept.damaged else "not provable here"
+    return "foreign" if kept.foreign else "never"

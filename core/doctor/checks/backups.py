@@ -91,18 +91,30 @@ def _here(case: Case, kept: Kept) -> str:
 def _proof(case: Case, kept: Kept, here: str) -> Finding | None:
     backup = kept.backup
     command = backup_twin("verify", backup.id)
-    last = kept.proofs[-1] if kept.proofs else None
-    if last is not None and kept.proven is None:
+    damaged, unprovable = kept.damaged, kept.unprovable
+    if damaged is not None:
         return Finding(
             "proven",
             Severity.WARNING if here else Severity.CRITICAL,
-            f"The newest backup of {backup.name} failed its last verification",
-            f"{last.reason or 'The proof is not of these bytes.'}"
+            f"The newest backup of {backup.name} is damaged",
+            f"{damaged.reason or 'The proof is not of these bytes.'}"
             + ("" if here else " The table itself is no longer on the server."),
             hint=twin("backup", case.table, here) if here else command,
             subject=here or backup.name,
             wants=BACKUP if here else VERIFY,
             backup="" if here else backup.id,
+        )
+    if unprovable is not None:
+        return Finding(
+            "proven",
+            Severity.NOTE if here else Severity.WARNING,
+            f"The newest backup of {backup.name} could not be proven here",
+            f"{unprovable.reason} That says nothing of what it holds; nothing can be dropped on it until it is proven."
+            f" {unprovable.next}".rstrip(),
+            hint=command,
+            subject=here or backup.name,
+            wants=VERIFY,
+            backup=backup.id,
         )
     proven_on = kept.proven_at.date() if kept.proven_at else None
     if proven_on is not None and proven_on >= case.verify_before:

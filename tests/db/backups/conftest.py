@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, Engine
 
-from core.backups import verify as verify_module
 from core.backups.storage.folder import Folder
-from core.names import literal
-from core.postgres.connection import working_engine
 from core.postgres.programs import Tool, find_pg_dump
 from tests.conftest import Act
 from tests.db.backups.walks import Alone, Walk
 from tests.desks import SEAL
-from tests.servers import connect, temporary_home
-from tests.tables import Run, runner
+from tests.servers import temporary_home
+from tests.tables import Run
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +51,9 @@ def alone(database_url: str) -> Iterator[Alone]:
 
 
 @pytest.fixture
-def shared(server_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+def shared(walk: Walk, server_url: URL) -> None:
     """Verifications restore into a fresh database of the test's own server, where the start of one is not the point."""
-
-    @contextmanager
-    def database(folder: Path, encoding: str) -> Iterator[tuple[Engine, Engine]]:
-        name = f"pd_throwaway_{os.getpid()}"
-        admin = connect(server_url)
-        run = runner(admin)
-        run(f"CREATE ROLE {name} LOGIN" + (f" PASSWORD {literal(server_url.password)}" if server_url.password else ""))
-        run(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0 ENCODING {literal(encoding)} LOCALE 'C'")
-        there = server_url.set(database=name)
-        engine, poor = working_engine(there), working_engine(there.set(username=name))
-        try:
-            yield engine, poor
-        finally:
-            engine.dispose()
-            poor.dispose()
-            run(f"DROP DATABASE {name} WITH (FORCE)")
-            run(f"DROP ROLE {name}")
-            admin.close()
-
-    monkeypatch.setattr(verify_module, "throwaway_database", database)
+    walk.proof_url = server_url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ import pytest
 
 from core.backups.kept import read_all_kept, read_kept
 from core.backups.progress import Work
+from core.backups.proving import Proving
 from core.backups.verify import verify
 from core.errors import BackupUnusable, Cancelled, Failed
+from core.plans.manifest import Verdict
 from tests.db.backups.walks import Make, Walk, bad
 
 
@@ -36,7 +38,7 @@ def test_200_flipped_bytes_are_200_refused(walk: Walk, make_table: Make) -> None
         flipped[offset] ^= 1 << chance.randrange(8)
         path.write_bytes(flipped)
         proof = walk.verify(backup)
-        assert (proof.good, proof.server_version) == (False, ""), f"the byte at {offset}"
+        assert (proof.verdict, proof.server_version) == (Verdict.DAMAGED, ""), f"the byte at {offset}"
         assert "checksum" in proof.reason
     for length in (0, 1, len(whole) // 2, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(20))):
         path.write_bytes(whole[:length])
@@ -73,7 +75,7 @@ def test_an_edited_manifest(walk: Walk, make_table: Make, shared: None) -> None:
         },
         "Its SQL before": {"columns": (*backup.columns[:-1], replace(backup.columns[-1], name="x"))},
         "Its comment does not say": {"bounds": backup.bounds.replace("2022-01-01", "2021-01-01")},
-        "It can't be restored": {"raw_bytes": backup.raw_bytes + 1},
+        "is not as long as its manifest says": {"raw_bytes": backup.raw_bytes + 1},
         "Its SQL after the rows": {"raw_bytes": backup.raw_bytes - 1},
         "Its SQL before the rows": {"create": backup.create[:-1]},
         "It holds more rows than the 20 of its manifest.": {
@@ -114,7 +116,14 @@ def test_a_cancel_of_a_verification_leaves_nothing(walk: Walk, make_table: Make)
         return any(work.doing.startswith("Starting") for work in told)
 
     with pytest.raises(Cancelled):
-        verify(walk.storage, backup.id, home=walk.home, actor="Ada", cancelled=cancelled, report=told.append)
+        verify(
+            walk.storage,
+            backup.id,
+            proving=Proving(walk.home, os.environ),
+            actor="Ada",
+            cancelled=cancelled,
+            report=told.append,
+        )
     assert list(walk.home.iterdir()) == []
     assert read_kept(walk.storage, backup.id).proofs == ()
 

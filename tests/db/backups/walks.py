@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -14,14 +14,15 @@ from typing import Any
 import zstandard
 from sqlalchemy import Engine
 
-from core.backups.kept import read_kept
+from core.backups.kept import keep_proof, read_kept
+from core.backups.proving import Proving
 from core.backups.restore import read_surroundings, restore
 from core.backups.storage.folder import Folder
 from core.backups.verify import verify
 from core.backups.write import back_up
 from core.names import literal, qualified
 from core.plans.archive import plan_archive
-from core.plans.manifest import Backup, Kept, Proof, backup_id
+from core.plans.manifest import Backup, Kept, Proof, backup_id, newest_last, proofs_from_json, proven_backup
 from core.plans.plan import Plan
 from core.plans.restore import plan_restore
 from core.postgres.connection import parse_url, session, working_engine
@@ -56,6 +57,7 @@ class Walk:
     home: Path
     tool: Tool
     made: int = 0
+    proof_url: str = ""
 
     def read(self, made: Made) -> PartitionedTable:
         return read_table(self.reader, made.address)
@@ -85,9 +87,16 @@ class Walk:
         return back_up(self.worker, table, name, given.pop("storage", self.storage), **given)
 
     def verify(self, backup: Backup) -> Proof:
-        return verify(
-            self.storage, backup.id, home=self.home, actor="Ada", cancelled=lambda: False, report=lambda work: None
+        proof = verify(
+            self.storage,
+            backup.id,
+            proving=Proving(self.home, os.environ, self.proof_url),
+            actor="Ada",
+            cancelled=lambda: False,
+            report=lambda work: None,
         )
+        keep_proof(self.storage, backup.id, proof)
+        return proof
 
     def plan_restore(self, made: Made | None, kept: Kept, archive_schema: str = "archive", **options: Any) -> Plan:
         there = read_surroundings(self.worker, kept.backup, archive_schema=archive_schema)
@@ -196,8 +205,8 @@ def bad(walk: Walk, backup: Backup) -> Proof:
     proof = walk.verify(backup)
     assert not proof.good
     assert proof.reason
-    proofs = json.loads(Path(walk.storage.label, backup.proof).read_text())
-    assert proofs[-1]["reason"] == proof.reason
+    written = newest_last(one.path for one in walk.storage.list() if proven_backup(one.path) == backup.id)
+    assert proofs_from_json(walk.storage.read_text(written[-1])) == (proof,)
     return proof
 
 

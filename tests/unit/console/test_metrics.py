@@ -50,6 +50,7 @@ def table(**changes: object) -> TableFigures:
         failures=2,
         last_backup=NOW - timedelta(days=2),
         last_proof=NOW - timedelta(days=1, seconds=5),
+        verdicts={"proven": 2, "damaged": 1},
     )
     return replace(healthy, **changes)  # type: ignore[arg-type]
 
@@ -72,6 +73,8 @@ def test_every_figure_is_told() -> None:
         ("partition_desk_bytes", (*own, ("state", "cold"))): 1_000,
         ("partition_desk_default_rows", own): 0,
         ("partition_desk_detach_pending", own): 0,
+        ("partition_desk_newest_backups", (*own, ("verdict", "proven"))): 2,
+        ("partition_desk_newest_backups", (*own, ("verdict", "damaged"))): 1,
         ("partition_desk_failed_operations_total", own): 2,
         ("partition_desk_backups_up", ()): 1,
         ("partition_desk_backup_age_seconds", own): 172_800,
@@ -85,7 +88,7 @@ def test_a_database_that_can_t_be_reached_is_down_and_nothing_else_is_told() -> 
 
 
 def test_what_is_not_known_is_left_out_and_never_nothing() -> None:
-    bare = table(runway=None, default_rows=None, last_backup=None, last_proof=None)
+    bare = table(runway=None, default_rows=None, last_backup=None, last_proof=None, verdicts={})
     names = {name for name, _ in told(bare, place=False)}
     assert names == {
         "partition_desk_up",
@@ -108,7 +111,7 @@ def test_for_ever_is_infinity() -> None:
 def test_any_name_is_a_label(name: str) -> None:
     found = told(table(table=name), table())
     assert found["partition_desk_runway_days", (("table", name),)] == 404
-    assert {label for _, labels in found for label, _ in labels} == {"table", "state"}
+    assert {label for _, labels in found for label, _ in labels} == {"table", "state", "verdict"}
 
 
 def test_an_age_is_never_negative() -> None:

@@ -14,7 +14,7 @@ from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
-from core.plans.manifest import Unreadable
+from core.plans.manifest import Unreadable, Verdict
 from core.plans.steps import EXCLUSION
 from core.plans.verify import VERIFY
 from core.tables.archived import Source
@@ -546,7 +546,7 @@ def test_a_proof_that_is_missing_or_old() -> None:
 
 
 def test_a_failed_proof_is_worse_where_the_table_is_gone() -> None:
-    bad = replace(kept(2020).proofs[0], good=False, reason="A byte was changed.")
+    bad = replace(kept(2020).proofs[0], verdict=Verdict.DAMAGED, reason="A byte was changed.")
     failed = replace(kept(2020), proofs=(bad,))
     there = only("proven", table(archived=OLD_YEARS[:1]), backups=(failed,))
     assert (there.severity, there.hint) == (

@@ -137,7 +137,7 @@ def test_what_is_missing_is_made_first() -> None:
         MOOD.sql,
     ]
     assert plan.warnings == (
-        "This backup has no good proof: it was not verified, or its last verification failed.",
+        "This backup has no good proof: it was never restored and compared.",
         'It is made along with what it needs: "my types"."mood".',
     )
 
@@ -148,9 +148,19 @@ def test_what_is_missing_is_made_first() -> None:
         ({"encoding": "LATIN1"}, {}, "Its texts are in UTF8, the database's in LATIN1"),
         ({"server": factories.server(in_recovery=True)}, {}, "takes no changes"),
         (
-            {"types": frozenset({'"my types"."mood"'}), "labels": {'"my types"."mood"': ("ok",)}},
+            {"types": {'"my types"."mood"': replace(MOOD, sql="", labels=("ok",))}},
             {"needs": (MOOD,)},
             'The type "my types"."mood" here lacks bad',
+        ),
+        (
+            {"types": {'"my types"."mood"': replace(MOOD, sql="", labels=MOOD.labels[::-1])}},
+            {"needs": (MOOD,)},
+            'The type "my types"."mood" here is not the backup\'s',
+        ),
+        (
+            {"types": {'"my types"."mood"': None}},
+            {"needs": (MOOD,)},
+            "here it is one that is not made by SQL",
         ),
         (
             {},

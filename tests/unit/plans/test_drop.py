@@ -12,7 +12,7 @@ from core.errors import DeskError, NotAllowed, NotServed, NotVerified, Partition
 from core.names import literal
 from core.plans.drop import DROP, SCHEDULE, choose, fits, plan_drop, plan_keep, plan_later_drop
 from core.plans.hold import plan_hold
-from core.plans.manifest import Kept
+from core.plans.manifest import Kept, Verdict
 from core.plans.plan import Mode, Plan
 from core.tables.fingerprint import require_fingerprint_sql, require_same_sql
 from core.tables.marks import Hold, Marks, PlannedDrop
@@ -119,9 +119,13 @@ def test_a_proof_that_is_not_of_this_backup_is_none() -> None:
     other = replace(kept(2020).proofs[0], sha256="cd" * 32)
     with pytest.raises(NotVerified):
         dropping(backup=Kept(kept(2020).backup, (other,)))
-    failed = replace(kept(2020).proofs[0], good=False, reason="a flipped byte")
-    with pytest.raises(NotVerified, match="or failed when it was"):
+    failed = replace(kept(2020).proofs[0], verdict=Verdict.DAMAGED, reason="a flipped byte")
+    with pytest.raises(NotVerified, match="was found damaged when it was restored and compared"):
         dropping(backup=Kept(kept(2020).backup, (*kept(2020).proofs, failed)))
+    here = replace(failed, verdict=Verdict.UNPROVABLE, reason="There is no citext here.")
+    with pytest.raises(NotVerified, match=r"could not be proven so far: There is no citext here\. Nothing"):
+        dropping(backup=Kept(kept(2020).backup, (here,)))
+    assert dropping(backup=Kept(kept(2020).backup, (*kept(2020).proofs, here))).steps, "it says nothing of the backup"
 
 
 def test_a_hold_that_has_run_out_forbids_nothing() -> None:

@@ -20,10 +20,14 @@ from core.plans.manifest import (
     LeftOut,
     Needed,
     Proof,
+    Verdict,
     backup_id,
     may_be_of,
+    newest_last,
+    proof_path,
     proofs_from_json,
     proofs_to_json,
+    proven_backup,
 )
 from tests.unit.cold_factories import backup, proof
 
@@ -50,7 +54,7 @@ def test_written_and_read_back() -> None:
     )
     assert Backup.from_json(whole.to_json()) == whole
     assert whole.stored == ("id",)
-    assert (whole.object, whole.manifest, whole.proof) == ("a/b/c.sql.zst", "a/b/c.json", "a/b/c.proof.json")
+    assert (whole.object, whole.manifest) == ("a/b/c.sql.zst", "a/b/c.json")
 
 
 def test_a_later_format_is_refused_as_such() -> None:
@@ -110,7 +114,7 @@ def test_the_first_manifests_had_no_time_zone() -> None:
     assert Backup.from_json(json.dumps({**raw, "seal": seal})) == backup()
 
 
-LATER = ("format", "time_zone")
+LATER = ("format", "time_zone", "locale")
 
 
 @pytest.mark.parametrize("name", [field for field in json.loads(backup().to_json()) if field not in LATER])
@@ -140,12 +144,38 @@ def test_any_letter_that_is_changed_is_refused() -> None:
 
 
 def test_proofs_are_a_list_newest_last() -> None:
-    both = (proof(good=False, reason="changed"), proof())
+    both = (proof(verdict=Verdict.DAMAGED, reason="changed"), proof())
     assert proofs_from_json(proofs_to_json(both)) == both
     assert proofs_from_json("[]") == ()
     raw = json.loads(proofs_to_json(both))
-    assert [one["good"] for one in raw] == [False, True]
+    assert [one["verdict"] for one in raw] == ["damaged", "proven"]
     assert proofs_from_json(json.dumps([{**raw[1], "seconds": 2}]))[0].seconds == 2.0
+
+
+@pytest.mark.parametrize(("good", "verdict"), [(True, Verdict.PROVEN), (False, Verdict.DAMAGED)])
+def test_a_proof_of_before_says_only_whether_it_is_good(good: bool, verdict: Verdict) -> None:
+    raw = json.loads(proofs_to_json((proof(),)))[0]
+    del raw["verdict"], raw["next"]
+    assert proofs_from_json(json.dumps([{**raw, "good": good}])) == (proof(verdict=verdict),)
+
+
+def test_a_verdict_that_is_none_is_no_proof() -> None:
+    raw = json.loads(proofs_to_json((proof(),)))[0]
+    for verdict in ("fine", 1, None):
+        with pytest.raises(BackupDamaged, match="verdict"):
+            proofs_from_json(json.dumps([{**raw, "verdict": verdict}]))
+
+
+def test_each_proof_is_an_object_of_its_own_and_the_newest_is_last() -> None:
+    older, newer = (proof_path("a/b/c", datetime(2026, 1, day, tzinfo=UTC), "ff") for day in (1, 2))
+    assert older == "a/b/c.proof-20260101T000000000000Z-ff.json"
+    assert newest_last([newer, "a/b/c.proof.json", older]) == ["a/b/c.proof.json", older, newer]
+    assert [proven_backup(path) for path in (older, "a/b/c.proof.json", "a/b/c.json", "a/b/c.proof-x.json")] == [
+        "a/b/c",
+        "a/b/c",
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "[{}]", '[{"at": 1}]'])
@@ -159,8 +189,11 @@ def test_what_is_no_list_of_proofs(text: str) -> None:
     [
         ((), False),
         ((proof(),), True),
-        ((proof(), proof(good=False, reason="changed")), False),
-        ((proof(good=False, reason="changed"), proof()), True),
+        ((proof(), proof(verdict=Verdict.DAMAGED, reason="changed")), False),
+        ((proof(verdict=Verdict.DAMAGED, reason="changed"), proof()), True),
+        ((proof(), proof(verdict=Verdict.UNPROVABLE, reason="no such extension")), True),
+        ((proof(verdict=Verdict.UNPROVABLE),), False),
+        ((proof(verdict=Verdict.DAMAGED), proof(verdict=Verdict.UNPROVABLE)), False),
         ((proof(sha256="other"),), False),
         ((proof(fingerprint="text-1:20:8"),), False),
         ((proof(rows=21),), False),
@@ -187,7 +220,7 @@ def test_hostile_names_make_safe_paths(name: str) -> None:
     path = backup_id(name, address, name, AT, "a1b2")
     segments = path.split("/")
     assert len(segments) == 4
-    assert len(f"{path}.proof.json".encode()) < 900
+    assert len(proof_path(path, AT, "ffffff").encode()) < 950
     for segment in segments:
         assert 0 < len(segment) <= 200
         assert not segment.startswith(".")

@@ -13,9 +13,9 @@ from tests.unit.test_layers import CORE, parsed
 ELSEWHERE = {
     "convert._require_rows_fit",  # in tests/db/plans/test_printed.py
     "obstacles.__str__",  # each obstacle, in tests/db/plans/test_obstacles.py
-    "restore._require_usable",  # these three in tests/db/plans/test_printed.py
+    "restore._type_differs",  # these three in tests/db/plans/test_printed.py
     "restore._require_rights",
-    "own_tables.make_tables",  # in tests/db/console/test_journal.py
+    "own_tables._make",  # in tests/db/console/test_journal.py
 }
 ERRORS = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.DeskError)}
 SQL = re.compile(

@@ -35,10 +35,11 @@ def header(title: str, counted: str = "", *, read: datetime | None = None) -> No
 def read_at(read: datetime | None = None) -> None:
     """When the figures on the page were read."""
     table = current.last()
-    moment = read or (table.as_of if table is not None else None)
+    stale = table is not None and current.is_stale()
+    moment = table.as_of if table is not None and (stale or read is None) else read
     shown = table if table is not None and table.as_of == moment else None
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall", wrap=False):
-        if moment is not None and shown is not None and current.is_stale():
+        if moment is not None and stale:
             st.badge(
                 f"busy since, read {moment:%H:%M:%S} UTC",
                 icon=":material/lock_clock:",

@@ -12,7 +12,7 @@ from core.backups.kept import read_database_backups
 from core.backups.storage import StorageSettings
 from core.console.metrics import Readings, metrics_text, read_metrics
 from core.errors import DeskError
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.postgres.connection import parse_url, reading_engine
 from core.postgres.server import Server, read_server
 from core.settings import Settings

@@ -17,8 +17,8 @@ from core.period import Range
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, choose, plan_later_drop
 from core.plans.ensure import Ensure
-from core.plans.manifest import Kept, Proof
 from core.plans.plan import Plan
+from core.plans.proof import Kept, Proof
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.verify import Verify

@@ -20,8 +20,8 @@ from core.console.execute import Budget
 from core.errors import DeskError
 from core.plans.archive import plan_archive
 from core.plans.drop import Drop
-from core.plans.manifest import Kept, Proof, Verdict
 from core.plans.plan import Plan
+from core.plans.proof import Kept, Proof, Verdict
 from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 from tests import desks

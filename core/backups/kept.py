@@ -12,22 +12,19 @@ from hashlib import sha256
 from core.backups.storage import StorageSettings
 from core.backups.storage.base import Storage
 from core.errors import BackupDamaged, BackupNotFound, BackupUnusable, DeskError, NotVerified, StorageFailed
-from core.plans.manifest import (
-    MANIFEST,
-    OBJECT,
-    Backup,
+from core.plans.manifest import MANIFEST, OBJECT, Backup, may_be_of
+from core.plans.plan import Plan
+from core.plans.proof import (
     Kept,
     Proof,
     Unreadable,
     Verdict,
-    may_be_of,
     newest_last,
     proof_path,
     proofs_from_json,
     proofs_to_json,
     proven_backup,
 )
-from core.plans.plan import Plan
 from core.postgres.server import Server
 
 PROOFS_READ = 100

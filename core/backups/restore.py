@@ -20,8 +20,9 @@ from core.backups.streams import Fetched, Rows, codec, copy_rows
 from core.errors import BackupDamaged, BackupUnusable, Cancelled, ConnectionFailed, DeskError, Refused, UsageError
 from core.names import ident, literal, qualified
 from core.plans.guard import require_its_own
-from core.plans.manifest import Backup, Kept, Needed
+from core.plans.manifest import Backup, Needed
 from core.plans.plan import Plan
+from core.plans.proof import Kept
 from core.plans.restore import Surroundings
 from core.plans.script import after_rows, before_rows, between_rows
 from core.postgres.collation import DEFAULT_ORDER

@@ -27,7 +27,8 @@ from core.backups.streams import CHUNK, Fetched, Rows, codec, copy_rows
 from core.backups.throwaway import temporary_folder
 from core.errors import BackupDamaged, BackupNotFound, DeskError, Failed, Unprovable
 from core.names import ident, literal, qualified
-from core.plans.manifest import STORED, Backup, Level, Proof, Verdict
+from core.plans.manifest import STORED, Backup, Level
+from core.plans.proof import Proof, Verdict
 from core.plans.script import copy_line, marks_of
 from core.postgres.connection import is_lost, server_message, session, sqlstate
 from core.postgres.driver import driver_of, wrapped

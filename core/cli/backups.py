@@ -49,8 +49,8 @@ from core.period import Duration, Range
 from core.plans.backup import BackUp
 from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.hold import PutHold
-from core.plans.manifest import Kept
 from core.plans.operation import Wish
+from core.plans.proof import Kept
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.target import Target, archived_of
 from core.plans.verify import Verify

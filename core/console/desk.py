@@ -51,9 +51,10 @@ if TYPE_CHECKING:
     from core.growth.samples.daily import Sampled
     from core.growth.savings import Prices
     from core.plans.drop import Hanging
-    from core.plans.manifest import Backup, Kept
+    from core.plans.manifest import Backup
     from core.plans.operation import Operation, Wish
     from core.plans.plan import Plan
+    from core.plans.proof import Kept
     from core.plans.restore import Surroundings
     from core.postgres.server import Server
     from core.seal import Seal

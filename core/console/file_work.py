@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import BackupDamaged, ConnectionFailed, Failed, SettingError, StorageFailed, Unprovable
-from core.plans.manifest import Verdict
 from core.plans.plan import Plan, called_now
+from core.plans.proof import Verdict
 from core.postgres.connection import session
 from core.postgres.programs import find_pg_dump
 from core.text import human_bytes, human_seconds

@@ -13,8 +13,8 @@ from core.console.journal import read_failures
 from core.growth.holdings import Stage
 from core.growth.samples.measure import read_sums
 from core.growth.samples.read import read_highest_ids, read_runs
-from core.plans.manifest import NEVER as UNTRIED
-from core.plans.manifest import Kept, Verdict
+from core.plans.proof import NEVER as UNTRIED
+from core.plans.proof import Kept, Verdict
 from core.postgres.connection import session
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import counts_on, read_highest_among

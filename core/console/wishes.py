@@ -17,9 +17,9 @@ from core.console.file_work import open_storage
 from core.console.register import ROOMS
 from core.errors import NotSealed, PlanOutdated
 from core.period import Duration, Width
-from core.plans.manifest import Kept
 from core.plans.operation import Wish
 from core.plans.plan import Plan, outdated
+from core.plans.proof import Kept
 from core.tables.bounds import Bounds
 from core.tables.key import Reading
 from core.tables.marks import Hold

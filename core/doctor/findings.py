@@ -10,9 +10,9 @@ from enum import StrEnum
 from core.errors import Refused
 from core.period import Period, period_of
 from core.plans.ensure import Cell
-from core.plans.manifest import Kept, Unreadable
 from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.plans.proof import Kept, Unreadable
 from core.tables.archived import Archived
 from core.tables.coverage import IdsLeft, key_at
 from core.tables.cut import Cut

@@ -7,7 +7,7 @@ from datetime import date
 
 from core.growth.outlook import Retention
 from core.growth.savings import Prices
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from core.growth.samples.read import read_histories, read_moves, read_runs
 from core.growth.samples.values import SampleRun
 from core.growth.savings import Money, Move, Prices, Quarter, merge_moves, savings
 from core.period import Period
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, plural
 

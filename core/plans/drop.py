@@ -12,10 +12,11 @@ from core.errors import BackupNotFound, NotAllowed, NotVerified, Refused
 from core.names import qualified
 from core.period import Duration
 from core.plans.branch import below_of, locks_below, require_copied
-from core.plans.manifest import Backup, Kept
+from core.plans.manifest import Backup
 from core.plans.marking import comment_step, require_archived
 from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
+from core.plans.proof import Kept
 from core.plans.target import Target, archived_of
 from core.tables.archived import Archived
 from core.tables.commands import backup_twin, option, twin

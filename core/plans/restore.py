@@ -12,9 +12,10 @@ from core.errors import BackupUnusable, NameTaken, NotAllowed, TableNotFound
 from core.names import comment_sql, ident, literal, qualified
 from core.period import Duration
 from core.plans.guard import OwnStatements
-from core.plans.manifest import Backup, Kept, LeftOut, Needed
+from core.plans.manifest import Backup, LeftOut, Needed
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
+from core.plans.proof import Kept
 from core.plans.script import copy_statement, marks_of
 from core.postgres.server import Server
 from core.postgres.session import PORTABLE

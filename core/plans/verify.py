@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from core.plans.manifest import Backup, Kept
+from core.plans.manifest import Backup
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step
+from core.plans.proof import Kept
 from core.tables.commands import backup_twin
 from core.text import human_bytes, human_rows, shell_word
 

@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.errors import DeskError
 from core.plans.drop import DROP, SCHEDULE
-from core.plans.manifest import Kept
 from core.plans.plan import Plan
+from core.plans.proof import Kept
 from core.tables.key import Reading
 from dashboard.state import acts, backups, clock, current, database, keys, reads
 

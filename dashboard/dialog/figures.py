@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.plans.archive import ARCHIVE
 from core.plans.hold import HOLD
-from core.plans.manifest import Kept
 from core.plans.plan import Plan
+from core.plans.proof import Kept
 from core.plans.reading import KEY
 from core.plans.restore import RESTORE
 from core.tables.fingerprint import ROWS_A_SECOND

@@ -11,7 +11,7 @@ from core.backups.kept import Backups
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP
 from core.plans.hold import HOLD
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY

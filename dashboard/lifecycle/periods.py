@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from core.plans.drop import choose
-from core.plans.manifest import Kept, Proof
+from core.plans.proof import Kept, Proof
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.key import Key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import BackupNotFound, StorageFailed
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from dashboard.state import current, database, keys
 from dashboard.state.backup_reading import BackupReading, KnownBackups
 

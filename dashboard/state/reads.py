@@ -21,9 +21,9 @@ from core.growth.question import Question
 from core.growth.read import Growth, read_growth
 from core.growth.samples.read import read_histories
 from core.growth.savings import Prices
-from core.plans.manifest import Kept
 from core.plans.operation import NAMES
 from core.plans.plan import Mode, Plan
+from core.plans.proof import Kept
 from core.postgres.connection import session, translate
 from core.tables.coverage import IdsLeft
 from core.tables.find import Found

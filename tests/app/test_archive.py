@@ -23,8 +23,9 @@ from core.console.execute import Budget
 from core.console.journal import enqueue, read_operation
 from core.plans.archive import plan_archive
 from core.plans.hold import PutHold, plan_hold
-from core.plans.manifest import Backup, Kept, Proof, Verdict
+from core.plans.manifest import Backup
 from core.plans.plan import Plan
+from core.plans.proof import Kept, Proof, Verdict
 from core.tables.catalog.table import read_table
 from core.tables.marks import Hold
 from dashboard.dialog import ask

@@ -20,8 +20,8 @@ from core.console.worker import Worker
 from core.errors import Cancelled, Failed, LockNotObtained, NotVerified
 from core.names import qualified
 from core.plans.hold import PutHold
-from core.plans.manifest import Verdict
 from core.plans.plan import Mode
+from core.plans.proof import Verdict
 from core.tables.catalog.marks import read_planned_drops
 from core.tables.marks import Hold
 from tests import desks

@@ -12,7 +12,8 @@ import pytest
 from core.backups.storage import Storage
 from core.errors import NotVerified
 from core.plans.drop import Drop
-from core.plans.manifest import Backup, Verdict, newest_last, proofs_to_json, proven_backup
+from core.plans.manifest import Backup
+from core.plans.proof import Verdict, newest_last, proofs_to_json, proven_backup
 from core.seal import Seal
 from tests import desks
 from tests.desks import SEAL

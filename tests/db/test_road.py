@@ -18,7 +18,7 @@ from core.console.journal import read_operations
 from core.errors import ConnectionFailed
 from core.names import qualified
 from core.period import Period
-from core.plans.manifest import Verdict
+from core.plans.proof import Verdict
 from core.postgres import programs
 from tests.db.cli.test_commands import catalog
 from tests.objects import S3, Answering

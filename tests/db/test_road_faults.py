@@ -34,9 +34,9 @@ from core.console.worker import Worker
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP
-from core.plans.manifest import Kept, proven_backup
 from core.plans.operation import Operation
 from core.plans.plan import Plan
+from core.plans.proof import Kept, proven_backup
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.postgres.connection import parse_url, reading_engine, working_engine

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from core.names import comment_sql
-from core.plans.manifest import Backup, BackupColumn, LeftOut, Proof, Verdict
+from core.plans.manifest import Backup, BackupColumn, LeftOut
+from core.plans.proof import Proof, Verdict
 from core.plans.restore import Surroundings
 from core.plans.script import marks_of, session_statements
 from tests.unit import factories

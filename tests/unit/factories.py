@@ -12,8 +12,9 @@ from typing import Any
 
 from core.period import Range, Width
 from core.plans.ensure import NewPartition, missing, plan_ensure
-from core.plans.manifest import Backup, BackupColumn, Kept, Proof, Verdict
+from core.plans.manifest import Backup, BackupColumn
 from core.plans.plan import Plan
+from core.plans.proof import Kept, Proof, Verdict
 from core.postgres.server import Server
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.plans.manifest import Kept, Unreadable
+from core.plans.proof import Kept, Unreadable
 from core.text import Json, aligned, human_bytes, human_rows, plural, shown
 
 

@@ -10,7 +10,7 @@ from core.plans.backup import BACKUP
 from core.plans.branch import dumped
 from core.plans.drop import SCHEDULE, choose
 from core.plans.hold import HOLD
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived
 from core.tables.commands import backup_twin, twin

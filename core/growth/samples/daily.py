@@ -15,7 +15,7 @@ from core.growth.samples.measure import sample
 from core.growth.samples.prune import prune
 from core.growth.samples.values import ColdBytes, SampleRun
 from core.period import Duration
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.postgres.server import read_server
 
 

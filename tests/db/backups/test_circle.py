@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from core.backups.kept import read_kept
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.postgres.connection import working_engine
 from tests import tables
 from tests.db.backups.walks import ODD, Alone, Make, Odd, Walk, circle, described, fingerprint_of, state_of

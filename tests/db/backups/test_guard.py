@@ -12,7 +12,8 @@ import zstandard
 
 from core.errors import BackupUnusable
 from core.names import qualified
-from core.plans.manifest import Backup, Kept, Needed
+from core.plans.manifest import Backup, Needed
+from core.plans.proof import Kept
 from core.plans.script import after_rows, before_rows
 from tests.db.backups.walks import Make, Walk, bad
 

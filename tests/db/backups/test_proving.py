@@ -19,7 +19,8 @@ from core.backups.storage.folder import Folder
 from core.cli.main import main
 from core.errors import NotVerified, StorageFailed
 from core.plans.drop import plan_drop
-from core.plans.manifest import Backup, Locale, Verdict
+from core.plans.manifest import Backup, Locale
+from core.plans.proof import Verdict
 from core.postgres.connection import working_engine
 from core.postgres.programs import ServerPrograms, find_servers
 from tests import tables

@@ -25,7 +25,7 @@ from core.errors import (
     NotAllowed,
 )
 from core.names import ident, qualified
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.postgres.connection import parse_url, session, working_engine
 from core.tables.marks import Hold
 from tests import tables

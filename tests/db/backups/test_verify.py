@@ -18,7 +18,7 @@ from core.backups.progress import Work
 from core.backups.proving import Proving
 from core.backups.verify import verify
 from core.errors import BackupUnusable, Cancelled, Failed
-from core.plans.manifest import Verdict
+from core.plans.proof import Verdict
 from tests.db.backups.walks import Make, Walk, bad
 
 

@@ -29,7 +29,8 @@ from core.errors import (
     StorageFailed,
 )
 from core.names import qualified
-from core.plans.manifest import Backup, Kept
+from core.plans.manifest import Backup
+from core.plans.proof import Kept
 from core.postgres.connection import parse_url, working_engine
 from core.postgres.programs import Tool
 from tests.conftest import OpenSession, Session, until

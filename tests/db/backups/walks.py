@@ -22,8 +22,9 @@ from core.backups.verify import verify
 from core.backups.write import back_up
 from core.names import literal, qualified
 from core.plans.archive import plan_archive
-from core.plans.manifest import Backup, Kept, Proof, backup_id, newest_last, proofs_from_json, proven_backup
+from core.plans.manifest import Backup, backup_id
 from core.plans.plan import Plan
+from core.plans.proof import Kept, Proof, newest_last, proofs_from_json, proven_backup
 from core.plans.restore import plan_restore
 from core.postgres.connection import parse_url, session, working_engine
 from core.postgres.programs import Tool

@@ -26,7 +26,7 @@ from core.growth.savings import Prices
 from core.period import Duration, Period
 from core.plans.archive import plan_archive
 from core.plans.hold import plan_hold
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.postgres.connection import session as connect
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.marks import read_marks

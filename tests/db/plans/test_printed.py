@@ -16,7 +16,7 @@ from core.errors import BackupUnusable, DeskError, NotAllowed, Refused
 from core.migrations.contents import read_plain_contents
 from core.names import ident, qualified
 from core.plans.convert import Target, plan_partition
-from core.plans.manifest import Kept
+from core.plans.proof import Kept
 from core.postgres.connection import parse_url, session, working_engine
 from core.tables.catalog.definition import read_definition
 from tests import desks, printed

@@ -14,7 +14,7 @@ from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
-from core.plans.manifest import Unreadable, Verdict
+from core.plans.proof import Unreadable, Verdict
 from core.plans.steps import EXCLUSION
 from core.plans.verify import VERIFY
 from core.tables.archived import Source

@@ -10,8 +10,9 @@ import pytest
 from core.console.register import named
 from core.errors import BackupUnusable, NameTaken, NotAllowed, NotServed, PartitionNotFound, Refused
 from core.plans.backup import BACKUP, plan_backup, require_backed_up
-from core.plans.manifest import BackupColumn, Kept, LeftOut, Needed
+from core.plans.manifest import BackupColumn, LeftOut, Needed
 from core.plans.plan import Lock, Mode, Plan
+from core.plans.proof import Kept
 from core.plans.restore import RESTORE, plan_restore
 from core.plans.script import after_rows, before_rows, make_if_missing
 from core.plans.verify import VERIFY, plan_verify

@@ -12,8 +12,8 @@ from core.errors import DeskError, NotAllowed, NotServed, NotVerified, Partition
 from core.names import literal
 from core.plans.drop import DROP, SCHEDULE, choose, fits, plan_drop, plan_keep, plan_later_drop
 from core.plans.hold import plan_hold
-from core.plans.manifest import Kept, Verdict
 from core.plans.plan import Mode, Plan
+from core.plans.proof import Kept, Verdict
 from core.tables.fingerprint import require_fingerprint_sql, require_same_sql
 from core.tables.marks import Hold, Marks, PlannedDrop
 from core.tables.table import PartitionedTable

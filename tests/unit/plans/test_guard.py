@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import BackupUnusable
 from core.plans.guard import OwnStatements, require_its_own
-from core.plans.manifest import Backup, Kept, LeftOut, Needed
+from core.plans.manifest import Backup, LeftOut, Needed
+from core.plans.proof import Kept
 from core.plans.restore import plan_restore
 from core.plans.script import general_statements
 from tests.unit import factories

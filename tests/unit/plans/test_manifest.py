@@ -12,17 +12,11 @@ from typing import Any
 import pytest
 
 from core.errors import BackupDamaged, BackupUnusable
-from core.plans.manifest import (
-    FORMAT,
-    Backup,
-    BackupColumn,
+from core.plans.manifest import FORMAT, Backup, BackupColumn, LeftOut, Needed, backup_id, may_be_of
+from core.plans.proof import (
     Kept,
-    LeftOut,
-    Needed,
     Proof,
     Verdict,
-    backup_id,
-    may_be_of,
     newest_last,
     proof_path,
     proofs_from_json,

@@ -21,7 +21,7 @@ from psycopg2 import extensions
 from sqlalchemy import URL
 
 from core.postgres.connection import parse_url
-from core.postgres.embedded import running_server
+from core.postgres.embedded import DEFAULT_MAJOR, running_server
 from tests.binaries import NotHere, unpack
 
 MAJORS = (18, 17, 16, 15, 14)
@@ -92,20 +92,20 @@ def temporary_home() -> Iterator[Path]:
 
 
 @contextmanager
-def prepared_server(home: Path) -> Iterator[str]:
+def prepared_server(home: Path, *, major: int = DEFAULT_MAJOR, binaries: Path | None = None) -> Iterator[str]:
     """`running_server` on a copy of a cluster that this run makes once: initdb is a second of a processor."""
     homes = homes_of_run()
-    ready = homes / "ready"
-    with (homes / "ready.lock").open("w") as lock:
+    ready = homes / f"ready-{major}"
+    with (homes / f"ready-{major}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():
-            part = homes / "ready.part"
-            with running_server(part):
+            part = homes / f"ready-{major}.part"
+            with running_server(part, major=major, binaries=binaries):
                 pass
             part.rename(ready)
     if not home.exists():
         subprocess.run(["cp", "-a", ready, home], check=True)
-    with running_server(home) as url:
+    with running_server(home, major=major, binaries=binaries) as url:
         yield url
 
 

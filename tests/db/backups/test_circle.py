@@ -101,11 +101,13 @@ def test_it_restores_alone(walk: Walk, make_table: Make, alone: Alone, odd: Odd,
     for statement in odd.after:
         walk.run(statement.format(t=archived.sql))
     before = describe(walk.run, archived.sql), walk.fingerprint(archived.sql)
+    every = fingerprint_of(walk.worker, archived.sql, every=True)
 
     backup = walk.back_up(made, made.first)
     assert [one.what for one in backup.left_out if one.back in ("columns", "restore")][:-1] == list(odd.left_out)
     alone.psql(walk.object(backup))
     assert fingerprint_of(alone.engine, archived.sql) == backup.fingerprint == before[1]
+    assert fingerprint_of(alone.engine, archived.sql, every=True) == every
     if not odd.left_out:
         assert described(alone.run, archived.sql) == described(walk.run, archived.sql)
     if backup.server_version_num >= 180000:

@@ -116,14 +116,15 @@ class Walk:
         return Path(self.storage.label, backup.object)
 
 
-def fingerprint_of(engine: Engine, relation: str) -> str:
+def fingerprint_of(engine: Engine, relation: str, *, every: bool = False) -> str:
+    """That of the values that are stored; with `every`, of generated columns as well."""
     with session(engine) as connection:
         connection.exec_driver_sql("BEGIN READ ONLY")
         for statement in SETTINGS:
             connection.exec_driver_sql(statement)
         names = connection.exec_driver_sql(
             f"SELECT attname FROM pg_attribute WHERE attrelid = {literal(relation)}::regclass AND attnum > 0"
-            " AND NOT attisdropped ORDER BY attnum"
+            f" AND NOT attisdropped AND ({every} OR attgenerated = '') ORDER BY attnum"
         ).scalars()
         found = connection.exec_driver_sql(fingerprint_sql(relation, list(names))).one()
         connection.exec_driver_sql("COMMIT")

@@ -91,6 +91,7 @@ def _engine(url: URL, settings: Mapping[str, str], *, pool_size: int) -> Engine:
         max_overflow=8,
         pool_pre_ping=True,
         pool_timeout=CONNECT_TIMEOUT_S,
+        use_native_hstore=False,  # asked for in a transaction, which a pooler by statements has none of
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME},
     )
 

@@ -26,7 +26,7 @@ def no_drop_reason() -> str | None:
 def actor() -> Actor:
     """Who is here, with the role of this moment. Raises NotAllowed for who has none, or is not known; SettingError."""
     found = person(database.desk().settings, _name(), Origin.DASHBOARD)
-    return replace(found, verified=str(_way()), address=st.context.ip_address or "")
+    return replace(found, verified=str(_way()), address=str(st.context.ip_address or ""))
 
 
 def _way() -> Way:

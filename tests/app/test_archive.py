@@ -179,7 +179,7 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     road.prove(road.back_up(second), ago=500)
     app = console("archive")
     said = texts(app)
-    assert app.title[0].value == f"The last proof of {first} failed".replace("_", r"\_")
+    assert app.title[0].value == f"The backup of {first} is damaged".replace("_", r"\_")
     assert ":red-badge[:material/gpp_bad: backup damaged]" in said
     assert ":red[Its bytes were changed: the checksum is not the manifest's.]" in said
     assert app.button(key=f"act_{first}").label == "Back up again"

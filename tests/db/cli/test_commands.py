@@ -286,7 +286,6 @@ BAD = [
     ("reattach --table hashed --year 2024", 1, "public.hashed is only shown here: it is partitioned by HASH"),
     ("ensure --table several", 1, "Nothing tells how wide the next partition of public.several is to be: it has no"),
     ("ensure --table numbered", 1, "Nothing tells when the next partition of public.numbered begins: its key tells no"),
-    ("backup --table sub --year 2024", 1, "sub_2024 is partitioned itself"),
     (
         "status --table twice",
         1,

@@ -98,7 +98,7 @@ def test_what_a_restore_prints_helps_and_changes_nothing_else(
     road: Road, run: Run, make_role: Callable[..., tuple[str, str]]
 ) -> None:
     run(BACKED_UP)
-    plan = desks.back_up(road.cold, desks.desk(road.reader).read('"s 1".readings'), "y2022", now=NOW)
+    plan = desks.back_up(road.reader, road.cold, desks.desk(road.reader).read('"s 1".readings'), "y2022", now=NOW)
     road.run_plan(plan)
     kept = road.kept(plan.backup)
     run(ANEW)

@@ -126,11 +126,15 @@ def _build_below(archived: Archived, wanted: Index) -> Step:
     """An index of a branch is built on its leaves while writes to them wait: it is archived, and nobody's to write."""
     name = fit(f"{archived.name}_{'_'.join(wanted.columns)}", "_idx")
     unique = "UNIQUE " if wanted.unique else ""
+    made = f"CREATE {unique}INDEX {ident(name)} ON {archived.sql} {wanted.definition}"
+    mode, statements = Mode.SHARE, [made]
+    if any(index.name == name for index in archived.indexes):  # a dump leaves it unfinished beside a foreign leaf
+        mode, statements = Mode.ACCESS_EXCLUSIVE, [f"DROP INDEX {qualified(archived.schema, name)}", made]
     return Step(
         f"Build the missing index on {', '.join(wanted.columns)}, on all that hangs below",
-        (f"CREATE {unique}INDEX {ident(name)} ON {archived.sql} {wanted.definition}",),
-        (Lock(archived.sql, Mode.SHARE, brief=False), *locks_below(archived, Mode.SHARE, brief=False)),
-        transactional=False,
+        tuple(statements),
+        (Lock(archived.sql, mode, brief=False), *locks_below(archived, mode, brief=False)),
+        transactional=len(statements) > 1,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import streamlit as st
 
 from core.cli.main import main
 from tests.app.conftest import Open, texts
@@ -20,6 +21,7 @@ def test_an_archived_branch_is_offered_what_any_other_is(
     assert "Back up" in [button.label for button in app.button]
     assert main(["backup", *on]) == 0
     assert main(["verify", *on]) == 0
+    st.cache_resource.clear()  # the list of backups is read anew every 15 seconds
     app = console("archive", table="public.visit")
     (drop,) = (button for button in app.button if button.key.endswith("act_visit_2023"))
     assert drop.label == "Review drop"

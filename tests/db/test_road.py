@@ -261,10 +261,10 @@ def test_bad_input_is_told_in_a_line(road: Road, make_table: Make, tmp_path: Pat
 
     text = (place / kept.backup.manifest).read_text()
     try:
-        (place / kept.backup.manifest).write_text(text.replace('"format": 1', '"format": 2'))
-        refused(road, *verify, says="was written in format 2")
-        refused(road, *restore, says="was written in format 2")
-        assert "was written in format 2" in road.done("backups").out
+        (place / kept.backup.manifest).write_text(text.replace('"format": 2', '"format": 3'))
+        refused(road, *verify, says="was written in format 3")
+        refused(road, *restore, says="was written in format 3")
+        assert "was written in format 3" in road.done("backups").out
         (place / kept.backup.manifest).write_text(text.replace(id, id + "x"))
         refused(road, *verify, says="manifest")
         other = road.back_up(made, "kid_absences_2023")

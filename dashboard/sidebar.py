@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import DeskError, SettingError
+from core.errors import DeskError, NotAllowed, SettingError
 from core.tables.summaries import TableSummary
 from core.text import human_bytes
 from dashboard.format import plain
@@ -30,7 +30,10 @@ def draw(trouble: DeskError | None) -> None:
 
 
 def _who_is_here() -> None:
-    here = access.actor()
+    try:
+        here = access.actor()
+    except NotAllowed:  # it has ended since this page began to be drawn: the next one says so
+        st.rerun()
     named = database.desk().settings.names_people
     st.caption(
         f"You are here as {plain(here.name)}, {here.role}",

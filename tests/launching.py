@@ -85,7 +85,7 @@ class Launched:
             os.killpg(self.process.pid, number)
             time.sleep(0.05)
         code = self.process.wait(STOP_S)
-        assert "Traceback" not in "".join(self.said)
+        assert "Traceback" not in "".join(self.said), "".join(self.said)
         return code
 
 

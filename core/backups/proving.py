@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.backups.throwaway import throwaway_server
-from core.errors import DeskError, Failed, Unprovable
+from core.errors import ConnectionFailed, DeskError, Failed, Unprovable
 from core.names import ident, literal
 from core.plans.manifest import Backup
 from core.postgres.connection import parse_url, server_message, session, sqlstate, translate, working_engine
@@ -25,6 +25,7 @@ from core.postgres.programs import ServerPrograms, find_servers
 from core.postgres.session import rows_of
 from core.tables.catalog.ownership import oid_array
 
+_SETTING = "PARTITION_DESK_PROOF_URL"
 _NAMED = "partition_desk_proof_"
 """How the databases begin that are made on a named server; the seconds of their making follow."""
 _STALE_S = 120
@@ -78,7 +79,7 @@ def where_proven(servers: Sequence[ServerPrograms], major: int, extensions: Sequ
     )
 
 
-_NAME_ONE = "PARTITION_DESK_PROOF_URL=postgresql://user@host/postgres, of a role that may create databases."
+_NAME_ONE = f"{_SETTING}=postgresql://user@host/postgres, of a role that may create databases."
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def ground(backup: Backup, proving: Proving, folder: Path) -> Iterator[Ground]:
     Raises Unprovable, Failed, ConnectionFailed.
     """
     if proving.url:
-        with _named(backup, parse_url(proving.url)) as found:
+        with _named(backup, parse_url(proving.url, _SETTING)) as found:
             yield found
         return
     major = backup.server_version_num // 10000
@@ -102,9 +103,9 @@ def ground(backup: Backup, proving: Proving, folder: Path) -> Iterator[Ground]:
 
 @contextmanager
 def _named(backup: Backup, url: URL) -> Iterator[Ground]:
-    """A database of its own on the server that the admin names."""
+    """A database of its own on the server that the admin names. Only what bears a name made here is dropped."""
     name = f"{_NAMED}{int(time.time())}_{secrets.token_hex(4)}"
-    with session_of(url) as connection:
+    with _proving_session(url) as connection:
         who = connection.exec_driver_sql(_WHO).one()
         _sweep(connection)
         poor = url
@@ -161,6 +162,24 @@ def _engines(*urls: URL) -> Iterator[tuple[Engine, ...]]:
     finally:
         for one in made:
             one.dispose()
+
+
+@contextmanager
+def _proving_session(url: URL) -> Iterator[Connection]:
+    """A session with the named server. Raises ConnectionFailed, which says which setting leads there."""
+    begun = False
+    try:
+        with session_of(url) as connection:
+            begun = True
+            yield connection
+    except ConnectionFailed as error:
+        if begun:
+            raise
+        raise ConnectionFailed(
+            f"No proof can be made on the server that {_SETTING} names: {error.what}",
+            safe="The backup was not changed; this says nothing about it.",
+            next=f"Check that it runs, and that {_SETTING} is right.",
+        ) from error
 
 
 @contextmanager

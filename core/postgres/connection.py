@@ -49,18 +49,21 @@ _READING = {
 }
 
 
-def parse_url(text: str) -> URL:
-    """A database URL for psycopg2; `postgresql://` and `postgres://` are both taken. Raises SettingError."""
+def parse_url(text: str, setting: str = "DATABASE_URL") -> URL:
+    """A database URL for psycopg2; `postgresql://` and `postgres://` are both taken.
+
+    Raises SettingError, which names the `setting` that it comes from.
+    """
     try:
         url = make_url(text.strip())
     except (ArgumentError, ValueError) as error:
         raise SettingError(
-            "DATABASE_URL is not a database address.",
+            f"{setting} is not a database address.",
             next="Write it as postgresql://user:password@host:5432/database.",
         ) from error
     if url.drivername.split("+", maxsplit=1)[0] not in ("postgresql", "postgres"):
         raise SettingError(
-            f"DATABASE_URL begins with {url.drivername}; this is a console for PostgreSQL.",
+            f"{setting} begins with {url.drivername}; this is a console for PostgreSQL.",
             next="Write it as postgresql://user:password@host:5432/database.",
         )
     return url.set(drivername="postgresql+psycopg2")

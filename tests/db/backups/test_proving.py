@@ -17,7 +17,7 @@ from core.backups.kept import read_all_kept, read_kept
 from core.backups.proving import Proving, doubts
 from core.backups.storage.folder import Folder
 from core.cli.main import main
-from core.errors import NotVerified, StorageFailed
+from core.errors import DeskError, NotVerified, StorageFailed
 from core.plans.drop import plan_drop
 from core.plans.manifest import Backup, Locale
 from core.plans.proof import Verdict
@@ -176,6 +176,25 @@ def test_a_named_server_proves_and_keeps_nothing(
     assert own(f"SELECT datname FROM pg_database WHERE {ours} AND datname LIKE 'partition_desk_proof%'") == []
     assert own("SELECT rolname FROM pg_roles WHERE rolname LIKE 'partition_desk_proof%'") == []
     admin.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://127.0.0.1:1/none", "No proof can be made on the server that PARTITION_DESK_PROOF_URL names"),
+        ("mysql://there/x", "PARTITION_DESK_PROOF_URL begins with mysql"),
+    ],
+)
+def test_a_named_server_that_is_not_there_is_told_by_its_setting(
+    walk: Walk, make_table: Make, url: str, said: str
+) -> None:
+    made = make_table()
+    backup = walk.back_up(made, made.first)
+    walk.proof_url = url
+    with pytest.raises(DeskError, match=said) as refused:
+        walk.verify(backup)
+    assert "DATABASE_URL" not in str(refused.value)
+    assert read_kept(walk.storage, backup.id).proofs == ()
 
 
 @pytest.fixture

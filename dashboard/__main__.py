@@ -23,14 +23,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
-
 from core.console.worker import stop_workers
 from core.demo import fill_embedded
 from core.errors import DeskError, Refused, SettingError
-from core.postgres.connection import APPLICATION_NAME, parse_url
+from core.postgres.connection import answers
 from core.postgres.embedded import running_server
 from core.settings import Settings, read_settings
 from dashboard.door import LINK, Way, is_loopback, way
@@ -315,22 +311,11 @@ async def _readyz(_request: Request) -> Response:
     from starlette.responses import PlainTextResponse
 
     try:
-        answers = await asyncio.wait_for(asyncio.to_thread(_answers, os.environ.get("DATABASE_URL", "")), READY_S)
+        ready = await asyncio.wait_for(asyncio.to_thread(answers, os.environ.get("DATABASE_URL", "")), READY_S)
     except TimeoutError:
-        answers = False
-    words = "The database answers." if answers else "The database does not answer."
-    return PlainTextResponse(words + "\n", status_code=200 if answers else 503, headers={"Cache-Control": "no-store"})
-
-
-def _answers(url: str) -> bool:
-    """Whether a new connection gets an answer; each gives up by itself, so that none piles up."""
-    limits = {"connect_timeout": 2, "tcp_user_timeout": 2000, "application_name": APPLICATION_NAME}
-    try:
-        engine = create_engine(parse_url(url), poolclass=NullPool, connect_args=limits)
-        with engine.connect() as connection:
-            return bool(connection.exec_driver_sql("SELECT 1").scalar_one())
-    except (DBAPIError, SettingError):
-        return False
+        ready = False
+    words = "The database answers." if ready else "The database does not answer."
+    return PlainTextResponse(words + "\n", status_code=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ and never a backup. Nothing here holds more than a few megabytes of rows at once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -241,21 +241,25 @@ def _draft(
         locale=Locale(**where.locale),
         compared=STORED,
     )
-    relation = qualified(archive_schema, found.name)
+    return _with_statements(draft, root, below, check)
+
+
+def _with_statements(draft: Backup, root: Written, below: Sequence[Written], check: tuple[str, ...]) -> Backup:
+    """The manifest with what its object says around the rows; `check` adds the CHECK of the bounds."""
     made_of = (root, *below)
     return replace(
         draft,
         create=(
-            *general_statements(where.encoding, archive_schema, needs, where.time_zone),
+            *general_statements(draft.encoding, draft.archive, draft.needs, draft.time_zone),
             *(sql for one in made_of for sql in (one.lone.create, *one.lone.settings)),
         ),
         afterwards=(
             *(check if not below else ()),
             *(sql for one in made_of for sql in one.lone.constraints),
-            *(attach_below(archive_schema, one) for one in attached_in_order(draft.levels)),
+            *(attach_below(draft.archive, one) for one in attached_in_order(draft.levels)),
             *(check if below else ()),  # with all below it there, so that each gets it
-            *(comment_sql(qualified(archive_schema, one.level.name), one.comment) for one in below if one.comment),
-            comment_sql(relation, marks_of(draft).beside(comment)),
+            *(comment_sql(qualified(draft.archive, one.level.name), one.comment) for one in below if one.comment),
+            comment_sql(qualified(draft.archive, draft.name), marks_of(draft).beside(draft.comment)),
         ),
     )
 

@@ -12,6 +12,7 @@ from core.cli.acting import Given, act, put, say, target
 from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, date_or_time, number
 from core.cli.output.acts import branch_by_hand, next_steps
 from core.console import journal
+from core.console.queue import request_cancel
 from core.errors import DeskError, NotServed, Refused
 from core.period import Range, Width, year_range
 from core.plans.archive import Archive
@@ -143,5 +144,5 @@ def cancel(given: Given, *, operation_id: int, dry_run: bool) -> None:
         put(f"-- Would ask to stop: {shown(what)}, {operation.state}.")
     else:
         given.actor.require(operation.plan.operation)
-        journal.request_cancel(given.desk.working, operation.id)
+        request_cancel(given.desk.working, operation.id)
         put(f"Asked to stop: {what}. partitions history tells how it ended.")

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from core.backups.kept import Backups
     from core.console.actor import Actor
     from core.console.execute import Budget, Cancellation, Progress
-    from core.console.journal import OperationRecord, Ticket
+    from core.console.journal import OperationRecord
     from core.console.metrics import Readings
+    from core.console.queue import Ticket
     from core.doctor.findings import Finding
     from core.errors import DeskError
     from core.growth.outlook import Retention
@@ -461,7 +462,7 @@ class Desk:
 
     def enqueue(self, plan: Plan, actor: Actor, reason: str = "") -> Ticket:
         """Puts a confirmed plan into the queue of the workers. Raises NotAllowed for the actor's role."""
-        from core.console.journal import enqueue
+        from core.console.queue import enqueue
 
         with self._noting_refusals(plan, actor, reason):
             self._require_allowed(plan, actor)

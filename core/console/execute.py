@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.console.aftermath import PENDING, is_pending, told_of, with_outcome
-from core.console.journal import TABLE_LOCKS, is_behind
+from core.console.journal import TABLE_LOCKS
 from core.console.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
+from core.console.queue import is_behind
 from core.console.record import Record
 from core.errors import (
     NOTHING_CHANGED,

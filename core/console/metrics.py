@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -204,6 +204,20 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
             "Operations that failed or were interrupted, as the journal has them.",
             [(label, float(t.failures)) for label, t in one],
         ),
+        *_of_backups(figures, now),
+        _family(
+            "sample_age_seconds",
+            "gauge",
+            "Since the sizes of all partitions were last sampled.",
+            [({}, _age(figures.last_sample, now))] if figures.last_sample else [],
+        ),
+    ]
+    return "".join(families)
+
+
+def _of_backups(figures: Readings, now: datetime) -> Iterator[str]:
+    one = [({"table": table.table}, table) for table in figures.tables]
+    yield from (
         _family("backups_up", "gauge", "Whether the place of the backups can be read.", [({}, float(figures.place))]),
         _family(
             "backup_age_seconds",
@@ -223,18 +237,11 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
             "Partitions by what is known of their newest backup: proven, damaged, unprovable here, never tried.",
             [
                 ({"table": t.table, "verdict": verdict}, float(count))
-                for t in tables
+                for t in figures.tables
                 for verdict, count in t.verdicts.items()
             ],
         ),
-        _family(
-            "sample_age_seconds",
-            "gauge",
-            "Since the sizes of all partitions were last sampled.",
-            [({}, _age(figures.last_sample, now))] if figures.last_sample else [],
-        ),
-    ]
-    return "".join(families)
+    )
 
 
 def _days(runway: timedelta) -> float:

@@ -9,7 +9,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from core.console.actor import Actor, as_of_now
-from core.console.journal import OperationRecord, StepRecord, note
+from core.console.journal import OperationRecord, StepRecord
+from core.console.queue import note
 from core.console.register import LOOKED
 from core.errors import DeskError
 from core.plans.operation import FIND

@@ -18,17 +18,8 @@ from core.console.actor import Actor, Origin, as_of_now
 from core.console.audit import settle
 from core.console.execute import Cancellation, Progress, apply
 from core.console.file_work import Job, JournalProgress, require_backup
-from core.console.journal import (
-    BEAT_S,
-    Claimed,
-    OperationRecord,
-    OperationState,
-    claim,
-    read_operation,
-    request_cancel,
-    set_aside,
-    start,
-)
+from core.console.journal import BEAT_S, OperationRecord, OperationState, read_operation
+from core.console.queue import Claimed, claim, request_cancel, set_aside, start
 from core.console.record import Record
 from core.console.register import room
 from core.console.wishes import plan_again

@@ -19,13 +19,10 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console.audit import found_foreign, note
 from core.console.execute import Cancellation, Progress
-from core.console.journal import (
-    TABLE_LOCKS,
-    claim,
-    queued,
-)
+from core.console.journal import TABLE_LOCKS
 from core.console.locks import Blocker
 from core.console.planned_drops import plan_due_drops
+from core.console.queue import claim, queued
 from core.console.run import POLL_S, RECONNECT_S, let_go, run_queued
 from core.errors import (
     ConnectionFailed,

@@ -27,7 +27,7 @@ from core.plans.convert import (
 )
 from core.plans.plan import Lock, Mode
 from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
-from core.postgres.session import NO_TIMEOUTS, PRINTED, local_settings
+from core.postgres.session import NO_TIMEOUTS, PRINTED, local_settings, set_local
 from core.settings import Settings
 from core.tables.catalog.definition import read_definition
 from core.tables.definition import Definition
@@ -81,13 +81,13 @@ def _convert(
     table = migration.table
     try:
         with local_settings(migration.connection, _SETTINGS) as before:
-            _run(migration.connection, f"SET LOCAL lock_timeout = {migration.settings.lock_budget_ms}")
+            set_local(migration.connection, {"lock_timeout": str(migration.settings.lock_budget_ms)})
             require(read_definition(migration.connection, table.schema, table.name))
             definition = _locked(migration, require)
-            _run(migration.connection, "SET LOCAL lock_timeout = 0")
+            set_local(migration.connection, {"lock_timeout": "0"})
             conversion = plan(definition)
             path = ", ".join(filter(None, ("pg_catalog", before["search_path"])))
-            _run(migration.connection, f"SET LOCAL search_path = {path}")  # for event triggers, CHECKs and the like
+            set_local(migration.connection, {"search_path": path})  # for event triggers, CHECKs and the like
             for statement in conversion.statements:
                 _run(migration.connection, statement)
     except DBAPIError as error:

@@ -96,10 +96,7 @@ def plan_reattach(
         why = f"{called} is attached to {table.label} already."
         return nothing_to_do(REATTACH, table.address, called, why, command=twin("reattach", table, called))
     require_nothing_pending(table)
-    archived = table.find_archived(name)
-    if archived is None:
-        known = ", ".join(table.called(a) for a in table.archived) or "none"
-        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
+    archived = _archived_by_name(table, name)
     require_movable(table, archived)
     bounds = require_attachable(table, key, archived, rows, default_rows)
     home = home_of(table, archived)
@@ -135,6 +132,14 @@ def plan_reattach(
         ),
         oid=archived.oid,
     )
+
+
+def _archived_by_name(table: PartitionedTable, name: str) -> Archived:
+    archived = table.find_archived(name)
+    if archived is None:
+        known = ", ".join(table.called(a) for a in table.archived) or "none"
+        raise PartitionNotFound(f"No archived table {name} belongs to {table.label}.", next=f"Archived are: {known}.")
+    return archived
 
 
 def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ...], tuple[str, ...]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from core.errors import (
     CatalogBusy,
@@ -84,6 +84,17 @@ def reading_engine(url: URL) -> Engine:
 def working_engine(url: URL) -> Engine:
     """The engine that operations run on; lock and statement time-outs are set by whoever uses it."""
     return _engine(url, CONSOLE, pool_size=4)
+
+
+def answers(url: str) -> bool:
+    """Whether a new connection gets an answer; each gives up by itself, so that none piles up."""
+    limits = {"connect_timeout": 2, "tcp_user_timeout": 2000, "application_name": APPLICATION_NAME}
+    try:
+        engine = create_engine(parse_url(url), poolclass=NullPool, connect_args=limits)
+        with engine.connect() as connection:
+            return bool(connection.exec_driver_sql("SELECT 1").scalar_one())
+    except (DBAPIError, SettingError):
+        return False
 
 
 def _engine(url: URL, settings: Mapping[str, str], *, pool_size: int) -> Engine:

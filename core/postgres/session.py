@@ -140,7 +140,11 @@ def as_the_role(connection: Connection) -> None:
 
     Event triggers, CHECKs, policies and the like name things as their writers' sessions find them.
     """
-    _set(connection, {"search_path": own_path(connection)}, local=True)
+    set_local(connection, {"search_path": own_path(connection)})
+
+
+FIRST_OWN_PATH = "SET LOCAL search_path TO DEFAULT; "
+"""Before a statement that is sent with it in one: names in it are found as the role finds them."""
 
 
 @contextmanager
@@ -165,9 +169,14 @@ def local_settings(connection: Connection, settings: Mapping[str, str]) -> Itera
     shown = ", ".join(f"pg_catalog.current_setting({literal(name)}, true)" for name in settings)
     found = zip(settings, rows_of(connection, f"SELECT {shown}")[0], strict=True)
     before = {name: value for name, value in found if value is not None}
-    _set(connection, {name: settings[name] for name in before}, local=True)
+    set_local(connection, {name: settings[name] for name in before})
     yield before
-    _set(connection, before, local=True)
+    set_local(connection, before)
+
+
+def set_local(connection: Connection, settings: Mapping[str, str]) -> None:
+    """These settings for the rest of the transaction that is open."""
+    _set(connection, settings, local=True)
 
 
 def _set(connection: Connection, settings: Mapping[str, str], *, local: bool) -> None:

@@ -7,8 +7,8 @@ from datetime import date
 
 import streamlit as st
 
-from core.console import journal
-from core.console.journal import OperationRecord, Ticket
+from core.console.journal import OperationRecord
+from core.console.queue import Ticket, request_cancel
 from core.errors import DeskError
 from core.period import Duration, Range, Width
 from core.plans.archive import Archive
@@ -140,7 +140,7 @@ def cancel(number: int) -> None:
     """Asks for an operation to stop. Raises NotAllowed for who may not do what it does."""
     found = reads.operation(number)
     access.require(found.plan.operation if found is not None else DROP)
-    journal.request_cancel(database.desk().working, number)
+    request_cancel(database.desk().working, number)
 
 
 def watched() -> set[int]:

@@ -20,7 +20,8 @@ from core.backups.storage import StorageSettings
 from core.backups.storage.folder import Folder
 from core.console.actor import system_user
 from core.console.execute import Budget
-from core.console.journal import enqueue, read_operation
+from core.console.journal import read_operation
+from core.console.queue import enqueue
 from core.plans.archive import plan_archive
 from core.plans.hold import PutHold, plan_hold
 from core.plans.manifest import Backup

@@ -14,8 +14,9 @@ import pytest
 
 from core.console import worker
 from core.console.execute import Budget, Cancellation
-from core.console.journal import OperationState, enqueue, read_operation, read_operations
+from core.console.journal import OperationState, read_operation, read_operations
 from core.console.locks import Blocker
+from core.console.queue import enqueue
 from core.console.worker import Worker
 from core.errors import Cancelled, Failed, LockNotObtained, NotVerified
 from core.names import qualified

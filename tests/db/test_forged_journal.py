@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 from core import seal as seals
 from core.cli.main import main
 from core.console import journal_tables
-from core.console.journal import OperationState, enqueue, read_operation, read_operations
+from core.console.journal import OperationState, read_operation, read_operations
 from core.console.planned_drops import plan_due_drops
+from core.console.queue import enqueue
 from core.console.worker import Worker
 from core.errors import NotAllowed, NotSealed, Refused, SettingError
 from core.period import Duration
@@ -150,7 +151,7 @@ def test_an_old_row_that_is_put_back_into_the_queue_is_not_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     done = act(plan)
-    monkeypatch.setattr("core.console.journal.STALE_AFTER_S", 0.0001)
+    monkeypatch.setattr("core.console.queue.STALE_AFTER_S", 0.0001)
     writer(
         "UPDATE partition_desk.operation SET state = 'queued', requested_at = now() + interval '1 hour'"
         f" WHERE id = {done.id}"

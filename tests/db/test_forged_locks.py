@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from core.console.execute import Budget
-from core.console.journal import OPERATION_LOCKS, TABLE_LOCKS, OperationState, enqueue, read_operation, start
+from core.console.journal import OPERATION_LOCKS, TABLE_LOCKS, OperationState, read_operation
+from core.console.queue import enqueue, start
 from core.console.worker import Worker
 from core.errors import LockNotObtained
 from core.growth.samples.read import read_runs

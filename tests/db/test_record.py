@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from core.console.actor import Actor, Origin
 from core.console.audit import read_entries, read_head, settle
 from core.console.audited import broken, read_broken
-from core.console.journal import enqueue
+from core.console.queue import enqueue
 from core.errors import NotAllowed
 from core.plans.archive import Archive
 from core.plans.hold import PutHold

@@ -21,14 +21,8 @@ from core.backups.storage.folder import PLACES, Folder
 from core.console import file_work
 from core.console import run as console_run
 from core.console.execute import Budget, Cancellation
-from core.console.journal import (
-    OPERATION_LOCKS,
-    OperationState,
-    enqueue,
-    read_operation,
-    read_operations,
-    request_cancel,
-)
+from core.console.journal import OPERATION_LOCKS, OperationState, read_operation, read_operations
+from core.console.queue import enqueue, request_cancel
 from core.console.register import named
 from core.console.worker import Worker
 from core.errors import Cancelled, ConnectionFailed, DeskError, Failed

@@ -27,6 +27,7 @@ from core.growth.samples.values import STAGES, Figures, Known, Past, SampleEntry
 from core.names import literal
 from core.postgres.advisory import held
 from core.postgres.own_tables import rollback
+from core.postgres.session import set_local
 from core.tables.ends import Value
 from core.tables.pace import LOOKED_AT
 
@@ -84,8 +85,9 @@ def write_day(
     `entries` is everything, changed or not; `highest` the highest id of each table that has one, by its address. Raises
     DBAPIError.
     """
-    connection.exec_driver_sql(f"BEGIN; SET LOCAL statement_timeout = {TIMEOUT_MS}")
+    connection.exec_driver_sql("BEGIN")
     try:
+        set_local(connection, {"statement_timeout": str(TIMEOUT_MS)})
         connection.exec_driver_sql(_FREEZE.format(day=literal(run.day.isoformat())))
         entries = _follow_renames(connection, entries)
         tables = _table_ids(connection, {entry.table for entry in entries})

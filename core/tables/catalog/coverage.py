@@ -12,7 +12,7 @@ from core.names import ident, literal, qualified, split_qualified
 from core.period import Range
 from core.postgres.connection import APPLICATION_NAME, session, translate
 from core.postgres.server import read_server
-from core.postgres.session import Row, rows_of
+from core.postgres.session import FIRST_OWN_PATH, Row, rows_of
 from core.tables.bounds import Bounds, constants
 from core.tables.catalog.ownership import oid_array, read_archived_branches
 from core.tables.catalog.relation import KEY, key_of, unserved
@@ -123,7 +123,7 @@ def lacks(engine: Engine, name: str, ranges: Iterable[Range], *, zone: str = "UT
             if not connection.info.get(APPLICATION_NAME):
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             elif schema is None:  # the console's own are in AUTOCOMMIT, and have their path pinned
-                sql = f"SET LOCAL search_path TO DEFAULT; {sql}"
+                sql = FIRST_OWN_PATH + sql
             rows = connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).all()
     except DBAPIError:
         return True

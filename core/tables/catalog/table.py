@@ -234,9 +234,7 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         not_served=not_served,
         part_of=row.part_of or "",
         server=server,
-        archive=ArchiveSchema(
-            archive_schema, row.archive_exists, row.archive_create, row.archive_public, taken[archive_schema]
-        ),
+        archive=_archive_of(row, archive_schema, taken),
         owned=row.owned,
         owner_is_superuser=row.owner_is_superuser,
         may_create=row.may_create,
@@ -260,6 +258,10 @@ def _read_table(connection: Connection, schema: str, name: str, archive_schema: 
         strays=strays,
         as_of=datetime.now(UTC),
     )
+
+
+def _archive_of(row: Row, name: str, taken: Mapping[str, frozenset[str]]) -> ArchiveSchema:
+    return ArchiveSchema(name, row.archive_exists, row.archive_create, row.archive_public, taken[name])
 
 
 def _attached(

@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from core.console.execute import Budget
-from core.console.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations, request_cancel
+from core.console.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations
+from core.console.queue import request_cancel
 from core.errors import Cancelled, ConnectionFailed, DetachPending, Failed, LockNotObtained, PlanOutdated, TableNotFound
 from core.plans.archive import plan_archive
 from core.plans.plan import Plan

@@ -10,19 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from core.console.actor import Actor, Origin
-from core.console.journal import (
-    STALE_AFTER_S,
-    OperationState,
-    claim,
-    enqueue,
-    queued,
-    read_operation,
-    read_operations,
-    read_steps,
-    request_cancel,
-    start,
-)
+from core.console.journal import STALE_AFTER_S, OperationState, read_operation, read_operations, read_steps
 from core.console.locks import Blocker
+from core.console.queue import claim, enqueue, queued, request_cancel, start
 from core.console.record import Record
 from core.errors import Failed, NotAllowed
 from core.names import ident

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from core.console.actor import Actor, Origin, system_user
 from core.console.desk import Desk
 from core.console.execute import Cancellation
-from core.console.journal import OperationState, claim, read_operation, read_operations
+from core.console.journal import OperationState, read_operation, read_operations
 from core.console.planned_drops import plan_due_drops
+from core.console.queue import claim
 from core.console.register import ROOMS
 from core.console.run import let_go, run_queued
 from core.errors import NotAllowed

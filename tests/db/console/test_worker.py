@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 
 from core.console import run as running
 from core.console.execute import Budget, Cancellation
-from core.console.journal import OperationState, enqueue, read_operation, read_operations, read_steps, request_cancel
+from core.console.journal import OperationState, read_operation, read_operations, read_steps
 from core.console.locks import Blocker
+from core.console.queue import enqueue, request_cancel
 from core.console.run import follow
 from core.console.worker import Worker, printer
 from core.errors import Cancelled, PlanOutdated

@@ -34,6 +34,7 @@ from core.period import Range
 from core.plans.archive import ARCHIVE, Archive
 from core.plans.ensure import ENSURE, Ensure
 from core.plans.operation import Operation, Role, Wish
+from core.postgres.advisory import LockKey
 from core.postgres.connection import parse_url, session, translate, working_engine
 from core.postgres.embedded import running_server
 from core.school import PAST_YEARS, absences_of, enrolled, names, school_days, starts_on
@@ -43,9 +44,6 @@ from core.tables.catalog.table import read_table
 from core.tables.partition import Partition
 from core.tables.size import Size
 from core.tables.table import PartitionedTable
-
-DEMO_LOCKS = 20550
-"""First key of the advisory lock under which one process at a time fills."""
 
 _TABLE = "public.kid_absences"
 _COMMENT = re.compile(r"Invented data: the demo of Partition Desk for (\d{4}-\d\d-\d\d)(, being filled)?")
@@ -105,7 +103,7 @@ def fill(engine: Engine, *, today: date, archive_schema: str = "archive") -> Non
     """
     with session(engine) as connection:
         try:
-            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({DEMO_LOCKS}, 0)")
+            connection.exec_driver_sql(f"SELECT pg_catalog.pg_advisory_lock({LockKey.DEMO}, 0)")
             marker = _read_marker(connection)
             if marker is None:
                 marker = _Marker(today, whole=False)

@@ -22,12 +22,12 @@ from sqlalchemy import Engine, event
 
 from core.console.actor import Actor, Origin
 from core.console.execute import Budget
-from core.console.journal import TABLE_LOCKS
 from core.errors import DeskError
 from core.plans import steps
 from core.plans.archive import plan_archive
 from core.plans.operation import Role
 from core.plans.plan import Plan
+from core.postgres.advisory import LockKey
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.tables.catalog.table import read_table
 from tests import desks
@@ -231,7 +231,7 @@ class Strike:
             self._hit(cursor.connection.info.backend_pid, statement)
 
     def _after(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if self._connection is None and f"pg_try_advisory_lock({TABLE_LOCKS}," in statement:
+        if self._connection is None and f"pg_try_advisory_lock({LockKey.TABLE}," in statement:
             self._connection = cursor.connection
         elif cursor.connection is self._connection and not self.during and self._seen == self.at and _acts(statement):
             self._hit(cursor.connection.info.backend_pid, statement)

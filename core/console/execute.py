@@ -20,7 +20,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from core.console.aftermath import PENDING, is_pending, told_of, with_outcome
-from core.console.journal import TABLE_LOCKS
 from core.console.locks import Blocker, read_blockers, read_holders, read_running, waits_for_relation
 from core.console.queue import is_behind
 from core.console.record import Record
@@ -36,7 +35,7 @@ from core.errors import (
 from core.names import literal
 from core.plans.archive import ARCHIVE
 from core.plans.plan import Lock, Mode, Plan, Step, outdated
-from core.postgres.advisory import read_holder, try_lock, unlock
+from core.postgres.advisory import LockKey, read_holder, try_lock, unlock
 from core.postgres.capabilities import Capabilities
 from core.postgres.connection import (
     CANCELLED,
@@ -213,8 +212,8 @@ def _table_to_ourselves(run: Run) -> Iterator[None]:
     """
     key = f"pg_catalog.hashtext({literal(run.plan.table)})"
     locked = False
-    while not (locked := try_lock(run.work, TABLE_LOCKS, key)):
-        holder = read_holder(run.watch, TABLE_LOCKS, key)
+    while not (locked := try_lock(run.work, LockKey.TABLE, key)):
+        holder = read_holder(run.watch, LockKey.TABLE, key)
         ours = holder is None or holder.ours
         if not ours and not (run.record is not None and is_behind(run.watch, run.record, run.plan.table)):
             log.warning("%s holds the lock of operations on %s and may not act here.", holder, run.plan.table)
@@ -232,7 +231,7 @@ def _table_to_ourselves(run: Run) -> Iterator[None]:
         yield
     finally:
         if locked:
-            unlock(run.work, TABLE_LOCKS, key)
+            unlock(run.work, LockKey.TABLE, key)
 
 
 def _require_unchanged(run: Run, archive_schema: str) -> None:

@@ -20,14 +20,10 @@ from core.console.register import named
 from core.names import literal
 from core.plans.operation import Danger, Operation
 from core.plans.plan import Plan
-from core.postgres.advisory import HELD, OURS
+from core.postgres.advisory import HELD, OURS, LockKey
 from core.postgres.connection import session, sqlstate, translate
 from core.seal import Seal
 
-OPERATION_LOCKS = 20548
-"""First key of the advisory lock that a running operation holds; the second is its id."""
-TABLE_LOCKS = 20549
-"""First key of the advisory lock under which one operation at a time acts on a table."""
 BEAT_S = 5
 """How often a running operation without its lock says that it is alive."""
 DEAD_AFTER_S = 6 * BEAT_S
@@ -123,7 +119,7 @@ class OperationRecord:
 # could not be had for a stranger's sake, its row says when it was last alive (journals of before lack that column).
 STATED = f"""
 SELECT o.*, CASE WHEN o.state = 'running' AND NOT EXISTS (
-        SELECT 1 FROM {HELD.format(first=OPERATION_LOCKS, second="o.id")} AND {OURS})
+        SELECT 1 FROM {HELD.format(first=LockKey.OPERATION, second="o.id")} AND {OURS})
         AND coalesce((pg_catalog.row_to_json(o) ->> 'beat')::timestamptz NOT BETWEEN
             pg_catalog.clock_timestamp() - interval '{DEAD_AFTER_S} seconds' AND pg_catalog.clock_timestamp(), true)
         THEN 'interrupted'

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console import audit
 from core.console.actor import Actor
-from core.console.journal import OPERATION_LOCKS, STALE_AFTER_S, STATED, UNSEALED, OperationState, is_sealed
+from core.console.journal import STALE_AFTER_S, STATED, UNSEALED, OperationState, is_sealed
 from core.console.journal_tables import exists, make
 from core.console.record import Record, as_json, stored
 from core.console.register import named
@@ -20,7 +20,7 @@ from core.errors import NotSealed, Refused
 from core.names import literal
 from core.plans.drop import DROP
 from core.plans.plan import Plan
-from core.postgres.advisory import is_strangers, try_lock, unlock
+from core.postgres.advisory import LockKey, is_strangers, try_lock, unlock
 from core.postgres.connection import session, translate
 from core.postgres.encoding import unstorable
 from core.postgres.own_tables import transaction
@@ -135,7 +135,9 @@ def start(connection: Connection, plan: Plan, actor: Actor, reason: str, *, seal
     audit.settle(connection, seal)
     with transaction(connection):
         ticket = _add(connection, plan, actor, reason, OperationState.RUNNING, seal)
-        if ticket.new and not try_lock(connection, OPERATION_LOCKS, ticket.id):  # a stranger has it: the number is new
+        if ticket.new and not try_lock(
+            connection, LockKey.OPERATION, ticket.id
+        ):  # a stranger has it: the number is new
             ticket = replace(ticket, beats=True)
             Record(ticket.id).beat(connection)
     return ticket
@@ -220,8 +222,8 @@ def claim(connection: Connection, operation_id: int, seal: Seal) -> Claimed | No
 
     Raises NotSealed for a row that no console with this key has written, or not just now: it stays as it is.
     """
-    locked = try_lock(connection, OPERATION_LOCKS, operation_id)
-    if not locked and not is_strangers(connection, OPERATION_LOCKS, operation_id):
+    locked = try_lock(connection, LockKey.OPERATION, operation_id)
+    if not locked and not is_strangers(connection, LockKey.OPERATION, operation_id):
         return None
     beat = "NULL" if locked else "pg_catalog.clock_timestamp()"
     connection.exec_driver_sql("BEGIN")
@@ -241,7 +243,7 @@ def claim(connection: Connection, operation_id: int, seal: Seal) -> Claimed | No
         plan = Plan.from_json(json.dumps(row.plan), named)
         return Claimed(row.wish, plan, Record(operation_id, beats=not locked))
     if locked:
-        unlock(connection, OPERATION_LOCKS, operation_id)
+        unlock(connection, LockKey.OPERATION, operation_id)
     if row is None:
         return None
     raise NotSealed(

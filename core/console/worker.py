@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console.audit import found_foreign, note
 from core.console.execute import Cancellation, Progress
-from core.console.journal import TABLE_LOCKS
 from core.console.locks import Blocker
 from core.console.planned_drops import plan_due_drops
 from core.console.queue import claim, queued
@@ -30,7 +29,7 @@ from core.errors import (
     NotSealed,
     SettingError,
 )
-from core.postgres.advisory import is_strangers, try_lock, unlock
+from core.postgres.advisory import LockKey, is_strangers, try_lock, unlock
 from core.postgres.connection import is_lost, server_message, session, translate
 
 if TYPE_CHECKING:
@@ -63,12 +62,12 @@ def stop_workers() -> None:
 @contextmanager
 def _alone(connection: Connection, key: int) -> Iterator[bool]:
     """Whether no other worker is at it; whoever may not act here keeps nobody from it."""
-    locked = try_lock(connection, TABLE_LOCKS, key)
+    locked = try_lock(connection, LockKey.TABLE, key)
     try:
-        yield locked or is_strangers(connection, TABLE_LOCKS, key)
+        yield locked or is_strangers(connection, LockKey.TABLE, key)
     finally:
         if locked:
-            unlock(connection, TABLE_LOCKS, key)
+            unlock(connection, LockKey.TABLE, key)
 
 
 _MAY_SAMPLE = """

@@ -11,7 +11,6 @@ from datetime import date
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.console.journal import TABLE_LOCKS
 from core.console.locks import Blocker, read_holders
 from core.errors import LockNotObtained, PlanOutdated
 from core.migrations.contents import read_partitioned_contents, read_plain_contents
@@ -26,6 +25,7 @@ from core.plans.convert import (
     require_unpartitionable,
 )
 from core.plans.plan import Lock, Mode
+from core.postgres.advisory import LockKey
 from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate
 from core.postgres.session import NO_TIMEOUTS, PRINTED, local_settings, set_local
 from core.settings import Settings
@@ -143,7 +143,7 @@ def _try_locks(migration: Migration, require: Callable[[Definition], None], budg
     _run(connection, f"SET LOCAL lock_timeout = {budget_ms}")
     _run(
         connection,
-        f"SELECT pg_catalog.pg_advisory_xact_lock({TABLE_LOCKS}, pg_catalog.hashtext({literal(table.address)}))",
+        f"SELECT pg_catalog.pg_advisory_xact_lock({LockKey.TABLE}, pg_catalog.hashtext({literal(table.address)}))",
     )
     _run(connection, f"LOCK TABLE {table.sql} IN ACCESS EXCLUSIVE MODE")
     definition = read_definition(connection, table.schema, table.name)

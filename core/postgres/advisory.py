@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import IntEnum, unique
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +24,22 @@ log = logging.getLogger(__name__)
 WAIT_S = 60.0
 """How long one of ours is waited for."""
 _PAUSE_S = 0.2
+
+
+@unique
+class LockKey(IntEnum):
+    """The first of the two keys of each kind of lock; anybody's consoles on a database have to agree in it."""
+
+    OPERATION = 20548
+    """What a running operation holds; the second is its id."""
+    TABLE = 20549
+    """Under which one operation at a time acts on a table; the second is the hash of its address."""
+    DEMO = 20550
+    """Under which one process at a time fills the demo."""
+    SAMPLE = 20551
+    """Under which one process at a time samples."""
+    MAKING = 20552
+    """Under which the console's own schema and tables are made."""
 
 
 @dataclass(frozen=True, slots=True)

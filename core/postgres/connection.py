@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -149,6 +149,12 @@ def session(of: Engine) -> Iterator[Connection]:
             pin(driver_of(connection), {**CONSOLE, "application_name": APPLICATION_NAME}, connection.info)
         try:
             yield connection
+        except PendingRollbackError as error:  # lost in a statement that may fail, as giving back a lock may
+            raise ConnectionFailed(
+                "The connection to the server was lost.",
+                safe="What was committed before stays.",
+                next="Try again once the server is back.",
+            ) from error
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"{error.object!r} holds what is no letter and can't be sent."[:400], next="Write it in UTF-8."

@@ -14,14 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import DeskError, NotAllowed
 from core.names import ident
-from core.postgres.advisory import held
+from core.postgres.advisory import LockKey, held
 from core.postgres.connection import sqlstate
 from core.postgres.publications import OWN_SCHEMA, require_unpublished
 from core.postgres.session import as_the_role
 from core.text import to_run
-
-_MAKING = 20549
-"""First key of the lock under which the schema and its tables are made."""
 
 
 def make_tables(connection: Connection, definition: str, *, otherwise: str) -> None:
@@ -31,7 +28,7 @@ def make_tables(connection: Connection, definition: str, *, otherwise: str) -> N
     at the first row.
     """
     require_unpublished(connection)
-    with held(connection, _MAKING, 0, "making the tables of the console"):
+    with held(connection, LockKey.MAKING, 0, "making the tables of the console"):
         _make(connection, definition, otherwise)
 
 

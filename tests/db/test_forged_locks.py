@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import Engine
 
 from core.console.execute import Budget
-from core.console.journal import OPERATION_LOCKS, TABLE_LOCKS, OperationState, read_operation
+from core.console.journal import OperationState, read_operation
 from core.console.queue import enqueue, start
 from core.console.worker import Worker
 from core.errors import LockNotObtained
 from core.growth.samples.read import read_runs
-from core.growth.samples.tables import SAMPLE_LOCKS
 from core.plans.archive import Archive
 from core.plans.plan import Plan
+from core.postgres.advisory import LockKey
 from core.postgres.connection import session as connected
 from tests import desks
 from tests.conftest import ADMIN, Act, OpenSession, Session, until
@@ -27,9 +27,9 @@ from tests.tables import Made, Run
 Make = Callable[..., Made]
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 ALL = f"""
-SELECT pg_advisory_lock({TABLE_LOCKS}, hashtext('public.kid_absences')), pg_advisory_lock({TABLE_LOCKS}, 0),
-    pg_advisory_lock({TABLE_LOCKS}, 1), pg_advisory_lock({TABLE_LOCKS}, 2), pg_advisory_lock({SAMPLE_LOCKS}, 1);
-SELECT pg_advisory_lock({OPERATION_LOCKS}, id) FROM generate_series(1, 50) id
+SELECT pg_advisory_lock({LockKey.TABLE}, hashtext('public.kid_absences')), pg_advisory_lock({LockKey.TABLE}, 0),
+    pg_advisory_lock({LockKey.TABLE}, 1), pg_advisory_lock({LockKey.TABLE}, 2), pg_advisory_lock({LockKey.SAMPLE}, 1);
+SELECT pg_advisory_lock({LockKey.OPERATION}, id) FROM generate_series(1, 50) id
 """
 
 
@@ -109,7 +109,7 @@ def test_a_strangers_lock_makes_no_dead_operation_look_alive(
         assert state(reader, ticket.id) is OperationState.RUNNING
         work.invalidate()  # as if its process had died
     until(lambda: state(reader, ticket.id) is OperationState.INTERRUPTED)
-    stranger.run(f"SELECT pg_advisory_lock({OPERATION_LOCKS}, {ticket.id})")
+    stranger.run(f"SELECT pg_advisory_lock({LockKey.OPERATION}, {ticket.id})")
     assert state(reader, ticket.id) is OperationState.INTERRUPTED
 
 
@@ -117,6 +117,6 @@ def test_one_of_ours_is_waited_for_within_the_patience_and_told(
     reader: Engine, act: Act, made: Made, session: OpenSession
 ) -> None:
     ours = session()
-    ours.run(f"SELECT pg_advisory_lock({TABLE_LOCKS}, hashtext('{made.address}'))")
+    ours.run(f"SELECT pg_advisory_lock({LockKey.TABLE}, hashtext('{made.address}'))")
     with pytest.raises(LockNotObtained, match=rf"of session {ours.pid} \("):
         act(archiving(reader, made), Budget(lock_ms=50, patience_s=0.5))

@@ -21,7 +21,7 @@ from core.backups.storage.folder import PLACES, Folder
 from core.console import file_work
 from core.console import run as console_run
 from core.console.execute import Budget, Cancellation
-from core.console.journal import OPERATION_LOCKS, OperationState, read_operation, read_operations
+from core.console.journal import OperationState, read_operation, read_operations
 from core.console.queue import enqueue, request_cancel
 from core.console.register import named
 from core.console.worker import Worker
@@ -33,6 +33,7 @@ from core.plans.plan import Plan
 from core.plans.proof import Kept, proven_backup
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
+from core.postgres.advisory import LockKey
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from tests import desks
@@ -162,7 +163,7 @@ class RestoreStrike(Strike):
     """Strikes at a statement of the session that holds the operation's advisory lock: a restore takes no other."""
 
     def _after(self, connection: Any, cursor: Any, statement: str, *more: Any) -> None:
-        if self._connection is None and f"pg_try_advisory_lock({OPERATION_LOCKS}," in statement:
+        if self._connection is None and f"pg_try_advisory_lock({LockKey.OPERATION}," in statement:
             self._connection = cursor.connection
             return
         super()._after(connection, cursor, statement, *more)

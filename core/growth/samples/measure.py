@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy
 from core.growth.holdings import Holding, Stage, holding, parsed_bounds
-from core.growth.samples.tables import SAMPLE_LOCKS, TIMEOUT_MS, make
+from core.growth.samples.tables import TIMEOUT_MS, make
 from core.growth.samples.values import STAGES, ColdBytes, Figures, Known, SampleEntry, SampleRun
 from core.growth.samples.write import read_known, write_day
 from core.names import address, literal, split_qualified
-from core.postgres.advisory import held
+from core.postgres.advisory import LockKey, held
 from core.postgres.connection import session, translate
 from core.postgres.server import server_of
 from core.postgres.session import Row, rows_of
@@ -79,7 +79,7 @@ def _sample(
     backups: ColdBytes | None,
     began: float,
 ) -> SampleRun:
-    with held(connection, SAMPLE_LOCKS, 1, "sampling"):
+    with held(connection, LockKey.SAMPLE, 1, "sampling"):
         known = read_known(connection, today)
         names = {one.relation: one.name for one in known if one.relation is not None}
         look = _read_look(connection, archive_schema, names, sorted({one.table for one in known}))

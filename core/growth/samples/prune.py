@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from core.growth.samples.tables import SAMPLE_LOCKS, exists
+from core.growth.samples.tables import exists
 from core.names import literal
-from core.postgres.advisory import held
+from core.postgres.advisory import LockKey, held
 from core.postgres.connection import session, translate
 from core.postgres.own_tables import rollback
 
@@ -30,7 +30,7 @@ def prune(engine: Engine, *, today: date, keep_days: int | None = None, weekly_a
                 *(_forget(today - timedelta(days=keep_days)) if keep_days else ()),
                 *(_thin(today - timedelta(days=weekly_after_days)) if weekly_after_days else ()),
             ]
-            with held(connection, SAMPLE_LOCKS, 1, "sampling"):
+            with held(connection, LockKey.SAMPLE, 1, "sampling"):
                 connection.exec_driver_sql("BEGIN")
                 try:
                     gone = sum(connection.exec_driver_sql(sql).rowcount for sql in statements)

@@ -14,9 +14,6 @@ from core.errors import NotAllowed
 from core.names import literal
 from core.postgres.own_tables import make_tables, require_plain, require_trusted
 
-SAMPLE_LOCKS = 20551
-"""First key of the advisory lock under which one process at a time samples."""
-
 TIMEOUT_MS = 60_000
 """How long one statement of a sample may take."""
 

@@ -14,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 
 from core.growth.samples.tables import (
     KEYS,
-    SAMPLE_LOCKS,
     TIMEOUT_MS,
     bool_array,
     date_array,
@@ -25,7 +24,7 @@ from core.growth.samples.tables import (
 )
 from core.growth.samples.values import STAGES, Figures, Known, Past, SampleEntry, SampleRun
 from core.names import literal
-from core.postgres.advisory import held
+from core.postgres.advisory import LockKey, held
 from core.postgres.own_tables import rollback
 from core.postgres.session import set_local
 from core.tables.ends import Value
@@ -303,7 +302,7 @@ def write_generated(connection: Connection, pasts: Sequence[Past], days: Sequenc
     In one transaction of its own; the connection is in AUTOCOMMIT. Raises DBAPIError.
     """
     make(connection)
-    with held(connection, SAMPLE_LOCKS, 1, "sampling"):
+    with held(connection, LockKey.SAMPLE, 1, "sampling"):
         _write_generated(connection, pasts, days)
 
 

@@ -15,11 +15,12 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from core.console.execute import Budget
-from core.console.journal import OPERATION_LOCKS, OperationRecord, OperationState, read_operations
+from core.console.journal import OperationRecord, OperationState, read_operations
 from core.console.queue import request_cancel
 from core.errors import Cancelled, ConnectionFailed, DetachPending, Failed, LockNotObtained, PlanOutdated, TableNotFound
 from core.plans.archive import plan_archive
 from core.plans.plan import Plan
+from core.postgres.advisory import LockKey
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
@@ -491,7 +492,7 @@ def kill_worker(run: Run) -> None:
     """Ends the session that works on the running operation."""
     killed = run(
         "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
-        f" WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {OPERATION_LOCKS}"
+        f" WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {LockKey.OPERATION}"
         " AND d.datname = current_database()"
     )
     assert killed == [(True,)]

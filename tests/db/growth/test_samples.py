@@ -23,13 +23,13 @@ from core.growth.rows import rows_by_month, year_to_date
 from core.growth.samples import measure
 from core.growth.samples.prune import prune
 from core.growth.samples.read import read_histories, read_holdings, read_moves, read_runs
-from core.growth.samples.tables import SAMPLE_LOCKS
 from core.growth.samples.values import Past, SampleRun
 from core.growth.samples.write import write_generated
 from core.growth.savings import savings
 from core.names import literal
 from core.plans.archive import plan_archive
 from core.plans.reattach import plan_reattach
+from core.postgres.advisory import LockKey
 from core.postgres.connection import parse_url, working_engine
 from core.postgres.connection import session as connect
 from core.tables.catalog.marks import read_marks
@@ -404,7 +404,7 @@ def test_two_at_once_follow_each_other(
     make_table()
     sample(worker)
     first = session()
-    first.run(f"SELECT pg_advisory_lock({SAMPLE_LOCKS}, 1)")
+    first.run(f"SELECT pg_advisory_lock({LockKey.SAMPLE}, 1)")
     done: list[SampleRun] = []
     threads = [threading.Thread(target=lambda: done.append(sample(worker, 1))) for _ in range(2)]
     for thread in threads:
@@ -415,7 +415,7 @@ def test_two_at_once_follow_each_other(
     )
     until(lambda: run(waiting) == [(2,)])
     assert done == []
-    first.run(f"SELECT pg_advisory_unlock({SAMPLE_LOCKS}, 1)")
+    first.run(f"SELECT pg_advisory_unlock({LockKey.SAMPLE}, 1)")
     for thread in threads:
         thread.join(20)
     assert [one.day for one in done] == [DAY + timedelta(days=1)] * 2

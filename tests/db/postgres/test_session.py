@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from core.errors import Failed
+from core.errors import ConnectionFailed, Failed
 from core.names import ident, literal
+from core.postgres.advisory import LockKey, held
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.postgres.embedded import running_server
 from core.postgres.session import CONSOLE, as_the_role, own_path, under_own_path
@@ -145,3 +146,15 @@ def test_a_text_that_is_no_utf8_is_told(database_url: str) -> None:
     with pytest.raises(Failed, match="text that is no UTF-8"):
         look()
     engine.dispose()
+
+
+def test_a_session_lost_while_it_gives_a_lock_back_is_told_as_lost(worker: Engine, run: Run) -> None:
+    """Giving back may fail, and whoever goes on with the session meets the loss in his own statement."""
+    with (  # noqa: PT012 the loss and what comes after it
+        pytest.raises(ConnectionFailed, match=r"was lost\. What was committed before stays\."),
+        session(worker) as connection,
+    ):
+        with held(connection, LockKey.MAKING, 7, "making"):
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            run(f"SELECT pg_terminate_backend({pid}, 5000)")
+        connection.exec_driver_sql("BEGIN")

@@ -9,6 +9,7 @@
       Refused                  looked at beforehand and not begun
         NotAllowed             the actor's role or the database role may not do this
         JournalPublished       the console's own tables would stop a subscriber
+        Asked                  another person has to approve it first
         NotSealed              a row of the journal that no console with this one's key has written
         TableNotFound, NotServed, PartitionNotFound, AmbiguousName, PeriodNotOver,
         NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
@@ -69,6 +70,10 @@ class Refused(DeskError):
 
 class NotAllowed(Refused):
     """The actor's role, or the connected database role, may not do this."""
+
+
+class Asked(Refused):
+    """It takes two persons, and is written down: another one has to approve it."""
 
 
 class NotSealed(Refused):

@@ -75,6 +75,8 @@ class Settings:
     """PARTITION_DESK_AUDITORS: who may look, and sees in the journal who did what."""
     viewers: tuple[str, ...]
     """PARTITION_DESK_VIEWERS: who may look; * for everybody who is signed in."""
+    two_persons: tuple[str, ...]
+    """PARTITION_DESK_TWO_PERSONS: the operations that one admin asks for and another approves."""
     audit_log: str
     """PARTITION_DESK_AUDIT_LOG: the record's second place, a whole path or `syslog`; empty for none."""
     archive_after: Duration
@@ -141,6 +143,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         operators=_people(environ, "PARTITION_DESK_OPERATORS"),
         auditors=_people(environ, "PARTITION_DESK_AUDITORS"),
         viewers=_people(environ, "PARTITION_DESK_VIEWERS", everybody=True),
+        two_persons=_two_persons(environ, "PARTITION_DESK_TWO_PERSONS"),
         audit_log=_audit_log(environ, "PARTITION_DESK_AUDIT_LOG"),
         archive_after=_duration(environ, "PARTITION_DESK_ARCHIVE_AFTER", "3 years"),
         enable_absence_partitions=_truth(environ, "ENABLE_ABSENCE_PARTITIONS", "true"),
@@ -168,7 +171,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _require_whole_sign_in(found: Settings) -> None:
-    """Raises SettingError for a sign-in by which nobody could come in, or anybody as anyone."""
+    """Raises SettingError for a sign-in by which nobody could come in, or anybody as anyone, and for no second one."""
+    if found.two_persons and not found.admins:
+        raise SettingError(
+            "PARTITION_DESK_TWO_PERSONS takes two admins, and none is named.", next="Set PARTITION_DESK_ADMINS."
+        )
     if found.user_header and not found.proxies:
         raise SettingError(
             "PARTITION_DESK_USER_HEADER is set, and PARTITION_DESK_PROXY does not say from where it is believed.",
@@ -289,6 +296,18 @@ def _people(environ: Mapping[str, str], name: str, *, everybody: bool = False) -
     relative = next((one for one in names if one.startswith("@") and not Path(one[1:]).is_absolute()), None)
     if relative is not None:
         raise SettingError(f"{name}: {relative} is no whole path of a file.", next="Write it as @/etc/people.")
+    return names
+
+
+MAY_TAKE_TWO = ("archive", "reattach", "drop", "restore", "hold", "key")
+"""What an admin does, and two of them where the settings say so; to plan a drop counts as dropping."""
+
+
+def _two_persons(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    names = parse_names(name, environ.get(name, ""))
+    wrong = next((one for one in names if one not in MAY_TAKE_TWO), None)
+    if wrong is not None:
+        raise SettingError(f"{name} has {wrong!r}.", next=f"Choose of {', '.join(MAY_TAKE_TWO)}.")
     return names
 
 

@@ -1,4 +1,4 @@
-"""The commands that act on partitions: ensure, archive, reattach, cancel."""
+"""The commands that act on partitions: ensure, archive, reattach, cancel, approve."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import date, datetime
 
 import click
 
-from core.cli.acting import Given, act, put, say, target
+from core.cli.acting import Given, act, put, run_plan, say, target
 from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, date_or_time, number
 from core.cli.output.acts import branch_by_hand, next_steps
-from core.console import journal
+from core.console import approval, journal
 from core.console.queue import request_cancel
 from core.errors import DeskError, NotServed, Refused
 from core.period import Range, Width, year_range
@@ -146,3 +146,20 @@ def cancel(given: Given, *, operation_id: int, dry_run: bool) -> None:
         given.actor.require(operation.plan.operation)
         request_cancel(given.desk.working, operation.id)
         put(f"Asked to stop: {what}. partitions history tells how it ended.")
+
+
+@command(
+    "approve", "approve what another admin has asked for, and do it; PARTITION_DESK_TWO_PERSONS says what takes two"
+)
+@click.argument("operation_id", metavar="ID", type=number("The operation", 1, 2**63 - 1))
+@click.option("--decline", is_flag=True, help="take it away instead")
+@REASON
+@DRY_RUN
+def approve(given: Given, *, operation_id: int, decline: bool, reason: str, dry_run: bool) -> None:
+    if not decline:
+        run_plan(given, approval.approved(given.desk, operation_id, given.actor), reason=reason, dry_run=dry_run)
+    elif dry_run:
+        put(f"-- Would decline: operation {operation_id}.")
+    else:
+        approval.decline(given.desk, operation_id, given.actor, reason)
+        put(f"Declined: operation {operation_id}.")

@@ -22,7 +22,7 @@ from core.postgres import connection
 
 COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal"),
-    "act": ("ensure", "archive", "reattach", "key", "cancel"),
+    "act": ("ensure", "archive", "reattach", "key", "cancel", "approve"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "people": ("user",),
     "record": ("audit",),

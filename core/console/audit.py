@@ -90,6 +90,7 @@ def _what(plan: Plan) -> Json:
         "digest": plan.digest,
         "plan": plan.wish,
         "sql": plan.sql,
+        **({} if plan.request is None else {"request": plan.request}),
     }
 
 

@@ -448,8 +448,8 @@ class Desk:
 
         If the same is being done already, by whomever, that is followed to its end instead. Raises how it failed.
         """
-        with self._noting_refusals(plan, actor, reason):
-            self._require_allowed(plan, actor)
+        with self.noting_refusals(plan, actor, reason):
+            self._require_allowed(plan, actor, reason)
         from core.console.run import run_now
 
         return run_now(self, plan, actor, reason, cancellation=cancellation, progress=progress)
@@ -464,8 +464,8 @@ class Desk:
         """Puts a confirmed plan into the queue of the workers. Raises NotAllowed for the actor's role."""
         from core.console.queue import enqueue
 
-        with self._noting_refusals(plan, actor, reason):
-            self._require_allowed(plan, actor)
+        with self.noting_refusals(plan, actor, reason):
+            self._require_allowed(plan, actor, reason)
             ticket = enqueue(self.working, plan, actor, reason, seal=self.make_seal())
         self.keep_record()
         return ticket
@@ -478,14 +478,17 @@ class Desk:
             keep(self.working, self.settings.audit_log)
 
     @contextmanager
-    def _noting_refusals(self, plan: Plan, actor: Actor, reason: str) -> Iterator[None]:
+    def noting_refusals(self, plan: Plan, actor: Actor, reason: str) -> Iterator[None]:
         """Has the record say what is refused, and whom; without a record, or where it can't be written, nothing."""
         from core.console.audit import note, refused
-        from core.errors import DeskError, Refused
+        from core.errors import Asked, DeskError, PlanOutdated, Refused
 
         try:
             yield
-        except Refused as error:
+        except Asked:  # which is written down already
+            self.keep_record()
+            raise
+        except (Refused, PlanOutdated) as error:
             with suppress(DeskError):
                 note(self.working, self.seal(), refused(plan, actor, reason, error))
             self.keep_record()
@@ -503,7 +506,7 @@ class Desk:
 
         return make_seal(self.settings.key, self.settings.home)
 
-    def _require_allowed(self, plan: Plan, actor: Actor) -> None:
+    def _require_allowed(self, plan: Plan, actor: Actor, reason: str) -> None:
         from core.console.actor import as_of_now
 
         as_of_now(self.settings, actor).require(plan.operation)
@@ -511,6 +514,10 @@ class Desk:
             from core.plans.drop import require_drops
 
             require_drops(allowed=self.may_drop)
+        if self.settings.two_persons:
+            from core.console.approval import require_second
+
+            require_second(self, plan, actor, reason)
 
 
 @contextmanager

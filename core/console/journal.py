@@ -6,6 +6,7 @@ Losing them loses no partition. They are made with the first act; reading where 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -97,6 +98,8 @@ class OperationRecord:
     """The class of core.errors that it ended with; empty in rows of an older version."""
     sqlstate: str
     server_message: str
+    sealed_at: str = ""
+    """When the seal was made, by the server's clock; empty in rows of an older version."""
     wish: str = ""
     """What was asked for, from which its plan is built; empty in rows of an older version."""
     sealed: bool | None = None
@@ -181,6 +184,7 @@ def _record(row: Any, seal: Seal | None) -> OperationRecord:
         error_kind=getattr(row, "error_kind", ""),
         sqlstate=row.sqlstate,
         server_message=row.server_message,
+        sealed_at=getattr(row, "sealed_at", ""),
         wish=getattr(row, "wish", ""),
         sealed=None if seal is None else is_sealed(row, seal),
     )
@@ -209,6 +213,19 @@ def read_operations(
 def read_operation(engine: Engine, operation_id: int, seal: Seal | None = None) -> OperationRecord | None:
     """One operation by its number."""
     return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}", seal)), None)
+
+
+def read_kind(engine: Engine, operation: Operation, *, limit: int, seal: Seal) -> tuple[OperationRecord, ...]:
+    """The newest rows of an operation, newest first, by their seal."""
+    found = _select(engine, f"WHERE o.kind = {literal(operation.name)} ORDER BY o.id DESC LIMIT {int(limit)}", seal)
+    return tuple(one for one in found if one.sealed)
+
+
+def read_of_requests(engine: Engine, numbers: Iterable[int], seal: Seal) -> tuple[OperationRecord, ...]:
+    """What was done with what was asked for by these numbers, by its seal: approved, declined."""
+    listed = ", ".join(literal(str(number)) for number in numbers)
+    found = _select(engine, f"WHERE o.plan ->> 'request' IN ({listed}) ORDER BY o.id", seal) if listed else ()
+    return tuple(one for one in found if one.sealed)
 
 
 def read_done(engine: Engine, operation: Operation, table: str, backup: str) -> datetime | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from core.console.actor import Actor, Origin, as_of_now
+from core.console.approval import require_planned_by_two, takes_two
 from core.console.file_work import require_backup
 from core.console.journal import read_newest, read_operations
 from core.errors import DeskError, NotSealed, NotVerified, PartitionNotFound
@@ -60,6 +61,8 @@ def plan_due_drops(desk: Desk, *, now: datetime, again: bool = True) -> tuple[Du
         try:
             plan, by = _plan_due(at, name, drop)
             as_of_now(at.settings, Actor(by, Role.ADMIN, Origin.SCHEDULE)).require(DROP)
+            if takes_two(at.settings, plan):
+                require_planned_by_two(at, plan)
             found.append(Due(name, drop, plan, by))
         except DeskError as error:
             found.append(Due(name, drop, None, "", error))

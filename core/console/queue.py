@@ -143,21 +143,22 @@ def start(connection: Connection, plan: Plan, actor: Actor, reason: str, *, seal
     return ticket
 
 
-def note(engine: Engine, plan: Plan, actor: Actor, *, seal: Seal, making: bool) -> None:
-    """Writes down as done what was only looked at; where there is no journal, with `making` alone."""
+def note(engine: Engine, plan: Plan, actor: Actor, reason: str = "", *, seal: Seal, making: bool) -> int | None:
+    """Writes down as done what changes nothing, and gives its number; without a journal, with `making` alone."""
     with session(engine) as connection:
         try:
             if making:
                 make(connection)
             elif not exists(connection, current=True):
-                return
+                return None
             with transaction(connection):
-                sql = _insert(connection, plan, actor, "", OperationState.DONE, seal)
+                sql = _insert(connection, plan, actor, reason, OperationState.DONE, seal)
                 new = int(connection.exec_driver_sql(sql).scalar_one())
                 connection.exec_driver_sql(
                     f"UPDATE partition_desk.operation SET finished_at = started_at WHERE id = {new}"
                 )
-                audit.append(connection, seal, (audit.asked(new, plan, actor, ""),))
+                audit.append(connection, seal, (audit.asked(new, plan, actor, reason),))
+                return new
         except DBAPIError as error:
             raise translate(error) from error
 

@@ -42,6 +42,11 @@ ROOMS: tuple[Room, ...] = (
 LOOKED = Operation(FIND, "Look for", Danger.CLICK, counts_rows=False)
 """What the journal has of whoever looked for the rows of a value; nothing is done then, so that it has no room."""
 
+ASKED = Operation("ask", "Ask for", Danger.CLICK, counts_rows=False)
+DECLINED = Operation("decline", "Decline", Danger.CLICK, counts_rows=False)
+"""What the journal has of what takes two persons, before it is done: core.console.approval."""
+
+_NOTED = {operation.name: operation for operation in (LOOKED, ASKED, DECLINED)}
 _BY_NAME = {room.operation.name: room for room in ROOMS}
 
 
@@ -52,4 +57,4 @@ def room(operation: Operation) -> Room:
 
 def named(name: str) -> Operation:
     """The operation of that name. Raises KeyError."""
-    return LOOKED if name == LOOKED.name else _BY_NAME[name].operation
+    return _NOTED.get(name) or _BY_NAME[name].operation

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.console.actor import Actor, Origin, as_of_now
+from core.console.approval import require_approved
 from core.console.audit import settle
 from core.console.execute import Cancellation, Progress, apply
 from core.console.file_work import Job, JournalProgress, require_backup
@@ -189,6 +190,7 @@ def run_queued(
         if asked is not None:
             actor = Actor(asked.actor, Role(asked.role), Origin(asked.origin))
             as_of_now(desk.settings, actor).require(plan.operation)
+            require_approved(desk, plan, asked)
     except DeskError as error:
         _write_end(desk.working, record, error, None)
         note_ends(desk)

@@ -57,6 +57,7 @@ def plan_again(desk: Desk, wish: str, shown: Plan) -> Plan:
         open_storage(desk.storage, shown)
     asked, at = read_wish(replace(desk, reading=desk.working), wish)
     plan = asked.plan(replace(desk, reading=desk.working, clock=lambda: at, server_clock=lambda: desk.server_now))
+    plan = replace(plan, request=shown.request)
     if plan.digest != shown.digest:
         table = getattr(asked, "table", None)
         changes = outdated(shown, table) if table is not None else ()

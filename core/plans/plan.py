@@ -149,6 +149,8 @@ class Plan:
     """The one partition or archived table that it acts on; None for what makes tables, and for the oldest plans."""
     due: str = ""
     """When the drop that it plans is due, as the mark has it; empty for every other plan."""
+    request: int | None = None
+    """The operation by which another person has asked for it, where it takes two."""
     wish: str = field(default="", compare=False)
     """What was asked for, as the journal keeps it: a worker builds the plan from it anew. Not a part of its JSON."""
 
@@ -176,6 +178,8 @@ class Plan:
         raw = asdict(self) | {"operation": self.operation.name}
         for told in ("effects", "warnings", "way_back", "command", "bytes", "left", "wish"):
             del raw[told]
+        if self.request is None:  # as the plans of older journals, whose seals still fit
+            del raw["request"]
         raw["basis"] = [fact for fact in self.basis if not fact.startswith("schema ")]
         raw["steps"] = [asdict(step) for step in self.steps if not step.if_missing]
         return sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
@@ -224,6 +228,7 @@ class Plan:
             bytes=raw.get("bytes"),
             oid=raw.get("oid"),
             due=raw.get("due", ""),
+            request=raw.get("request"),
         )
 
 

@@ -8,7 +8,7 @@ from core.console.journal import OperationRecord, OperationState
 from core.text import human_rows, human_seconds, human_time, plural
 from dashboard import layout
 from dashboard.format import plain
-from dashboard.operations import journal, outcome
+from dashboard.operations import journal, outcome, waiting
 from dashboard.state import clock, keys, reads
 
 SHOWN = 500
@@ -67,6 +67,7 @@ def main() -> None:
     failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in operations)
     counted = f"The newest {plural(len(operations), 'operation')}, {failed or 'none'} of them failed"
     layout.header("Activity", counted, read=clock.now())
+    waiting.draw()
     journal.draw(journal.filtered(operations), number)
     chosen = reads.operation(number) if number is not None else None
     if chosen is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboard import layout, notices
 from dashboard.format import plain
 from dashboard.lifecycle import lines, lists, phases, summary
+from dashboard.operations import waiting
 from dashboard.state import current
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     layout.header(plain(summary.verdict(found, read)), summary.counted(found, read, table))
     lines.unread(read)
     notices.pending(table)
+    waiting.draw(of_table=table.address)
     phases.draw(table, found)
     lists.planned(found)
     lists.due(found, read)

@@ -71,6 +71,15 @@ def restore(backup: str) -> None:
     about(acts.plan_restore(backup))
 
 
+def approval(number: int) -> None:
+    """Opens the dialog for what somebody else has asked for, which is confirmed as it is. Raises NotAllowed."""
+    plan = acts.approved(number)
+    if plan.table != current.address():
+        current.choose(plan.table)
+    st.session_state[keys.TYPED] = ""
+    _open(plan)
+
+
 def hold(name: str) -> None:
     """Opens the dialog for a hold, which asks for its end and its reason. Raises Refused."""
     until = database.desk().settings.hold.after(clock.today())

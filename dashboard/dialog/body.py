@@ -26,6 +26,8 @@ def open_if_asked() -> None:
 
 
 def _title(plan: Plan) -> str:
+    if plan.request is not None:
+        return f"Approve: {deed(plan)}"
     if ask.is_drop(plan):
         return f"Drop {plan.subject}"
     return f"Hold {plan.subject}" if plan.operation is HOLD else deed(plan)
@@ -43,7 +45,9 @@ def _body() -> None:
     figures.draw(asked)
     if asked.kept is not None:
         figures.proof(asked.kept, asked.plan)
-    if ask.is_drop(plan):
+    if plan.request is not None:
+        st.caption("It is done just as it was asked for, or not at all.")
+    elif ask.is_drop(plan):
         inputs.when()
     elif plan.operation is HOLD:
         inputs.until()
@@ -61,7 +65,7 @@ def _body() -> None:
         st.code(plan.sql, language="sql", wrap_lines=True)
         st.caption("The same from the command line")
         st.code(plan.command, language="bash", wrap_lines=True)
-    if plan.operation is not HOLD:
+    if plan.operation is not HOLD or plan.request is not None:
         st.text_input("Reason", key=keys.REASON, placeholder="Kept in the journal beside your name; may be left empty")
     if ask.is_drop(plan):
         st.text_input(
@@ -87,7 +91,7 @@ def _body() -> None:
 
 
 def _confirm_label(plan: Plan) -> str:
-    if plan.operation is SCHEDULE:
+    if plan.operation is SCHEDULE and plan.request is None:
         return f"Plan the drop of {plain(plan.subject)}"
     return plain(_title(plan))
 
@@ -100,7 +104,7 @@ def _lacking(asked: ask.Asked) -> str | None:
         return plain(ask.told_nothing(asked.plan))
     if ask.is_drop(asked.plan) and st.session_state.get(keys.TYPED, "") != asked.plan.subject:
         return "Type the table's name first."
-    if asked.plan.operation is HOLD and not inputs.reason():
+    if asked.plan.operation is HOLD and asked.plan.request is None and not inputs.reason():
         return "A hold needs its reason, for whoever meets it in a year."
     return None
 

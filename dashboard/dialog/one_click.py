@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.console.run import is_same_wish
-from core.errors import Refused
+from core.errors import Asked, Refused
 from core.period import Range, Width
 from core.plans.operation import Danger
 from core.plans.plan import Plan
@@ -56,11 +56,19 @@ def run(plan: Plan) -> None:
 
 
 def begin(plan: Plan, reason: str) -> None:
-    """Enqueues a plan, or says why nothing is to be done. Raises Refused where another one on the same still runs."""
+    """Enqueues a plan, or says that nothing is to be done, or that another has to approve it.
+
+    Raises Refused where another one on the same still runs.
+    """
     if not plan.steps:
         st.session_state[keys.WORD] = ask.told_nothing(plan)
         return
-    ticket = acts.enqueue(plan, reason)
+    try:
+        ticket = acts.enqueue(plan, reason)
+    except Asked as asked:
+        st.session_state[keys.WORD] = str(asked)
+        reads.refresh()
+        return
     if not ticket.new:
         met = reads.operation(ticket.id)
         if met is not None and not is_same_wish(plan, met.plan):

@@ -11,6 +11,7 @@ from core.backups.kept import Backups
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP
 from core.plans.hold import HOLD
+from core.plans.plan import Plan
 from core.plans.proof import Kept
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
@@ -24,7 +25,7 @@ from dashboard.dialog.buttons import Choice
 from dashboard.format import plain
 from dashboard.lifecycle.periods import Lifecycle, lives
 from dashboard.partitions.items import Status
-from dashboard.state import access, backups, clock, current, database
+from dashboard.state import access, backups, clock, current, database, reads
 
 Read = Backups | None
 """The backups of a table as they were read last; None before the first reading has ended."""
@@ -70,7 +71,7 @@ def unread(found: Read) -> None:
 
 
 def badges(life: Lifecycle) -> str:
-    """Its proof, its hold and its planned drop as Markdown badges."""
+    """Its proof, its hold, its planned drop and what waits for a second person as Markdown badges."""
     said = [_proof_badge(life)] if life.best or life.status is Status.DROPPED else []
     hold, drop = life.hold, life.drop
     if hold is not None and hold.binds(clock.today()):
@@ -80,9 +81,22 @@ def badges(life: Lifecycle) -> str:
         said.append(":gray-badge[:material/front_hand: hold has run out]")
     if drop is not None:
         said.append(f":red-badge[:material/event: drop on {human_date(_moment(drop.at).date())}]")
+    said += [
+        f":orange-badge[:material/group: {'drop' if ask.is_drop(plan) else plan.operation} waits for a second person]"
+        for plan in (request.plan for request in reads.requests())
+        if _is_of(plan, life)
+    ]
     if life.whence:
         said.append(f":gray[of {plain(life.whence)}]")
     return " ".join(said)
+
+
+def _is_of(plan: Plan, life: Lifecycle) -> bool:
+    if plan.table != current.address():
+        return False
+    if plan.oid is None:  # it brings back what is no table now
+        return life.one is None and plan.backup in {kept.backup.id for kept in life.backups}
+    return life.one is not None and life.one.oid == plan.oid
 
 
 def _proof_badge(life: Lifecycle) -> str:

@@ -7,6 +7,7 @@ from datetime import date
 
 import streamlit as st
 
+from core.console import approval
 from core.console.journal import OperationRecord
 from core.console.queue import Ticket, request_cancel
 from core.errors import DeskError
@@ -134,6 +135,19 @@ def enqueue(plan: Plan, reason: str) -> Ticket:
     database.opened().worker.wake()
     watched().add(ticket.id)
     return ticket
+
+
+def approved(number: int) -> Plan:
+    """What somebody else has asked for, to be confirmed by who approves it. Raises NotAllowed, PlanOutdated."""
+    reads.refresh()
+    desk = database.desk()
+    return desk.warned(approval.approved(desk, number, access.actor()))
+
+
+def decline(number: int) -> None:
+    """Takes away what was asked for. Raises NotAllowed."""
+    approval.decline(database.desk(), number, access.actor())
+    reads.refresh()
 
 
 def cancel(number: int) -> None:

@@ -9,7 +9,8 @@ from datetime import date, datetime
 import streamlit as st
 from sqlalchemy.exc import DBAPIError
 
-from core.console import journal, locks
+from core.console import approval, journal, locks
+from core.console.approval import Request
 from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
 from core.console.privacy import step_without_name, without_name
@@ -32,6 +33,7 @@ from dashboard.state import access, backups, clock, current, database, keys
 from dashboard.state.backup_reading import KnownBackups
 
 GROWTH_TTL_S = 60
+REQUESTS_TTL_S = 5
 
 
 @st.cache_resource(ttl=current.LONGEST_S, show_spinner=False, max_entries=50)
@@ -152,6 +154,7 @@ def refresh() -> None:
     _growth.clear()
     _history.clear()
     _ids_left.clear()
+    _requests.clear()
     database.read_server.clear()
 
 
@@ -171,6 +174,22 @@ def operation(number: int) -> OperationRecord | None:
 def _operation(number: int) -> OperationRecord | None:
     desk = database.desk()
     return journal.read_operation(desk.reading, number, desk.seal())
+
+
+def requests() -> tuple[Request, ...]:
+    """What waits for a second person, newest first, without names for who may not read them."""
+    found = _requests(database.url()) if database.desk().settings.two_persons else ()
+    return found if access.may(NAMES) else tuple(_without_name(one) for one in found)
+
+
+@st.cache_resource(ttl=REQUESTS_TTL_S, show_spinner=False, max_entries=20)
+def _requests(url: str) -> tuple[Request, ...]:
+    return approval.requests(database.open_url(url).desk)
+
+
+def _without_name(one: Request) -> Request:
+    record = without_name(one.record)
+    return Request(record, without_name(replace(one.record, plan=one.plan)).plan)
 
 
 def steps(number: int) -> tuple[StepRecord, ...]:

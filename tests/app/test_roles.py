@@ -10,12 +10,15 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from core.console.actor import system_user
-from core.plans.archive import plan_archive
+from core.console.actor import Actor, Origin, system_user
+from core.errors import Asked
+from core.plans.archive import Archive, plan_archive
 from core.plans.operation import LEAST, Role
 from core.tables.catalog.table import read_table
-from tests.app.conftest import THIS_YEAR, Open, raw, texts
+from tests import desks
+from tests.app.conftest import THIS_YEAR, Open, raw, settle, texts
 from tests.conftest import Act
+from tests.desks import KEY
 from tests.tables import Made, Run
 
 LISTS = {Role.ADMIN: "ADMINS", Role.OPERATOR: "OPERATORS", Role.AUDITOR: "AUDITORS", Role.VIEWER: "VIEWERS"}
@@ -141,3 +144,32 @@ def test_looking_for_a_value_is_written_down_once(console: Open, archived: Made,
     assert "to find the rows of one value takes an operator" in texts(
         console("doctor", date=str(day), where_kid_id="7")
     )
+
+
+def test_what_another_has_asked_for_is_approved_in_the_dialog(
+    console: Open, absences: Made, worker: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = system_user()
+    for name, value in {"ADMINS": f"{me},carla", "TWO_PERSONS": "archive", "KEY": KEY}.items():
+        monkeypatch.setenv(f"PARTITION_DESK_{name}", value)
+    app = console("archive")
+    app.button(key=f"act_{absences.first}").click().run()
+    app.button(key="confirm_plan").click().run()
+    assert "takes two persons" in app.toast[0].value
+    assert "archive waits for a second person" in texts(app)
+    own = next(one for one in app.button if one.label == "Review approval")
+    assert (own.disabled, own.help) == (True, "You have asked for it: another admin approves it.")
+    app.button(key=str(own.key).replace("approve", "decline")).click().run()
+    assert "waits for a second person" not in texts(app)
+
+    desk = desks.desk(worker, admins=(me, "carla"), two_persons=("archive",))
+    with pytest.raises(Asked):
+        desk.enqueue(
+            desk.plan(Archive(absences.address, absences.first)), Actor("carla", Role.ADMIN, Origin.DASHBOARD), "over"
+        )
+    app = settle(console("archive"), lambda page: "carla asked for it: over." in texts(page))
+    next(one for one in app.button if one.label == "Review approval").click().run()
+    assert "It is done just as it was asked for, or not at all." in texts(app)
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
+    assert "waits for a second person" not in texts(app)

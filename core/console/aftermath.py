@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import NOTHING_CHANGED, ConnectionFailed, DeskError
 from core.names import literal, qualified, split_qualified
 from core.plans.plan import Step
-from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, is_lost, raised_in, sqlstate, translate
-from core.postgres.server import read_event_triggers
+from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, is_lost, sqlstate, translate
+from core.postgres.server import raised_by
 from core.postgres.session import as_the_role
 
 if TYPE_CHECKING:
@@ -25,18 +25,7 @@ UNDO_S = 2.0
 
 def told_of(run: Run, error: DBAPIError) -> DeskError:
     """What the server's error means, and which event trigger raised it, if one did."""
-    told = translate(error)
-    if isinstance(told, ConnectionFailed) or run.work.invalidated:
-        return told
-    with suppress(DBAPIError):
-        found = [name for name, function in read_event_triggers(run.work) if function in raised_in(error)]
-        if found:
-            told.what += f" That was raised by the event trigger {' or '.join(found)}."
-            told.next = (
-                "Have its function mended by whoever keeps it. To disable it instead would let everybody else's changes"
-                " pass unseen meanwhile, so that is for them to decide."
-            )
-    return told
+    return raised_by(run.work, error) or translate(error)
 
 
 def with_outcome(run: Run, error: DeskError) -> DeskError:

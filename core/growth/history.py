@@ -154,7 +154,8 @@ def monthly(series: Series) -> tuple[Month, ...]:
     first = series.first.replace(day=1)
     while first <= series.last:
         following = add_months(first, 1)
-        start, end = max(first - timedelta(days=1), series.first), min(following - timedelta(days=1), series.last)
+        start = first - timedelta(days=1) if series.first < first else series.first
+        end = min(following - timedelta(days=1), series.last)
         complete = series.first < first and series.last >= following - timedelta(days=1)
         (before, near), (after, also_near) = figure(start), figure(end)
         found.append(Month(first, after - before, complete, near and also_near))

@@ -15,7 +15,7 @@ from core.growth.series import Days
 from core.period import Period, period_of
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
-from core.tables.ends import End, Several, Value
+from core.tables.ends import Beyond, End, Several, Value
 from core.tables.key import day_of
 from core.tables.marks import Hold
 from core.tables.partition import Partition
@@ -77,6 +77,13 @@ def _day(end: End | None, zone: str) -> date | None:
     return None if end is None or isinstance(end, Value) else day_of(end)
 
 
+def _first_day(bounds: Bounds | None, zone: str) -> date | None:
+    """None where the range begins before the calendar, too: a history can't."""
+    lower = bounds.lower if bounds else None
+    lower = lower.leading if isinstance(lower, Several) else lower
+    return None if isinstance(lower, Beyond) else _day(lower, zone)
+
+
 def local_day(moment: str, zone: str) -> date:
     """The day of a moment that a mark tells."""
     return datetime.fromisoformat(moment).astimezone(ZoneInfo(zone)).date()
@@ -107,7 +114,7 @@ def _holding(table: str, stage: Stage, item: Partition | Archived, zone: str) ->
         table=table,
         name=item.name,
         stage=stage,
-        lower=_day(item.bounds.lower, zone) if item.bounds else None,
+        lower=_first_day(item.bounds, zone),
         upper=_day(item.bounds.upper, zone) if item.bounds else None,
         size=item.size,
         rows=item.rows,
@@ -213,7 +220,7 @@ def holding(
         table=table,
         name=name,
         stage=stage,
-        lower=_day(known.lower, zone) if known else None,
+        lower=_first_day(known, zone),
         upper=_day(known.upper, zone) if known else None,
         size=size,
         rows=rows,

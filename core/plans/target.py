@@ -27,9 +27,13 @@ def partition_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> 
 
 
 def archived_of(table: PartitionedTable, target: Target, zone: str = "UTC") -> str:
-    """What the one archived table that is meant is called, else the partition. Raises as `partition_of` does."""
+    """What the one archived table that is meant is called, else the partition. Raises as `partition_of` does.
+
+    By its name in the archive also the partition that has come back from there, so that the same can be said again.
+    """
     if isinstance(target, str):
-        return _called(table, target)
+        back = [one for one in table.partitions if target == address(table.archive.name, one.name)]
+        return table.called(back[0]) if len(back) == 1 and not table.named(target) else _called(table, target)
     found: list[Partition | Archived] = [*table.archived_in(*target, zone)]
     found = found or [*table.holding(*target, zone)]
     return _only(table, found, target, "archived table", zone)

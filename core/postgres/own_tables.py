@@ -17,6 +17,7 @@ from core.names import ident
 from core.postgres.advisory import LockKey, held
 from core.postgres.connection import sqlstate
 from core.postgres.publications import OWN_SCHEMA, require_unpublished
+from core.postgres.server import raised_by
 from core.postgres.session import as_the_role
 from core.text import to_run
 
@@ -51,7 +52,10 @@ def _make(connection: Connection, definition: str, otherwise: str) -> None:
                 next="Run once as an administrator: "
                 + to_run(f"CREATE SCHEMA {OWN_SCHEMA} AUTHORIZATION {ident(str(user))}"),
             ) from error
-        raise
+        told = raised_by(connection, error)
+        if told is None:
+            raise
+        raise told from error
 
 
 _ODD = f"""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from core.errors import DeskError
 from core.postgres.capabilities import CAPABILITIES, Capabilities, capabilities_of
-from core.postgres.connection import session, translate
+from core.postgres.connection import is_lost, raised_in, session, translate
 from core.postgres.session import rows_of
 
 
@@ -98,6 +100,24 @@ WHERE t.evtenabled <> 'D' ORDER BY t.evtname
 def read_event_triggers(connection: Connection) -> tuple[tuple[str, str], ...]:
     """(name, name of its function) of every event trigger that runs."""
     return tuple((row.evtname, row.proname) for row in rows_of(connection, _EVENT_TRIGGERS))
+
+
+def raised_by(connection: Connection, error: DBAPIError) -> DeskError | None:
+    """What an event trigger raised, with its name; None for an error that comes from none."""
+    if is_lost(error) or connection.invalidated:
+        return None
+    found: list[str] = []
+    with suppress(DBAPIError):
+        found = [name for name, function in read_event_triggers(connection) if function in raised_in(error)]
+    if not found:
+        return None
+    told = translate(error)
+    told.what += f" That was raised by the event trigger {' or '.join(found)}."
+    told.next = (
+        "Have its function mended by whoever keeps it. To disable it instead would let everybody else's changes"
+        " pass unseen meanwhile, so that is for them to decide."
+    )
+    return told
 
 
 _CLUSTER = "system_identifier"

@@ -179,20 +179,24 @@ def _are_midnights(ranges: Iterable[Bounds], zone: str) -> bool:
 
 
 def _in_zone(key: Key, run: Sequence[Bounds], zone: str) -> list[tuple[Cut, int]]:
-    """The widths that the newest range has in this zone, each with how many ranges before it share it."""
-    found: list[tuple[Cut, int]] = []
-    shared, length = _widths(key, run[-1], zone), 0
+    """The widths that the newest range has in this zone, each with how many ranges on end have it."""
+    lengths = dict.fromkeys(_widths(key, run[-1], zone), 0)
+    growing = set(lengths)
     for one in reversed(run):
-        both = shared & _widths(key, one, zone)
-        if not both:
+        growing &= _widths(key, one, zone)
+        if not growing:
             break
-        shared, length = both, length + 1
+        lengths |= {width: lengths[width] + 1 for width in growing}
+    longest = max(lengths.values(), default=0)
+    found: list[tuple[Cut, int]] = []
     end = run[-1].upper
-    for width in sorted(shared, key=lambda width: (not width.months, not width.days)):
+    for width in sorted(lengths, key=lambda width: (not width.months, not width.days)):
         place = "UTC" if width.seconds and key.clock is Clock.INSTANT else zone
         start = local_moment(end, place) if end is not None else None
-        if start is not None:
-            found.append((Cut(key, width, place, start), length))
+        # Twice from the first of a month is no accident, though one before had as many days.
+        of_months = width.months and start is not None and start.day == 1 and lengths[width] > 1
+        if start is not None and (lengths[width] == longest or of_months):
+            found.append((Cut(key, width, place, start), longest))
     if any(not cut.width.seconds for cut, _ in found):
         found = [one for one in found if not one[0].width.seconds]
     return found
@@ -244,7 +248,14 @@ def _next_ends(cut: Cut) -> Iterator[date | datetime]:
 
 
 def _unless_ambiguous(cut: Cut, run: Sequence[Bounds]) -> Cut | str:
-    """Not where months and a round number of days explain the same ranges, none of which begins a month."""
+    """Not where months and a round number of days explain the same ranges, none of which begins a month.
+
+    Nor where the newest goes from the first or last of a month to another's, and only the one before has as many days.
+    """
+    if cut.width.days and not 1 < cut.start.day < 28:
+        before = len(run) > 2 and cut.width in _widths(cut.key, run[-3], cut.zone)
+        months = [] if before else [width for width in _widths(cut.key, run[-1], cut.zone) if width.months]
+        return _told(run[-1], f"that can be {months[0]} as well as {cut.width}") if months else cut
     if not cut.width.months or cut.start.day == 1:
         return cut
     spans = (_locals(one, cut.zone) for one in run)

@@ -177,17 +177,25 @@ class PartitionedTable:
         return (*self.partitions, *self.archived)
 
     def named(self, text: str) -> tuple[Partition | Archived, ...]:
-        """The partitions and archived tables that `name`, or `schema.name` as `split_qualified` reads it, means."""
+        """The partitions and archived tables that `name`, or `schema.name` as `split_qualified` reads it, means.
+
+        An archived one also by the schema that it came from, where nothing stands there under that name: so that the
+        command that archived it can be said again.
+        """
         try:
             schema, name = split_qualified(text)
         except UsageError:
             schema, name = None, text
-        return tuple(
+        here = tuple(
             one
             for one in self.everything
             if one.name == text
             or (one.name == name and schema in (None, one.schema))
             or ("." in text and f"{one.schema}.{one.name}" == text)
+        )
+        homes = ((one, one.tag.schema) for one in self.archived if one.tag is not None)
+        return here or tuple(
+            one for one, home in homes if (home, one.name) == (schema, name) or f"{home}.{one.name}" == text
         )
 
     def called(self, one: Partition | Archived) -> str:

@@ -44,10 +44,13 @@ def test_what_is_archived_and_what_is_attached(road: Road, make_table: Make) -> 
     road.done("archive", "--year", "2022")
     nothing(road, "archive", "--year", "2022", says=f"{T} is archived already: archive.{T}.")
     nothing(road, "archive", "--partition", f"archive.{T}", says="is archived already")
+    nothing(road, "archive", "--partition", f"public.{T}", says="is archived already")
     refused(road, "archive", "--year", "2001", says="has no partition for 2001")
     road.done("reattach", "--year", "2022")
     nothing(road, "reattach", "--year", "2022", says=f"{T} is attached to public.kid_absences already.")
     nothing(road, "reattach", "--partition", T, says="is attached to")
+    nothing(road, "reattach", "--partition", f"archive.{T}", says="is attached to")
+    refused(road, "archive", "--partition", f"archive.{T}", says=f"has no partition archive.{T}")
     refused(road, "reattach", "--partition", "another", says="No archived table another belongs to")
     nothing(road, "ensure", "--year", "2022", says="public.kid_absences has all of it already.")
 

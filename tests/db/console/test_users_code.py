@@ -113,6 +113,22 @@ def refuse(run: Run, *, event: str = "ddl_command_end", when: str = "", conditio
     )
 
 
+@pytest.mark.newest_version
+def test_what_an_event_trigger_refuses_to_the_very_first_act_is_told_with_its_name(
+    reader: Engine, act: Act, make_table: Make, run: Run
+) -> None:
+    """Which makes the journal before anything else."""
+    made = make_table()
+    refuse(run)
+    before = everything(run)
+    with pytest.raises(Failed, match="not on a Friday") as refused:
+        act(plan_archive(read(reader, made), made.first, now=NOW))
+    assert "raised by the event trigger no_ddl" in refused.value.what
+    assert refused.value.safe == "Nothing was changed."
+    assert everything(run) == before
+    assert run("SELECT to_regnamespace('partition_desk')") == [(None,)]
+
+
 ANY_ON = "EXISTS (SELECT 1 FROM pg_event_trigger_ddl_commands() WHERE object_identity = '{}')"
 REFUSALS = {
     "every command": {},

@@ -133,6 +133,19 @@ def test_partitions_that_are_partitioned_again_count_with_all_that_is_below(read
     assert grown(reader, "t").server == size_of(run, "t_26_1") > 100_000
 
 
+def test_a_range_that_begins_before_the_calendar_has_no_first_month(reader: Engine, run: Run) -> None:
+    """Nor one of the calendar's very first: neither has a day before it."""
+    run("CREATE TABLE t (day date NOT NULL) PARTITION BY RANGE (day)")
+    run("CREATE TABLE t_old PARTITION OF t FOR VALUES FROM ('-infinity') TO ('2025-01-01')")
+    run("CREATE TABLE t_25 PARTITION OF t FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')")
+    run("CREATE TABLE c (day date NOT NULL) PARTITION BY RANGE (day)")
+    run("CREATE TABLE c_1 PARTITION OF c FOR VALUES FROM ('0001-01-01') TO ('2026-01-01')")
+    run("INSERT INTO t SELECT '2024-02-01' FROM generate_series(1, 5000)")
+    assert grown(reader, "t").history.days[0].item() == date(2025, 1, 1)
+    assert grown(reader, "t").server == size_of(run, "t_old") + size_of(run, "t_25") > 100_000
+    assert grown(reader, "c").history.days[0].item() == date(1, 1, 1)
+
+
 def test_somebody_s_lock_is_not_waited_for(reader: Engine, make_table: Make, session: OpenSession, run: Run) -> None:
     made = make_table(rows=500)
     other = session()

@@ -54,6 +54,10 @@ def days(*ends: tuple[int, int, int]) -> list[Bounds]:
         (((2026, 2, 1), (2026, 3, 1)), "1 month"),
         (((2024, 1, 1), (2025, 1, 1), (2026, 1, 1), (2026, 2, 1), (2026, 3, 1)), "1 month"),  # from years to months
         (((1990, 1, 1), (2024, 1, 1), (2025, 1, 1), (2026, 1, 1)), "1 year"),  # a wide one for all that is old
+        (((2023, 1, 2), (2024, 1, 2), (2025, 1, 1), (2026, 1, 1), (2027, 1, 1)), "1 year"),  # one of 365 days before
+        (((2026, 8, 2), (2026, 9, 1), (2026, 10, 1), (2026, 11, 1)), "1 month"),
+        (((2026, 8, 2), (2026, 9, 1), (2026, 10, 1), (2026, 10, 31)), "30 days"),
+        (((2026, 7, 3), (2026, 8, 2), (2026, 9, 1), (2026, 10, 1)), "30 days"),
     ],
 )
 def test_the_newest_run_of_one_width_decides(ends: tuple[tuple[int, int, int], ...], width: str) -> None:
@@ -69,6 +73,9 @@ def test_the_newest_run_of_one_width_decides(ends: tuple[tuple[int, int, int], .
         (((2026, 2, 2), (2026, 3, 2)), "that can be 1 month as well as 28 days"),
         (((2026, 4, 15), (2026, 5, 15)), "that can be 1 month as well as 30 days"),
         (((2025, 1, 1), (2025, 3, 7), (2025, 3, 8), (2026, 1, 1)), "299 days alone beside others"),
+        (((2026, 8, 2), (2026, 9, 1), (2026, 10, 1)), "that can be 1 month as well as 30 days"),
+        (((2024, 1, 2), (2025, 1, 1), (2026, 1, 1)), "that can be 1 year as well as 365 days"),
+        (((2023, 2, 28), (2024, 2, 29), (2025, 2, 28), (2026, 2, 28)), "that can be 1 year as well as 365 days"),
     ],
 )
 def test_what_siblings_do_not_tell_is_not_guessed(ends: tuple[tuple[int, int, int], ...], why: str) -> None:

@@ -347,6 +347,17 @@ def test_a_name_means_all_that_have_it_and_with_its_schema_the_one_there() -> No
     assert here.calls() == {item.oid: here.called(item) for item in here.everything}
 
 
+def test_an_archived_table_is_named_by_the_schema_that_it_came_from_as_well() -> None:
+    gone = archived(2020, name="readings")
+    assert gone.tag is not None
+    one = replace(gone, tag=replace(gone.tag, schema="y2020"))
+    here = table(partitions=TWINS, archived=(one,))
+    assert here.named("y2020.readings") == here.named('"y2020"."readings"') == (one,)
+    assert here.named("y2021.readings") == (TWINS[0],)
+    assert here.named("y2019.readings") == ()
+    assert here.called(one) == "archive.readings"
+
+
 def test_a_name_with_dots_and_quotes_in_it_is_found_as_it_stands() -> None:
     dotted, quoted = partition(2021, name="y2022.readings"), partition(2023, name='re"ad')
     here = table(partitions=(dotted, TWINS[1], quoted))

@@ -9,6 +9,7 @@ from core.period import Range, period_of
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
+from core.tables.table import PartitionedTable
 from core.tables.tree import Kind
 from core.text import human_date
 
@@ -69,6 +70,10 @@ def describe_days(dates: Range) -> str:
     return f"{human_date(dates[0])} up to, not including, {human_date(dates[1])}"
 
 
-def by_hand(archived: Archived) -> str:
-    """Backup, upload and drop as commands for a shell, for who does it without the console."""
-    return "\n".join(acts.by_hand(archived.schema, archived.name, branch=archived.kind is Kind.BRANCH))
+def in_a_shell(table: PartitionedTable, archived: Archived) -> str:
+    """The road of an archived table as commands for a shell, and a dump of one's own beside the proven backup."""
+    dump, upload, _ = acts.by_hand(archived.schema, archived.name, branch=archived.kind is Kind.BRANCH)
+    own = (
+        f"# A dump of your own beside it, read back whole before it is uploaded; no drop rests on it\n{dump}\n{upload}"
+    )
+    return "\n\n".join((*acts.road_steps(table, table.called(archived)), own))

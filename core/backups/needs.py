@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection
 
 from core.errors import BackupUnusable
 from core.names import ident, literal, qualified
-from core.plans.manifest import Needed
+from core.plans.manifest import LeftOut, Needed
 from core.postgres.collation import DEFAULT_ORDER
 from core.postgres.session import Row, rows_of
 
@@ -121,14 +121,17 @@ SELECT t.oid, n.nspname, t.typname, t.typtype, t.typelem, t.typbasetype, t.typre
         WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
     CASE WHEN t.typtype = 'd' THEN {of_domain} END AS domain_collation,
     {of_range} AS range_collation,
+    CASE WHEN t.typtype = 'd' THEN {odd_of_domain} ELSE {odd_of_range} END::text AS odd_collation,
     (SELECT pg_catalog.quote_ident(on_.nspname) || '.' || pg_catalog.quote_ident(o.opcname)
         FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_namespace on_ ON on_.oid = o.opcnamespace
         WHERE o.oid = r.rngsubopc AND NOT o.opcdefault) AS opclass, r.rngsubopc >= 16384 AS own_opclass,
     CASE WHEN r.rngsubdiff <> 0 AND r.rngsubdiff < 16384 THEN r.rngsubdiff::regproc::text END AS difference,
-    (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid)) ORDER BY k.conname)
-        FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::regclass
-            AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refclassid <> 'pg_catalog.pg_type'::regclass)) AS checks,
+    (SELECT json_agg(json_build_array(k.conname, pg_catalog.pg_get_constraintdef(k.oid), k.convalidated
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::regclass
+            AND d.objid = k.oid AND d.refobjid >= 16384 AND d.refclassid <> 'pg_catalog.pg_type'::regclass
+            AND NOT (d.refclassid = 'pg_catalog.pg_class'::regclass AND EXISTS (  -- a composite type's attributes
+                SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = d.refobjid AND c.relkind = 'c'))))
+        ORDER BY k.conname) FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') AS checks,
     EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid
         AND d.refobjid >= 16384 AND d.refclassid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_class'::regclass))
         AS default_waits,
@@ -143,16 +146,32 @@ WHERE t.oid = ANY ('{{{oids}}}'::oid[])
 """
 
 
+def _of_server(collation: str, usual: str) -> str:
+    """A collation that came with the server, quoted and qualified, where it is not the usual one: without it, a range
+    may have its ends the wrong way round."""
+    return (
+        "(SELECT 'pg_catalog.' || pg_catalog.quote_ident(co.collname) FROM pg_catalog.pg_collation co"
+        f" WHERE co.oid = {collation} AND {collation} <> {usual} AND co.oid < {_FIRST_OF_USER})"
+    )
+
+
+def _odd_collation(collation: str, usual: str, kept: str) -> str:
+    """One that a type is made without."""
+    return f"CASE WHEN {collation} <> {usual} AND {kept} IS NULL THEN {collation}::regcollation END"
+
+
+_OF_DOMAIN = "t.typcollation", "(SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = t.typbasetype)"
+_OF_RANGE = "r.rngcollation", "(SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = r.rngsubtype)"
+
+
 def _types_sql(oids: Iterable[int]) -> str:
     return _TYPES.format(
         oids=",".join(map(str, oids)),
         of_attribute=_collated("a.attcollation", "y.typcollation"),
-        of_domain=_collated(
-            "t.typcollation", "(SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = t.typbasetype)"
-        ),
-        of_range=_collated(
-            "r.rngcollation", "(SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = r.rngsubtype)"
-        ),
+        of_domain=_collated(*_OF_DOMAIN),
+        of_range=_of_server(*_OF_RANGE),
+        odd_of_domain=_odd_collation(*_OF_DOMAIN, _collated(*_OF_DOMAIN)),
+        odd_of_range=_odd_collation(*_OF_RANGE, _of_server(*_OF_RANGE)),
     )
 
 
@@ -162,6 +181,8 @@ class Types:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.known: set[int] = set()
+        self.left_out: list[LeftOut] = []
+        """What a server that holds nothing else can't have of them, or can't be given as they are made."""
         self._needed: list[Needed] = []
 
     @property
@@ -184,6 +205,9 @@ class Types:
 
     def _add(self, row: Row) -> None:
         name = qualified(row.nspname, row.typname)
+        if row.odd_collation:
+            whose = f"of the type {row.nspname}.{row.typname}"
+            self.left_out.append(LeftOut(f"collation {row.odd_collation} {whose}", ""))
         if row.extension:
             schema = f" WITH SCHEMA {ident(row.extension_schema)}"
             sql = f"CREATE EXTENSION IF NOT EXISTS {ident(row.extension)}{schema}"
@@ -199,6 +223,7 @@ class Types:
         elif row.typtype == "d":
             self.add([row.typbasetype])
             self._append(row, f"CREATE DOMAIN {name} AS {_domain(row)}")
+            self.left_out += _left_of_domain(row, name)
         elif row.typtype == "c":
             attributes = row.attributes or []
             self.add([oid for _, _, oid in attributes])
@@ -234,8 +259,19 @@ def _domain(row: Row) -> str:
         words.append(f"DEFAULT {row.typdefault}")
     if row.typnotnull:
         words.append("NOT NULL")
-    words += [f"CONSTRAINT {ident(name)} {definition}" for name, definition in row.checks or ()]
+    words += [f"CONSTRAINT {ident(name)} {definition}" for name, definition, alone in row.checks or () if alone]
     return " ".join(words)
+
+
+def _left_of_domain(row: Row, name: str) -> Iterator[LeftOut]:
+    """What of a domain its values are restored without, where it has to be made."""
+    whose, there = f"of the type {row.nspname}.{row.typname}", (f"regtype {name}",)
+    if row.typdefault is not None and row.default_waits:
+        yield LeftOut(f"default {whose}", f"ALTER DOMAIN {name} SET DEFAULT {row.typdefault}", there)
+    for constraint, definition, alone in row.checks or ():
+        if not alone:
+            sql = f"ALTER DOMAIN {name} ADD CONSTRAINT {ident(constraint)} {definition}"
+            yield LeftOut(f"constraint {constraint} {whose}", sql, there)
 
 
 def type_there(connection: Connection, oid: int) -> Needed | None:

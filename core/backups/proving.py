@@ -216,17 +216,25 @@ _LIBC = " LOCALE_PROVIDER libc"
 
 
 _DOUBTS = """
-SELECT DISTINCT a.attname, pg_catalog.format_type(a.atttypid, NULL) AS type, e.extname AS extension,
+WITH RECURSIVE used(attname, oid) AS (
+    SELECT a.attname, a.atttypid FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = ANY ({oids}) AND a.attnum > 0 AND NOT a.attisdropped
+    UNION SELECT u.attname, part.oid FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid
+        CROSS JOIN LATERAL (  -- what an array, a domain, a range or a composite type is made of
+            SELECT t.typelem AS oid WHERE t.typcategory = 'A' UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
+            UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+            UNION ALL SELECT x.atttypid FROM pg_catalog.pg_attribute x
+                WHERE t.typtype = 'c' AND x.attrelid = t.typrelid AND x.attnum > 0 AND NOT x.attisdropped) part
+)
+SELECT DISTINCT u.attname, pg_catalog.format_type(t.oid, NULL) AS type, e.extname AS extension,
     t.oid IN ('regclass'::regtype, 'regproc'::regtype, 'regprocedure'::regtype, 'regoper'::regtype,
         'regoperator'::regtype, 'regrole'::regtype, 'regnamespace'::regtype, 'regcollation'::regtype,
         'regtype'::regtype, 'regconfig'::regtype, 'regdictionary'::regtype) AS names_others
-FROM pg_catalog.pg_attribute a
-JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
-JOIN pg_catalog.pg_type t ON t.oid = CASE WHEN y.typcategory = 'A' THEN y.typelem ELSE y.oid END
+FROM used u
+JOIN pg_catalog.pg_type t ON t.oid = u.oid
 LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
 LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
-WHERE a.attrelid = ANY ({oids}) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attname
+ORDER BY 1, 2
 """
 
 

@@ -147,6 +147,11 @@ _LOOKS = {
     "order": f"{DEFAULT_ORDER} = {{name}}",
     "role": "EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {name})",
     "extension": "EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = {name})",
+    "other": " OR ".join(  # as pg_describe_object() tells it
+        f"EXISTS (SELECT 1 FROM pg_catalog.{catalog} o"
+        f" WHERE pg_catalog.pg_describe_object('pg_catalog.{catalog}'::regclass, o.oid, 0) = {{name}})"
+        for catalog in ("pg_opclass", "pg_opfamily", "pg_ts_config", "pg_ts_dict")
+    ),
     "lz4": "EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'"
     " AND 'lz4' = ANY (enumvals))",
 }

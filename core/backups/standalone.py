@@ -6,6 +6,7 @@ It reads what else the catalog says of the table, in the caller's transaction. T
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,7 +57,7 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
     constraints = [row for row in _constraints(connection, definition.oid) if not _of_a_parent(row)]
     kept, later = _split_constraints(constraints, waiting)
     indexes = tuple(replace(index, tablespace="") for index in definition.indexes if not index.constraint)
-    alone = tuple(index for index in indexes if f"index {index.name}" not in waiting)
+    alone = tuple(index for index in indexes if index.valid and f"index {index.name}" not in waiting)
     named = {row.column: row for row in constraints if row.contype == "n"}
     statements = [
         *_constraint_sql(moved, kept),
@@ -75,10 +76,14 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
         *(
             LeftOut(f"index {index.name}", sql, waiting[f"index {index.name}"], "restore")
             for index in indexes
-            if index not in alone
+            if index.valid and index not in alone
             for sql in indexing(moved, (), (index,))
         ),
+        *(LeftOut(f"index {index.name}, which is not valid", "") for index in indexes if not index.valid),
+        *_left_of_indexes(connection, moved),
+        *needs.left_out,
         *_left_of_table(moved, definition, target, constraints),
+        *_left_of_rules(connection, definition),
         *(
             LeftOut(f"constraint {row.conname}, which holds its parent's number", "")
             for row in _constraints(connection, definition.oid)
@@ -144,6 +149,10 @@ ORDER BY a.attnum
 """
 
 
+_OF_SERVERS = re.compile(r'collation (?:"(?:[^"]|"")+"|[^".]+)')
+"""A collation of pg_catalog, which most servers have, and without which a column can't be computed."""
+
+
 def _create(
     target: str, definition: Definition, own: Sequence[Row], named: dict[str, Row], waiting: dict[str, tuple[str, ...]]
 ) -> str:
@@ -157,8 +166,9 @@ def _column(row: Row, named: dict[str, Row], waiting: dict[str, tuple[str, ...]]
     if row.collation and row.collation in EVERYWHERE:
         words.append(f"COLLATE {row.collation}")
     if row.attgenerated:
-        if f"default {row.attname}" in waiting:
-            needed = ", ".join(need.partition(" ")[2] for need in waiting[f"default {row.attname}"])
+        lacking = [need for need in waiting.get(f"default {row.attname}", ()) if not _OF_SERVERS.fullmatch(need)]
+        if lacking:
+            needed = ", ".join(need.partition(" ")[2] for need in lacking)
             raise BackupUnusable(
                 f"The column {row.attname} is generated with {needed}, which a server that holds only this table"
                 " does not have; a backup of it could not be proven.",
@@ -299,7 +309,10 @@ def _statistics(connection: Connection, moved: Definition, target: str) -> Itera
         if head.endswith(") ON "):
             kinds = f" {head[head.rindex('(') : -4]}"
         columns = what.removesuffix(f" FROM {was}")
-        yield f"CREATE STATISTICS {qualified(moved.schema, one.name)}{kinds} ON {columns} FROM {target}"
+        name = qualified(moved.schema, one.name)
+        yield f"CREATE STATISTICS {name}{kinds} ON {columns} FROM {target}"
+        if one.comment is not None:
+            yield f"COMMENT ON STATISTICS {name} IS {literal(one.comment).strip()}"
 
 
 def _after_name(definition: str) -> tuple[str, str, str]:
@@ -318,10 +331,16 @@ def _left_of_table(
             sql = f"ALTER TABLE {target} ADD CONSTRAINT {ident(row.conname)} {row.definition}"
             yield LeftOut(f"foreign key {row.conname} to {row.other}", sql, (f"regclass {row.other}",), "reattach")
     yield from _left_of_options(definition, target)
+    if definition.unlogged:
+        yield LeftOut("that it is unlogged", f"ALTER TABLE {target} SET UNLOGGED")
     for trigger in definition.triggers:
-        yield LeftOut(f"trigger {trigger.name}", trigger.definition)
+        yield LeftOut(f"trigger {trigger.name}{_FIRING.get(trigger.enabled, '')}", trigger.definition)
     for policy in definition.policies:
         yield LeftOut(f"policy {policy.name}", policy.definition)
+    for statistics in definition.statistics:
+        if statistics.target is not None:
+            sql = f"ALTER STATISTICS {qualified(moved.schema, statistics.name)} SET STATISTICS {statistics.target}"
+            yield LeftOut(f"target of the statistics {statistics.name}", sql)
     if definition.row_security:
         yield LeftOut("row security", f"ALTER TABLE {target} ENABLE ROW LEVEL SECURITY")
     if definition.row_security_forced:
@@ -340,6 +359,36 @@ def _left_of_table(
     columns = tuple(replace(column, statistics=None, attoptions=()) for column in moved.columns)
     for sql in belongings(_bare(moved, rights=rights, columns=columns), ()):
         yield LeftOut("rights", sql, _grantees(sql, definition), "restore")
+
+
+_FIRING = {"D": ", switched off", "R": ", on replicas alone", "A": ", on replicas as well"}
+
+_INDEX_TARGETS = """
+SELECT ic.relname, a.attnum, a.attstattarget AS target
+FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid
+JOIN pg_catalog.pg_attribute a ON a.attrelid = ic.oid AND a.attstattarget >= 0
+WHERE x.indrelid = {oid} AND x.indisvalid
+ORDER BY ic.relname, a.attnum
+"""
+
+
+def _left_of_indexes(connection: Connection, moved: Definition) -> Iterator[LeftOut]:
+    for row in rows_of(connection, _INDEX_TARGETS.format(oid=moved.oid)):
+        index = qualified(moved.schema, row.relname)
+        sql = f"ALTER INDEX {index} ALTER COLUMN {row.attnum} SET STATISTICS {row.target}"
+        yield LeftOut(f"statistics target of the index {row.relname}", sql)
+
+
+_RULES = """
+SELECT r.rulename, pg_catalog.pg_get_ruledef(r.oid) AS definition FROM pg_catalog.pg_rewrite r
+WHERE r.ev_class = {oid} ORDER BY r.rulename
+"""
+
+
+def _left_of_rules(connection: Connection, definition: Definition) -> Iterator[LeftOut]:
+    for row in rows_of(connection, _RULES.format(oid=definition.oid)):
+        yield LeftOut(f"rule {row.rulename}", row.definition.removesuffix(";"))
 
 
 def _left_of_options(definition: Definition, target: str) -> Iterator[LeftOut]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,9 @@ from core.text import human_bytes
 
 _BAD_COPY = "22P04"
 """A row that has not the table's number of columns, or no end."""
+_NOT_THERE = ("42P01", "42704", "42883", "3F000")
+"""A table, a type or role, a function, a schema that is not there."""
+_VALUE = re.compile(r"^COPY .+, line \d+, column (.+?): ", re.MULTILINE)
 
 
 def verify(
@@ -158,6 +162,13 @@ def _meaning(error: DBAPIError, backup: Backup, there: Ground, follow: Following
         )
     if state == _BAD_COPY:  # rows of another shape than the table's
         return BackupDamaged(f"Its rows can't be read: {said}.")
+    named = _VALUE.search(getattr(getattr(error.orig, "diag", None), "context", None) or "")
+    if named and state in _NOT_THERE:
+        return Unprovable(
+            f"{there.about} could not take it: {said}.",
+            next=f"A value of {named[1]} names what no server has that holds this table alone. To prove a backup, turn"
+            " the column into text, and back the table up again.",
+        )
     source = f"PostgreSQL {backup.server_version}"
     return Unprovable(
         f"{there.about} could not take it: {said}.",

@@ -218,7 +218,7 @@ def _require_usable(backup: Backup, there: Surroundings) -> None:
     for need in backup.needs:
         name = _type_name(need)
         if need.kind == "type" and name in there.types:
-            reasons += _type_differs(need, name, there.types[name])
+            reasons += type_differs(need, name, there.types[name])
         if need.kind == "extension" and name not in there.types and name not in there.available:
             reasons.append(f"It needs the extension {need.name}, which is not installed on this server.")
     if not there.server.can.named_not_null and any(column.generated == "v" for column in backup.columns):
@@ -242,8 +242,8 @@ def _labels(name: str, need: Needed, known: tuple[str, ...]) -> Iterator[str]:
         there.add(label)
 
 
-def _type_differs(need: Needed, name: str, here: Needed | None) -> Iterator[str]:
-    """Why values of the backup's type would mean something else in the type of its name that is here."""
+def type_differs(need: Needed, name: str, here: Needed | None) -> Iterator[str]:
+    """Why values of the backup's type would mean something else in the type `name`, quoted and qualified, of here."""
     if here is not None and here.sql == need.sql:
         return
     if need.labels and here is not None and here.labels:
@@ -312,6 +312,8 @@ _KINDS = {
 
 def _said(need: str) -> str:
     kind, _, name = need.partition(" ")
+    if kind == "other":
+        return name
     return f"{_KINDS.get(kind, kind)} {name}".strip()
 
 
@@ -337,7 +339,8 @@ def _restore_warnings(
     if created:
         found.append(f"It is made along with what it needs: {', '.join(created)}.")
     found += dict.fromkeys(f"Not put back, because {why}: {one.what}." for one, why in stays)
-    own = list(dict.fromkeys(one.what for one in backup.left_out if not one.back and one.sql))
+    by_hand = (one for one in backup.left_out if not one.back and one.sql)  # a type that is here has what is its own
+    own = list(dict.fromkeys(one.what for one in by_hand if not one.needs or not {*one.needs} <= there.present))
     if own:
         found.append(f"Not put back by itself, its SQL is in the manifest: {', '.join(own)}.")
     if there.sent_by:

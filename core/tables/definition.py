@@ -268,6 +268,7 @@ class Definition:
     """Each as name=value, those included that no copy of the table can have."""
     """Storage parameters, name=value; those of the TOAST table begin with "toast."."""
     tablespace: str = ""
+    unlogged: bool = False
     comment: str | None = None
     dependents: tuple[str, ...] = ()
     """Views and whatever else would stay behind with the old table, in PostgreSQL's words."""

@@ -15,7 +15,7 @@ from core.tables.table import PartitionedTable
 from core.tables.tree import Kind
 from core.text import human_date
 from dashboard import layout
-from dashboard.format import by_hand, plain
+from dashboard.format import in_a_shell, plain
 from dashboard.lifecycle import lines
 from dashboard.lifecycle.lines import Read
 from dashboard.lifecycle.periods import Lifecycle
@@ -125,14 +125,11 @@ def _is_over(one: Partition | Archived | None) -> bool:
 
 
 def hand_work(table: PartitionedTable) -> None:
-    """Backup, upload and drop as plain commands, for who does it without the console."""
-    with st.expander("Back up, upload and drop by hand", icon=":material/terminal:"):
-        st.caption(
-            "The buttons above do all of this, with a proof before the drop. By hand: read a dump back completely"
-            " before you drop anything; a listing succeeds on a truncated file."
-        )
+    """The road as commands for a shell, for who goes it without the pages."""
+    with st.expander("Back up, verify and drop in a shell", icon=":material/terminal:"):
+        st.caption("What the buttons above do; a drop compares every row with a backup that is proven.")
         for archived in table.archived[:PAGE]:
-            st.code(by_hand(archived), language="bash", wrap_lines=True)
+            st.code(in_a_shell(table, archived), language="bash", wrap_lines=True)
         if len(table.archived) > PAGE:
             st.caption(f"and {len(table.archived) - PAGE:,} more, in the same words")
         if not table.archived:

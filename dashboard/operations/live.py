@@ -18,7 +18,7 @@ from core.tables.marks import Hold
 from core.text import human_seconds
 from dashboard import layout
 from dashboard.dialog import blockers, buttons
-from dashboard.format import by_hand, plain
+from dashboard.format import in_a_shell, plain
 from dashboard.operations import outcome
 from dashboard.state import access, acts, backups, clock, current, database, keys, reads
 
@@ -134,7 +134,7 @@ def _ended(operation: OperationRecord) -> None:
                 args=(operation.id,),
             )
         if done and operation.plan.operation is ARCHIVE:
-            _by_hand(operation)
+            _in_a_shell(operation)
 
 
 def _next(operation: OperationRecord) -> list[Callable[[], None]]:
@@ -162,13 +162,12 @@ def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     return acts
 
 
-def _by_hand(operation: OperationRecord) -> None:
+def _in_a_shell(operation: OperationRecord) -> None:
     archived = outcome.archived_of(operation)
     if archived is None or operation.table != current.address():
         return
-    with st.expander("Or back up, upload and drop by hand", icon=":material/terminal:"):
-        st.caption("Read the dump back completely before you drop anything: a listing succeeds on a truncated file.")
-        st.code(by_hand(archived), language="bash", wrap_lines=True)
+    with st.expander("Or back up, verify and drop in a shell", icon=":material/terminal:"):
+        st.code(in_a_shell(current.table(), archived), language="bash", wrap_lines=True)
 
 
 def _binds(hold: Hold | None) -> bool:

@@ -76,8 +76,8 @@ def test_archive_and_reattach(console: Console, open_page: OpenPage, absences: M
     expect(dialog(page)).to_be_hidden()
     assert absences.count() == everything - 400
     assert run(f"SELECT count(*) FROM archive.{name}") == [(400,)]
-    page.get_by_text("Or back up, upload and drop by hand").click()
-    expect(page.get_by_text("pg_restore --file=/dev/null").first).to_be_visible()
+    page.get_by_text("Or back up, verify and drop in a shell").click()
+    expect(page.get_by_text("partitions verify --partition").first).to_be_visible()
 
     button(page, "Review reattach").first.click()
     button(dialog(page), f"Reattach {name}").click()

@@ -44,8 +44,8 @@ def test_the_whole_road_by_clicks(
     button(dialog(page), f"Archive {name}").click()
     done(page, f"Archive {name}")
     assert absences.count() == everything - 400
-    page.get_by_text("Or back up, upload and drop by hand").click()
-    expect(page.get_by_text("pg_restore --file=/dev/null").first).to_be_visible()
+    page.get_by_text("Or back up, verify and drop in a shell").click()
+    expect(page.get_by_text("partitions verify --partition").first).to_be_visible()
 
     button(page, "Back up").first.click()
     done(page, f"Back up {name}")

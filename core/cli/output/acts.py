@@ -74,15 +74,21 @@ def by_hand(
     )
 
 
-def next_steps(table: PartitionedTable, called: str) -> str:
-    """What to do with an archived table: back it up, prove the backup, drop it."""
+def road_steps(table: PartitionedTable, called: str) -> tuple[str, str, str]:
+    """Back it up, prove the backup, drop the table: each as a comment and its command, for a shell."""
     steps = (
         ("Back it up", twin("backup", table, called)),
         ("Prove the backup: it is restored elsewhere, and every row compared", twin("verify", table, called)),
         ("Drop it, in plain sight for some days first", twin("drop", table, called, option("--confirm", called))),
     )
+    back_up, prove, drop = (f"# {words}\n{command}" for words, command in steps)
+    return back_up, prove, drop
+
+
+def next_steps(table: PartitionedTable, called: str) -> str:
+    """What to do with an archived table: back it up, prove the backup, drop it."""
     lines = ["", "Next steps, if its rows are to leave the database:"]
-    lines += [f"\n# {words}\n{command}" for words, command in steps]
+    lines += [f"\n{step}" for step in road_steps(table, called)]
     return "\n".join(shown(line) for line in "\n".join(lines).split("\n"))
 
 

@@ -130,6 +130,7 @@ def read_definition(connection: Connection, schema: str, name: str) -> Definitio
         replica_identity=row.relreplident,
         reloptions=tuple(row.options or ()),
         tablespace=row.spcname or "",
+        unlogged=row.relpersistence == "u",
         comment=row.comment,
         dependents=_dependents(connection, row.oid),
         oddities=tuple(_oddities(row)),

@@ -151,6 +151,12 @@ def test_a_value_that_names_another_table_is_no_damage(walk: Walk, run: Run) -> 
     proof = walk.verify(walk.back_up(made, made.first))
     assert proof.verdict is Verdict.UNPROVABLE
     assert 'could not take it: relation "public.audited" does not exist' in proof.reason
+    assert proof.next.startswith("A value of more names what no server has that holds this table alone.")
+    run("CREATE DOMAIN named AS regclass; CREATE TYPE pair AS (a named, b int)")
+    run("ALTER TABLE kid_absences ALTER more TYPE text, ADD pairs pair[]")
+    (doubt,) = doubts(walk.reader, [found.oid], 180000, Proving(walk.home, os.environ))
+    assert doubt.startswith("The values of pairs (regclass) name other tables")
+    assert walk.verify(walk.back_up(made, made.first)).verdict is Verdict.PROVEN
 
 
 def test_a_named_server_proves_and_keeps_nothing(

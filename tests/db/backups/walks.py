@@ -326,6 +326,12 @@ ODD: dict[str, Odd] = {
          "CREATE INDEX ON kid_absences USING hnsw (v ext.vector_l2_ops)"),
         extension=True,
     ),
+    "operator class of its own": Odd(
+        ("CREATE OPERATOR CLASS public.own_ops FOR TYPE int8 USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,"
+         " OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint8cmp(int8, int8)",
+         "CREATE INDEX ON kid_absences (kid_id public.own_ops)"),
+        left_out=("index kid_absences_2022_kid_id_idx",),
+    ),
     "no rows": Odd(("TRUNCATE kid_absences",)),
     "dropped column": Odd(("ALTER TABLE kid_absences DROP COLUMN reason",)),
     "quoted columns": Odd(

@@ -13,7 +13,7 @@ from tests.unit.test_layers import CORE, parsed
 ELSEWHERE = {
     "convert._require_rows_fit",  # in tests/db/plans/test_printed.py
     "obstacles.__str__",  # each obstacle, in tests/db/plans/test_obstacles.py
-    "restore._type_differs",  # these three in tests/db/plans/test_printed.py
+    "restore.type_differs",  # these three in tests/db/plans/test_printed.py
     "restore._require_rights",
     "own_tables._make",  # in tests/db/console/test_journal.py
 }

@@ -126,7 +126,7 @@ def _default_rows(engine: Engine, coverage: Coverage, until: float) -> int | Non
 
 def _figures(
     coverage: Coverage,
-    sums: Mapping[Stage, tuple[int, int]],
+    sums: Mapping[Stage, tuple[int, int | None]],
     failures: int,
     backups: Iterable[Kept] | None,
     *,
@@ -140,7 +140,8 @@ def _figures(
         PENDING: coverage.pending,
         Stage.ARCHIVED.value: archived[0],
     }
-    sizes = {Stage.ATTACHED.value: attached[1], Stage.ARCHIVED.value: archived[1]}
+    places = {Stage.ATTACHED.value: attached[1], Stage.ARCHIVED.value: archived[1]}
+    sizes = {place: size for place, size in places.items() if size is not None}
     own = tuple(backups or ())
     if backups is not None:
         sizes[COLD] = sum(one.backup.bytes for one in own)

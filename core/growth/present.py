@@ -13,7 +13,7 @@ from core.growth.holdings import Holding, Stage, held_until, holdings, local_day
 from core.growth.key_statistics import KeyStatistics, read_key_statistics
 from core.growth.question import Question
 from core.growth.samples.measure import read_present
-from core.growth.samples.read import read_holdings
+from core.growth.samples.read import read_holdings, read_sampled
 from core.growth.samples.values import SampleRun
 from core.growth.savings import Move, archived_by, tagged_moves
 from core.names import address, qualified, split_qualified
@@ -58,6 +58,7 @@ def see_one(engine: Engine, asked: Question, table: str | PartitionedTable) -> S
     if table.strategy == "plain":
         raise NotServed(f"{table.label} is not partitioned.", next="Name a partitioned table, or ask for all of them.")
     items = holdings(table, zone=zone)
+    items += _left_by_hand(engine, asked, table.address, items)
     branches = [(p.schema, p.name) for p in table.partitions if p.kind is Kind.BRANCH]
     branches += [(one.schema, one.name) for p in table.partitions for one in p.members if one.kind is Kind.BRANCH]
     return Seen(
@@ -70,6 +71,15 @@ def see_one(engine: Engine, asked: Question, table: str | PartitionedTable) -> S
         _statistics(engine, table, items, asked),
         () if table.strategy == "range" else tuple(address(*one) for one in branches),
     )
+
+
+def _left_by_hand(engine: Engine, asked: Question, table: str, items: Iterable[Holding]) -> tuple[Holding, ...]:
+    """What was detached by hand and stands outside of the archive schema: samples alone tell whose it was."""
+    known = {one.oid for one in items}
+    if all(one.oid in known for one in read_sampled(engine, table=table)):
+        return ()
+    every = read_present(engine, archive_schema=asked.archive_schema, zone=asked.zone)
+    return tuple(one for one in every if one.table == table and one.oid not in known and one.stage is Stage.ARCHIVED)
 
 
 def see_all(engine: Engine, asked: Question, last: SampleRun | None) -> Seen:

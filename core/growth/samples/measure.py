@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import CatalogBusy
 from core.growth.holdings import Holding, Stage, holding, parsed_bounds
+from core.growth.samples.read import read_sampled
 from core.growth.samples.tables import TIMEOUT_MS, make
 from core.growth.samples.values import STAGES, ColdBytes, Figures, Known, SampleEntry, SampleRun
 from core.growth.samples.write import read_known, write_day
@@ -112,47 +113,57 @@ def _highest_ids(connection: Connection, look: _Look) -> dict[str, Value]:
 def read_present(engine: Engine, *, archive_schema: str, zone: str = "UTC") -> tuple[Holding, ...]:
     """Every partition of the database as it is now, attached or archived, whether it was ever sampled or not.
 
-    It writes nothing. Raises CatalogBusy, ConnectionFailed.
+    Also what was detached by hand and left where it stood, if it was sampled before. It writes nothing. Raises
+    CatalogBusy, ConnectionFailed.
     """
-    with session(engine) as connection:
-        try:
-            look = _read_look(connection, archive_schema, {}, ())
-        except DBAPIError as error:
-            raise translate(error) from error
+    exact, present = _present(engine, archive_schema)
     return tuple(
         holding(
-            seen.table,
+            table,
             seen.name,
             STAGES[seen.state],
-            seen.bounds,
-            None if seen.figures is None else Size(*seen.figures, look.exact),
+            bounds,
+            None if seen.figures is None else Size(*seen.figures, exact),
             zone=zone,
             rows=seen.live,
             dead_rows=seen.dead,
             oid=seen.oid,
         )
-        for seen in look.seen
-        if seen.table is not None
+        for seen, table, bounds in present
     )
 
 
-def read_sums(engine: Engine, *, archive_schema: str) -> dict[str, dict[Stage, tuple[int, int]]]:
+def read_sums(engine: Engine, *, archive_schema: str) -> dict[str, dict[Stage, tuple[int, int | None]]]:
     """How many partitions there are of each table in each place, and their bytes, by the table's address.
 
-    It writes nothing. Raises CatalogBusy, ConnectionFailed.
+    None for the bytes where somebody holds one of them, whose size is not known then. It writes nothing. Raises
+    CatalogBusy, ConnectionFailed.
     """
+    found: dict[str, dict[Stage, tuple[int, int | None]]] = {}
+    for seen, table, _ in _present(engine, archive_schema)[1]:
+        places = found.setdefault(table, {})
+        number, size = places.get(STAGES[seen.state], (0, 0))
+        known = None if size is None or seen.figures is None else size + sum(seen.figures)
+        places[STAGES[seen.state]] = number + 1, known
+    return found
+
+
+def _present(engine: Engine, archive_schema: str) -> tuple[bool, list[tuple[_Seen, str, str | None]]]:
+    """(whether sizes are measured, what is on the server with the address of its table and its bounds)."""
+    sampled = {one.oid: one for one in read_sampled(engine)}
     with session(engine) as connection:
         try:
-            look = _read_look(connection, archive_schema, {}, ())
+            look = _read_look(connection, archive_schema, {oid: one.name for oid, one in sampled.items()}, ())
         except DBAPIError as error:
             raise translate(error) from error
-    found: dict[str, dict[Stage, tuple[int, int]]] = {}
+    found: list[tuple[_Seen, str, str | None]] = []
     for seen in look.seen:
+        before = sampled.get(seen.oid)
         if seen.table is not None:
-            places = found.setdefault(seen.table, {})
-            number, size = places.get(STAGES[seen.state], (0, 0))
-            places[STAGES[seen.state]] = number + 1, size + sum(seen.figures or ())
-    return found
+            found.append((seen, seen.table, seen.bounds))
+        elif before is not None and before.name == seen.name:
+            found.append((seen, before.table, before.bounds))
+    return look.exact, found
 
 
 # --- looking at the server ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -49,6 +50,31 @@ def read_runs(engine: Engine, *, limit: int = 400) -> tuple[SampleRun, ...]:
         )
         for row in rows
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A partition that was sampled at some time."""
+
+    oid: int
+    name: str
+    table: str
+    """The address of the table that it was a partition of."""
+    bounds: str | None
+
+
+_SAMPLED = """
+SELECT p.relation AS oid, p.name, t.address, p.bounds
+FROM partition_desk.sampled_partition p JOIN partition_desk.sampled_table t ON t.id = p.table_id
+WHERE p.relation IS NOT NULL {where}
+"""
+
+
+def read_sampled(engine: Engine, *, table: str | None = None) -> tuple[Sampled, ...]:
+    """Every partition that was ever sampled, of all tables or of one by its address, whether it is there or not."""
+    where = f"AND t.address = {literal(table)}" if table else ""
+    rows = _read(engine, _SAMPLED.format(where=where))
+    return tuple(Sampled(row.oid, row.name, row.address, row.bounds) for row in rows)
 
 
 # One text of numbers a column: a row a day and place would take ten times as long to reach Python.

@@ -294,6 +294,33 @@ def test_the_figures_of_metrics(reader: Engine, worker: Engine, make_table: Make
     assert not again.place
 
 
+def test_what_was_detached_by_hand_stays_in_every_total(
+    reader: Engine, worker: Engine, make_table: Make, run: Run, session: OpenSession
+) -> None:
+    made = make_table(start=date(2022, 1, 1), count=6, rows=500)
+    take(worker, 0)
+    before = grown(reader, made.address)
+    run(f"ALTER TABLE {made.sql} DETACH PARTITION {made.first}")
+    found = grown(reader, made.address, 1)
+    assert (found.server, found.archived) == (before.server, size_of(run, made.first))
+    take(worker, 1)
+    for table in (made.address, None):
+        found = grown(reader, table, 1)
+        assert (found.server, found.archived) == (before.server, size_of(run, made.first))
+        assert found.history.archived[-1] == found.archived
+    (one,) = read_metrics(reader, archive_schema="archive", now=NOW, zone="UTC", kept=None).tables
+    assert one.bytes == {"attached": found.attached, "archived": found.archived}
+    assert one.partitions == {"attached": 5, "detach_pending": 0, "archived": 1}
+    holder = session()
+    holder.hold(f"LOCK TABLE {made.first} IN ACCESS EXCLUSIVE MODE")
+    (one,) = read_metrics(reader, archive_schema="archive", now=NOW, zone="UTC", kept=None).tables
+    assert one.bytes == {"attached": found.attached}, "what nobody knows is not 0"
+    assert one.partitions["archived"] == 1
+    holder.release()
+    run(f"DROP TABLE {made.first}")
+    assert grown(reader, made.address, 1).archived == 0
+
+
 def test_a_detach_that_is_pending_is_told(reader: Engine, make_table: Make, session: OpenSession, run: Run) -> None:
     made = make_table(start=date(2025, 1, 1), count=3)
     holder, hand = session(), session()

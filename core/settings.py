@@ -49,6 +49,8 @@ class Settings:
 
     database_url: str | None = field(repr=False)
     """DATABASE_URL, as it was given; None means the embedded server. May hold a password."""
+    database_read_url: str | None = field(repr=False)
+    """DATABASE_READ_URL: the same database as a role that only looks; None: looked at as it is acted."""
     home: Path
     """PARTITION_DESK_HOME, absolute: where the embedded server keeps its data."""
     key: str = field(repr=False)
@@ -130,6 +132,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of `environ`; an empty variable counts as unset. Raises SettingError, naming the variable."""
     found = Settings(
         database_url=environ.get("DATABASE_URL") or None,
+        database_read_url=environ.get("DATABASE_READ_URL") or None,
         home=_home(environ),
         key=_key(environ, "PARTITION_DESK_KEY"),
         open=_truth(environ, "PARTITION_DESK_OPEN", "false"),
@@ -172,6 +175,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _require_whole_sign_in(found: Settings) -> None:
     """Raises SettingError for a sign-in by which nobody could come in, or anybody as anyone, and for no second one."""
+    if found.database_read_url and not found.database_url:
+        raise SettingError("DATABASE_READ_URL is set, and DATABASE_URL is not.", next="Set both, of one database.")
     if found.two_persons and not found.admins:
         raise SettingError(
             "PARTITION_DESK_TWO_PERSONS takes two admins, and none is named.", next="Set PARTITION_DESK_ADMINS."

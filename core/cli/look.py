@@ -1,4 +1,4 @@
-"""The commands that only look: status, doctor, find, history, journal."""
+"""The commands that only look: status, doctor, find, history, journal, grants."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date
 import click
 
 from core.cli.acting import Given, put, put_json
-from core.cli.options import JSON, calendar_date, column_value, command, number
+from core.cli.options import JSON, calendar_date, column_value, command, number, plain_text
 from core.cli.output.look import findings_text, found_json, found_text, status_json, status_text
 from core.errors import TableNotFound, UsageError
 from core.plans.operation import NAMES
@@ -103,6 +103,31 @@ def journal(given: Given) -> None:
     put(
         "-- The console's own tables. Run it on every subscriber, then on this database as the console's role.\n"
         f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA};\n{journal_tables.definition()};\n{tables.definition()};"
+    )
+
+
+_ROLES = """\
+The role that reads sees the catalog and sizes, and no rows: DATABASE_READ_URL is its address, for pages and commands
+that look. The one that acts is DATABASE_URL: it becomes a member of the owners of the partitioned tables, or owns them
+where a superuser did. Run it as a superuser, again after a table was partitioned, and give both a password."""
+
+
+@command("grants", "print the SQL that makes two roles with no power beyond need: one reads, one acts", epilog=_ROLES)
+@click.option("--reading", metavar="ROLE", type=plain_text, default="partition_desk_read", help="the one that reads")
+@click.option("--acting", metavar="ROLE", type=plain_text, default="partition_desk_act", help="the one that acts")
+def grants(given: Given, *, reading: str, acting: str) -> None:
+    from core.tables.catalog.powers import read_estate
+    from core.tables.powers import grants as statements
+
+    if not reading or not acting or reading == acting:
+        raise UsageError("--reading and --acting name two roles.")
+    desk = given.desk
+    estate = read_estate(desk.reading, archive_schema=desk.archive_schema, roles=(reading, acting))
+    lines = statements(estate, reading=reading, acting=acting, archive_schema=desk.archive_schema)
+    put(
+        f"-- As a superuser, in the database {' '.join(estate.database.split())}. Then give both a password:"
+        " \\password ROLE in psql.\n"
+        "BEGIN;\n" + "".join(f"{line};\n" for line in lines) + "COMMIT;"
     )
 
 

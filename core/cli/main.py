@@ -21,7 +21,7 @@ from core.errors import DeskError, UsageError
 from core.postgres import connection
 
 COMMANDS = {
-    "look": ("status", "doctor", "find", "history", "journal"),
+    "look": ("status", "doctor", "find", "history", "journal", "grants"),
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "people": ("user",),

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
+from core.errors import Refused
 from core.names import address, split_qualified
 from core.period import Width
 from core.postgres import connection
@@ -26,8 +27,8 @@ from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import read_highest
-from core.tables.catalog.rows import count_all_default_rows, count_default_rows, read_key_range
-from core.tables.catalog.siblings import read_all_equipped, read_equipped_of
+from core.tables.catalog.rows import count_default_rows, read_key_range
+from core.tables.catalog.siblings import read_equipped_of
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.coverage import IdsLeft, ids_left
@@ -69,6 +70,9 @@ if TYPE_CHECKING:
     from core.tables.table import PartitionedTable
 
 
+_READ_URL = "DATABASE_READ_URL"
+
+
 def _clock() -> datetime:
     return datetime.now(UTC)
 
@@ -86,6 +90,8 @@ class Desk:
     """None on an application's own engine."""
     embedded: bool = False
     """Whether it is the server that comes with the console."""
+    apart: bool = False
+    """Whether it reads as another role than it acts as."""
     clock: Callable[[], datetime] = field(default=_clock, compare=False)
     server_clock: Callable[[], datetime] | None = field(default=None, compare=False)
     """None for the server's own."""
@@ -96,13 +102,17 @@ class Desk:
     ) -> Desk:
         """The database of a URL, with engines of the console's own. Raises SettingError."""
         parsed = connection.parse_url(url)
+        apart = settings.database_read_url
         return cls(
             settings,
-            connection.reading_engine(parsed),
+            connection.reading_engine(parsed)
+            if apart is None
+            else connection.reading_engine(connection.parse_url(apart, _READ_URL), _READ_URL),
             connection.working_engine(parsed),
             StorageSettings(settings.backup_url, settings.home, environ, settings.key),
             parsed,
             embedded,
+            apart is not None,
         )
 
     @classmethod
@@ -184,6 +194,21 @@ class Desk:
         """Host, port and database, for people."""
         return connection.place(self.url) if self.url is not None else ""
 
+    def acting(self) -> Desk:
+        """The same, reading as the role that acts: what an act takes depends on what that role may.
+
+        Raises Refused where the two addresses are of two databases.
+        """
+        if not self.apart:
+            return self
+        found = replace(self, reading=self.working, apart=False)
+        here, there = self.server(), found.server()
+        if (here.database, here.cluster) != (there.database, there.cluster):
+            raise Refused(
+                "DATABASE_READ_URL and DATABASE_URL lead to two databases.", next="Set both to the same database."
+            )
+        return found
+
     # --- looking ---
 
     def address_of(self, table: str) -> str:
@@ -241,30 +266,9 @@ class Desk:
 
     def examine(self, table: PartitionedTable, backups: Backups | None) -> tuple[Finding, ...]:
         """What the Doctor says of a table; without its backups, what can be said before they are read."""
-        from core.doctor.examine import examine
-        from core.doctor.findings import Case
+        from core.console.examining import examine
 
-        unmade_for, sent_by = self._journal_published()
-        return examine(
-            Case(
-                table=table,
-                today=self.today,
-                now=self.now,
-                zone=self.zone,
-                cutoff=self.cutoff,
-                equipped=read_all_equipped(self.reading, table),
-                automatic_creation=self.settings.enable_absence_partitions,
-                ids=self.ids_left(table),
-                default_rows=count_all_default_rows(self.reading, table) if table.default is not None else None,
-                verify_before=self.verify_before,
-                backups=backups.kept if backups else None,
-                unusable=backups.unusable if backups else (),
-                backups_unread=str(backups.unread or "") if backups else "",
-                journal_unmade_for=unmade_for,
-                journal_sent_by=sent_by,
-            ),
-            with_backups=backups is not None,
-        )
+        return examine(self, table, backups)
 
     def database_backups(self) -> tuple[tuple[Kept, ...] | None, DeskError | None]:
         """(the backups of this database, None), or (None, why their place can't be read)."""
@@ -318,7 +322,7 @@ class Desk:
             from core.console.privacy import note_find
 
             note_find(self, table, day, tuple(where), actor, noted=noted)
-        return find_rows(self.reading, table, day, where, zone=self.zone)
+        return find_rows(self.acting().reading, table, day, where, zone=self.zone)
 
     def sample(self, actor: Actor | None = None) -> Sampled:
         """Writes the sizes of this day down, and forgets what is too old; the worker does it on nobody's behalf.
@@ -406,7 +410,8 @@ class Desk:
         from core.console.wishes import written
 
         now = self.now
-        plan = wish.plan(replace(self, clock=lambda: now))
+        at = replace(self.acting(), clock=lambda: now)
+        plan = (_on_table(at, wish) if self.apart else wish).plan(at)
         return replace(plan, wish=written(wish, plan, now))
 
     def plan_again(self, operation: OperationRecord) -> Plan:
@@ -421,13 +426,13 @@ class Desk:
 
     def warned(self, plan: Plan) -> Plan:
         """The plan with what has to be known before it is confirmed: whether it is refused for a subscriber's sake."""
-        unmade_for, _ = self._journal_published() if plan.steps else ((), ())
+        unmade_for, _ = self.journal_published() if plan.steps else ((), ())
         if not unmade_for:
             return plan
         told = f"It is refused as yet. {why_not(unmade_for)} {MAKE_THERE}"
         return replace(plan, warnings=(told, *plan.warnings))
 
-    def _journal_published(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def journal_published(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The publications that keep the journal from being made, and those that send it."""
         from core.console.journal_tables import read_is_made
 
@@ -481,7 +486,7 @@ class Desk:
     def noting_refusals(self, plan: Plan, actor: Actor, reason: str) -> Iterator[None]:
         """Has the record say what is refused, and whom; without a record, or where it can't be written, nothing."""
         from core.console.audit import note, refused
-        from core.errors import Asked, DeskError, PlanOutdated, Refused
+        from core.errors import Asked, DeskError, PlanOutdated
 
         try:
             yield
@@ -518,6 +523,14 @@ class Desk:
             from core.console.approval import require_second
 
             require_second(self, plan, actor, reason)
+
+
+def _on_table(desk: Desk, wish: Wish) -> Wish:
+    """The wish on its table as that desk's role sees it."""
+    from core.tables.table import PartitionedTable
+
+    table = getattr(wish, "table", None)
+    return replace(cast(Any, wish), table=desk.read(table.address)) if isinstance(table, PartitionedTable) else wish
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.doctor.checks import archived, backups, coverage, replication, server, shape, siblings, upkeep
+from core.doctor.checks import archived, backups, coverage, powers, replication, server, shape, siblings, upkeep
 from core.doctor.findings import Case, Finding, Severity
 from core.tables.commands import option
 from core.tables.table import PartitionedTable
@@ -79,6 +79,8 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     shape.sequences,
     server.privileges,
     server.owners,
+    powers.powers,
+    powers.others,
     server.writable,
     server.server_version,
     server.time_zone,

@@ -20,6 +20,7 @@ from core.tables.ends import End
 from core.tables.equipment import Equipped
 from core.tables.key import Key
 from core.tables.partition import Partition
+from core.tables.powers import Powers
 from core.tables.table import PartitionedTable
 from core.text import Json, human_date
 
@@ -91,6 +92,8 @@ class Case:
     unusable: tuple[Unreadable, ...] = ()
     backups_unread: str = ""
     """Why the place could not be read."""
+    powers: Powers | None = None
+    """What the roles of the server may; None where that is not asked, as on the server that comes with the console."""
     journal_unmade_for: tuple[str, ...] = ()
     """The publications for whose subscribers' sake the console's own tables are not made by the first act."""
     journal_sent_by: tuple[str, ...] = ()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 APPLICATION_NAME = "partition-desk"
 CONNECT_TIMEOUT_S = 5
+_ADDRESS = "DATABASE_URL"
+_SETTING = "partition_desk_setting"
 
 _READING = {
     **CONSOLE,
@@ -76,9 +78,12 @@ def place(url: URL) -> str:
     return f"{url.database or url.username or 'the default database'} on {where}"
 
 
-def reading_engine(url: URL) -> Engine:
-    """An engine that only reads: every statement its own transaction, and no wait longer than a moment."""
-    return _engine(url, _READING, pool_size=6)
+def reading_engine(url: URL, setting: str = _ADDRESS) -> Engine:
+    """An engine that only reads: every statement its own transaction, and no wait longer than a moment.
+
+    `setting` is what has the address, for who is told that it leads nowhere.
+    """
+    return _engine(url, _READING, pool_size=6, setting=setting)
 
 
 def working_engine(url: URL) -> Engine:
@@ -97,7 +102,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def _engine(url: URL, settings: Mapping[str, str], *, pool_size: int) -> Engine:
+def _engine(url: URL, settings: Mapping[str, str], *, pool_size: int, setting: str = _ADDRESS) -> Engine:
     made = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
@@ -105,6 +110,7 @@ def _engine(url: URL, settings: Mapping[str, str], *, pool_size: int) -> Engine:
         max_overflow=8,
         pool_pre_ping=True,
         pool_timeout=CONNECT_TIMEOUT_S,
+        execution_options={_SETTING: setting},
         use_native_hstore=False,  # asked for in a transaction, which a pooler by statements has none of
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME},
     )
@@ -137,7 +143,7 @@ def session(of: Engine) -> Iterator[Connection]:
     try:
         connection = of.connect()
     except DBAPIError as error:
-        raise translate(error, of.url) from error
+        raise translate(error, of.url, setting=of.get_execution_options().get(_SETTING, _ADDRESS)) from error
     except PoolTimeoutError as error:
         raise ConnectionFailed(
             "Every connection of this program to the server is in use.", next="Try again in a moment."
@@ -234,12 +240,19 @@ _LOGIN: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def translate(error: DBAPIError, url: URL | None = None, *, safe: str = "Nothing was changed.") -> DeskError:
-    """The error of core.errors that tells what the driver's error means; `safe` says what became of the data."""
+def translate(
+    error: DBAPIError, url: URL | None = None, *, safe: str = "Nothing was changed.", setting: str = _ADDRESS
+) -> DeskError:
+    """The error of core.errors that tells what the driver's error means; `safe` says what became of the data.
+
+    With the address that was not let in, and the `setting` that has it.
+    """
     state = sqlstate(error)
     said = server_message(error)
     if url is not None and (not state or state.startswith(("28", "3D"))):
-        return _login_error(str(error.orig), url)
+        found = _login_error(str(error.orig), url)
+        found.next = found.next.replace(_ADDRESS, setting)
+        return found
     if state in _SESSION_TIMEOUTS:
         return ConnectionFailed(f"The server ended the session: {said}.", safe=safe, next="Try again.")
     if is_lost(error):

@@ -343,6 +343,8 @@ def test_every_check_with_sql_has_its_situation() -> None:
         "siblings",  # in a file of its own
         "strays",  # with what a renamed parent left
         "sequences",  # with the acts that move them
+        "powers",  # with the roles that have them
+        "others",
         "privileges",  # here, as another role
         "writable",
         "server_version",

@@ -1,0 +1,47 @@
+"""Examines a table as the Doctor does, with all of the circumstances that only the Desk knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.doctor.examine import examine as examine_case
+from core.doctor.findings import Case, Finding
+from core.tables.catalog.powers import read_powers
+from core.tables.catalog.rows import count_all_default_rows
+from core.tables.catalog.siblings import read_all_equipped
+from core.tables.table import PartitionedTable
+
+if TYPE_CHECKING:
+    from core.backups.kept import Backups
+    from core.console.desk import Desk
+
+
+def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tuple[Finding, ...]:
+    """What the Doctor says of a table, as the role that acts sees it: what is wrong is what that one can't do."""
+    reads_as = desk.server().user if desk.apart else None
+    acting = desk.acting()
+    if desk.apart:
+        table = acting.read(table.address)
+    unmade_for, sent_by = acting.journal_published()
+    powers = None
+    if not desk.embedded:
+        powers = read_powers(acting.reading, table.oid, archive_schema=desk.archive_schema, reads_as=reads_as)
+    case = Case(
+        table=table,
+        today=desk.today,
+        now=desk.now,
+        zone=desk.zone,
+        cutoff=desk.cutoff,
+        equipped=read_all_equipped(acting.reading, table),
+        automatic_creation=desk.settings.enable_absence_partitions,
+        ids=acting.ids_left(table),
+        default_rows=count_all_default_rows(acting.reading, table) if table.default is not None else None,
+        verify_before=desk.verify_before,
+        backups=backups.kept if backups else None,
+        unusable=backups.unusable if backups else (),
+        backups_unread=str(backups.unread or "") if backups else "",
+        journal_unmade_for=unmade_for,
+        journal_sent_by=sent_by,
+        powers=powers,
+    )
+    return examine_case(case, with_backups=backups is not None)

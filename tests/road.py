@@ -25,6 +25,7 @@ from core.plans.proof import Kept, Proof, Verdict
 from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 from tests import desks
+from tests.advice import advised
 from tests.conftest import ADMIN
 from tests.desks import KEY, sealed
 from tests.tables import Made, Run
@@ -80,7 +81,9 @@ class Road:
             }.items():
                 patch.setenv(name, value)
             self.capsys.readouterr()
-            return Ended(main(words), *self.capsys.readouterr())
+            ended = Ended(main(words), *self.capsys.readouterr())
+        assert all(advised(ended.err)), "whatever command is advised is one as it stands"
+        return ended
 
     def done(self, *words: str, **more: str) -> Ended:
         """Runs one command that ends well."""

@@ -82,9 +82,13 @@ def find(given: Given, *, day: date, where: tuple[tuple[str, str], ...], as_json
 def history(given: Given, *, limit: int, as_json: bool) -> None:
     from core.cli.output.acts import history_text, operation_json
     from core.console.journal import read_operations
+    from core.postgres.own_tables import read_hidden
 
     table = None if click.get_current_context().params["table"] is None else _address(given)
     operations = read_operations(given.desk.reading, table=table, limit=limit, seal=given.desk.seal())
+    hidden = None if operations else read_hidden(given.desk.reading)
+    if hidden is not None:
+        raise hidden
     if not given.actor.may(NAMES):
         from core.console.privacy import without_name
 

@@ -16,6 +16,7 @@ from core.growth.samples.read import read_highest_ids, read_runs
 from core.plans.proof import NEVER as UNTRIED
 from core.plans.proof import Kept, Verdict
 from core.postgres.connection import session
+from core.postgres.own_tables import read_hidden
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import counts_on, read_highest_among
 from core.tables.catalog.rows import count_covered_by_default
@@ -43,8 +44,8 @@ class TableFigures:
     """By state: attached, archived, and cold for its backups, where those were read."""
     default_rows: int | None
     """None where they could not be counted just now."""
-    failures: int
-    """Operations that failed or were interrupted, ever since the journal began."""
+    failures: int | None
+    """Operations that failed or were interrupted, ever since the journal began; None where it may not be read."""
     last_backup: datetime | None
     """None where there is none, or none was looked for."""
     last_proof: datetime | None
@@ -64,6 +65,8 @@ class Readings:
     last_sample: datetime | None
     place: bool
     """Whether the place of the backups could be read."""
+    journal: bool = True
+    """Whether the role may read the console's own tables."""
 
 
 def read_metrics(
@@ -75,7 +78,8 @@ def read_metrics(
     ConnectionFailed.
     """
     sums = read_sums(engine, archive_schema=archive_schema)
-    failures = read_failures(engine)
+    hidden = read_hidden(engine) is not None
+    failures = None if hidden else read_failures(engine)
     backups: dict[str, list[Kept]] = {}
     for one in kept or ():
         backups.setdefault(one.backup.parent, []).append(one)
@@ -86,7 +90,7 @@ def read_metrics(
         _figures(
             coverage,
             sums.get(coverage.address, {}),
-            failures.get(coverage.address, 0),
+            None if failures is None else failures.get(coverage.address, 0),
             None if kept is None else backups.get(coverage.address, ()),
             default_rows=_default_rows(engine, coverage, until),
             runway=coverage.runway(now, zone),
@@ -95,7 +99,8 @@ def read_metrics(
         for coverage in shown
     )
     last = next(iter(read_runs(engine, limit=1)), None)
-    return Readings(tables, None if last is None or last.generated else last.taken_at, kept is not None)
+    sampled = None if last is None or last.generated else last.taken_at
+    return Readings(tables, sampled, kept is not None, not hidden)
 
 
 def _ids_left(engine: Engine, found: Iterable[Coverage], now: datetime) -> dict[str, IdsLeft]:
@@ -127,7 +132,7 @@ def _default_rows(engine: Engine, coverage: Coverage, until: float) -> int | Non
 def _figures(
     coverage: Coverage,
     sums: Mapping[Stage, tuple[int, int | None]],
-    failures: int,
+    failures: int | None,
     backups: Iterable[Kept] | None,
     *,
     default_rows: int | None,
@@ -203,7 +208,13 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
             "failed_operations_total",
             "counter",
             "Operations that failed or were interrupted, as the journal has them.",
-            [(label, float(t.failures)) for label, t in one],
+            [(label, float(t.failures)) for label, t in one if t.failures is not None],
+        ),
+        _family(
+            "journal_up",
+            "gauge",
+            "Whether failures and samples can be read: 0 where the role may not.",
+            [({}, float(figures.journal))],
         ),
         *_of_backups(figures, now),
         _family(

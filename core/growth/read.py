@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from core.errors import NotAllowed
 from core.growth.forecast import Forecast, Passing, forecast, passing
 from core.growth.history import (
     Change,
@@ -34,6 +35,7 @@ from core.growth.samples.values import SampleRun
 from core.growth.savings import Money, Move, Prices, Quarter, merge_moves, savings
 from core.period import Period
 from core.plans.proof import Kept
+from core.postgres.own_tables import read_hidden
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, plural
 
@@ -147,9 +149,11 @@ def read_growth(engine: Engine, asked: Question, table: PartitionedTable | None 
     CatalogBusy, ConnectionFailed.
     """
     last = next(iter(read_runs(engine, limit=1)), None)
+    hidden = read_hidden(engine) if last is None else None
     measured = read_histories(engine)
     seen = see_all(engine, asked, last) if asked.table is None else see_one(engine, asked, table or asked.table)
-    return _reckon(asked, seen, last, measured, read_moves(engine))
+    growth = _reckon(asked, seen, last, measured, read_moves(engine))
+    return replace(growth, notes=_notes(growth, hidden))
 
 
 def _reckon(
@@ -206,7 +210,7 @@ def _reckon(
         currency=asked.currency,
         notes=(),
     )
-    return replace(growth, notes=_notes(growth)).with_limit(asked.limit)
+    return growth.with_limit(asked.limit)
 
 
 def _histories(asked: Question, seen: Seen, measured: Sequence[History]) -> tuple[History, ...]:
@@ -260,10 +264,12 @@ def _cold(history: History, kept: Sequence[Kept] | None, tables: set[str]) -> in
     return int(history.cold[-1]) if len(history) and history.cold[-1] > 0 else None
 
 
-def _notes(growth: Growth) -> tuple[str, ...]:
+def _notes(growth: Growth, hidden: NotAllowed | None = None) -> tuple[str, ...]:
     notes: list[str] = []
     history, last = growth.history, growth.last_sample
-    if growth.derived:
+    if hidden is not None:
+        notes.append(f"{hidden.what} {history.how}".strip())
+    elif growth.derived:
         notes.append(f"Nothing was sampled {'of it ' if last else ''}yet. {history.how}")
     if history.generated_until is not None:
         notes.append(f"Sizes up to {human_date(history.generated_until)} are invented: they belong to the demo.")

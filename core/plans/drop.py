@@ -202,8 +202,13 @@ def _is_meant(backup: Backup, table: PartitionedTable, target: Target, zone: str
 
 
 def _is_there(table: PartitionedTable, backup: Backup) -> bool:
-    """Whether any table, attached or archived, holds a part of the range of a backup, or may."""
+    """Whether any table, attached or archived, holds a part of the range of a backup, or may.
+
+    Where the server alone knows how its ends are ordered, as those of enums, none of that name is enough.
+    """
     bounds = backup.range.on(table.key) if table.key is not None else None
+    if bounds is None and table.key is not None and table.key.ranks is not None:
+        return bool(table.named(backup.name))
     known = [one.bounds for one in table.everything]
     return any(one is None or bounds is None or (not one.is_default and one.overlaps(bounds)) for one in known)
 

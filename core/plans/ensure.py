@@ -153,7 +153,7 @@ def uncut(table: PartitionedTable, why: str) -> OffCalendar:
         )
     return OffCalendar(
         f"Nothing tells how wide the next partition of {table.label} is to be: {why}.",
-        next=f"Say it, for what comes after the last one, as in: {every}.{zones}",
+        next=f"Say it{', for what comes after the last one,' if table.is_cut else ','} as in: {every}.{zones}",
     )
 
 
@@ -272,8 +272,8 @@ def _refusal(table: PartitionedTable, new: NewPartition, taken: Iterable[str], d
         )
     if new.name in taken:
         return NameTaken(
-            f"The name {_home(table)}.{new.name} is taken by a table that is not a partition of {table.name}.",
-            next="Rename that table, or attach it if it holds the rows of that time.",
+            f"The name {_home(table)}.{new.name} is taken by what is no partition of {table.name}.",
+            next="Rename that, or attach it if it is a table that holds the rows of that time.",
         )
     if default_rows and table.default is not None:
         return NotAttachable(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import DeskError, NotAllowed
 from core.names import ident
 from core.postgres.advisory import LockKey, held
-from core.postgres.connection import sqlstate
+from core.postgres.connection import session, sqlstate, translate
 from core.postgres.publications import OWN_SCHEMA, require_unpublished
 from core.postgres.server import raised_by
 from core.postgres.session import as_the_role
@@ -92,6 +92,32 @@ def require_trusted(connection: Connection) -> None:
             " into it would run the code of whoever made it.",
             next=_NOT_OURS,
         )
+
+
+_HIDDEN = f"""
+SELECT current_user AS role FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = '{OWN_SCHEMA}' AND c.relkind = 'r' AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+    AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) LIMIT 1
+"""
+
+
+def read_hidden(engine: Engine) -> NotAllowed | None:
+    """That the role may not read the console's own tables, so that what stands in them is unknown; None where it may.
+
+    Who looks for it elsewhere finds nothing there, which is not the same.
+    """
+    with session(engine) as connection:
+        try:
+            row = connection.exec_driver_sql(_HIDDEN).first()
+        except DBAPIError as error:
+            raise translate(error) from error
+    if row is None:
+        return None
+    return NotAllowed(
+        f"The role {row.role} may not read the console's own tables, in the schema {OWN_SCHEMA}: what was done here,"
+        " and which sizes were sampled, is unknown to it.",
+        next=f"Whoever owns that schema can let {row.role} use it and read its tables.",
+    )
 
 
 @contextmanager

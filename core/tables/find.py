@@ -28,7 +28,7 @@ from core.postgres.connection import (
 from core.postgres.session import as_the_role, reading, under_own_path
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds, spoken_end, within
-from core.tables.commands import twin
+from core.tables.commands import option, twin
 from core.tables.key import Key, key_value
 from core.tables.partition import Partition
 from core.tables.structure import Column
@@ -98,7 +98,12 @@ def find_rows(
     """
     if table.key is None or table.key.clock is None or table.not_served is not None:
         why = table.not_served or "its key tells no time"
-        raise NotServed(f"{table.label} can't be searched by date: {why}.")
+        branches = table.branch_tables
+        more = f", and {len(branches) - 1:,} more" if len(branches) > 1 else ""
+        raise NotServed(
+            f"{table.label} can't be searched by date: {why}.",
+            next=f"Its branches are tables of their own: {option('--table', branches[0])}{more}" if branches else "",
+        )
     if not 2 <= day.year <= 9998:
         raise UsageError(f"{day.isoformat()} can't be looked for.", next="Give a date of the years 2 to 9998.")
     asked = dict(where or {})

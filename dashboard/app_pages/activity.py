@@ -57,6 +57,9 @@ def main() -> None:
     operations = reads.operations(limit=SHOWN)
     if not operations:
         layout.header("Activity", read=clock.now())
+        if why := reads.hidden():
+            st.warning(plain(why), icon=":material/visibility_off:")
+            return
         st.info(
             "Nothing has been done yet. Every act is written down here: who, when, why, the exact SQL, how it ended.",
             icon=":material/history:",

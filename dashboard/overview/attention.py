@@ -24,7 +24,10 @@ ICONS = {
 def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
     """What needs attention, each line with its reason and its one button; then how much is right."""
     layout.heading("Needs attention")
-    for operation in outcome.unsettled(reads.operations(of_table=table.address), table)[:2]:
+    operations = reads.operations(of_table=table.address)
+    if not operations and (why := reads.hidden()):
+        layout.line(":blue[:material/visibility_off:] **Whether an operation failed is unknown**", why)
+    for operation in outcome.unsettled(operations, table)[:2]:
         ended = human_ago(operation.finished_at or operation.requested_at, clock.now())
         layout.line(
             f":red[:material/error:] **{outcome.title(operation)}: {operation.state}**",

@@ -10,6 +10,7 @@ from core.growth.history import sparkline
 from core.growth.series import clean
 from core.period import Width
 from core.tables.bounds import spoken_end
+from core.tables.catalog.highest import counts_on
 from core.tables.coverage import NEVER, PACE_UNKNOWN, covered_until, runway, spoken_runway
 from core.tables.ends import End
 from core.tables.key import local_moment
@@ -76,7 +77,10 @@ def _ids(table: PartitionedTable) -> None:
     means = "Ids that have a partition above the highest in use: beyond them, writing fails."
     ids = reads.ids_left()
     if ids is None:
-        layout.card("Runway", "not known", "its key tells no time", help=means)
+        key = table.key if table.key is not None and counts_on(table.key) else None
+        why = "its key tells no time" if key is None else "nothing tells the highest id in use"
+        told = "" if key is None else f" An index that begins with {plain(key.name)}, or an ANALYZE, tells it."
+        layout.card("Runway", "not known", why, help=means + told)
         return
     left, above = ids.runway, f"above {ids.highest.text}, the highest in use"
     soon = left is not None and left < timedelta(days=31)

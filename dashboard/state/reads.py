@@ -26,6 +26,7 @@ from core.plans.operation import NAMES
 from core.plans.plan import Mode, Plan
 from core.plans.proof import Kept
 from core.postgres.connection import session, translate
+from core.postgres.own_tables import read_hidden
 from core.tables.coverage import IdsLeft
 from core.tables.find import Found
 from core.tables.table import PartitionedTable
@@ -163,6 +164,12 @@ def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[Operat
     desk = database.desk()
     found = journal.read_operations(desk.reading, table=of_table, limit=limit, seal=desk.seal())
     return found if access.may(NAMES) else tuple(without_name(one) for one in found)
+
+
+def hidden() -> str:
+    """Why the journal and the samples can't be read, if the role may not; empty where it may."""
+    found = read_hidden(database.desk().reading)
+    return "" if found is None else f"{found.what} {found.next}"
 
 
 def operation(number: int) -> OperationRecord | None:

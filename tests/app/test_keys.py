@@ -72,6 +72,15 @@ def test_ids_left_are_told_as_ids(console: Open, run: Run) -> None:
     assert "about 18 days at 100 ids a day, from 2 samples since" in said
 
 
+def test_ids_of_which_nothing_tells_the_highest_are_no_key_without_a_time(console: Open, run: Run) -> None:
+    run("CREATE TABLE readings (k bigint) PARTITION BY RANGE (k)")
+    run("CREATE TABLE readings_0 PARTITION OF readings FOR VALUES FROM (0) TO (1000)")
+    run("INSERT INTO readings VALUES (1)")
+    said = texts(console(table="public.readings"))
+    assert "Runway not known nothing tells the highest id in use" in said
+    assert "tells no time" not in said
+
+
 def test_how_the_key_is_read_is_chosen_and_confirmed(console: Open, run: Run) -> None:
     start = run("SELECT 36000 * (extract(epoch FROM now())::bigint / 36000)")[0][0]
     run("CREATE TABLE readings (k bigint NOT NULL) PARTITION BY RANGE (k)")

@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import pytest
 import streamlit as st
+from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from streamlit import config
 
+from core.console.journal_tables import make
 from core.postgres.connection import parse_url
+from core.postgres.connection import session as connected
 from dashboard import door
 from dashboard.state import current, reads
 from tests.app.conftest import PAGES, Open, raw, texts
@@ -111,6 +114,19 @@ def test_role_that_may_only_read_the_catalog(
     app.button(key="ensure_more").click().run()
     assert f"The role {role} does not own public.kid_absences" in texts(app)
     assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
+
+
+def test_a_journal_that_the_role_may_not_read_is_unknown_and_not_empty(
+    make_role: Callable[..., tuple[str, str]], console_on: OnUrl, absences: Made, worker: Engine
+) -> None:
+    with connected(worker) as connection:
+        make(connection)
+    role, url = make_role()
+    opener = console_on(url)
+    told = texts(opener("activity"))
+    assert f"The role {role} may not read the console's own tables" in told
+    assert "Nothing has been done yet" not in told
+    assert "Whether an operation failed is unknown" in texts(opener("overview"))
 
 
 def test_partition_held_exclusively_is_busy(console: Open, absences: Made, session: OpenSession) -> None:

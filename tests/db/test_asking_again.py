@@ -109,6 +109,22 @@ def test_a_drop_that_was_done(road: Road, make_table: Make) -> None:
     refused(road, *dropped[1], says="is attached to public.kid_absences: only an archived table can be dropped")
 
 
+def test_a_drop_that_was_done_where_the_server_alone_knows_the_order(road: Road) -> None:
+    """Of an enum whose dropped ends no partition has any more."""
+    road.run("CREATE TYPE mood AS ENUM ('low', 'fair', 'high', 'top')")
+    road.run("CREATE TABLE moods (m mood NOT NULL) PARTITION BY RANGE (m)")
+    for lower, upper in (("low", "fair"), ("high", "top")):
+        road.run(f"CREATE TABLE {lower} PARTITION OF moods FOR VALUES FROM ('{lower}') TO ('{upper}')")
+    words = ("--partition", "low", "--table", "public.moods")
+    road.done("archive", *words, "--allow-current")
+    road.done("backup", *words)
+    road.prove(road.every()[0].backup.id)
+    road.done("drop", *words, "--now", "--confirm", "low")
+    nothing(road, "drop", *words, "--now", "--confirm", "low", says="low was dropped on")
+    road.run("CREATE TABLE low PARTITION OF moods FOR VALUES FROM ('low') TO ('fair')")
+    refused(road, "drop", *words, "--now", "--confirm", "low", says="only an archived table can be dropped")
+
+
 def test_a_restore_of_what_is_there(road: Road, make_table: Make) -> None:
     made = make_table(rows=5)
     (kept,) = road.ready(made, T)

@@ -179,6 +179,9 @@ def _uncut(case: Case) -> Finding:
     left = runway(case.table, case.now, case.zone)
     if left == NEVER:
         return Finding("next_period", Severity.OK, "The last partition has no upper end")
+    if not case.table.is_cut:
+        title = "There is no partition yet, nor anything that tells how wide one is to be"
+        return Finding("next_period", Severity.WARNING, title)
     refusal = uncut(case.table, str(case.table.cut(case.zone)))
     what, by_hand = refusal.what, refusal.next
     until = covered_until(case.table, case.now, case.zone)

@@ -23,11 +23,10 @@ from core.tables.ends import TIMES
 from core.tables.key import Key
 from core.tables.reading import recognised, said_reading
 
-_COVERAGE = """
+# What a key is takes several looks: once a table, and not again for each of its partitions.
+_TABLES = """
 WITH RECURSIVE {own_tables}
-SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key}, d.description AS comment,
-    cn.nspname AS child_schema, r.relname AS child, r.oid AS child_oid,
-    CASE WHEN p.partstrat = 'r' THEN pg_catalog.pg_get_expr(r.relpartbound, 0) END AS bounds, {pending} AS pending,
+SELECT c.oid, n.nspname, c.relname, p.partstrat, p.partnatts, {key}, d.description AS comment,
     p.partstrat <> 'r' AND EXISTS (SELECT 1 FROM own b WHERE b.root = c.oid AND b.ranged) AS apart
 FROM own
 JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = own.oid
@@ -35,11 +34,17 @@ JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
-LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
-LEFT JOIN pg_catalog.pg_class r ON r.oid = i.inhrelid
-LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = r.relnamespace
 WHERE own.oid = own.root OR own.ranged
 ORDER BY n.nspname, c.relname
+"""
+_RANGES = """
+SELECT i.inhparent AS parent, n.nspname, r.relname, r.oid, {pending} AS pending,
+    CASE WHEN p.partstrat = 'r' THEN pg_catalog.pg_get_expr(r.relpartbound, 0) END AS bounds
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent
+JOIN pg_catalog.pg_class r ON r.oid = i.inhrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+WHERE i.inhparent = ANY ({parents})
 """
 
 
@@ -53,22 +58,19 @@ def read_coverage(engine: Engine, archive_schema: str = "archive") -> tuple[Cove
     with session(engine) as connection:
         try:
             archived = oid_array(read_archived_branches(connection, archive_schema))
-            sql = _COVERAGE.format(
-                own_tables=OWN_TABLES.format(archived=archived),
-                pending=f"coalesce({pending}, false)",
-                key=KEY,
-            )
-            rows = rows_of(connection, sql)
+            own = OWN_TABLES.format(archived=archived)
+            tables = rows_of(connection, _TABLES.format(own_tables=own, key=KEY))
+            parents = oid_array(table.oid for table in tables)
+            rows = rows_of(connection, _RANGES.format(pending=f"coalesce({pending}, false)", parents=parents))
         except DBAPIError as error:
             raise translate(error) from error
-    found: dict[tuple[str, str], list[Row]] = {}
+    found: dict[int, list[Row]] = {}
     for row in rows:
-        found.setdefault((row.nspname, row.relname), []).append(row)
-    return tuple(_coverage(children, server.time_zone) for children in found.values())
+        found.setdefault(row.parent, []).append(row)
+    return tuple(_coverage(table, found.get(table.oid, ()), server.time_zone) for table in tables)
 
 
-def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
-    table = rows[0]
+def _coverage(table: Row, rows: Sequence[Row], zone: str) -> Coverage:
     served = unserved(table) is None
     key = key_of(table) if served else None
     bound = [row for row in rows if row.bounds]
@@ -77,7 +79,7 @@ def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
             key, (one for row in bound for one in constants(row.bounds)), said_reading(table.comment), zone
         )
     default = next((row for row in bound if row.bounds == "DEFAULT"), None)
-    live = [(_range(row.bounds, key), row.child_oid) for row in bound if key is not None and not row.pending]
+    live = [(_range(row.bounds, key), row.oid) for row in bound if key is not None and not row.pending]
     ranges = sorted(((one, oid) for one, oid in live if one is not None), key=lambda found: found[0].order)
     return Coverage(
         schema=table.nspname,
@@ -86,7 +88,7 @@ def _coverage(rows: Sequence[Row], zone: str) -> Coverage:
         ranges=tuple(one for one, _ in ranges),
         oids=tuple(oid for _, oid in ranges),
         pending=sum(1 for row in rows if row.pending),
-        default=qualified(default.child_schema, default.child) if default is not None else "",
+        default=qualified(default.nspname, default.relname) if default is not None else "",
         apart=table.apart,
     )
 

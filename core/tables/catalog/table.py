@@ -133,7 +133,7 @@ _TAKEN = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = {archive}
     OR (n.nspname = ANY ({homes}) AND c.relname = ANY ({coming}))
-    OR (n.nspname = {home} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    OR (n.nspname = {home} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
         AND pg_catalog.starts_with(c.relname, {stem})
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid AND i.inhparent = {parent}))
 UNION ALL SELECT n.nspname, t.typname FROM pg_catalog.pg_type t

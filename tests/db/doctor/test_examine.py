@@ -21,6 +21,7 @@ from core.postgres.connection import parse_url, reading_engine, session, working
 from core.tables.catalog.rows import count_all_default_rows
 from core.tables.catalog.table import read_table
 from tests import desks
+from tests.road import Road
 
 TODAY = date(2026, 10, 20)
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -475,3 +476,14 @@ def make_pending(engine: Engine, database_url: str, name: str) -> None:
             run(engine, f"SET statement_timeout = 300; {detach}")
         engine.dispose()  # and with it the time-out
     other.dispose()
+
+
+def test_a_table_without_a_partition_is_asked_its_width_once(road: Road) -> None:
+    road.run("CREATE TABLE bare (day date NOT NULL) PARTITION BY RANGE (day)")
+    told = road.done("doctor", "--table", "public.bare").out
+    asked = "Say it, as in: partitions ensure --every '1 month' --table public.bare."
+    assert told.count(asked) == 1
+    assert "There is no partition yet" in told
+    assert "after the last one" not in told
+    road.done("ensure", "--every", "1 month", "--table", "public.bare")
+    assert asked not in road.done("doctor", "--table", "public.bare").out

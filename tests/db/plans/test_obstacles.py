@@ -20,6 +20,7 @@ from core.tables.marks import Marks, Tag
 from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import Act
+from tests.road import Road
 from tests.servers import connect
 from tests.tables import Run, runner
 
@@ -301,3 +302,15 @@ def test_whoever_may_act_for_its_owner_attaches_it(run: Run, make_role: Callable
         connection.close()
         engine.dispose()
         run(f"REVOKE {other} FROM {role}")
+
+
+@pytest.mark.newest_version
+@pytest.mark.parametrize("other", ["VIEW {} AS SELECT 1", "SEQUENCE {}", "TYPE {} AS (a int)", "TABLE {} (a int)"])
+def test_a_name_that_something_else_has_is_seen_before_anything_is_made(run: Run, road: Road, other: str) -> None:
+    run("CREATE TABLE e (d date NOT NULL) PARTITION BY RANGE (d)")
+    for year in (2025, 2026):
+        run(f"CREATE TABLE e_{year} PARTITION OF e FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')")
+    run("CREATE " + other.format("e_2027"))
+    ended = road("ensure", "--year", "2027", "--table", "public.e")
+    assert (ended.code, ended.out) == (1, "")
+    assert "The name public.e_2027 is taken by what is no partition of e." in ended.err

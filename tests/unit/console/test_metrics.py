@@ -76,6 +76,7 @@ def test_every_figure_is_told() -> None:
         ("partition_desk_newest_backups", (*own, ("verdict", "proven"))): 2,
         ("partition_desk_newest_backups", (*own, ("verdict", "damaged"))): 1,
         ("partition_desk_failed_operations_total", own): 2,
+        ("partition_desk_journal_up", ()): 1,
         ("partition_desk_backups_up", ()): 1,
         ("partition_desk_backup_age_seconds", own): 172_800,
         ("partition_desk_verification_age_seconds", own): 86_405,
@@ -96,10 +97,17 @@ def test_what_is_not_known_is_left_out_and_never_nothing() -> None:
         "partition_desk_bytes",
         "partition_desk_detach_pending",
         "partition_desk_failed_operations_total",
+        "partition_desk_journal_up",
         "partition_desk_backups_up",
     }
     assert told(bare, place=False)["partition_desk_backups_up", ()] == 0
-    assert told() == {("partition_desk_up", ()): 1, ("partition_desk_backups_up", ()): 1}
+    assert told() == {
+        ("partition_desk_up", ()): 1,
+        ("partition_desk_journal_up", ()): 1,
+        ("partition_desk_backups_up", ()): 1,
+    }
+    unread = {name for name, _ in told(replace(bare, failures=None))}
+    assert "partition_desk_failed_operations_total" not in unread
 
 
 def test_for_ever_is_infinity() -> None:

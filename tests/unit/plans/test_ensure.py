@@ -183,7 +183,11 @@ REFUSALS: list[tuple[dict[str, Any], type[DeskError], str]] = [
     ({"owned": False, "owner": "boss"}, NotAllowed, "The role app does not own public.kid_absences; its owner is boss"),
     ({"partitions": (partition(2025, pending=True),)}, DetachPending, "detach of kid_absences_2025 was begun and not"),
     ({"may_create": False}, NotAllowed, 'GRANT USAGE, CREATE ON SCHEMA "public" TO "app";'),
-    ({"taken": frozenset({"kid_absences_2028"})}, NameTaken, "The name public.kid_absences_2028 is taken by a table"),
+    (
+        {"taken": frozenset({"kid_absences_2028"})},
+        NameTaken,
+        "The name public.kid_absences_2028 is taken by what is no",
+    ),
     (
         {"partitions": (partition(2028, bounds=bounds(date(2028, 1, 1), date(2028, 4, 1))),)},
         Overlap,

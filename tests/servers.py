@@ -70,7 +70,7 @@ def _memory_serves() -> bool:
 
 def _sweep() -> None:
     """Stops and removes the servers of runs that were killed: memory would hold them until the machine ends."""
-    for homes in _MEMORY.glob("pd-*-*"):
+    for homes in _MEMORY.glob("pd-[0-9]*-*"):  # a bench names its own otherwise
         with suppress(OSError, psutil.Error):  # another run may be at it
             if homes.stat().st_uid != os.geteuid() or psutil.pid_exists(int(homes.name.split("-")[1])):
                 continue

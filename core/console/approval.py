@@ -120,11 +120,11 @@ def _ask(desk: Desk, plan: Plan, actor: Actor, reason: str) -> None:
 
 
 def _is_same(one: Plan, other: Plan) -> bool:
-    """Whether two plans are one wish; the moment that each was made at may stand in its SQL."""
+    """Whether two plans are one wish on a table as it was; the moment that each was made at may stand in its SQL."""
     from core.console.run import is_same_wish  # which asks here whether it was approved
 
-    named = (one.operation, one.table, one.subject) == (other.operation, other.table, other.subject)
-    return named and is_same_wish(one, other)
+    said = [(plan.operation, plan.table, plan.subject, plan.basis) for plan in (one, other)]
+    return said[0] == said[1] and is_same_wish(one, other)
 
 
 def _require_approvable(desk: Desk, plan: Plan, by: str, *, at: datetime, own: int | None = None) -> None:

@@ -82,7 +82,7 @@ def badges(life: Lifecycle) -> str:
     if drop is not None:
         said.append(f":red-badge[:material/event: drop on {human_date(_moment(drop.at).date())}]")
     said += [
-        f":orange-badge[:material/group: {'drop' if ask.is_drop(plan) else plan.operation} waits for a second person]"
+        f":orange-badge[:material/group: {'drop' if ask.is_drop(plan) else plan.operation} waits for approval]"
         for plan in (request.plan for request in reads.requests())
         if _is_of(plan, life)
     ]

@@ -21,7 +21,7 @@ def draw(*, of_table: str | None = None) -> None:
             continue
         with st.container(border=True, gap="small"):
             layout.line(
-                f":orange-badge[:material/group: waits for a second person] **{plain(deed(one.plan))}**",
+                f":orange-badge[:material/group: waits for approval] **{plain(deed(one.plan))}**",
                 f"{one.record.actor} asked for it{f': {one.record.reason}' if one.record.reason else ''}."
                 f" Another admin can approve it until {human_time(one.until)}.",
                 partial(_approve, one),

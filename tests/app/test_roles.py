@@ -156,11 +156,11 @@ def test_what_another_has_asked_for_is_approved_in_the_dialog(
     app.button(key=f"act_{absences.first}").click().run()
     app.button(key="confirm_plan").click().run()
     assert "takes two persons" in app.toast[0].value
-    assert "archive waits for a second person" in texts(app)
+    assert "archive waits for approval" in texts(app)
     own = next(one for one in app.button if one.label == "Review approval")
     assert (own.disabled, own.help) == (True, "You have asked for it: another admin approves it.")
     app.button(key=str(own.key).replace("approve", "decline")).click().run()
-    assert "waits for a second person" not in texts(app)
+    assert "waits for approval" not in texts(app)
 
     desk = desks.desk(worker, admins=(me, "carla"), two_persons=("archive",))
     with pytest.raises(Asked):
@@ -172,4 +172,4 @@ def test_what_another_has_asked_for_is_approved_in_the_dialog(
     assert "It is done just as it was asked for, or not at all." in texts(app)
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
-    assert "waits for a second person" not in texts(app)
+    assert "waits for approval" not in texts(app)

@@ -158,9 +158,12 @@ def test_what_is_approved_is_what_was_asked_for_on_the_table_as_it_is_now(desk: 
     assert any("since_then" in change for change in outdated.value.changes)
     assert refusals(desk.reading) == [("carla", number, "PlanOutdated")]
     assert desk.read(made.address).find_archived(made.first) is None
+    other = ask(desk, desk.plan(Archive(made.address, made.first)))  # as it is now, which is another request
+    assert other != number
     # what failed may be approved again, for as long as it is what was asked for
     run(f"ALTER TABLE {made.address} DROP COLUMN since_then")
-    assert [one.record.id for one in approval.requests(desk)] == [number]
+    assert [one.record.id for one in approval.requests(desk)] == [other, number]
+    desk.enqueue(approval.approved(desk, number, admin("bert")), admin("bert"))
 
 
 FORGED = {
@@ -226,6 +229,7 @@ def test_by_two_on_the_command_line(road: Road, made: Made) -> None:
     assert road.read(made).find_archived(made.first) is None
     assert "Done: archive" in road.done("approve", number, "--reason", "agreed", **two).out
     assert road.read(made).find_archived(made.first) is not None
+    assert "The record holds" in road.done("audit", "verify", **two).out
 
 
 def test_a_planned_drop_has_its_second_person_when_it_is_planned(road: Road, made: Made) -> None:

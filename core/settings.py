@@ -105,6 +105,9 @@ class Settings:
     """PARTITION_DESK_DROP_AFTER: how long a table waits between the wish to drop it and the drop."""
     verify_every: Duration
     """PARTITION_DESK_VERIFY_EVERY: a backup that was not restored and compared for longer is told of."""
+    drill: Duration | None
+    """PARTITION_DESK_DRILL: after how long the running dashboard proves the newest backup of each partition again, one
+    a night; None: never."""
     hold: Duration
     """PARTITION_DESK_HOLD: how long a restored table is kept from every rule."""
     storage_limit: int | None
@@ -160,6 +163,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         allow_drop=_truth(environ, "PARTITION_DESK_ALLOW_DROP", "true"),
         drop_after=_duration(environ, "PARTITION_DESK_DROP_AFTER", "7 days"),
         verify_every=_duration(environ, "PARTITION_DESK_VERIFY_EVERY", "1 year"),
+        drill=_duration_or_none(environ, "PARTITION_DESK_DRILL"),
         hold=_duration(environ, "PARTITION_DESK_HOLD", "90 days"),
         storage_limit=_bytes(environ, "PARTITION_DESK_STORAGE_LIMIT"),
         price_hot=_price(environ, "PARTITION_DESK_PRICE_HOT"),

@@ -31,7 +31,7 @@ _NAMED = (
     (re.compile(r'ALTER TABLE \S+ CLUSTER ON ("(?:[^"]|"")+")'), "that it is clustered on {}"),
 )
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s".]+)'
-_WHERE = re.compile(rf" ON {_NAME}\.{_NAME} ")
+_WHERE = re.compile(rf"\s(ON|TO) {_NAME}\.{_NAME}(?=\s)")
 """Where what was left out is of a table by its name, which had another schema while it was attached."""
 
 
@@ -96,7 +96,7 @@ def _types_changed(written: tuple[Written, ...], backup: Backup) -> Iterator[str
 
 
 def _told(one: LeftOut) -> tuple[str, str]:
-    return one.what, _WHERE.sub(" ON ", one.sql, count=1)
+    return one.what, _WHERE.sub(r" \1", one.sql, count=1)
 
 
 def _tail(create: str) -> str:

@@ -53,7 +53,7 @@ def read_with_manifest(storage: Storage, id: str, proofs: Iterable[str] | None =
     if proofs is None:
         proofs = [one.path for one in storage.list(id.rpartition("/")[0]) if proven_backup(one.path) == id]
     ours, foreign = _read_proofs(storage, proofs, manifest)
-    return Kept(backup, ours, foreign), manifest
+    return Kept(backup, ours, foreign, sha256(manifest.encode()).hexdigest()), manifest
 
 
 def _read_proofs(storage: Storage, paths: Iterable[str], manifest: str) -> tuple[tuple[Proof, ...], bool]:

@@ -71,26 +71,36 @@ def dependencies(connection: Connection, oid: int, types: Types) -> dict[str, tu
 
 
 _ORDERED = """
-SELECT k.conname, array_agg(DISTINCT CASE WHEN co.collname = 'default' THEN 'order ' || d.own
-    ELSE 'collation ' || co.oid::regcollation::text END) AS needs
-FROM (SELECT {default_order} AS own) d
-CROSS JOIN pg_catalog.pg_constraint k
-CROSS JOIN LATERAL pg_catalog.regexp_matches(k.conbin::text, '\\{{OPEXPR :opno (\\d+) :opfuncid \\d+ :opresulttype \\d+'
-    ' :opretset \\w+ :opcollid \\d+ :inputcollid (\\d+) ', 'g') m(found)
-JOIN pg_catalog.pg_collation co ON co.oid = m.found[2]::oid AND co.collname NOT IN ('C', 'POSIX', 'ucs_basic')
-    AND NOT (co.collname = 'default' AND d.own = '')
-WHERE k.conrelid = {oid} AND k.contype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_amop o
-    JOIN pg_catalog.pg_am a ON a.oid = o.amopmethod AND a.amname = 'btree'
-    WHERE o.amopopr = m.found[1]::oid AND o.amopstrategy <> 3)
-GROUP BY k.conname
+SELECT conname, array_agg(DISTINCT needs ORDER BY needs) AS needs FROM (
+    SELECT k.conname, CASE WHEN co.collname = 'default' THEN 'order ' || d.own
+        ELSE 'collation ' || co.oid::regcollation::text END AS needs
+    FROM (SELECT {default_order} AS own) d
+    CROSS JOIN pg_catalog.pg_constraint k
+    CROSS JOIN LATERAL pg_catalog.regexp_matches(k.conbin::text, '\\{{OPEXPR :opno (\\d+) :opfuncid \\d+'
+        ' :opresulttype \\d+ :opretset \\w+ :opcollid \\d+ :inputcollid (\\d+) ', 'g') m(found)
+    JOIN pg_catalog.pg_collation co ON co.oid = m.found[2]::oid AND co.collname NOT IN ('C', 'POSIX', 'ucs_basic')
+        AND NOT (co.collname = 'default' AND d.own = '')
+    WHERE k.conrelid = {oid} AND k.contype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_amop o
+        JOIN pg_catalog.pg_am a ON a.oid = o.amopmethod AND a.amname = 'btree'
+        WHERE o.amopopr = m.found[1]::oid AND o.amopstrategy <> 3)
+    UNION ALL
+    SELECT k.conname, 'collation ' || co.oid::regcollation::text
+    FROM pg_catalog.pg_constraint k
+    CROSS JOIN LATERAL pg_catalog.regexp_matches(k.conbin::text, '(:funccollid \\d+)? :inputcollid (\\d+) ',
+        'g') m(found)
+    JOIN pg_catalog.pg_collation co ON co.oid = m.found[2]::oid
+        AND co.collname NOT IN ('default', 'C', 'POSIX', 'ucs_basic')
+    WHERE k.conrelid = {oid} AND k.contype = 'c' AND (m.found[1] IS NOT NULL OR NOT co.collisdeterministic)) every
+GROUP BY conname
 """
 
 
 def ordered(connection: Connection, oid: int) -> dict[str, tuple[str, ...]]:
-    """The CHECKs that rest on an order of texts that another server may not have, and which that is.
+    """The CHECKs that rest on a collation that another server may not have, and which that is.
 
     What they are made of is read from their trees: a CHECK that compares by its column's or the database's collation
-    names none. Equality is alike everywhere.
+    names none. Equality is alike everywhere, unless the collation takes different texts for the same; what a function
+    makes of a text (`upper`) is the collation's.
     """
     sql = _ORDERED.format(oid=oid, default_order=DEFAULT_ORDER)
     return {f"constraint {row.conname}": tuple(row.needs) for row in rows_of(connection, sql)}

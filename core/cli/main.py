@@ -24,6 +24,7 @@ COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal", "grants"),
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
+    "proofs": ("drill", "proof"),
     "people": ("user",),
     "record": ("audit",),
     "growth": ("sample", "growth", "report", "metrics"),

@@ -21,6 +21,7 @@ class Origin(StrEnum):
     COMMAND_LINE = "command line"
     START_UP = "application start-up"
     SCHEDULE = "schedule"
+    DRILL = "restore drill"
 
 
 _ORDER = tuple(Role)
@@ -35,6 +36,7 @@ _KNOWN_BY = {
     Origin.COMMAND_LINE: "the user of the process",
     Origin.START_UP: "the application itself",
     Origin.SCHEDULE: "the sealed row that planned it",
+    Origin.DRILL: "the console itself",
 }
 
 
@@ -118,9 +120,10 @@ def person(settings: Settings, name: str, origin: Origin) -> Actor:
 def as_of_now(settings: Settings, actor: Actor) -> Actor:
     """The same actor with the role that is left: what somebody was is not believed, nor what a row of a journal says.
 
-    An application's start-up is no person, and keeps its own. Raises NotAllowed for who has none any more.
+    An application's start-up and a restore drill are no persons, and keep their own. Raises NotAllowed for who has none
+    any more.
     """
-    if actor.origin is Origin.START_UP:
+    if actor.origin in (Origin.START_UP, Origin.DRILL):
         return replace(actor, role=min(actor.role, Role.OPERATOR, key=_ORDER.index))
     now = person(settings, actor.name, actor.origin)
     return replace(now, role=min(actor.role, now.role, key=_ORDER.index))

@@ -1,6 +1,6 @@
 """The worker: takes operations from the queue and runs each to its end, whatever becomes of any page.
 
-Besides, it begins planned drops when their time has come, and samples sizes once a day.
+Besides, it begins planned drops when their time has come, samples sizes once a day, and begins a restore drill a night.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from core.console.audit import found_foreign, note
+from core.console.drill import begin_drill
 from core.console.execute import Cancellation, Progress
 from core.console.locks import Blocker
 from core.console.planned_drops import plan_due_drops
@@ -47,6 +48,10 @@ SAMPLE_S = 600.0
 """How often it is looked whether the day's sample is there."""
 _SAMPLING = 2
 """That of the lock of the worker that samples."""
+DRILL_S = 600.0
+"""How often it is looked whether it is night, and a drill is to be begun."""
+_DRILLING = 3
+"""That of the lock of the worker that begins it."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -88,6 +93,7 @@ class Worker:
         self._drops = desk.may_drop
         self._looked = -math.inf
         self._sampled = -math.inf
+        self._drilled = -math.inf
         self._sampling: Future[None] | None = None
         self._refused: dict[tuple[str, str], str] = {}
         self._wake = threading.Event()
@@ -129,6 +135,7 @@ class Worker:
             try:
                 self._begin_due_drops()
                 self._begin_sample()
+                self._begin_drill()
                 with session(self._engine) as connection:
                     for operation_id in queued(connection, drops=self._drops):
                         if operation_id not in self._mine and operation_id not in self._foreign:
@@ -151,6 +158,19 @@ class Worker:
                 self._enqueue_due()
             except DeskError as error:
                 log.warning("Planned drops can't be looked at just now: %s", error)
+
+    def _begin_drill(self) -> None:
+        """Puts the night's verification into the queue; one worker of a database looks at a time."""
+        if self._desk.settings.drill is None or time.monotonic() - self._drilled < DRILL_S:
+            return
+        self._drilled = time.monotonic()
+        with session(self._engine) as connection, _alone(connection, _DRILLING) as alone:
+            if not alone:
+                return
+            try:
+                begin_drill(self._desk)
+            except DeskError as error:
+                log.warning("No restore drill can be begun just now: %s", error)
 
     @property
     def _is_sampling(self) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -125,6 +125,8 @@ class Kept:
     proofs: tuple[Proof, ...] = ()
     foreign: bool = False
     """Whether there is one, newer than what these say of the backup, that has no seal of this console's key."""
+    manifest_sha256: str = field(default="", compare=False)
+    """Of the manifest's text, as it lies in the place."""
 
     @property
     def unproven(self) -> str:

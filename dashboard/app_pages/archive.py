@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard import layout, notices
 from dashboard.format import plain
-from dashboard.lifecycle import lines, lists, phases, summary
+from dashboard.lifecycle import lines, lists, phases, proofs, summary
 from dashboard.operations import waiting
 from dashboard.state import current
 
@@ -26,6 +26,7 @@ def main() -> None:
     lists.due(found, read)
     lists.archived(found, read)
     lists.dropped(found, read)
+    proofs.draw(read)
     lists.unusable(read)
     lists.still_kept(found, read, table)
     lists.hand_work(table)

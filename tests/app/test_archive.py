@@ -185,6 +185,9 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     assert ":red[Its bytes were changed: the checksum is not the manifest's.]" in said
     assert app.button(key=f"act_{first}").label == "Back up again"
     assert "proof is 500 days old" in said
+    assert "1 of 2 backups proven, 1 damaged" in said
+    assert {row["month"]: row["backups"] for row in chart_rows(app, number=1) if row["backups"]} == {"before": 1}
+    assert "says nothing of any day since" in said
     assert app.button(key=f"act_{second}").label == "Verify"
     assert "Verify its backup" in app.menu_button(key=f"more_{second}").options
     # the Doctor and Overview tell the same, each with its one button
@@ -198,6 +201,8 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     reads.refresh()
     app = console("archive")
     assert app.button(key=f"act_{first}").label == "Review drop"
+    months = [row["backups"] for row in chart_rows(app, number=1)]
+    assert (len(months), months[0], months[-1], sum(months)) == (13, 1, 1, 2)
     assert older.id not in texts(app)
     app.session_state[f"backups_{first}"] = True
     app.run()

@@ -9,7 +9,7 @@ from core.backups.differences import read_lacking
 from core.backups.kept import read_kept
 from core.plans.proof import Verdict
 from tests import tables
-from tests.db.backups.walks import Walk
+from tests.db.backups.walks import Walk, described
 from tests.tables import Run
 
 T = "archive.kid_absences_2022"
@@ -23,7 +23,7 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW;
 CREATE TRIGGER watch BEFORE INSERT ON {T} FOR EACH ROW EXECUTE FUNCTION nothing();
 CREATE POLICY a_few ON {T} USING (kid_id > 3);
 CREATE INDEX expressed ON {T} ((kid_id + 1));
-CREATE STATISTICS archive.counted ON kid_id, date FROM {T};
+CREATE STATISTICS counted ON kid_id, date FROM {T};
 ALTER TABLE {T} ADD CONSTRAINT plausible CHECK (kid_id > -9) NOT VALID;
 CREATE RULE never AS ON DELETE TO {T} WHERE OLD.kid_id < 0 DO INSTEAD NOTHING
 """
@@ -39,8 +39,8 @@ SINCE = {
     f"ALTER TABLE {T} SET (fillfactor = 50)": "the options WITH (fillfactor='50')",
     f"ALTER TABLE {T} SET UNLOGGED": "that it is unlogged",
     "ALTER INDEX archive.expressed ALTER COLUMN 1 SET STATISTICS 33": "statistics target of the index expressed",
-    "ALTER STATISTICS archive.counted SET STATISTICS 77": "target of the statistics counted",
-    "COMMENT ON STATISTICS archive.counted IS 'why'": "the comment of counted",
+    "ALTER STATISTICS counted SET STATISTICS 77": "target of the statistics counted",
+    "COMMENT ON STATISTICS counted IS 'why'": "the comment of counted",
     f"COMMENT ON CONSTRAINT plausible ON {T} IS 'why'": "the comment of plausible",
     f"ALTER TABLE {T} VALIDATE CONSTRAINT plausible": "the constraint plausible",
     f"ALTER TABLE {T} CLUSTER ON expressed": "that it is clustered on expressed",
@@ -64,6 +64,19 @@ def test_whatever_was_changed_since_is_missed(walk: Walk, run: Run) -> None:
         run(change)
         assert lacking in read_lacking(walk.reader, archived, backup), change
     assert len(read_lacking(walk.reader, archived, backup)) >= len(SINCE) - 2  # two of the trigger, two of a rule
+
+
+def test_nothing_is_missed_of_what_was_backed_up_while_it_was_attached(walk: Walk, run: Run) -> None:
+    made = tables.make_table(run)
+    run(
+        BEFORE.replace(T, "kid_absences_2022").replace(
+            "ALTER TABLE kid_absences_2022 ADD m", "ALTER TABLE kid_absences ADD m"
+        )
+    )
+    run("COMMENT ON INDEX expressed IS 'why'; ALTER TABLE kid_absences_2022 SET (fillfactor = 50)")
+    backup = walk.back_up(made, made.first)
+    archived = walk.archive(made, made.first)
+    assert read_lacking(walk.reader, archived, backup) == ()
 
 
 def test_what_can_not_be_made_alone_is_left_out_and_told(walk: Walk, run: Run, shared: None) -> None:
@@ -118,3 +131,27 @@ ALTER TABLE kid_absences ADD s span DEFAULT '[a,B]',
     )
     proof = walk.verify(walk.back_up(made, made.first))
     assert (proof.verdict, proof.reason) == (Verdict.PROVEN, "")
+
+
+@pytest.mark.with_contrib
+def test_a_check_that_rests_on_a_collation_is_no_damage_and_comes_back_with_it(walk: Walk, run: Run) -> None:
+    made = tables.make_table(run)
+    run(
+        """
+CREATE COLLATION alike (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+ALTER TABLE kid_absences ADD state text COLLATE alike DEFAULT 'Open',
+    ADD loud text COLLATE "und-x-icu" DEFAULT 'straße',
+    ADD CONSTRAINT stated CHECK (state IN ('open', 'shut')), ADD CONSTRAINT same CHECK (state <> 'closed'),
+    ADD CONSTRAINT louder CHECK (upper(loud) = 'STRASSE'), ADD CONSTRAINT soft CHECK (loud <> 'STRASSE')
+"""
+    )
+    archived = walk.archive(made, made.first)
+    before = described(run, archived.sql)
+    backup = walk.back_up(made, made.first)
+    left = {one.what for one in backup.left_out if one.back == "restore"}
+    assert left == {"constraint stated", "constraint same", "constraint louder", "owner postgres"}
+    proof = walk.verify(backup)
+    assert (proof.verdict, proof.reason) == (Verdict.PROVEN, "")
+    run(f"DROP TABLE {archived.sql}")
+    walk.restore(made, read_kept(walk.storage, backup.id))
+    assert described(run, archived.sql) == before

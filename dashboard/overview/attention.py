@@ -9,7 +9,7 @@ from core.tables.table import PartitionedTable
 from core.text import human_ago, plural
 from dashboard import layout
 from dashboard.dialog import buttons
-from dashboard.format import plain
+from dashboard.format import deed, plain
 from dashboard.operations import outcome
 from dashboard.state import clock, reads
 
@@ -34,6 +34,13 @@ def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
             f"{ended}. {operation.error}",
             partial(outcome.resume_button, operation, key=f"again_{operation.id}"),
         )
+    for request in reads.requests():
+        if request.plan.table == table.address:
+            layout.line(
+                f":orange[:material/group:] **{plain(deed(request.plan))} waits for approval**",
+                f"{request.record.actor} asked for it. Another admin can approve it.",
+                lambda: layout.link("activity", "Look at it", ":material/arrow_forward:"),
+            )
     wanting = [finding for finding in found if finding.severity is not Severity.OK]
     for number, finding in enumerate(wanting[:SHOWN_FINDINGS]):
         icon, colour = ICONS[finding.severity]

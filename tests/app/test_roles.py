@@ -167,6 +167,7 @@ def test_what_another_has_asked_for_is_approved_in_the_dialog(
         desk.enqueue(
             desk.plan(Archive(absences.address, absences.first)), Actor("carla", Role.ADMIN, Origin.DASHBOARD), "over"
         )
+    settle(console(), lambda page: f"Archive {absences.first} waits for approval" in texts(page))
     app = settle(console("archive"), lambda page: "carla asked for it: over." in texts(page))
     next(one for one in app.button if one.label == "Review approval").click().run()
     assert "It is done just as it was asked for, or not at all." in texts(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from core.errors import UsageError
 
@@ -33,6 +34,7 @@ def qualified(schema: str, name: str) -> str:
     return f"{ident(schema)}.{ident(name)}"
 
 
+@lru_cache(maxsize=4096)  # asked once a partition for the table that it is of
 def address(schema: str, name: str) -> str:
     """A name that `split_qualified` reads back, quoted only where it has to be."""
     return ".".join(part if _PLAIN.fullmatch(part) else ident(part) for part in (schema, name))

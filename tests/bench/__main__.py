@@ -73,7 +73,7 @@ def _cases(names: set[str], quick: bool) -> list[Callable[[str], tuple[Table, ..
         cases.append(lambda server: startup.measure_startup(server, 100 if quick else 300))
     if "scale" in names:
         sizes = (200, 500, 4, 50) if quick else (10_000, 50_000, 40, 650)
-        cases.append(lambda server: scale.measure_scale(server, *sizes))
+        cases.append(lambda _: scale.measure_scale(*sizes))
     return cases
 
 

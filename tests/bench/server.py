@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -41,21 +42,34 @@ SETTINGS = "shared_buffers 1 GB, autovacuum off, checkpoints rare, fsync on, uni
 
 
 @contextmanager
-def bench_server() -> Iterator[str]:
-    """The URL of a fresh PostgreSQL 18 with the bench's settings."""
-    folder = Path(tempfile.mkdtemp(prefix="pd-bench-"))
+def bench_server(more: tuple[str, ...] = (), where: Path | None = None) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL 18 with the bench's settings, and more of them."""
+    folder = Path(tempfile.mkdtemp(prefix="pd-bench-", dir=where))
     try:
         folder.chmod(0o711)  # the server's user has to pass through
         home = folder / "18"
         with running_server(home) as url:
             connection = connect(url)
-            for statement in _SETTINGS:
+            for statement in (*_SETTINGS, *more):
                 runner(connection)(statement)
             connection.close()
         with running_server(home) as url:  # shared_buffers takes a restart
             yield url
     finally:
         shutil.rmtree(folder)
+
+
+_MEMORY = Path("/dev/shm")
+"""Where a server that keeps nothing is quickest, if there is room."""
+_UNSAFE = ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off")
+
+
+@contextmanager
+def unsafe_server() -> Iterator[str]:
+    """The same, in memory where there is room, and with nothing that outlasts a crash."""
+    room = os.access(_MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(_MEMORY).free > 6 * 2**30
+    with bench_server(_UNSAFE, _MEMORY if room else None) as url:
+        yield url
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,7 @@ def _labels(name: str, need: Needed, known: tuple[str, ...]) -> Iterator[str]:
 
 def type_differs(need: Needed, name: str, here: Needed | None) -> Iterator[str]:
     """Why values of the backup's type would mean something else in the type `name`, quoted and qualified, of here."""
-    if here is not None and here.sql == need.sql:
+    if here is not None and _means_the_same(need.sql, here.sql):
         return
     if need.labels and here is not None and here.labels:
         both = [label for label in need.labels if label in here.labels]
@@ -256,6 +256,20 @@ def type_differs(need: Needed, name: str, here: Needed | None) -> Iterator[str]:
             return
     said = here.sql if here is not None else "one that is not made by SQL"
     yield f"The type {name} here is not the backup's, which is made by {need.sql}; here it is {said}."
+
+
+_OF_SERVERS = re.compile(r', COLLATION = pg_catalog\.(?:"(?:[^"]|"")+"|\w+)')
+"""What manifests of before leave out of a range."""
+
+
+def _means_the_same(sql: str, here: str) -> bool:
+    """Whether a value of the type that is made by `sql` is the same in one that is made by `here`.
+
+    A domain may demand more here: the server refuses rows that don't do it.
+    """
+    if sql.startswith("CREATE DOMAIN "):
+        return here == sql or here.startswith(f"{sql} CONSTRAINT ")
+    return sql in (here, _OF_SERVERS.sub("", here))
 
 
 def _is_not_null(statement: str) -> bool:

@@ -127,6 +127,28 @@ def test_the_plan_of_a_restore() -> None:
     assert plan.effects[-1] == "It is held until 2027-01-18: restored for an audit"
 
 
+@pytest.mark.parametrize(
+    ("made", "here", "same"),
+    [
+        ('DOMAIN "public"."d" AS int', ' CONSTRAINT "c" CHECK ((VALUE > 0))', True),  # the server refuses what doesn't
+        ('DOMAIN "public"."d" AS int', " DEFAULT 3", False),
+        ('DOMAIN "public"."d" AS int CONSTRAINT "c" CHECK ((VALUE > 0))', "x", False),
+        ('TYPE "public"."d" AS (a int', ", b int)", False),
+        ('TYPE "public"."d" AS RANGE (SUBTYPE = text', ', COLLATION = pg_catalog."und-x-icu"', True),  # as of before
+        ('TYPE "public"."d" AS RANGE (SUBTYPE = text, COLLATION = pg_catalog."C"', "", True),
+        ('TYPE "public"."d" AS RANGE (SUBTYPE = text', ", COLLATION = public.own", False),
+    ],
+)
+def test_a_type_of_the_name_serves_where_its_values_mean_the_same(made: str, here: str, same: bool) -> None:
+    need = Needed("type", "public", "d", f"CREATE {made}")
+    there = surroundings(types={'"public"."d"': replace(need, sql=f"{need.sql}{here}")})
+    if same:
+        assert restored(kept=Kept(backup(needs=(need,))), there=there).steps
+        return
+    with pytest.raises(BackupUnusable):
+        restored(kept=Kept(backup(needs=(need,))), there=there)
+
+
 def test_what_is_missing_is_made_first() -> None:
     there = surroundings(archive=factories.archive_schema(exists=False), schemas=frozenset({"public"}))
     plan = restored(kept=Kept(backup(needs=(MOOD,))), there=there)

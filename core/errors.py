@@ -183,6 +183,10 @@ class LockNotObtained(DeskError):
     """The patience for a lock ran out; who was in the way is in the message."""
 
 
+class HoldsAlready(DeskError):
+    """What was asked for holds: somebody else did it meanwhile. It ends as done."""
+
+
 class Cancelled(DeskError):
     """A person stopped the operation."""
 

@@ -8,7 +8,7 @@ from core.errors import ConnectionFailed
 from dashboard import notices, sidebar
 from dashboard.dialog import body
 from dashboard.operations import live
-from dashboard.state import access, reads
+from dashboard.state import access, kept, reads
 
 # A Material icon here would be fetched from its maker's host; nothing is asked of any other host than this one.
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#2f6fed">
@@ -64,6 +64,7 @@ ACTIVITY = st.Page(
 
 page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [GROWTH, ACTIVITY]})
 
+kept.keep()
 notices.word()
 trouble = reads.trouble()
 sidebar.draw(trouble)

@@ -152,7 +152,7 @@ def _plan(row: Any) -> Plan:
     try:
         return Plan.from_json(json.dumps(row.plan), named)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        foreign = Operation(row.kind, row.kind, Danger.TYPED_NAME)
+        foreign = Operation(row.kind, row.kind, row.kind, Danger.TYPED_NAME)
         return Plan(foreign, row.table_address, row.subject, basis=(), steps=())
 
 

@@ -90,7 +90,7 @@ class Record:
     def ended(
         self, connection: Connection, state: str, error: DeskError, sqlstate: str = "", message: str = ""
     ) -> None:
-        """It ended otherwise than done."""
+        """It ended otherwise than by its last step."""
         self._update(
             connection,
             f"state = {literal(state)}, doing = '', error = {as_text(connection, str(error))},"

@@ -39,7 +39,7 @@ ROOMS: tuple[Room, ...] = (
 )
 """In the order of a partition's life."""
 
-LOOKED = Operation(FIND, "Look for", Danger.CLICK, counts_rows=False)
+LOOKED = Operation(FIND, "Look for", "looking", Danger.CLICK, counts_rows=False)
 """What the journal has of whoever looked for the rows of a value; nothing is done then, so that it has no room."""
 
 ASKED = Operation("ask", "Ask for", Danger.CLICK, counts_rows=False)

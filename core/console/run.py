@@ -24,7 +24,16 @@ from core.console.queue import Claimed, claim, request_cancel, set_aside, start
 from core.console.record import Record
 from core.console.register import room
 from core.console.wishes import plan_again
-from core.errors import Cancelled, ConnectionFailed, DeskError, Failed, NotSealed, PlanOutdated, SettingError
+from core.errors import (
+    Cancelled,
+    ConnectionFailed,
+    DeskError,
+    Failed,
+    HoldsAlready,
+    NotSealed,
+    PlanOutdated,
+    SettingError,
+)
 from core.plans.operation import Role
 from core.plans.plan import Plan
 from core.postgres.connection import is_lost, session, translate
@@ -223,6 +232,10 @@ def run(
         _write_end(engine, record, translate(error), None)
         note_ends(desk)
         raise translate(error) from error
+    except HoldsAlready as held:
+        _write_end(engine, record, held, before)
+        note_ends(desk)
+        return
     except DeskError as error:
         after = _count(desk, plan)
         if before is not None and after is not None and not isinstance(error, PlanOutdated):
@@ -302,9 +315,14 @@ def _note_rows(engine: Engine, record: Record, *, before: int | None = None, aft
 
 
 def _write_end(engine: Engine, record: Record, error: DeskError, after: int | None) -> None:
-    """Writes down a failure on a session of its own: the working one may be gone, the server for a moment, too."""
+    """Writes down how it ended otherwise than by its steps.
+
+    On a session of its own: the working one may be gone, the server for a moment, too.
+    """
     state = OperationState.FAILED
-    if isinstance(error, Cancelled):
+    if isinstance(error, HoldsAlready):
+        state = OperationState.DONE
+    elif isinstance(error, Cancelled):
         state = OperationState.CANCELLED
     elif isinstance(error, ConnectionFailed):
         state = OperationState.INTERRUPTED

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from core.backups.kept import read_kept
 from core.console.file_work import open_storage
 from core.console.register import ROOMS
-from core.errors import NotSealed, PlanOutdated
+from core.errors import HoldsAlready, NotSealed, PlanOutdated
 from core.period import Duration, Width
 from core.plans.operation import Wish
 from core.plans.plan import Plan, outdated
@@ -50,8 +50,8 @@ def written(wish: Wish, plan: Plan, at: datetime) -> str:
 def plan_again(desk: Desk, wish: str, shown: Plan) -> Plan:
     """The plan of a wish in a row, built on what is there now, as of when it was asked for.
 
-    Raises PlanOutdated where it is another than `shown`, the one that was confirmed; what forbids it now; NotSealed
-    where the row says no wish that is known here.
+    Raises HoldsAlready where nothing is left to do; PlanOutdated where it is another than `shown`, the one that was
+    confirmed; what forbids it now; NotSealed where the row says no wish that is known here.
     """
     if shown.place:
         open_storage(desk.storage, shown)
@@ -59,6 +59,8 @@ def plan_again(desk: Desk, wish: str, shown: Plan) -> Plan:
     plan = asked.plan(replace(desk, reading=desk.working, clock=lambda: at, server_clock=lambda: desk.server_now))
     plan = replace(plan, request=shown.request)
     if plan.digest != shown.digest:
+        if shown.steps and not plan.steps:
+            raise HoldsAlready(" ".join(plan.effects), safe="Somebody else did it meanwhile; nothing was changed.")
         table = getattr(asked, "table", None)
         changes = outdated(shown, table) if table is not None else ()
         raise PlanOutdated(

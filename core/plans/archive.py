@@ -49,7 +49,7 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import plural, to_run
 
-ARCHIVE = Operation("archive", "Archive", Danger.DIALOG)
+ARCHIVE = Operation("archive", "Archive", "archiving", Danger.DIALOG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_rows, shell_word
 
-BACKUP = Operation("backup", "Back up", Danger.CLICK, counts_rows=False, moves_files=True)
+BACKUP = Operation("backup", "Back up", "backing up", Danger.CLICK, counts_rows=False, moves_files=True)
 
 
 @dataclass(frozen=True, slots=True)

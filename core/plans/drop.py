@@ -31,8 +31,10 @@ from core.tables.marks import HOLD_LINE, Marks, PlannedDrop
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_date, human_seconds, listed, plural
 
-DROP = Operation("drop", "Drop", Danger.TYPED_NAME, destroys=True)
-SCHEDULE = Operation("schedule", "Plan the drop of", Danger.TYPED_NAME, marks_only=True, told_apart_by="steps")
+DROP = Operation("drop", "Drop", "dropping", Danger.TYPED_NAME, destroys=True)
+SCHEDULE = Operation(
+    "schedule", "Plan the drop of", "planning its drop", Danger.TYPED_NAME, marks_only=True, told_apart_by="steps"
+)
 DROPS_ARE_OFF = "Dropping is switched off here: PARTITION_DESK_ALLOW_DROP is false."
 
 

@@ -40,7 +40,9 @@ from core.tables.naming import Pattern
 from core.tables.table import PartitionedTable
 from core.text import listed, plural, spanned, to_run
 
-ENSURE = Operation("ensure", "Ensure", Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps")
+ENSURE = Operation(
+    "ensure", "Ensure", "creating", Danger.CLICK, scope=Scope.ALL, counts_rows=False, told_apart_by="steps"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_date
 
-HOLD = Operation("hold", "Hold", Danger.DIALOG, marks_only=True, told_apart_by="steps")
+HOLD = Operation("hold", "Hold", "changing its hold", Danger.DIALOG, marks_only=True, told_apart_by="steps")
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class Operation:
     """As the journal has it: archive."""
     verb: str = field(compare=False)
     """As a page begins a sentence with it: Archive."""
+    doing: str = field(compare=False)
+    """As a page says that it is under way: archiving."""
     danger: Danger = field(compare=False)
     scope: Scope = field(compare=False, default=Scope.SUBJECT)
     counts_rows: bool = field(compare=False, default=True)

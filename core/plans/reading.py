@@ -18,7 +18,14 @@ from core.tables.reading import read_as, readings_of, said_reading, saying
 from core.tables.table import PartitionedTable
 from core.text import listed
 
-KEY = Operation("key", "Read the key of", Danger.DIALOG, counts_rows=False, told_apart_by="steps")
+KEY = Operation(
+    "key",
+    "Read the key of",
+    "writing down how its key is read",
+    Danger.DIALOG,
+    counts_rows=False,
+    told_apart_by="steps",
+)
 _SHOWN = 3
 """So many ends are told as what they would be."""
 

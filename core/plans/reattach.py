@@ -45,7 +45,7 @@ from core.tables.marks import Marks
 from core.tables.table import PartitionedTable
 from core.text import listed
 
-REATTACH = Operation("reattach", "Reattach", Danger.DIALOG, scope=Scope.PARTITIONS)
+REATTACH = Operation("reattach", "Reattach", "reattaching", Danger.DIALOG, scope=Scope.PARTITIONS)
 
 
 @dataclass(frozen=True, slots=True)

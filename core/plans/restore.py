@@ -27,7 +27,9 @@ from core.tables.partition import Partition
 from core.tables.table import ArchiveSchema, PartitionedTable
 from core.text import human_bytes, human_rows, plural, to_run
 
-RESTORE = Operation("restore", "Restore", Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup")
+RESTORE = Operation(
+    "restore", "Restore", "restoring", Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from core.plans.proof import Kept
 from core.tables.commands import backup_twin
 from core.text import human_bytes, human_rows, shell_word
 
-VERIFY = Operation("verify", "Verify", Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup")
+VERIFY = Operation(
+    "verify", "Verify", "verifying", Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup"
+)
 
 
 @dataclass(frozen=True, slots=True)

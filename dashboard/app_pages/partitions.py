@@ -23,7 +23,7 @@ from dashboard.format import plain
 from dashboard.partitions import detail, listing
 from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Item, items
-from dashboard.state import clock, current, reads
+from dashboard.state import clock, current, keys, reads
 
 VIEWS = ("Sizes", "Rows", "Bounds")
 MOST_AHEAD = 60
@@ -118,9 +118,8 @@ def _asking_for_a_reading(table: PartitionedTable, key: Key) -> None:
 def pictures(shown: list[Item], now: datetime | None) -> None:
     """Sizes, rows or bounds of all partitions."""
     with st.container(border=True, gap="small"):
-        view = st.segmented_control(
-            "Chart", VIEWS, default=VIEWS[0], label_visibility="collapsed", key="chart_view", required=True
-        )
+        st.session_state.setdefault(keys.CHART, VIEWS[0])
+        view = st.segmented_control("Chart", VIEWS, label_visibility="collapsed", key=keys.CHART, required=True)
         draw = {"Rows": partitions.rows, "Sizes": partitions.sizes, "Bounds": partitions.timeline}[view or VIEWS[0]]
         chart = draw(shown, now)
         tall = len(shown) > spans.LISTED and view == "Bounds"

@@ -23,6 +23,7 @@ from core.tables.archived import Archived
 from core.tables.commands import backup_twin, option, twin
 from core.tables.partition import Partition
 from dashboard.dialog import ask, one_click
+from dashboard.dialog.blockers import doing
 from dashboard.format import plain, short
 from dashboard.state import access, acts, clock, current
 
@@ -59,11 +60,18 @@ def button(
     icon: str | None = None,
     command: str = "",
     closed: str | None = None,
+    name: str = "",
+    backup: str = "",
 ) -> None:
     """A button that acts, or says why it can't from here or for who is here; `command` is its twin on the command line.
 
-    `closed` is why this one can't be used.
+    `closed` is why this one can't be used. Where something is being done with the partition `name` or with `backup`,
+    that is said in the button's place.
     """
+    running = acts.under_way(name, backup)
+    if running is not None:
+        st.caption(f":material/progress_activity: {plain(doing(running))}")
+        return
     closed = access.closed_reason(operation) or closed
     st.button(
         label,
@@ -112,6 +120,7 @@ def review(plan: Plan, *, key: str, primary: bool = False) -> None:
         primary=primary,
         icon=ICON[plan.operation],
         command=plan.command,
+        name=plan.subject,
     )
 
 
@@ -148,6 +157,7 @@ def archive_button(partition: Partition, *, key: str, primary: bool = False) -> 
         primary=primary or partition.pending,
         icon=ICON[ARCHIVE],
         command=_of("archive", name),
+        name=name,
     )
 
 
@@ -161,6 +171,7 @@ def reattach_button(archived: Archived, *, key: str) -> None:
         key=key,
         icon=ICON[REATTACH],
         command=_of("reattach", name),
+        name=name,
     )
 
 
@@ -177,6 +188,7 @@ def backup_button(
         icon=ICON[BACKUP],
         command=_of("backup", name),
         closed=closed,
+        name=name,
     )
 
 
@@ -190,6 +202,7 @@ def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
         primary=primary,
         icon=ICON[VERIFY],
         command=backup_twin("verify", backup),
+        backup=backup,
     )
 
 
@@ -203,6 +216,7 @@ def drop_button(name: str, *, key: str) -> None:
         icon=ICON[DROP],
         command=_of("drop", name, option("--confirm", name)),
         closed=access.no_drop_reason(),
+        name=name,
     )
 
 
@@ -215,13 +229,20 @@ def restore_button(backup: str, *, key: str) -> None:
         key=key,
         icon=ICON[RESTORE],
         command=backup_twin("restore", backup),
+        backup=backup,
     )
 
 
 def keep_button(name: str, *, key: str) -> None:
     """Calls a planned drop off with one click."""
     button(
-        "Keep it", lambda: one_click.keep(name), operation=SCHEDULE, key=key, icon=KEEP_ICON, command=_of("keep", name)
+        "Keep it",
+        lambda: one_click.keep(name),
+        operation=SCHEDULE,
+        key=key,
+        icon=KEEP_ICON,
+        command=_of("keep", name),
+        name=name,
     )
 
 
@@ -234,6 +255,7 @@ def lift_button(name: str, *, key: str) -> None:
         key=key,
         icon=LIFT_ICON,
         command=_of("hold", name, "--lift"),
+        name=name,
     )
 
 

@@ -26,17 +26,17 @@ def when() -> None:
         st.segmented_control(
             "When", list(ask.When), key=keys.WHEN, required=True, format_func=str, on_change=_plan_the_drop_again
         )
-        if st.session_state.get(keys.WHEN) is not ask.When.NOW:
-            st.number_input(
-                "After how many days",
-                1,
-                ask.MOST_DAYS,
-                step=1,
-                key=keys.DAYS,
-                width=180,
-                on_change=_plan_the_drop_again,
-                help="Until then the table stays as it is, in plain sight, and one click keeps it.",
-            )
+        st.number_input(  # drawn for both, as one that is not drawn would lose its value
+            "After how many days",
+            1,
+            ask.MOST_DAYS,
+            step=1,
+            key=keys.DAYS,
+            width=180,
+            disabled=st.session_state.get(keys.WHEN) is ask.When.NOW,
+            on_change=_plan_the_drop_again,
+            help="Until then the table stays as it is, in plain sight, and one click keeps it.",
+        )
 
 
 def _plan_the_drop_again() -> None:

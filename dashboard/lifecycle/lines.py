@@ -25,7 +25,7 @@ from dashboard.dialog.buttons import Choice
 from dashboard.format import plain
 from dashboard.lifecycle.periods import Lifecycle, lives
 from dashboard.partitions.items import Status
-from dashboard.state import access, backups, clock, current, database, reads
+from dashboard.state import access, acts, backups, clock, current, database, reads
 
 Read = Backups | None
 """The backups of a table as they were read last; None before the first reading has ended."""
@@ -121,7 +121,7 @@ def line(life: Lifecycle, found: Read, *, primary: bool = False, key: str = "") 
     if life.hold is not None:
         words += f"  \n:violet[{plain(life.hold.reason)}] — {plain(life.hold.by)}"
     known = found is not None and found.kept is not None
-    menu = others(life, known=known)
+    menu = {} if acts.under_way(life.called) else others(life, known=known)
     layout.line(
         words,
         figures(life),

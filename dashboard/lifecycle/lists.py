@@ -20,7 +20,7 @@ from dashboard.lifecycle import lines
 from dashboard.lifecycle.lines import Read
 from dashboard.lifecycle.periods import Lifecycle
 from dashboard.partitions.items import Status
-from dashboard.state import clock, database
+from dashboard.state import clock, database, kept, keys
 
 PAGE = 12
 """Lines of one stop that are shown at a time."""
@@ -73,12 +73,14 @@ def archived(found: Sequence[Lifecycle], read: Read) -> None:
             st.caption("Nothing is archived yet. The first archive begins above; its backup and its proof come after.")
         if len(there) > PAGE:
             counts = Counter(str(life.status) for life in there)
+            stops = [str(stop) for stop in ON_SERVER if counts[str(stop)]]
+            kept.within(keys.ARCHIVED_STOPS, stops)
             chosen = st.pills(
                 "Stop",
-                [str(stop) for stop in ON_SERVER if counts[str(stop)]],
+                stops,
                 format_func=lambda stop: f"{stop}: {counts[stop]:,}",
                 selection_mode="multi",
-                key="archived_stops",
+                key=keys.ARCHIVED_STOPS,
                 label_visibility="collapsed",
             )
             there = [life for life in there if not chosen or str(life.status) in chosen]

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
 from dashboard import selection
-from dashboard.state import current, keys
+from dashboard.state import current, kept, keys
 
 WORDS = {
     OperationState.QUEUED: "Queued",
@@ -25,10 +25,10 @@ CHIPS = dict(zip(WORDS.values(), ("gray", "blue", "green", "red", "orange", "red
 def filtered(operations: Sequence[OperationRecord]) -> list[OperationRecord]:
     """The operations that the filters leave."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = _choice("What", "everything", [o.kind for o in operations])
-        ends = _choice("Outcome", "any", [WORDS[o.state] for o in operations])
-        actors = _choice("Who", "anybody", [o.actor for o in operations])
-        everywhere = st.toggle("All tables", value=False, key="all_tables")
+        kinds = _choice(keys.KINDS, "What", "everything", [o.kind for o in operations])
+        ends = _choice(keys.ENDS, "Outcome", "any", [WORDS[o.state] for o in operations])
+        actors = _choice(keys.ACTORS, "Who", "anybody", [o.actor for o in operations])
+        everywhere = st.toggle("All tables", key=keys.ALL_TABLES)
     here = current.address()
     return [
         o
@@ -40,8 +40,10 @@ def filtered(operations: Sequence[OperationRecord]) -> list[OperationRecord]:
     ]
 
 
-def _choice(label: str, everything: str, values: Sequence[str]) -> list[str]:
-    return st.multiselect(label, sorted(set(values)), placeholder=everything, width=200, key=f"filter_{label}")
+def _choice(key: str, label: str, everything: str, values: Sequence[str]) -> list[str]:
+    options = sorted(set(values))
+    kept.within(key, options)
+    return st.multiselect(label, options, placeholder=everything, width=200, key=key)
 
 
 def draw(shown: Sequence[OperationRecord], number: int | None) -> None:

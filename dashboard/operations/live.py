@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import streamlit as st
@@ -25,15 +26,31 @@ from dashboard.state import access, acts, backups, clock, current, database, key
 LIVE_S = 1
 IDLE_S = 5
 RECENT = 30
+BAR = 3
+"""How many operations the bar tells of before it says how many more there are."""
 
 
 def draw() -> None:
-    """What runs now, followed without a click, and the ends of what was asked for here."""
+    """A bar that stays in view: what runs now, followed without a click, and the ends of what was asked for here."""
     st.session_state.pop(keys.ACTED, None)
     st.session_state.pop(keys.AWAITED, None)
     st.session_state[keys.SEEN_AS] = access.seen()
-    running = any(operation.state.active for operation in reads.operations(limit=RECENT))
-    st.fragment(_draw, run_every=LIVE_S if running else IDLE_S)()
+    recent = reads.operations(limit=RECENT)
+    active = tuple(operation for operation in recent if operation.state.active)
+    st.session_state[keys.UNDER_WAY] = active
+    acts.watched().update(operation.id for operation in active)
+    with st.bottom if any(_told(recent)) else nullcontext():
+        st.fragment(_draw, run_every=LIVE_S if active else IDLE_S)()
+
+
+def _told(recent: Sequence[OperationRecord]) -> Iterator[OperationRecord]:
+    """What the bar tells: what runs, and the newest end on each subject that was asked for here, until it is closed."""
+    seen: set[tuple[str, str]] = set()
+    for operation in recent:
+        subject = (operation.table, operation.subject)
+        if operation.state.active or (operation.id in acts.watched() and subject not in seen):
+            yield operation
+        seen.add(subject)  # what came before it on the same is told in Activity
 
 
 def _draw() -> None:
@@ -57,84 +74,95 @@ def _draw() -> None:
     if takes != st.session_state.setdefault(keys.TAKES_SEEN, takes):
         st.session_state[keys.TAKES_SEEN] = takes  # a standby that was promoted takes acts from now on
         st.rerun()
-    active = {operation.id for operation in recent if operation.state.active}
-    acts.watched().update(active)
-    states = {(operation.id, operation.state) for operation in recent}
+    states = {(one.id, one.state, tuple(blocker.pid for blocker in one.blockers)) for one in recent}
     if states != st.session_state.setdefault(keys.STATES_SEEN, states):
         st.session_state[keys.STATES_SEEN] = states  # also of one that began and ended between two looks
         reads.refresh()
         st.rerun()
-    told: set[tuple[str, str]] = set()
-    for operation in recent:
-        subject = (operation.table, operation.subject)
-        if operation.state.active:
-            _running(operation)
-        elif operation.id in acts.watched() and subject not in told:
-            _ended(operation)
-        told.add(subject)  # what came before it on the same is told in Activity
+    told = list(_told(recent))
+    with st.container(gap="small"):
+        for operation in told[:BAR]:
+            (_running if operation.state.active else _ended)(operation)
+        if len(told) > BAR:
+            st.caption(f"and {len(told) - BAR} more, in Activity")
 
 
 def _running(operation: OperationRecord) -> None:
-    with st.container(border=True, gap="xsmall"):
-        doing = operation.doing or ("queued" if operation.state is OperationState.QUEUED else "begun")
-        waiting = " :orange-badge[:material/hourglass_top: waiting]" if operation.blockers else ""
-        layout.line(
-            f":material/progress_activity: **{outcome.title(operation)}** — {plain(doing)}{waiting}",
-            "",
-            lambda: _stop(operation),
-        )
-        elapsed = ""
-        if operation.started_at is not None:
-            elapsed = f" · for {human_seconds((clock.now() - operation.started_at).total_seconds())}"
-        tried = f" · {operation.tries} tries for a lock" if operation.tries else ""
-        share = operation.share if operation.share is not None else operation.step / max(1, operation.steps)
-        done = f"{operation.step} of {operation.steps} steps done"
-        if operation.plan.operation.moves_files:
-            done = f"{share:.0%} done" if operation.share is not None else "begun"
-        if operation.state is OperationState.QUEUED:
-            done = "not begun yet"
-        st.progress(min(1.0, max(0.0, share)), text=f"{done}{elapsed}{tried}")
+    now = plain(operation.doing or _begun(operation))
+    said = f":material/progress_activity: **{outcome.title(operation)}** — {now}"
+    if operation.blockers:
+        said += f" :orange-badge[:material/hourglass_top: {plain(blockers.waiting(operation.blockers))}]"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(width="stretch", gap=None):
+            st.markdown(said)
+            share = operation.share if operation.share is not None else operation.step / max(1, operation.steps)
+            st.progress(min(1.0, max(0.0, share)), text=_progress(operation))
         if operation.blockers:
-            st.markdown("**In the way**, and waited for; nobody else is held up meanwhile, and nothing is killed:")
-            blockers.listed(operation.blockers)
+            with st.popover("In the way", icon=":material/front_hand:"):
+                st.markdown("They are waited for; nobody else is held up meanwhile, and nothing is killed:")
+                blockers.listed(operation.blockers)
+        with st.container(width=layout.ACT_WIDTH):
+            if operation.cancel_requested:
+                st.caption("Stopping …")
+            else:
+                outcome.stop_button(operation, key=f"stop_{operation.id}")
 
 
-def _stop(operation: OperationRecord) -> None:
-    if operation.cancel_requested:
-        st.caption("Stopping …")
-    else:
-        outcome.stop_button(operation, key=f"stop_{operation.id}")
+def _begun(operation: OperationRecord) -> str:
+    return "queued" if operation.state is OperationState.QUEUED else "begun"
+
+
+def _progress(operation: OperationRecord) -> str:
+    """How much is done, for how long, and how often a lock was asked for."""
+    if operation.state is OperationState.QUEUED:
+        return "not begun yet"
+    done = f"{operation.step} of {operation.steps} steps done"
+    if operation.plan.operation.moves_files:
+        done = f"{operation.share:.0%} done" if operation.share is not None else "begun"
+    if operation.started_at is not None:
+        done += f" · for {human_seconds((clock.now() - operation.started_at).total_seconds())}"
+    return done + (f" · {operation.tries} tries for a lock" if operation.tries else "")
 
 
 def _ended(operation: OperationRecord) -> None:
-    with st.container(border=True, gap="small"):
-        outcome.say(operation)
-        done = operation.state is OperationState.DONE
-        if done and operation.plan.operation not in (BACKUP, VERIFY):
-            st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
-        with st.container(horizontal=True, vertical_alignment="center"):
-            for act in _next(operation):
-                with st.container(width=layout.ACT_WIDTH):
-                    act()
-            st.page_link(
-                "app_pages/activity.py",
-                label="What exactly ran",
-                icon=":material/history:",
-                query_params={
-                    keys.TABLE_PARAMETER: current.address(),
-                    keys.OPERATION_PARAMETER: str(operation.id),
-                },
-            )
-            st.button(
-                "Close",
-                key=f"close_{operation.id}",
-                type="tertiary",
-                icon=":material/close:",
-                on_click=acts.watched().discard,
-                args=(operation.id,),
-            )
-        if done and operation.plan.operation is ARCHIVE:
-            _in_a_shell(operation)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(width="stretch"):
+            outcome.say(operation)
+        with st.popover("What next", icon=":material/arrow_forward:"):
+            _what_next(operation)
+        st.button(
+            "Close",
+            key=f"close_{operation.id}",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=_close,
+            args=(operation.id,),
+        )
+
+
+def _close(number: int) -> None:
+    acts.watched().discard(number)
+    st.session_state[keys.ACTED] = True  # the bar goes when the page is drawn
+
+
+def _what_next(operation: OperationRecord) -> None:
+    """The way back of what is done, the acts that may follow, and what exactly ran."""
+    done = operation.state is OperationState.DONE
+    if done and operation.plan.operation not in (BACKUP, VERIFY):
+        st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
+    for act in _next(operation):
+        act()
+    st.page_link(
+        "app_pages/activity.py",
+        label="What exactly ran",
+        icon=":material/history:",
+        query_params={
+            keys.TABLE_PARAMETER: current.address(),
+            keys.OPERATION_PARAMETER: str(operation.id),
+        },
+    )
+    if done and operation.plan.operation is ARCHIVE:
+        _in_a_shell(operation)
 
 
 def _next(operation: OperationRecord) -> list[Callable[[], None]]:

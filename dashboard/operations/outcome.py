@@ -43,7 +43,9 @@ def stop_button(operation: OperationRecord, *, key: str) -> None:
 def say(operation: OperationRecord) -> None:
     """How it ended, whether data is safe, and what to do next."""
     name, said = title(operation), plain(operation.error)
-    if operation.state is OperationState.DONE:
+    if operation.state is OperationState.DONE and said:
+        st.success(f"**{name}**: {said}", icon=":material/check_circle:")
+    elif operation.state is OperationState.DONE:
         st.success(f"**{name}** is done, in {human_seconds(operation.seconds)}.", icon=":material/check_circle:")
     elif operation.state is OperationState.CANCELLED:
         st.warning(f"**{name}** was stopped. {said}", icon=":material/stop_circle:")

@@ -14,7 +14,7 @@ from core.text import unit_of
 from dashboard import selection
 from dashboard.partitions.axis import Axis
 from dashboard.partitions.items import DROP_PLANNED, HELD, Item, Status
-from dashboard.state import keys
+from dashboard.state import kept, keys
 
 FILTER_FROM = 20
 """More partitions than this get a filter."""
@@ -36,13 +36,14 @@ def filtered(shown: list[Item]) -> list[Item]:
         return shown
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Find", key="partition_text", placeholder="a part of the period or the name", width=300, live=True
+            "Find", key=keys.PARTITION_TEXT, placeholder="a part of the period or the name", width=300, live=True
         )
         present = [state for state in Status if any(item.status is state for item in shown)]
+        kept.within(keys.PARTITION_STATES, present)
         states = st.pills(
             "State",
             present,
-            key="partition_states",
+            key=keys.PARTITION_STATES,
             selection_mode="multi",
             format_func=str,
             label_visibility="collapsed",

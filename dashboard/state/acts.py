@@ -163,6 +163,17 @@ def watched() -> set[int]:
     return found
 
 
+def under_way(name: str = "", backup: str = "") -> OperationRecord | None:
+    """What is being done with a partition of the current table, or with a backup, as the page is drawn."""
+    found: tuple[OperationRecord, ...] = st.session_state.get(keys.UNDER_WAY, ())
+    for operation in found:
+        if operation.table == current.address() and (
+            (name and operation.subject == name) or (backup and operation.plan.backup == backup)
+        ):
+            return operation
+    return None
+
+
 def attempt(act: Callable[[], object]) -> Callable[[], None]:
     """The callback of a button: does `act`, and keeps a DeskError for the page to show instead of raising it."""
 

@@ -148,6 +148,11 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     assert "Planned drops" not in texts(app)
 
     app.button(key=f"act_{name}").click().run()
+    app.number_input(key=keys.DAYS).set_value(20).run()
+    app.segmented_control(key=keys.WHEN).set_value(ask.When.NOW).run()
+    assert app.number_input(key=keys.DAYS).disabled
+    app.segmented_control(key=keys.WHEN).set_value(ask.When.LATER).run()
+    assert app.number_input(key=keys.DAYS).value == 20  # what was typed stays behind another choice
     app.segmented_control(key=keys.WHEN).set_value(ask.When.NOW).run()
     said = texts(app)
     assert f"archive.{name} leaves the server for good: 200 rows" in said

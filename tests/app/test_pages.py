@@ -194,11 +194,24 @@ def test_journal_with_filters_sql_and_outcome(console: Open, absences: Made) -> 
         app
     )
     assert "too old" in list(app.table[0].value.iloc[:, 0])
-    app.multiselect(key="filter_What").set_value(["archive"]).run()
+    app.multiselect(key="filter_kinds").set_value(["archive"]).run()
     assert len(app.dataframe[0].value) == 1
-    app.multiselect(key="filter_Outcome").set_value([]).run()
+    app.multiselect(key="filter_ends").set_value([]).run()
     app = console("activity", table="public.kid_absences", operation="999")
     assert "Select a row" in texts(app)
+
+
+def test_what_was_chosen_stays_while_another_page_is_looked_at(console: Open, absences: Made) -> None:
+    archived(console("archive"), absences)
+    app = console("activity")
+    app.multiselect(key=keys.KINDS).set_value(["archive"]).run()
+    app.toggle(key=keys.ALL_TABLES).set_value(True).run()
+    go(app, "partitions")
+    app.segmented_control(key=keys.CHART).set_value("Rows").run()
+    go(app, "activity")
+    assert (app.multiselect(key=keys.KINDS).value, app.toggle(key=keys.ALL_TABLES).value) == (["archive"], True)
+    go(app, "partitions")
+    assert app.segmented_control(key=keys.CHART).value == "Rows"
 
 
 def test_interrupted_operation_offers_to_resume(console: Open, absences: Made, run: Run) -> None:
@@ -227,6 +240,9 @@ def test_running_operation_is_stopped(console: Open, absences: Made, session: Op
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"session {reader.pid}" in texts(page))
     assert app.get("progress")[0].text.startswith("2 of 4 steps done")
+    app.run()
+    assert f"archiving, waiting for test (pid {reader.pid})" in texts(app)  # in the place of the line's button
+    assert "Review archive" not in [button.label for button in app.button if absences.first in str(button.key)]
     app = console("activity", operation="1")
     app.button(key="stop_one").click().run()
     settle(app, lambda page: f"Archive {absences.first}** was stopped" in texts(page), 5)

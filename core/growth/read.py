@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Engine
 
 from core.errors import NotAllowed
-from core.growth.forecast import Forecast, Passing, forecast, passing
+from core.growth.forecast import Forecast, Passing, enough, forecast, passing
 from core.growth.history import (
     Change,
     Grower,
@@ -60,9 +60,11 @@ class Growth:
     items: tuple[Holding, ...]
     """Every partition on the server, attached or archived, as it was then."""
     history: History
-    """As sampled; derived from the partitions where nothing was."""
+    """As sampled; derived from the partitions until there are samples enough for a forecast."""
     last_sample: SampleRun | None
     """The newest of the database; None where nothing was ever sampled."""
+    sampled_days: int
+    """On how many days what is looked at was sampled."""
     attached: int
     archived: int
     """Out of the tables, on the server still."""
@@ -105,8 +107,20 @@ class Growth:
 
     @property
     def derived(self) -> bool:
-        """Whether nothing was measured yet."""
+        """Whether nothing was measured yet, or too little for a forecast."""
         return self.history.derived
+
+    @property
+    def why_derived(self) -> str:
+        """Why the figures are not those of samples, in a sentence; empty where they are."""
+        if not self.derived:
+            return ""
+        if not self.sampled_days:
+            return f"Nothing was sampled {'of it ' if self.last_sample else ''}yet."
+        return (
+            f"Sampled on {plural(self.sampled_days, 'day')} so far, which is too little for a forecast: until it is"
+            " enough, in about two weeks, the figures are those that the partitions tell."
+        )
 
     @property
     def server(self) -> int:
@@ -161,7 +175,8 @@ def _reckon(
 ) -> Growth:
     """The same from what was read."""
     today = asked.today
-    histories = _histories(asked, seen, measured)
+    chosen = _measured(asked, seen, measured)
+    histories = _histories(asked, seen, chosen)
     history = _history(asked, seen, histories)
     series = written(history, today=today)
     schedules = _schedules(asked, seen, histories)
@@ -181,9 +196,10 @@ def _reckon(
         items=seen.items,
         history=history,
         last_sample=last,
+        sampled_days=max((len(one) for one in chosen), default=0),
         attached=attached,
         archived=archived,
-        cold=_cold(history, asked.kept, {seen.address, *seen.branches}),
+        cold=_cold(together(chosen) if chosen else history, asked.kept, {seen.address, *seen.branches}),
         change_30=change_30,
         change_365=change_365,
         months=tuple(month for month in monthly(series) if month.measured or not history.derived),
@@ -213,11 +229,22 @@ def _reckon(
     return growth.with_limit(asked.limit)
 
 
-def _histories(asked: Question, seen: Seen, measured: Sequence[History]) -> tuple[History, ...]:
-    """The measured ones of what is asked for; where nothing was measured of it, those that the partitions tell."""
+def _measured(asked: Question, seen: Seen, measured: Sequence[History]) -> tuple[History, ...]:
+    """Those of what is asked for."""
     wanted = {seen.address, *seen.branches}
-    chosen = tuple(history for history in measured if asked.table is None or history.table in wanted)
-    return chosen or tuple(derived_history(items, today=asked.today) for items in seen.by_table().values())
+    return tuple(history for history in measured if asked.table is None or history.table in wanted)
+
+
+def _histories(asked: Question, seen: Seen, chosen: tuple[History, ...]) -> tuple[History, ...]:
+    """The measured ones; those that the partitions tell, as long as those alone are enough for a forecast."""
+    if chosen and _enough(chosen, asked.today):
+        return chosen
+    told = tuple(derived_history(items, today=asked.today) for items in seen.by_table().values())
+    return told if not chosen or _enough(told, asked.today) else chosen
+
+
+def _enough(histories: Sequence[History], today: date) -> bool:
+    return bool(histories) and enough(written(together(histories), today=today).until(today))
 
 
 def _history(asked: Question, seen: Seen, histories: Sequence[History]) -> History:
@@ -270,7 +297,7 @@ def _notes(growth: Growth, hidden: NotAllowed | None = None) -> tuple[str, ...]:
     if hidden is not None:
         notes.append(f"{hidden.what} {history.how}".strip())
     elif growth.derived:
-        notes.append(f"Nothing was sampled {'of it ' if last else ''}yet. {history.how}")
+        notes.append(f"{growth.why_derived} {history.how}")
     if history.generated_until is not None:
         notes.append(f"Sizes up to {human_date(history.generated_until)} are invented: they belong to the demo.")
     unread = [item.name for item in growth.items if item.size is None]

@@ -25,7 +25,10 @@ def counted(growth: Growth) -> str:
     parts = f"{what} · {plural(len(growth.items), 'partition')}{' (slices of time)' if timed else ''}"
     last = growth.last_sample
     if growth.derived or last is None:
-        return f"{parts} · nothing sampled yet: derived from the data"
+        sampled = (
+            f"sampled on {plural(growth.sampled_days, 'day')} so far" if growth.sampled_days else "nothing sampled yet"
+        )
+        return f"{parts} · {sampled}: derived from the data"
     first = growth_charts.first_day(growth.history)
     days = plural(len(growth.history), "day")
     invented = growth.history.generated_until
@@ -34,7 +37,7 @@ def counted(growth: Growth) -> str:
 
 
 def first_visit(growth: Growth) -> None:
-    """That nothing was measured yet, what the figures are instead, and what to do."""
+    """That nothing or too little was measured yet, what the figures are instead, and what to do."""
     if not growth.derived:
         return
     by_itself = (
@@ -42,7 +45,7 @@ def first_visit(growth: Growth) -> None:
     )
     by_cron = " Let cron sample sizes once a day:"
     st.info(
-        f"**Nothing was measured yet, so these figures are derived.** {plain(growth.history.how)}"
+        f"**These figures are derived.** {plain(growth.why_derived)} {plain(growth.history.how)}"
         f"{by_itself if database.desk().settings.sample_daily else by_cron}",
         icon=":material/calculate:",
     )

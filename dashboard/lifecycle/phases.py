@@ -1,4 +1,4 @@
-"""Where the periods stand: a card and a row of circles for each phase."""
+"""Where the periods stand, folded: a card and a row of circles for each phase."""
 
 from __future__ import annotations
 
@@ -30,25 +30,39 @@ CARDS = {
 
 
 def draw(table: PartitionedTable, found: Sequence[Lifecycle]) -> None:
-    """Bytes at each phase, on the server and in the place, and each period where it stands."""
+    """Bytes at each phase in one line; unfolded, a card for each and each period where it stands."""
+    standing = [(phase, [life for life in found if life.status is phase]) for phase in CARDS]
+    said = " · ".join(f"{_bytes(phase, here)} {str(phase).lower()}" for phase, here in standing if here)
+    with st.expander(f"**The road** — {said or 'no period is on it yet'}", icon=":material/timeline:", key="road"):
+        _cards(table, standing)
+        _picture(table, found)
+
+
+def _bytes(phase: Status, here: Sequence[Lifecycle]) -> str:
+    """What they weigh: in the place where they are there alone, else on the server."""
+    place = phase is Status.DROPPED
+    return human_bytes(sum(life.in_place if place else life.on_server for life in here))
+
+
+def _cards(table: PartitionedTable, standing: Sequence[tuple[Status, Sequence[Lifecycle]]]) -> None:
     exact = f"Exact, read at {table.as_of:%H:%M:%S} UTC; busy ones are left out."
     with st.grid(3, gap="small", min_column_width=190):
-        for phase, (label, means) in CARDS.items():
-            here = [life for life in found if life.status is phase]
-            server, place = sum(life.on_server for life in here), sum(life.in_place for life in here)
+        for phase, here in standing:
+            label, means = CARDS[phase]
+            place = sum(life.in_place for life in here)
             note = plural(len(here), "period") if here else "no period here"
             if phase is not Status.DROPPED and place:
                 note += f", {human_bytes(place)} in the place"
             if phase is Status.DROPPED:
                 note += ", in the place alone" if here else ""
-            value = human_bytes(place if phase is Status.DROPPED else server)
-            layout.card(label, value if here else "none", note, help=f"{means} {exact}")
+            layout.card(label, _bytes(phase, here) if here else "none", note, help=f"{means} {exact}")
+
+
+def _picture(table: PartitionedTable, found: Sequence[Lifecycle]) -> None:
     elsewhere, zone, now = periods.elsewhere(found), clock.zone(), clock.now()
     axis = axis_of(table, zone, elsewhere)
     shown = periods.drawn(found, items(table, now, clock.cutoff(), zone, elsewhere), axis)
     chart = partitions.road(shown, axis.now(now))
     if chart is not None:
-        with st.container(border=True, gap="small"):
-            unit = partitions.road_unit(shown)
-            layout.heading("The road", f"where each period stands, and what it weighs there in {unit}")
-            st.altair_chart(chart, theme=None, alt="Each period at its stop, from attached to dropped")
+        layout.heading("Each period", f"where it stands, and what it weighs there in {partitions.road_unit(shown)}")
+        st.altair_chart(chart, theme=None, alt="Each period at its stop, from attached to dropped")

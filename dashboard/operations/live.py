@@ -128,8 +128,12 @@ def _ended(operation: OperationRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch"):
             outcome.say(operation)
-        with st.popover("What next", icon=":material/arrow_forward:"):
-            _what_next(operation)
+        *others, following = _next(operation) or [None]
+        if following is not None:
+            with st.container(width=layout.ACT_WIDTH):
+                following()
+        with st.popover("More", icon=":material/more_horiz:"):
+            _more(operation, [act for act in others if act is not None])
         st.button(
             "Close",
             key=f"close_{operation.id}",
@@ -145,12 +149,12 @@ def _close(number: int) -> None:
     st.session_state[keys.ACTED] = True  # the bar goes when the page is drawn
 
 
-def _what_next(operation: OperationRecord) -> None:
-    """The way back of what is done, the acts that may follow, and what exactly ran."""
+def _more(operation: OperationRecord, others: Sequence[Callable[[], None]]) -> None:
+    """The way back of what is done, what else may follow, and what exactly ran."""
     done = operation.state is OperationState.DONE
     if done and operation.plan.operation not in (BACKUP, VERIFY):
         st.markdown(f"**The way back** — {plain(operation.plan.way_back)}")
-    for act in _next(operation):
+    for act in others:
         act()
     st.page_link(
         "app_pages/activity.py",
@@ -166,7 +170,7 @@ def _what_next(operation: OperationRecord) -> None:
 
 
 def _next(operation: OperationRecord) -> list[Callable[[], None]]:
-    """The buttons of the way back and of the next stop of the road, or of the way on of what is not done."""
+    """The buttons of the way back and, last, of the next stop of the road; or of the way on of what is not done."""
     kind, key, backup = operation.plan.operation, f"next_{operation.id}", operation.plan.backup
     if operation.state is not OperationState.DONE:
         return [partial(outcome.resume_button, operation, key=f"resume_{operation.id}")]

@@ -27,8 +27,8 @@ def outcomes(run: Run) -> list[tuple[str, str]]:
 
 
 def waiting(page: Page) -> Locator:
-    """What the page says while an operation waits for others."""
-    return page.get_by_text("nobody else is held up meanwhile")
+    """What the bar says while an operation waits for others."""
+    return button(page, "In the way")
 
 
 def archive(page: Page, name: str) -> None:
@@ -76,10 +76,11 @@ def test_archive_and_reattach(console: Console, open_page: OpenPage, absences: M
     expect(dialog(page)).to_be_hidden()
     assert absences.count() == everything - 400
     assert run(f"SELECT count(*) FROM archive.{name}") == [(400,)]
+    button(page, "More").click()
     page.get_by_text("Or back up, verify and drop in a shell").click()
     expect(page.get_by_text("partitions verify --partition").first).to_be_visible()
 
-    button(page, "Review reattach").first.click()
+    button(page, "Review reattach").last.click()
     button(dialog(page), f"Reattach {name}").click()
     expect(page.get_by_text(f"Reattach {name} is done")).to_be_visible()
     assert absences.count() == everything
@@ -100,7 +101,8 @@ def test_tab_closed_in_the_middle_of_an_archive(
     page.close()
 
     again = open_page(console)
-    expect(waiting(again)).to_be_visible()
+    waiting(again).click()
+    expect(again.get_by_text("nobody else is held up meanwhile")).to_be_visible()
     blocker = again.get_by_text(f"session {reader.pid}")
     expect(blocker).to_contain_text("month report")
     expect(blocker).to_contain_text("idle in transaction since")

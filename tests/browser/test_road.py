@@ -44,7 +44,7 @@ def test_the_whole_road_by_clicks(
     button(dialog(page), f"Archive {name}").click()
     done(page, f"Archive {name}")
     assert absences.count() == everything - 400
-    page.get_by_text("Or back up, verify and drop in a shell").click()
+    page.get_by_text("Back up, verify and drop in a shell", exact=True).click()
     expect(page.get_by_text("partitions verify --partition").first).to_be_visible()
 
     button(page, "Back up").first.click()

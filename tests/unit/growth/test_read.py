@@ -112,10 +112,11 @@ def notes(made: Growth) -> str:
 def test_what_a_reader_has_to_know() -> None:
     assert notes(growth()) == ""
     derived = replace(growth().history, how="Derived from the ranges of 7 partitions.")
-    assert notes(growth(history=derived, last_sample=None)) == (
+    assert notes(growth(history=derived, last_sample=None, sampled_days=0)) == (
         "Nothing was sampled yet. Derived from the ranges of 7 partitions."
     )
-    assert notes(growth(history=derived)).startswith("Nothing was sampled of it yet.")
+    assert notes(growth(history=derived, sampled_days=0)).startswith("Nothing was sampled of it yet.")
+    assert notes(growth(history=derived, sampled_days=3)).startswith("Sampled on 3 days so far, which is too little")
     demo = replace(growth().history, generated_until=date(2026, 10, 1))
     assert notes(growth(history=demo)) == "Sizes up to 1 October 2026 are invented: they belong to the demo."
     held = tuple(holding(2000 + n, 1, size=None) for n in range(7))

@@ -128,12 +128,12 @@ def _ended(operation: OperationRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch"):
             outcome.say(operation)
-        *others, following = _next(operation) or [None]
-        if following is not None:
+        acts = _next(operation)
+        for following in acts[-1:]:
             with st.container(width=layout.ACT_WIDTH):
                 following()
         with st.popover("More", icon=":material/more_horiz:"):
-            _more(operation, [act for act in others if act is not None])
+            _more(operation, acts[:-1])
         st.button(
             "Close",
             key=f"close_{operation.id}",

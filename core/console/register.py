@@ -42,8 +42,8 @@ ROOMS: tuple[Room, ...] = (
 LOOKED = Operation(FIND, "Look for", "looking", Danger.CLICK, counts_rows=False)
 """What the journal has of whoever looked for the rows of a value; nothing is done then, so that it has no room."""
 
-ASKED = Operation("ask", "Ask for", Danger.CLICK, counts_rows=False)
-DECLINED = Operation("decline", "Decline", Danger.CLICK, counts_rows=False)
+ASKED = Operation("ask", "Ask for", "asking", Danger.CLICK, counts_rows=False)
+DECLINED = Operation("decline", "Decline", "declining", Danger.CLICK, counts_rows=False)
 """What the journal has of what takes two persons, before it is done: core.console.approval."""
 
 _NOTED = {operation.name: operation for operation in (LOOKED, ASKED, DECLINED)}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
+from core.console.journal import OperationRecord
 from core.doctor.findings import Finding
+from core.errors import DeskError
 from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP, SCHEDULE
@@ -25,7 +28,7 @@ from core.tables.partition import Partition
 from dashboard.dialog import ask, one_click
 from dashboard.dialog.blockers import doing
 from dashboard.format import plain, short
-from dashboard.state import access, acts, clock, current
+from dashboard.state import access, acts, clock, current, reads
 
 ICON = {
     ENSURE: ":material/add_circle:",
@@ -39,6 +42,8 @@ ICON = {
     KEY: ":material/key:",
     SCHEDULE: ":material/event:",
 }
+LOOK_S = 2
+"""How often what is under way is looked at."""
 KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"
 
 
@@ -70,7 +75,7 @@ def button(
     """
     running = acts.under_way(name, backup)
     if running is not None:
-        st.caption(f":material/progress_activity: {plain(doing(running))}")
+        _under_way(running)
         return
     closed = access.closed_reason(operation) or closed
     st.button(
@@ -83,6 +88,14 @@ def button(
         help=closed or (f"On the command line: {plain(command)}" if command else None),
         on_click=acts.attempt(act),
     )
+
+
+@st.fragment(run_every=LOOK_S)
+def _under_way(operation: OperationRecord) -> None:
+    """What it is at just now, in the place of the button that asked for it."""
+    with suppress(DeskError):  # the bar says it
+        operation = reads.operation(operation.id) or operation
+    st.caption(f":material/progress_activity: {plain(doing(operation))}")
 
 
 def menu(choices: Mapping[str, Choice], *, key: str) -> None:

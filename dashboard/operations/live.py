@@ -74,7 +74,7 @@ def _draw() -> None:
     if takes != st.session_state.setdefault(keys.TAKES_SEEN, takes):
         st.session_state[keys.TAKES_SEEN] = takes  # a standby that was promoted takes acts from now on
         st.rerun()
-    states = {(one.id, one.state, tuple(blocker.pid for blocker in one.blockers)) for one in recent}
+    states = {(operation.id, operation.state) for operation in recent}
     if states != st.session_state.setdefault(keys.STATES_SEEN, states):
         st.session_state[keys.STATES_SEEN] = states  # also of one that began and ended between two looks
         reads.refresh()

@@ -78,7 +78,7 @@ def test_archive_and_reattach(console: Console, open_page: OpenPage, absences: M
     assert run(f"SELECT count(*) FROM archive.{name}") == [(400,)]
     button(page, "More").click()
     page.get_by_text("Or back up, verify and drop in a shell").click()
-    expect(page.get_by_text("partitions verify --partition").first).to_be_visible()
+    expect(page.get_by_text("partitions verify --partition").last).to_be_visible()
 
     button(page, "Review reattach").last.click()
     button(dialog(page), f"Reattach {name}").click()
@@ -151,6 +151,7 @@ def test_two_browsers_at_once(
         expect(dialog(page)).to_contain_text(f"session {reader.pid}")
     for page in pages:
         button(dialog(page), f"Archive {absences.first}").click()
+        expect(dialog(page)).to_be_hidden()
     for page in pages:
         expect(waiting(page)).to_be_visible()
     reader.release()

@@ -15,6 +15,7 @@
         NameTaken, OffCalendar, Overlap, DetachPending, NotAttachable, ReadOnlyServer
         BackupNotFound, BackupUnusable, NotVerified, ToolMissing
       PlanOutdated             the table changed between plan and apply
+      HoldsAlready             somebody else did meanwhile what was asked for; it ends as done
       StorageFailed            the place of the backups can't be reached, read or written
       BackupDamaged            a backup is not what its manifest says
       Unprovable               a backup can't be proven here, which says nothing of what it holds

@@ -50,8 +50,9 @@ def _taken(words: list[str], line: str) -> tuple[str, ...]:
 
 
 def _parse(words: list[str]) -> None:
-    command = partitions.get_command(click.Context(partitions), words[0])
+    above = click.Context(partitions, **partitions.context_settings)
+    command = partitions.get_command(above, words[0])
     if command is None:
         raise click.UsageError(f"there is no command {words[0]}")
     if words[1:] != ["--help"]:
-        command.make_context(words[0], words[1:])
+        command.make_context(words[0], words[1:], parent=above)

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, ReadOnlyServer, Refused
+from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, Refused
 from core.names import address, fit, ident, qualified
 from core.period import Period
+from core.plans.refusals import require_writable
 from core.tables.bounds import Bounds
 from core.tables.commands import option
 from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
@@ -70,9 +71,7 @@ class Conversion:
 def require_rights(table: PartitionedTable) -> None:
     """Raises NotAllowed or ReadOnlyServer where the connected role can't make the table anew on this server."""
     server = table.server
-    if server.in_recovery or server.read_only:
-        kind = "a standby" if server.in_recovery else "read-only"
-        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
+    require_writable(server)
     if not table.owned:
         raise NotAllowed(
             f"The role {server.user} does not own {table.label}; its owner is {table.owner}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.errors import DetachPending, NotAllowed, NotServed, ReadOnlyServer
+from core.postgres.server import Server
 from core.tables.commands import option, twin
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
@@ -19,9 +20,7 @@ def require_served(table: PartitionedTable) -> Key:
             if branches
             else "",
         )
-    if table.server.in_recovery or table.server.read_only:
-        kind = "a standby" if table.server.in_recovery else "read-only"
-        raise ReadOnlyServer(f"This server is {kind}.", next="Connect to the primary server.")
+    require_writable(table.server)
     if not table.owned:
         raise NotAllowed(
             f"The role {table.server.user} does not own {table.label}; its owner is {table.owner}.",
@@ -30,6 +29,17 @@ def require_served(table: PartitionedTable) -> Key:
             + ": PostgreSQL lets nobody else attach or detach partitions.",
         )
     return table.key
+
+
+def require_writable(server: Server) -> None:
+    """Raises ReadOnlyServer for a standby, and where a setting lets nothing be written, which no other server helps."""
+    if server.in_recovery:
+        raise ReadOnlyServer("This server is a standby.", next="Connect to the primary server.")
+    if server.read_only:
+        raise ReadOnlyServer(
+            "Nothing can be written here: default_transaction_read_only is on.",
+            next="Set it off where it is set: for this role, this database or the server.",
+        )
 
 
 def require_nothing_pending(table: PartitionedTable) -> None:

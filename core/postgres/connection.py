@@ -264,7 +264,7 @@ def translate(
     if state == "42501":
         return NotAllowed(f"The connected role may not do this: {said}.", safe=safe, next="Connect as the owner.")
     if state == "25006":
-        return ReadOnlyServer(f"The server takes no changes: {said}.", safe=safe, next="Connect to the primary server.")
+        return ReadOnlyServer(f"The server takes no changes: {said}.", safe=safe, next=_READ_ONLY)
     if state == MISMATCH:
         primary = str(getattr(getattr(error.orig, "diag", None), "message_primary", said))
         return NotVerified(primary, next="Back it up again and verify that backup, then ask again.")
@@ -272,6 +272,7 @@ def translate(
     return Failed(f"{what}: {said}.", sqlstate=state, server_message=said, safe=safe, next=next_step)
 
 
+_READ_ONLY = "Connect to the primary server, or set default_transaction_read_only off where it is on."
 _LETTERS = ("This database's encoding lacks a letter of what was asked", "Say it in letters that the database has.")
 _REFUSED = {
     CANCELLED: ("The server stopped it", "Ask again."),  # a person's cancel or a time-out: the server says which

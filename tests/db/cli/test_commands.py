@@ -377,7 +377,8 @@ def test_a_read_only_server(partitions: Partitions, run: Run, spoiled: None, mak
     for words in ACTS:
         ended = partitions(*words, url=url)
         assert (ended.code, ended.out) == (1, "")
-        assert ended.err.startswith("This server is read-only. Nothing was changed. Connect to the primary server.")
+        assert ended.err.startswith("Nothing can be written here: default_transaction_read_only is on. Nothing was")
+        assert "Set it off where it is set" in ended.err
     assert partitions("status", url=url).code == 0
     assert catalog(run) == before
     run(f'ALTER ROLE "{role}" NOSUPERUSER')

@@ -179,7 +179,7 @@ def test_a_long_label_fits() -> None:
 REFUSALS: list[tuple[dict[str, Any], type[DeskError], str]] = [
     ({"not_served": "it is partitioned by LIST", "key": None}, NotServed, "only shown here: it is partitioned by LIST"),
     ({"server": server(in_recovery=True)}, ReadOnlyServer, "This server is a standby. Nothing was changed"),
-    ({"server": server(read_only=True)}, ReadOnlyServer, "This server is read-only"),
+    ({"server": server(read_only=True)}, ReadOnlyServer, "default_transaction_read_only is on"),
     ({"owned": False, "owner": "boss"}, NotAllowed, "The role app does not own public.kid_absences; its owner is boss"),
     ({"partitions": (partition(2025, pending=True),)}, DetachPending, "detach of kid_absences_2025 was begun and not"),
     ({"may_create": False}, NotAllowed, 'GRANT USAGE, CREATE ON SCHEMA "public" TO "app";'),

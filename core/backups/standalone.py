@@ -85,7 +85,7 @@ def write_lone(connection: Connection, definition: Definition, relation: tuple[s
         *_left_of_table(moved, definition, target, constraints),
         *_left_of_rules(connection, definition),
         *(
-            LeftOut(f"constraint {row.conname}, which holds its parent's number", "")
+            LeftOut(f"constraint {row.conname}, which holds its parent's number", "", back="reattach")
             for row in _constraints(connection, definition.oid)
             if _of_a_parent(row)
         ),
@@ -234,7 +234,7 @@ def _left_of_columns(target: str, own: Sequence[Row], waiting: dict[str, tuple[s
         if row.compression == "l":
             yield LeftOut(f"compression of {row.attname}", f"{alter} SET COMPRESSION lz4", ("lz4",), "columns")
         if row.attidentity:
-            yield LeftOut(f"identity of {row.attname}, which comes with the parent", "")
+            yield LeftOut(f"identity of {row.attname}, which comes with the parent", "", back="reattach")
 
 
 # --- constraints and indexes --------------------------------------------------------------------------------------

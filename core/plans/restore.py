@@ -359,6 +359,9 @@ def _restore_warnings(
     own = list(dict.fromkeys(one.what for one in by_hand if not one.needs or not {*one.needs} <= there.present))
     if own:
         found.append(f"Not put back by itself, its SQL is in the manifest: {', '.join(own)}.")
+    lost = list(dict.fromkeys(one.what for one in backup.left_out if not one.back and not one.sql))
+    if lost:
+        found.append(f"Not put back: {', '.join(lost)}.")
     if there.sent_by:
         found.append(
             f"The publication {', '.join(there.sent_by)} sends the tables of {there.archive.name}, yet not the rows of"

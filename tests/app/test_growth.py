@@ -111,7 +111,7 @@ def test_first_visit_derives_and_says_what_to_do(console: Open, absences: Made) 
     absences.run("ANALYZE")
     app = console("growth")
     said = texts(app)
-    assert "These figures are derived. Nothing was sampled yet." in said
+    assert "**These figures are derived.** Nothing was sampled yet." in said
     assert "partitions sample" in said
     assert "derived from the data" in said
     assert "on the server" in app.title[0].value

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import streamlit as st
 
+from core.console.journal import OperationRecord, OperationState
 from core.errors import DeskError
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.plan import Plan
@@ -17,6 +18,8 @@ from dashboard.state import acts, backups, clock, current, database, keys, reads
 READ_BYTES_S = 400 * 1024 * 1024
 """Bytes a second that proving bounds or building an index goes through; a careful guess (MEASURED: over 1 GB/s)."""
 MOST_DAYS = 3650
+RECENT = 30
+"""How many operations of a table are looked at for what was done meanwhile."""
 
 
 class When(StrEnum):
@@ -36,6 +39,8 @@ class Asked:
     seconds: float
     kept: Kept | None = None
     """The backup that it rests on, or brings back."""
+    done: frozenset[int] = frozenset()
+    """What was done on the same before the dialog was opened, by the numbers of the journal."""
     trouble: DeskError | None = None
     """Why what was chosen in the dialog can't be; the plan is that of the choice before."""
 
@@ -117,4 +122,14 @@ def _open(plan: Plan) -> None:
         bytes=size.total if size else None,
         seconds=(size.heap if size else 0) / READ_BYTES_S if compared else 0.0,
         kept=backups.find_kept(plan.backup) if plan.backup else None,
+        done=frozenset(operation.id for operation in done_on(plan)),
+    )
+
+
+def done_on(plan: Plan) -> tuple[OperationRecord, ...]:
+    """What was done of late on the subject of a plan, newest first."""
+    return tuple(
+        operation
+        for operation in reads.operations(of_table=plan.table, limit=RECENT)
+        if operation.state is OperationState.DONE and operation.subject == plan.subject
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from core.errors import DeskError, Refused
@@ -42,6 +44,7 @@ def _body() -> None:
     if not isinstance(asked, ask.Asked):
         st.rerun()
     plan = asked.plan
+    _done_meanwhile(asked)
     figures.draw(asked)
     if asked.kept is not None:
         figures.proof(asked.kept, asked.plan)
@@ -118,6 +121,20 @@ def _confirm(asked: ask.Asked) -> None:
         raise Refused(lacking)
     _dismiss()
     one_click.begin(asked.plan, inputs.reason())
+
+
+@st.fragment(run_every=LOOK_S)
+def _done_meanwhile(asked: ask.Asked) -> None:
+    """That somebody has acted on the same since the dialog was opened."""
+    with suppress(DeskError):  # the page says it
+        for operation in ask.done_on(asked.plan):
+            if operation.id not in asked.done:
+                st.warning(
+                    f"**{plain(operation.actor)} did this meanwhile: {plain(deed(operation.plan))}.** What is shown"
+                    " here was planned before. Cancel, and look at it as it is now.",
+                    icon=":material/update:",
+                )
+                return
 
 
 @st.fragment(run_every=LOOK_S)

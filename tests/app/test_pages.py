@@ -124,6 +124,15 @@ def test_second_confirm_of_a_dialog_does_nothing(console: Open, absences: Made, 
     assert run(f"SELECT count(*) FROM archive.{absences.first}") == [(200,)]
 
 
+def test_an_open_dialog_says_that_somebody_acted(console: Open, absences: Made) -> None:
+    one = console("archive")
+    click(one, "Review archive")
+    assert "did this meanwhile" not in texts(one)
+    archived(console("archive"), absences)
+    one.run()
+    assert f"did this meanwhile: Archive {absences.first}." in texts(one)
+
+
 def test_blocker_is_named_before_the_click(console: Open, absences: Made, session: OpenSession) -> None:
     reader = session()
     reader.hold("SELECT * FROM kid_absences WHERE kid_id = 4711 LIMIT 1")

@@ -67,15 +67,21 @@ def main() -> None:
         return
     asked = st.query_params.get(keys.OPERATION_PARAMETER, "")
     number = int(asked) if asked.isdecimal() and len(asked) < 18 else None
-    failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in operations)
-    counted = f"The newest {plural(len(operations), 'operation')}, {failed or 'none'} of them failed"
-    layout.header("Activity", counted, read=clock.now())
+    head = st.container()
     waiting.draw()
-    journal.draw(journal.filtered(operations), number)
+    shown = journal.filtered(operations)
+    failed = sum(o.state in (OperationState.FAILED, OperationState.INTERRUPTED) for o in shown)
+    newest = f" of the newest {SHOWN:,}" if len(operations) == SHOWN else ""
+    with head:
+        said = f"{plural(len(shown), 'operation')}{newest}, {failed or 'none'} of them failed"
+        layout.header("Activity", said, read=clock.now())
+    journal.draw(shown, number)
     chosen = reads.operation(number) if number is not None else None
     if chosen is not None:
         detail(chosen)
     else:
+        if asked:
+            st.warning(f"The journal has no operation {plain(asked)}.", icon=":material/search_off:")
         st.caption("Select a row for its steps, its SQL and its outcome.")
 
 

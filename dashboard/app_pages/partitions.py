@@ -157,6 +157,12 @@ def main() -> None:
     if chosen is not None:
         detail.draw(table, chosen)
     else:
+        asked = st.query_params.get(keys.PARTITION_PARAMETER)
+        if asked and not table.named(asked):
+            st.warning(
+                f"{plain(table.label)} has no partition {plain(asked)}, neither attached nor archived.",
+                icon=":material/search_off:",
+            )
         st.caption("Select a row for its bounds, constraints, indexes and acts.")
     pictures(shown, axis.now(now))
 

@@ -44,11 +44,17 @@ def draw() -> None:
 
 
 def _told(recent: Sequence[OperationRecord]) -> Iterator[OperationRecord]:
-    """What the bar tells: what runs, and the newest end on each subject that was asked for here, until it is closed."""
+    """What the bar tells: what runs, and until it is closed the newest end on each subject that was asked for here.
+
+    What was interrupted is told everywhere, whoever asked for it.
+    """
     seen: set[tuple[str, str]] = set()
     for operation in recent:
         subject = (operation.table, operation.subject)
-        if operation.state.active or (operation.id in acts.watched() and subject not in seen):
+        ended = operation.id in acts.watched() or (
+            operation.state is OperationState.INTERRUPTED and operation.id not in st.session_state.get(keys.CLOSED, ())
+        )
+        if operation.state.active or (ended and subject not in seen):
             yield operation
         seen.add(subject)  # what came before it on the same is told in Activity
 
@@ -146,6 +152,7 @@ def _ended(operation: OperationRecord) -> None:
 
 def _close(number: int) -> None:
     acts.watched().discard(number)
+    st.session_state[keys.CLOSED] = {*st.session_state.get(keys.CLOSED, ()), number}
     st.session_state[keys.ACTED] = True  # the bar goes when the page is drawn
 
 

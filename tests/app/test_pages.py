@@ -206,8 +206,12 @@ def test_journal_with_filters_sql_and_outcome(console: Open, absences: Made) -> 
     app.multiselect(key="filter_kinds").set_value(["archive"]).run()
     assert len(app.dataframe[0].value) == 1
     app.multiselect(key="filter_ends").set_value([]).run()
+    assert "1 operation, none of them failed" in texts(app)
+    app.toggle(key=keys.ALL_TABLES).set_value(True).run()
     app = console("activity", table="public.kid_absences", operation="999")
+    assert "The journal has no operation 999." in texts(app)
     assert "Select a row" in texts(app)
+    assert "has no partition of_nobody" in texts(console("partitions", partition="of_nobody"))
 
 
 def test_what_was_chosen_stays_while_another_page_is_looked_at(console: Open, absences: Made) -> None:
@@ -231,7 +235,6 @@ def test_interrupted_operation_offers_to_resume(console: Open, absences: Made, r
     settle(reattach, lambda page: f"Reattach {absences.first}** is done" in texts(page))
     # as if its process had died: running, and nobody holds its advisory lock
     run("UPDATE partition_desk.operation SET state = 'running', step = 1, finished_at = NULL WHERE id = 1")
-    run("DELETE FROM partition_desk.operation WHERE id = 2 AND false")
     app = console("activity", operation="1")
     assert "was interrupted: the process that ran it is gone" in texts(app)
     app.button(key="resume_one").click().run()
@@ -239,6 +242,16 @@ def test_interrupted_operation_offers_to_resume(console: Open, absences: Made, r
     app.button(key="confirm_plan").click().run()
     settle(app, lambda page: f"Archive {absences.first}** is done" in texts(page))
     assert run(f"SELECT count(*) FROM archive.{absences.first}") == [(200,)]
+
+
+def test_an_interruption_is_told_on_every_page_until_it_is_closed(console: Open, absences: Made, run: Run) -> None:
+    archived(console("archive"), absences)
+    run("UPDATE partition_desk.operation SET state = 'running', step = 1, finished_at = NULL")
+    app = console("growth")
+    assert "was interrupted: the process that ran it is gone" in texts(app)
+    app.button(key="close_1").click().run()
+    app.run()
+    assert "was interrupted" not in texts(app)
 
 
 def test_running_operation_is_stopped(console: Open, absences: Made, session: OpenSession, run: Run) -> None:

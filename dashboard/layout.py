@@ -90,17 +90,18 @@ def line(
 
     `more` draws what else can be done, after the act.
     """
-    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch", gap=None):
             st.markdown(words)
             if reason:
                 st.caption(plain(reason))
-        if act is not None:
-            with st.container(width=ACT_WIDTH):
-                act()
-        if more is not None:
-            with st.container(width="content"):
-                more()
+        with st.container(horizontal=True, vertical_alignment="center", width="content", wrap=False, gap="small"):
+            if act is not None:
+                with st.container(width=ACT_WIDTH):
+                    act()
+            if more is not None:
+                with st.container(width="content"):
+                    more()
 
 
 def paged(found: Sequence[T], draw: Callable[[T], None], *, key: str, size: int) -> None:

@@ -22,7 +22,7 @@ from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import plain
 from dashboard.partitions import detail, listing
 from dashboard.partitions.axis import axis_of
-from dashboard.partitions.items import Item, items
+from dashboard.partitions.items import Item, Status, items
 from dashboard.state import clock, current, keys, reads
 
 VIEWS = ("Sizes", "Rows", "Bounds")
@@ -30,8 +30,11 @@ MOST_AHEAD = 60
 WIDTHS = ("1 year", "1 quarter", "1 month", "1 week", "1 day", "1 hour")
 
 
-def ensuring(table: PartitionedTable) -> None:
-    """Creates what is missing of this partition and the next, or further ahead, with one click."""
+def ensuring(table: PartitionedTable, *, missing: bool) -> None:
+    """Creates what is missing of this partition and the next, or further ahead, with one click.
+
+    It stands out where something is `missing`.
+    """
     cut = table.cut(clock.zone())
     if isinstance(cut, str):
         _asking(table, cut)
@@ -44,7 +47,7 @@ def ensuring(table: PartitionedTable) -> None:
                 one_click.ensure,
                 operation=ENSURE,
                 key="ensure_now",
-                primary=True,
+                primary=missing,
                 icon=":material/add_circle:",
                 command=twin("ensure", table),
             )
@@ -134,7 +137,8 @@ def main() -> None:
     """The page."""
     table = current.table()
     now, axis = clock.now(), axis_of(table, clock.zone())
-    shown = [item for item in items(table, now, clock.cutoff(), axis.zone) if item.name]
+    every = items(table, now, clock.cutoff(), axis.zone)
+    shown = [item for item in every if item.name]
     counted = f"{plural(len(table.partitions), 'partition')} attached, {len(table.archived) or 'none'} archived"
     if table.upkeep is not None and not table.upkeep.unread:
         counted += f", managed by {plain(table.upkeep.tool)} as well"
@@ -142,7 +146,7 @@ def main() -> None:
     if table.not_served is not None:
         layout.only_shown(table)
     else:
-        ensuring(table)
+        ensuring(table, missing=any(item.status is Status.MISSING for item in every))
     notices.pending(table)
     ids = reads.ids_left() if table.key is not None and table.key.clock is None else None
     if ids is not None:

@@ -59,10 +59,11 @@ def filtered(shown: list[Item]) -> list[Item]:
 
 
 def draw(shown: Sequence[Item], axis: Axis) -> None:
-    """The table; selecting a row puts its name into the address bar, and the address bar's name selects its row."""
+    """The table, newest first; selecting a row puts its name into the address bar, and that name selects its row."""
     if not shown:
         st.caption("None is like that.")
         return
+    shown = shown[::-1]
     names = [item.name for item in shown]
     asked = st.query_params.get(keys.PARTITION_PARAMETER)
     alike = [number for number, name in enumerate(names) if asked in (name, name.partition(".")[2])]
@@ -109,6 +110,7 @@ def _frame(shown: Sequence[Item], factor: int, axis: Axis) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Period": [item.label for item in shown],
+            "Table": [item.name for item in shown],
             "State": [[str(item.status), *item.also] for item in shown],
             **_held(shown, axis),
             "Rows": [item.rows for item in shown],
@@ -116,7 +118,6 @@ def _frame(shown: Sequence[Item], factor: int, axis: Axis) -> pd.DataFrame:
             "Rows alone": [sized(item.heap, item) for item in shown],
             "Indexes": [sized(item.index, item) for item in shown],
             "Large values": [sized(item.toast, item) for item in shown],
-            "Table": [item.name for item in shown],
         }
     )
 
@@ -125,6 +126,7 @@ def _columns(unit: str, largest: float, ends: ColumnConfig, *, marked: bool) -> 
     number = st.column_config.NumberColumn
     return {
         "Period": st.column_config.TextColumn(pinned=True),
+        "Table": st.column_config.TextColumn(width="medium"),
         "State": st.column_config.MultiselectColumn(
             options=[str(state) for state in CHIPS], color=list(CHIPS.values()), width=210 if marked else 125
         ),
@@ -137,8 +139,7 @@ def _columns(unit: str, largest: float, ends: ColumnConfig, *, marked: bool) -> 
             help="Exact: rows, indexes and large values together",
             width=130,
         ),
-        "Rows alone": number(format="%.1f", help=f"{unit} of the heap, with its free space and visibility maps; exact"),
-        "Indexes": number(format="%.1f", help=f"{unit}, exact"),
-        "Large values": number(format="%.1f", help=f"{unit} of TOAST, exact: long texts that are kept beside the rows"),
-        "Table": st.column_config.TextColumn(width="medium"),
+        "Rows alone": number(format=f"%.1f {unit}", help="The heap, with its free space and visibility maps; exact"),
+        "Indexes": number(format=f"%.1f {unit}", help="Exact"),
+        "Large values": number(format=f"%.1f {unit}", help="TOAST, exact: long texts that are kept beside the rows"),
     }

@@ -36,9 +36,9 @@ def test_list_detail_and_link(console: Open, absences: Made) -> None:
     absences.run("ANALYZE")
     app = console("partitions", partition=absences.first)
     listed = app.dataframe[0].value
-    assert list(listed["Period"]) == [str(THIS_YEAR - 5 + number) for number in range(7)]
-    assert [states[0] for states in listed["State"]][-2:] == ["Attached", "Ahead"]
-    assert listed["Rows"][0] == 200
+    assert list(listed["Period"]) == [str(THIS_YEAR + 1 - number) for number in range(7)]  # newest first
+    assert [states[0] for states in listed["State"]][:2] == ["Ahead", "Attached"]
+    assert listed["Rows"].iloc[-1] == 200
     assert app.subheader[0].value == plain(f"public.{absences.first}")
     assert f"FOR VALUES FROM ('{THIS_YEAR - 5}-01-01') TO ('{THIS_YEAR - 4}-01-01')" in texts(app)
     state = app.table[0].value.iloc[:, 0]
@@ -49,6 +49,7 @@ def test_list_detail_and_link(console: Open, absences: Made) -> None:
 
 def test_ensure_another_year_and_nothing_missing(console: Open, absences: Made, run: Run) -> None:
     app = console("partitions")
+    assert app.button(key="ensure_now").proto.type == "secondary"  # nothing is missing
     app.button(key="ensure_now").click().run()
     assert [toast.value for toast in app.toast] == [plain("Nothing to do: public.kid_absences has all of it already.")]
     app.number_input[0].set_value(THIS_YEAR + 2).run()
@@ -65,7 +66,7 @@ def test_many_partitions_are_filtered_and_drawn_along_time(console: Open, make_t
     assert drawn["encoding"]["x"]["field"] == "lower"
     assert len(chart_rows(app)) == 66 * 3
     app.text_input(key="partition_text").set_value(f"{THIS_YEAR - 1}-0").run()
-    assert list(app.dataframe[0].value["Period"]) == [f"{THIS_YEAR - 1}-0{month}" for month in range(1, 10)]
+    assert list(app.dataframe[0].value["Period"]) == [f"{THIS_YEAR - 1}-0{month}" for month in range(9, 0, -1)]
     assert "9 of 66 are shown" in texts(app)
 
 

@@ -133,7 +133,7 @@ def test_partition_held_exclusively_is_busy(console: Open, absences: Made, sessi
     session().hold(f"LOCK TABLE {absences.first} IN ACCESS EXCLUSIVE MODE")
     app = console("partitions", partition=absences.first)
     listed = app.dataframe[0].value
-    assert listed["State"][0][0] == "Busy"
+    assert listed["State"].iloc[-1][0] == "Busy"
     assert "busy: somebody holds it exclusively" in app.table[0].value.iloc[3, 0].replace("\\", "")
 
 

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import ConnectionFailed
+from core.errors import ConnectionFailed, DeskError
 from dashboard import notices, sidebar
 from dashboard.dialog import body
 from dashboard.operations import live
-from dashboard.state import access, kept, reads
+from dashboard.state import access, database, kept, reads
 
 # A Material icon here would be fetched from its maker's host; nothing is asked of any other host than this one.
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g fill="#2f6fed">
 <rect x="2" y="4" width="5" height="16" rx="1.5" fill="#8a94a6"/><rect x="9.5" y="4" width="5" height="16" rx="1.5"/>
 <rect x="17" y="4" width="5" height="16" rx="1.5" fill="#9dc0ff"/></g></svg>"""
 
-st.set_page_config(page_title="Partition Desk", page_icon=ICON, layout="wide")
+
+def _database() -> str:
+    """Which one it is, told in the tab; a dash where the settings name none that can be used."""
+    try:
+        return database.named()
+    except DeskError:
+        return "-"
+
 
 refused = access.refusal()
+title = "Partition Desk" if refused is not None else f"{_database()} · Partition Desk"
+st.set_page_config(page_title=title, page_icon=ICON, layout="wide")
+
 if refused is not None:
     st.title("Nothing is shown here", anchor=False)
     notices.show(refused)

@@ -51,7 +51,7 @@ def _database(trouble: DeskError | None) -> None:
         return  # the page says what is wrong with it
     st.caption("Database")
     if desk.embedded:
-        st.badge("Embedded demo database", icon=":material/science:", color="violet")
+        st.badge(database.EMBEDDED, icon=":material/science:", color="violet")
     else:
         st.markdown(plain(desk.address))
     if trouble is not None:

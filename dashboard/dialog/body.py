@@ -14,7 +14,7 @@ from dashboard import layout
 from dashboard.dialog import ask, buttons, figures, inputs, one_click
 from dashboard.dialog.blockers import listed
 from dashboard.format import deed, plain
-from dashboard.state import acts, keys, reads
+from dashboard.state import acts, database, keys, reads
 
 LOOK_S = 2
 """How often the dialog looks who is in the way."""
@@ -44,6 +44,7 @@ def _body() -> None:
     if not isinstance(asked, ask.Asked):
         st.rerun()
     plan = asked.plan
+    st.caption(f":material/database: {plain(database.named())} · {plain(plan.table)}")
     _done_meanwhile(asked)
     figures.draw(asked)
     if asked.kept is not None:

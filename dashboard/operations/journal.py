@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
+from core.plans.drop import SCHEDULE
 from dashboard import selection
 from dashboard.state import current, kept, keys
 
@@ -22,10 +23,17 @@ WORDS = {
 CHIPS = dict(zip(WORDS.values(), ("gray", "blue", "green", "red", "orange", "red"), strict=True))
 
 
+def what(operation: OperationRecord) -> str:
+    """What it does, in a word or two: a planned drop and its calling off are one operation with two ends."""
+    if operation.plan.operation is SCHEDULE and operation.plan.steps:
+        return "plan a drop" if operation.plan.backup else "keep"
+    return operation.kind
+
+
 def filtered(operations: Sequence[OperationRecord]) -> list[OperationRecord]:
     """The operations that the filters leave."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = _choice(keys.KINDS, "What", "everything", [o.kind for o in operations])
+        kinds = _choice(keys.KINDS, "What", "everything", [what(o) for o in operations])
         ends = _choice(keys.ENDS, "Outcome", "any", [WORDS[o.state] for o in operations])
         actors = _choice(keys.ACTORS, "Who", "anybody", [o.actor for o in operations])
         everywhere = st.toggle("All tables", key=keys.ALL_TABLES)
@@ -33,7 +41,7 @@ def filtered(operations: Sequence[OperationRecord]) -> list[OperationRecord]:
     return [
         o
         for o in operations
-        if (not kinds or o.kind in kinds)
+        if (not kinds or what(o) in kinds)
         and (not ends or WORDS[o.state] in ends)
         and (not actors or o.actor in actors)
         and (everywhere or o.table == here)
@@ -54,7 +62,7 @@ def draw(shown: Sequence[OperationRecord], number: int | None) -> None:
         {
             "No.": numbers,
             "Asked for, UTC": [o.requested_at for o in shown],
-            "What": [o.kind for o in shown],
+            "What": [what(o) for o in shown],
             "On": [o.subject for o in shown],
             "Outcome": [[WORDS[o.state]] for o in shown],
             "Took": [o.seconds for o in shown],

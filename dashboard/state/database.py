@@ -22,6 +22,7 @@ from core.tables.summaries import TableSummary
 from core.tables.table import PartitionedTable
 from dashboard.state.backup_reading import BackupReading
 
+EMBEDDED = "Embedded demo database"
 LIST_TTL_S = 30
 
 
@@ -75,6 +76,11 @@ def read_tables(url: str) -> tuple[TableSummary, ...]:
 def read_server(url: str) -> Server:
     """Cached by address."""
     return open_url(url).desk.server()
+
+
+def named() -> str:
+    """Which database this is, for people."""
+    return EMBEDDED if desk().embedded else desk().address
 
 
 def url() -> str:

@@ -147,6 +147,7 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     settle(app, lambda page: "Take back that" in texts(page) and "is done" in texts(page))
     assert "Planned drops" not in texts(app)
 
+    assert list(console("activity").dataframe[0].value["What"])[:2] == ["keep", "plan a drop"]
     app.button(key=f"act_{name}").click().run()
     app.number_input(key=keys.DAYS).set_value(20).run()
     app.segmented_control(key=keys.WHEN).set_value(ask.When.NOW).run()

@@ -247,6 +247,7 @@ def test_nothing_at_all(desk: Road) -> None:
     assert json.loads(desk.done("growth", "--all", "--json").out)["server_bytes"] == 0
     assert set(parsed(desk.done("metrics").out)) == {
         ("partition_desk_up", ()),
+        ("partition_desk_journal_up", ()),
         ("partition_desk_backups_up", ()),
         ("partition_desk_sample_age_seconds", ()),
     }

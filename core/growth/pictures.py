@@ -28,7 +28,8 @@ LIMIT_SHOWN = 2.5
 POINTS = 400
 """So many of a curve's points can be seen."""
 
-BLUE, PALE, GREY, RED, INK, FAINT, WORDS = "#2f6fed", "#9dc0ff", "#8a94a6", "#c2362b", "#1f2733", "#e3e7ee", "#5b6675"
+BLUE, PALE, GREEN, GREY, RED = "#2f6fed", "#9dc0ff", "#0f9488", "#8a94a6", "#c2362b"
+INK, FAINT, WORDS = "#1f2733", "#e3e7ee", "#5b6675"
 Chart = alt.Chart | alt.LayerChart
 Rows = list[dict[str, Any]]
 
@@ -150,18 +151,15 @@ def _behind(growth: Growth, past: _Past, factor: int) -> list[alt.Chart]:
 
 
 def _ahead(growth: Growth, factor: int, top: float) -> list[alt.Chart]:
-    """What will be, in its band, and beside it what would be if everything stays."""
+    """What will be if everything stays and, where that differs, if old data is removed: each in its band."""
     ahead = growth.outlook
     places = sorted({*range(0, len(ahead.days), 5), len(ahead.days) - 1})
     days = [day_of(ahead.days[place]) for place in places]
-    curves = (ahead.planned.low, ahead.planned.expected, ahead.planned.high, ahead.kept.expected)
-    low, expected, high, kept = (np.minimum(curve[places], top) / factor for curve in curves)
-    layers: list[alt.Chart] = [
-        _curve(days, to=low, top=high).mark_area(color=BLUE, opacity=0.16).encode(y2="top:Q"),
-        _curve(days, to=expected).mark_line(color=BLUE, strokeWidth=1.6, strokeDash=[5, 3]),
-    ]
-    if ahead.frees:
-        layers.append(_curve(days, to=kept).mark_line(color=GREY, strokeWidth=1.6, strokeDash=[2, 3]))
+    layers: list[alt.Chart] = []
+    for band, colour, dash in ((ahead.kept, BLUE, [1, 0]), (ahead.planned, GREEN, [5, 3]))[: 2 if ahead.frees else 1]:
+        low, middle, high = (np.minimum(curve[places], top) / factor for curve in (band.low, band.expected, band.high))
+        layers.append(_curve(days, to=low, top=high).mark_area(color=colour, opacity=0.16).encode(y2="top:Q"))
+        layers.append(_curve(days, to=middle).mark_line(color=colour, strokeWidth=1.6, strokeDash=dash))
     return layers
 
 
@@ -169,7 +167,7 @@ def _highest(growth: Growth) -> float:
     """The most bytes that the first picture shows, the limit aside."""
     found = [float(growth.server), *_past(growth).total.tolist()]
     if growth.forecast.possible:
-        found += [float(growth.outlook.kept.expected.max()), float(growth.outlook.planned.high.max())]
+        found += [float(band.high.max()) for band in (growth.outlook.kept, growth.outlook.planned)]
     return float(max(found))
 
 

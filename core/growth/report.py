@@ -23,6 +23,7 @@ from core.growth.words import (
     limit_words,
     money_words,
     month_of,
+    removed_words,
     saved_words,
     sentence,
     share_words,
@@ -138,12 +139,12 @@ def _change(title: str, change: Change) -> Headline:
 def _ahead(growth: Growth) -> Headline:
     if not growth.forecast.possible:
         return Headline("In a year", "unknown", "", "too little is known for a forecast")
-    low, expected, high = ends(growth.outlook.planned)
+    low, expected, high = ends(growth.outlook.kept)
     return Headline(
         f"On {human_date(day_of(growth.outlook.days[-1]))}",
         human_bytes(expected),
         money_words(growth, growth.money(expected)),
-        spread_words(low, high).removeprefix(", "),
+        f"{spread_words(low, high)}{removed_words(growth)}".lstrip(",; "),
     )
 
 
@@ -166,11 +167,14 @@ def _total_caption(growth: Growth) -> str:
         past = "Past, measured: pale blue is in use, grey is archived on the same server."
     if not growth.forecast.possible:
         return f"{past} {growth.forecast.verdict.notes[0]}"
-    drop = growth.retention.drop_after or any(item.drop_on for item in growth.items)
-    kept = " Dotted grey: if everything stays." if drop else ""
+    stays = ", if everything stays" if growth.outlook.frees else ""
+    removed = " Dashed: if old data is removed." if growth.outlook.frees else ""
     beyond = growth.limit and not pictures.drawn_limit(growth)
     limit = f" The limit of {limit_size(growth.limit or 0)} lies far above." if beyond else ""
-    return f"{past} Dashed: expected; the band holds the truth four times of five, as tried on the past.{kept}{limit}"
+    return (
+        f"{past} Ahead: expected{stays}; the band holds the truth four times of five, as tried on the past."
+        f"{removed}{limit}"
+    )
 
 
 def _monthly_caption(growth: Growth) -> str:

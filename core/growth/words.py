@@ -204,11 +204,19 @@ def leads(growth: Growth) -> str:
         return "There is no forecast yet."
     verb = "written" if forecast.per_month >= 0 else "lost"
     last = day_of(growth.outlook.days[-1])
-    low, expected, high = ends(growth.outlook.planned)
+    low, expected, high = ends(growth.outlook.kept)
+    stays = " if everything stays" if growth.outlook.frees else ""
     return (
         f"About {human_bytes(round(abs(forecast.per_month)))} are {verb} a month. On {human_date(last)} the server will"
-        f" hold about {human_bytes(expected)}{spread_words(low, high)}."
+        f" hold about {human_bytes(expected)}{stays}{spread_words(low, high)}{removed_words(growth)}."
     )
+
+
+def removed_words(growth: Growth) -> str:
+    """What the server holds at the end of the forecast if old data is removed; nothing where that changes nothing."""
+    if not growth.outlook.frees:
+        return ""
+    return f"; about {human_bytes(ends(growth.outlook.planned)[1])} if old data is removed"
 
 
 def spread_words(low: int, high: int) -> str:
@@ -242,7 +250,7 @@ def limit_words(growth: Growth) -> str:
         return f"The limit of {limit} is {'passed already' if over else 'not passed yet; when it will be is unknown'}."
     said = f"The limit of {limit} is {_passed(growth, growth.passing_kept)}"
     if growth.passing_planned != growth.passing_kept:
-        said += " if everything stays; with what is planned for old partitions it is "
+        said += " if everything stays; if old data is removed it is "
         said += _passed(growth, growth.passing_planned)
     return f"{said}."
 

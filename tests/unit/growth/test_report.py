@@ -27,6 +27,7 @@ from core.growth.series import days_of
 from core.growth.words import limit_words
 from core.period import Duration
 from core.settings import parse_bytes, read_settings
+from core.text import human_bytes
 from tests.unit.growth_factories import MB, TABLE, TODAY, growth, holding
 
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -183,9 +184,18 @@ def test_a_plan_that_frees_is_told_beside_what_comes_without_it() -> None:
                         high=made.outlook.kept.high / 2),
     )  # fmt: skip
     both = replace(made, outlook=planned, passing_planned=passing(planned.days, planned.planned, 700 * MB))
-    assert "if everything stays; with what is planned for old partitions it is not passed by" in limit_words(both)
+    assert "if everything stays; if old data is removed it is not passed by" in limit_words(both)
     dropping = replace(both, retention=Retention(Duration(3, "year"), Duration(90, "day")))
-    assert "Dotted grey: if everything stays." in page(dropping).text
+    said = page(dropping).text.replace("\xa0", " ")
+    stays, removed = (
+        human_bytes(round(float(band.expected[-1]))).replace("\xa0", " ")
+        for band in (dropping.outlook.kept, dropping.outlook.planned)
+    )
+    assert stays != removed
+    assert f"the server will hold about {stays} if everything stays" in said  # nothing is removed by itself
+    assert f"about {removed} if old data is removed" in said
+    assert "Ahead: expected, if everything stays; the band" in said
+    assert "Dashed: if old data is removed." in said
 
 
 def test_growth_as_text() -> None:

@@ -128,7 +128,7 @@ def _is_over(one: Partition | Archived | None) -> bool:
 
 def hand_work(table: PartitionedTable) -> None:
     """The road as commands for a shell, for who goes it without the pages."""
-    with st.expander("Back up, verify and drop in a shell", icon=":material/terminal:"):
+    with st.expander("Back up, verify and drop in a shell", icon=":material/terminal:", key="in_a_shell"):
         st.caption("What the buttons above do; a drop compares every row with a backup that is proven.")
         for archived in table.archived[:PAGE]:
             st.code(in_a_shell(table, archived), language="bash", wrap_lines=True)

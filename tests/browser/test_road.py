@@ -44,6 +44,7 @@ def test_the_whole_road_by_clicks(
     button(dialog(page), f"Archive {name}").click()
     done(page, f"Archive {name}")
     assert absences.count() == everything - 400
+    expect(page.get_by_role("heading", level=1)).to_have_text("1 archived table has no verified backup")  # drawn anew
     page.get_by_text("Back up, verify and drop in a shell", exact=True).click()
     expect(page.get_by_text("partitions verify --partition").first).to_be_visible()
 

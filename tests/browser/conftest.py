@@ -40,7 +40,7 @@ OPEN = {"PARTITION_DESK_OPEN": "true"}
 """Nobody is asked who is there, as these tests are of what comes then."""
 THIS_YEAR = date.today().year
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -123,7 +124,7 @@ def test_stop_while_it_waits(
     archive(page, absences.first)
     expect(waiting(page)).to_be_visible()
     button(page, "Stop").last.click()  # the first is Streamlit's own, while it draws
-    expect(page.get_by_text(f"Archive {absences.first} was stopped")).to_be_visible(timeout=5_000)
+    expect(page.get_by_text(f"Archive {absences.first} was stopped")).to_be_visible()
     assert absences.first in attached(run)
     assert outcomes(run) == [("archive", "cancelled")]
     reader.release()
@@ -156,6 +157,7 @@ def test_two_browsers_at_once(
         expect(waiting(page)).to_be_visible()
     reader.release()
     for page in pages:
-        expect(page.get_by_text(f"Archive {absences.first} is done")).to_be_visible()
-    assert outcomes(run) == [("archive", "done")]
+        # whose click came when it was over is told that it holds
+        expect(page.get_by_text(re.compile(f"Archive {absences.first} is done|is archived already"))).to_be_visible()
+    assert set(outcomes(run)) == {("archive", "done")}
     assert run(f"SELECT count(*) FROM archive.{absences.first}") == [(400,)]

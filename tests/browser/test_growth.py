@@ -34,10 +34,15 @@ def write(engine: Engine, table: str) -> None:
 
 
 def file(page: Page, label: str) -> Path:
-    """What a button downloads."""
-    with page.expect_download(timeout=30_000) as waiting:
-        button(page, label).click()
-    return Path(waiting.value.path())
+    """What a button downloads; asked for again where the browser gave it up because the page was drawn meanwhile."""
+    failure: str | None = None
+    for _ in range(3):
+        with page.expect_download(timeout=30_000) as waiting:
+            button(page, label).click()
+        failure = waiting.value.failure()
+        if failure is None:
+            return Path(waiting.value.path())
+    raise AssertionError(f"{label} was not downloaded: {failure}")
 
 
 def test_a_view_is_shared_and_its_pictures_are_taken_away(

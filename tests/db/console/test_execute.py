@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg2
@@ -17,22 +16,20 @@ from sqlalchemy import URL, Engine
 from core.console.execute import Budget
 from core.console.journal import OperationRecord, OperationState, read_operations
 from core.console.queue import request_cancel
-from core.errors import Cancelled, ConnectionFailed, DetachPending, Failed, LockNotObtained, PlanOutdated, TableNotFound
+from core.errors import Cancelled, ConnectionFailed, DetachPending, LockNotObtained
 from core.plans.archive import plan_archive
 from core.plans.plan import Plan
 from core.postgres.advisory import LockKey
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from core.postgres.embedded import running_server
-from core.tables.catalog.table import read_table
-from core.tables.table import PartitionedTable
 from tests import desks, tables
 from tests.conftest import ADMIN, Act, OpenSession, Session, until
+from tests.db.console.planning import NOW, archiving, catalog_of, ensuring, pending, read, reattaching
 from tests.servers import Database, connect, temporary_home
-from tests.tables import Made, Run, describe, fingerprint
+from tests.tables import Made, Run, fingerprint
 
 every_version = pytest.mark.every_version
 
-NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 SHORT = Budget(lock_ms=50, patience_s=1.5)
 LONG = Budget(lock_ms=50, patience_s=30)
 BLIND = Budget(lock_ms=60_000, patience_s=30)
@@ -49,32 +46,6 @@ def start(act: Act) -> Iterator[Start]:
         yield lambda plan, budget=LONG: pool.submit(act, plan, budget)
 
 
-def read(reader: Engine, made: Made) -> PartitionedTable:
-    return read_table(reader, made.address)
-
-
-def archiving(reader: Engine, made: Made) -> Plan:
-    return plan_archive(read(reader, made), made.first, now=NOW)
-
-
-def reattaching(reader: Engine, made: Made) -> Plan:
-    return desks.reattach(reader, read(reader, made), made.first)
-
-
-def ensuring(reader: Engine, made: Made, year: int = 2027) -> Plan:
-    return desks.ensure(reader, read(reader, made), [(date(year, 1, 1), date(year + 1, 1, 1))])
-
-
-def catalog_of(run: Run, made: Made) -> list[object]:
-    """The whole catalog of the table's schema and of `archive`."""
-    relations = run(
-        "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
-        " AND relnamespace::regnamespace::text NOT LIKE 'pg_%'"
-        " AND relnamespace::regnamespace::text NOT IN ('information_schema', 'partition_desk') ORDER BY 1"
-    )
-    return [made.sql, *(describe(run, relation) for (relation,) in relations)]
-
-
 def running(reader: Engine) -> OperationRecord | None:
     return next((o for o in read_operations(reader) if o.state is OperationState.RUNNING), None)
 
@@ -85,99 +56,10 @@ def waits_for(reader: Engine, pid: int) -> bool:
     return operation is not None and pid in [blocker.pid for blocker in operation.blockers]
 
 
-def pending(run: Run) -> bool:
-    return bool(run("SELECT 1 FROM pg_inherits WHERE inhdetachpending"))
-
-
 def queued_on_tables(run: Run) -> int:
     """How many sessions wait for a table's lock just now."""
     sql = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND datname = current_database()"
     return int(run(f"{sql} WHERE locktype = 'relation' AND NOT granted")[0][0])
-
-
-# --- the table changed between plan and apply ----------------------------------------------------------------------
-
-CHANGES = {
-    "column": "ALTER TABLE kid_absences ADD COLUMN more int",
-    "column's type": "ALTER TABLE kid_absences ALTER COLUMN kid_id TYPE numeric",
-    "index": "CREATE INDEX ON kid_absences (reason)",
-    "default": "CREATE TABLE other PARTITION OF kid_absences DEFAULT",
-    "renamed": "ALTER TABLE kid_absences_2022 RENAME TO other",
-    "check": "ALTER TABLE kid_absences_2022 ADD CHECK (kid_id < 1000000)",
-    "comment": "COMMENT ON TABLE kid_absences_2022 IS 'mine'",
-    "detached": "ALTER TABLE kid_absences DETACH PARTITION kid_absences_2022",
-    "replaced": "DROP TABLE kid_absences_2022; CREATE TABLE kid_absences_2022 PARTITION OF kid_absences"
-    " FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')",
-    "foreign key": "CREATE TABLE kids (id bigint PRIMARY KEY);"
-    " ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id) REFERENCES kids",
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
-def test_an_outdated_archive_is_refused(
-    reader: Engine, act: Act, make_table: Make, run: Run, change: str, major: int | None
-) -> None:
-    made = make_table(rows=0)
-    plan = archiving(reader, made)
-    run(change)
-    before = catalog_of(run, made)
-    with pytest.raises(PlanOutdated, match=r"public\.kid_absences is no longer as it was") as refused:
-        act(plan)
-    assert refused.value.safe.startswith("Nothing was changed.")
-    assert refused.value.changes
-    assert catalog_of(run, made) == before
-    assert [o.state for o in read_operations(reader)] == [OperationState.FAILED]
-    assert read_operations(reader)[0].server_message == "\n".join(refused.value.changes)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "ALTER TABLE archive.kid_absences_2022 DROP COLUMN reason",
-        "ALTER TABLE archive.kid_absences_2022 DROP CONSTRAINT kid_absences_2022_date_check",
-        "DROP INDEX archive.kid_absences_2022_date_idx",
-        "COMMENT ON TABLE archive.kid_absences_2022 IS 'mine'",
-        "CREATE TABLE other PARTITION OF kid_absences FOR VALUES FROM ('2022-06-01') TO ('2022-07-01')",
-        "DROP TABLE archive.kid_absences_2022",
-    ],
-)
-def test_an_outdated_reattach_is_refused(reader: Engine, act: Act, make_table: Make, run: Run, change: str) -> None:
-    made = make_table()
-    act(archiving(reader, made))
-    plan = reattaching(reader, made)
-    run(change)
-    before = catalog_of(run, made)
-    with pytest.raises(PlanOutdated):
-        act(plan)
-    assert catalog_of(run, made) == before
-
-
-def test_an_outdated_ensure_is_refused(reader: Engine, act: Act, make_table: Make, run: Run) -> None:
-    made = make_table()
-    plan = ensuring(reader, made)
-    run("CREATE TABLE mine PARTITION OF kid_absences FOR VALUES FROM ('2027-01-01') TO ('2027-07-01')")
-    with pytest.raises(PlanOutdated, match="Look at the table as it is now and confirm again"):
-        act(plan)
-    assert read(reader, made).find("kid_absences_2027") is None
-
-
-def test_what_concerns_others_does_not_outdate_a_plan(reader: Engine, act: Act, make_table: Make, run: Run) -> None:
-    made = make_table()
-    plan = archiving(reader, made)
-    run("COMMENT ON TABLE kid_absences_2024 IS 'another partition'")
-    run("CREATE TABLE kid_absences_2031 PARTITION OF kid_absences FOR VALUES FROM ('2031-01-01') TO ('2032-01-01')")
-    run("INSERT INTO kid_absences (kid_id, date) VALUES (77, '2022-12-31')")
-    run("ANALYZE kid_absences")
-    act(plan)
-    assert read(reader, made).find_archived(made.first) is not None
-
-
-def test_a_table_that_is_gone(reader: Engine, act: Act, make_table: Make, run: Run) -> None:
-    made = make_table()
-    plan = archiving(reader, made)
-    run("DROP TABLE kid_absences")
-    with pytest.raises(TableNotFound, match="There is no table"):
-        act(plan)
 
 
 # --- somebody is in the way ----------------------------------------------------------------------------------------
@@ -594,113 +476,7 @@ def test_finalize_waits_for_whoever_runs_anything_and_says_so(
     assert read(reader, made).find_archived(made.first) is not None
 
 
-# --- the server refuses --------------------------------------------------------------------------------------------
-
-
-@every_version
-@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
-def test_a_row_that_sneaks_into_the_default_takes_the_exclusion_back(
-    reader: Engine, act: Act, make_table: Make, run: Run, request: pytest.FixtureRequest, large: bool
-) -> None:
-    if large:
-        request.getfixturevalue("large_default")
-    made = make_table(default=True)
-    act(archiving(reader, made))
-    plan = reattaching(reader, made)
-    before = catalog_of(run, made)
-    made.insert(*made.ranges[0], rows=1)
-    with pytest.raises(Failed, match="violated by some row") as failed:
-        act(plan)
-    assert failed.value.sqlstate == "23514"
-    taken_back = "What was begun was taken back; nothing is changed."
-    assert failed.value.safe.startswith(taken_back if large else "Nothing was changed.")
-    assert catalog_of(run, made) == before
-    operation = read_operations(reader)[0]
-    assert (operation.state, operation.sqlstate) == (OperationState.FAILED, "23514")
-
-
-def test_duplicates_in_an_archived_table_leave_nothing_and_asking_again_finishes(
-    reader: Engine, act: Act, make_table: Make, run: Run
-) -> None:
-    made = make_table()
-    act(archiving(reader, made))
-    run("ALTER TABLE archive.kid_absences_2022 DROP CONSTRAINT kid_absences_2022_kid_id_date_key")
-    run("INSERT INTO archive.kid_absences_2022 SELECT * FROM archive.kid_absences_2022 WHERE kid_id = 1")
-    with pytest.raises(Failed, match="could not create unique index") as failed:
-        act(reattaching(reader, made))
-    assert failed.value.sqlstate == "23505"
-    assert failed.value.safe.startswith("Nothing was changed.")
-    assert run("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
-    assert made.count() == 40
-    run("DELETE FROM archive.kid_absences_2022 WHERE kid_id = 1")
-    plan = reattaching(reader, made)
-    assert plan.steps[0].title == "Build the missing index on kid_id, date"
-    act(plan)
-    assert made.count() == 59
-
-
-@every_version
-def test_rows_that_are_referred_to_keep_their_partition(reader: Engine, act: Act, make_table: Make, run: Run) -> None:
-    made = make_table()
-    run("CREATE TABLE letters (kid_id bigint, day date, FOREIGN KEY (kid_id, day) REFERENCES kid_absences"
-        " (kid_id, date))")  # fmt: skip
-    run("INSERT INTO letters SELECT kid_id, date FROM kid_absences_2022 LIMIT 1")
-    plan = archiving(reader, made)
-    assert plan.warnings[0] == "Rows that public.letters refers to keep the partition from being detached;" \
-        " then nothing happens."  # fmt: skip
-    with pytest.raises(Failed, match="violates foreign key constraint") as failed:
-        act(plan)
-    assert failed.value.sqlstate == "23503"
-    assert not pending(run)
-    assert made.count() == 60
-    table = read(reader, made)
-    assert table.find(made.first) is not None
-    assert table.archived == ()
-
-
-def test_an_archive_that_was_cut_short_before_its_move_is_finished(
-    reader: Engine, act: Act, make_table: Make, session: OpenSession, run: Run
-) -> None:
-    made = make_table()
-    other = session()
-    plan = archiving(reader, made)
-    for step in plan.steps[:-1]:
-        for statement in step.statements:
-            other.run(statement)
-    rest = archiving(reader, made)
-    assert [step.sql for step in rest.steps] == ['ALTER TABLE "public"."kid_absences_2022" SET SCHEMA "archive";']
-    act(rest)
-    archived = read(reader, made).find_archived(made.first)
-    assert archived is not None
-    assert archived.schema == "archive"
-
-
-@every_version
-@pytest.mark.usefixtures("large_default")
-@pytest.mark.parametrize("k", range(4))
-def test_asking_again_after_each_step_reaches_the_same_end(
-    reader: Engine, act: Act, make_table: Make, session: OpenSession, k: int
-) -> None:
-    """Steps 1 to k are run by hand, as if the console had died then; with a DEFAULT there and back."""
-    made = make_table(default=True, foreign_key=True)
-    rows = fingerprint(reader, made.sql)
-    psql = session()
-
-    def run_first(plan: Plan) -> None:
-        for step in plan.steps[:k]:
-            for statement in ["BEGIN", *step.statements, "COMMIT"] if step.transactional else step.statements:
-                psql.run(statement)
-
-    run_first(archiving(reader, made))
-    if read(reader, made).find(made.first) is not None or k < 3:
-        act(archiving(reader, made))
-    run_first(reattaching(reader, made))
-    if read(reader, made).find_archived(made.first) is not None:
-        act(reattaching(reader, made))
-    assert fingerprint(reader, made.sql) == rows
-    table = read(reader, made)
-    assert table.default is not None
-    assert table.default.checks == tuple(c for c in table.default.checks if not c.name.startswith("partition_desk"))
+# --- side by side ----------------------------------------------------------------------------------------------------
 
 
 def test_two_operations_on_one_table_run_one_after_the_other(

@@ -15,6 +15,8 @@ from dashboard.state import current, keys, reads
 
 Colour = Literal["gray", "orange", "red"]
 T = TypeVar("T")
+APART = 24
+"""Pixels between words and act; where they have no room beside them, as on a telephone, the act goes below."""
 ACT_WIDTH = 168
 """Pixels of a button at the end of a line, so that all of them are of one width."""
 
@@ -95,6 +97,7 @@ def line(
             st.markdown(words)
             if reason:
                 st.caption(plain(reason))
+        st.space(APART)
         with st.container(horizontal=True, vertical_alignment="center", width="content", wrap=False, gap="small"):
             if act is not None:
                 with st.container(width=ACT_WIDTH):

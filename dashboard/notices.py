@@ -93,7 +93,7 @@ def _no_table() -> None:
     )
     st.markdown("A plain `kid_absences` becomes a partitioned one, with all its rows, by")
     st.code("alembic upgrade head", language="bash")
-    st.markdown("Any table made with `PARTITION BY RANGE` on one date or timestamp column is served.")
+    st.markdown("Any table made with `PARTITION BY` is shown, and one by RANGE is looked after.")
 
 
 def refusal() -> bool:

@@ -69,6 +69,8 @@ def _label(table: TableSummary) -> str:
 
 def _choose_table() -> None:
     known = database.tables()
+    if not known:
+        return
     chosen = current.address()
     addresses = [table.address for table in known]
     labels = {table.address: _label(table) for table in known}

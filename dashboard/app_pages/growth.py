@@ -15,7 +15,7 @@ from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures
 from dashboard.growth import filters as growth_filters
 from dashboard.growth.filters import Chosen
-from dashboard.state import database, reads
+from dashboard.state import current, database, reads
 
 
 def counted(growth: Growth) -> str:
@@ -72,6 +72,7 @@ def honestly(growth: Growth) -> None:
 
 def main() -> None:
     """The page."""
+    current.table()  # where there is none the page says so, and asks for nothing
     title, filters = st.container(gap=None), st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     with filters:
         chosen = growth_filters.draw()

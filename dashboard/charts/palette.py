@@ -101,7 +101,8 @@ def styled(chart: Chart, height: int | alt.Step, colours: Ink | None = None) -> 
             symbolSize=110,
             symbolStrokeWidth=1.5,
             offset=8,
-            columnPadding=14,
+            columnPadding=8,
+            columns=4,
         )
     )
     return made

@@ -134,12 +134,12 @@ def _ended(operation: OperationRecord) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch"):
             outcome.say(operation)
-        acts = _next(operation)
-        for following in acts[-1:]:
+        following = _next(operation)
+        for act in following[-1:]:
             with st.container(width=layout.ACT_WIDTH):
-                following()
+                act()
         with st.popover("More", icon=":material/more_horiz:"):
-            _more(operation, acts[:-1])
+            _more(operation, following[:-1])
         st.button(
             "Close",
             key=f"close_{operation.id}",
@@ -187,18 +187,18 @@ def _next(operation: OperationRecord) -> list[Callable[[], None]]:
     if archived is None:
         return [partial(buttons.restore_button, backup, key=key)] if kind is DROP else []
     name = current.table().called(archived)
-    acts: list[Callable[[], None]] = []
+    found: list[Callable[[], None]] = []
     if kind in (ARCHIVE, RESTORE):
-        acts.append(partial(buttons.reattach_button, archived, key=f"back_{operation.id}"))
+        found.append(partial(buttons.reattach_button, archived, key=f"back_{operation.id}"))
     if kind is ARCHIVE:
-        acts.append(partial(buttons.backup_button, name, key=key))
+        found.append(partial(buttons.backup_button, name, key=key))
     elif kind is BACKUP:
-        acts.append(partial(buttons.verify_button, backup, key=key))
+        found.append(partial(buttons.verify_button, backup, key=key))
     elif kind is VERIFY and not _binds(archived.hold):
-        acts.append(partial(buttons.drop_button, name, key=key))
+        found.append(partial(buttons.drop_button, name, key=key))
     elif kind is SCHEDULE and archived.drop is not None:
-        acts.append(partial(buttons.keep_button, name, key=key))
-    return acts
+        found.append(partial(buttons.keep_button, name, key=key))
+    return found
 
 
 def _in_a_shell(operation: OperationRecord) -> None:

@@ -118,6 +118,21 @@ class OperationRecord:
         return (self.finished_at - self.started_at).total_seconds()
 
 
+def unsettled(operations: Iterable[OperationRecord], table: str) -> tuple[OperationRecord, ...]:
+    """The operations of the table of that address that failed or were interrupted, newest first, where nobody has done
+    since what they were for.
+    """
+    found: list[OperationRecord] = []
+    seen: set[str] = set()
+    for operation in operations:
+        if operation.table != table or operation.subject in seen:
+            continue
+        seen.add(operation.subject)
+        if operation.state in (OperationState.FAILED, OperationState.INTERRUPTED):
+            found.append(operation)
+    return tuple(found)
+
+
 # An operation whose advisory lock is gone has no process any more; nor has one whose lock a stranger holds. Where one
 # could not be had for a stranger's sake, its row says when it was last alive (journals of before lack that column).
 STATED = f"""

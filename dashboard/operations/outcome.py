@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -17,7 +17,6 @@ from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived
-from core.tables.table import PartitionedTable
 from core.text import human_seconds
 from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import deed, plain
@@ -103,16 +102,3 @@ _AGAIN: dict[Operation, Callable[[Plan], None]] = {
     RESTORE: lambda plan: ask.restore(plan.backup),
     SCHEDULE: lambda plan: (ask.drop if plan.backup else one_click.keep)(plan.subject),
 }
-
-
-def unsettled(operations: Iterable[OperationRecord], table: PartitionedTable) -> tuple[OperationRecord, ...]:
-    """The operations of a table that failed or were interrupted, where nobody has done since what they were for."""
-    found: list[OperationRecord] = []
-    seen: set[str] = set()
-    for operation in operations:
-        if operation.table != table.address or operation.subject in seen:
-            continue
-        seen.add(operation.subject)
-        if operation.state in (OperationState.FAILED, OperationState.INTERRUPTED):
-            found.append(operation)
-    return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from core.console.journal import unsettled
 from core.doctor.findings import Finding, Severity
 from core.tables.table import PartitionedTable
 from core.text import human_ago, plural
@@ -27,7 +28,7 @@ def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
     operations = reads.operations(of_table=table.address)
     if not operations and (why := reads.hidden()):
         layout.line(":blue[:material/visibility_off:] **Whether an operation failed is unknown**", why)
-    for operation in outcome.unsettled(operations, table)[:2]:
+    for operation in unsettled(operations, table.address)[:2]:
         ended = human_ago(operation.finished_at or operation.requested_at, clock.now())
         layout.line(
             f":red[:material/error:] **{outcome.title(operation)}: {operation.state}**",

@@ -5,11 +5,25 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
+from typing import Any
 
 import click
 
-from core.cli.acting import Given, act, put, run_plan, say, target
-from core.cli.options import DRY_RUN, PARTITION, REASON, YEAR, command, date_or_time, number
+from core.cli.acting import Given, act, put, run_plan, say
+from core.cli.many import One, Said, act_on_each, targets
+from core.cli.options import (
+    DRY_RUN,
+    GO_ON,
+    JSON,
+    PARTITIONS,
+    REASON,
+    SEVERAL,
+    YEARS,
+    command,
+    date_or_time,
+    number,
+)
 from core.cli.output.acts import branch_by_hand, next_steps
 from core.console import approval, journal
 from core.console.queue import request_cancel
@@ -17,9 +31,12 @@ from core.errors import DeskError, NotServed, Refused
 from core.period import Range, Width, year_range
 from core.plans.archive import Archive
 from core.plans.ensure import Ensure
+from core.plans.plan import Plan
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
+from core.plans.target import Target
 from core.tables.key import Reading
+from core.tables.retention import due as find_due
 from core.tables.tree import Kind
 from core.text import shown
 
@@ -85,33 +102,65 @@ def _ensure(given: Given, wish: Ensure, reason: str, dry_run: bool) -> tuple[str
         return (f"{wish.table}: {error}",)
 
 
-@command("archive", "detach a partition and move it to the archive schema", needs=("year", "partition"))
-@YEAR
-@PARTITION
+@command("archive", "detach partitions and move them to the archive schema", needs=(*SEVERAL, "due"))
+@YEARS
+@PARTITIONS
+@click.option("--due", is_flag=True, help="all that are over for longer than PARTITION_DESK_ARCHIVE_AFTER")
 @click.option("--allow-current", is_flag=True, help="also where its dates are not over yet")
+@GO_ON
 @REASON
 @DRY_RUN
+@JSON
 def archive(
-    given: Given, *, year: Range | None, partition: str | None, allow_current: bool, reason: str, dry_run: bool
-) -> None:
-    plan = act(given, Archive(given.table, target(year, partition), allow_current), reason=reason, dry_run=dry_run)
-    if plan.steps and not dry_run and given.desk.url is not None:
+    given: Given,
+    *,
+    years: tuple[Range, ...],
+    partitions: tuple[str, ...],
+    due: bool,
+    allow_current: bool,
+    go_on: bool,
+    **said: Any,
+) -> int:
+    if due:
+        table = given.read()
+        found = find_due(table, given.desk.cutoff, given.desk.today, given.desk.zone)
+        named: list[tuple[str, Target]] = [(table.called(one), table.called(one)) for one in found]
+    else:
+        named = targets(years, partitions)
+    if due or len(named) > 1:
+        ones = [One(label, partial(Archive, partition=one, allow_current=allow_current)) for label, one in named]
+        return act_on_each(given, ones, Said(**said, go_on=go_on))
+    plan = act(given, Archive(given.table, named[0][1], allow_current), **said)
+    if plan.steps and not said["dry_run"] and not said["as_json"] and given.desk.url is not None:
         with suppress(DeskError):  # it is done already, whatever can be read now
-            table = given.read()
-            one = table.by_oid(plan.oid)
-            if one is not None and one.kind is Kind.BRANCH and not one.is_here:
-                put(branch_by_hand(one.schema, one.name, given.desk.url, embedded=given.desk.embedded))
-            elif one is not None:
-                put(next_steps(table, table.called(one)))
+            put_next_steps(given, plan)
+    return 0
 
 
-@command("reattach", "bring an archived partition back", needs=("year", "partition"))
-@YEAR
-@PARTITION
+def put_next_steps(given: Given, plan: Plan) -> None:
+    """What to do with the table that was archived."""
+    table = given.read()
+    one = table.by_oid(plan.oid) if plan.oid is not None else None
+    if one is not None and one.kind is Kind.BRANCH and not one.is_here and given.desk.url is not None:
+        put(branch_by_hand(one.schema, one.name, given.desk.url, embedded=given.desk.embedded))
+    elif one is not None:
+        put(next_steps(table, table.called(one)))
+
+
+@command("reattach", "bring archived partitions back", needs=SEVERAL)
+@YEARS
+@PARTITIONS
+@GO_ON
 @REASON
 @DRY_RUN
-def reattach(given: Given, *, year: Range | None, partition: str | None, reason: str, dry_run: bool) -> None:
-    act(given, Reattach(given.table, target(year, partition)), reason=reason, dry_run=dry_run)
+@JSON
+def reattach(given: Given, *, years: tuple[Range, ...], partitions: tuple[str, ...], go_on: bool, **said: Any) -> int:
+    named = targets(years, partitions)
+    if len(named) > 1:
+        ones = [One(label, partial(Reattach, partition=one)) for label, one in named]
+        return act_on_each(given, ones, Said(**said, go_on=go_on))
+    act(given, Reattach(given.table, named[0][1]), **said)
+    return 0
 
 
 @command("key", "say how the numbers, uuids or texts of the key are read", needs=("reading", "undo"))

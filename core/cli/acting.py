@@ -172,7 +172,7 @@ def put(text: str) -> None:
     print(text.replace(NBSP, " "))
 
 
-def put_json(value: Json) -> None:
+def put_json(value: Json | list[Json]) -> None:
     """Writes a result as JSON to standard output."""
     pieces = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value)
     while some := "".join(islice(pieces, 10_000)):  # all of it at once takes as much memory as what it tells of

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
+from typing import Any
 
 import click
 
+from core.backups.drill import newest_of_each
 from core.backups.kept import read_all_kept, read_kept
 from core.cli.acting import (
     PLANNED_AGAIN,
@@ -19,13 +22,18 @@ from core.cli.acting import (
     say,
     target,
 )
+from core.cli.many import One, Said, act_on_each, targets
 from core.cli.options import (
     BACKUP,
     DRY_RUN,
+    GO_ON,
     JSON,
     PARTITION,
+    PARTITIONS,
     REASON,
+    SEVERAL,
     YEAR,
+    YEARS,
     calendar_date,
     command,
     plain_text,
@@ -46,7 +54,7 @@ from core.errors import (
 )
 from core.names import address, split_qualified
 from core.period import Duration, Range
-from core.plans.backup import BackUp
+from core.plans.backup import BackUp, without_backup
 from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
@@ -62,41 +70,82 @@ from core.text import Json
 NAMED = ("year", "partition")
 
 
-@command("backup", "copy a partition, attached or archived, to the place of the backups", needs=NAMED)
-@YEAR
-@PARTITION
+@command("backup", "copy partitions, attached or archived, to the place of the backups", needs=(*SEVERAL, "due"))
+@YEARS
+@PARTITIONS
+@click.option("--due", is_flag=True, help="all archived tables that no backup holds")
+@GO_ON
 @REASON
 @DRY_RUN
 @JSON
 def backup(
-    given: Given, *, year: Range | None, partition: str | None, reason: str, dry_run: bool, as_json: bool
-) -> None:
-    act(given, BackUp(given.table, target(year, partition)), reason=reason, dry_run=dry_run, as_json=as_json)
+    given: Given, *, years: tuple[Range, ...], partitions: tuple[str, ...], due: bool, go_on: bool, **said: Any
+) -> int:
+    named = _unkept(given) if due else targets(years, partitions)
+    if due or len(named) > 1:
+        ones = [One(label, partial(BackUp, partition=one)) for label, one in named]
+        return act_on_each(given, ones, Said(**said, go_on=go_on))
+    act(given, BackUp(given.table, named[0][1]), **said)
+    return 0
+
+
+def _unkept(given: Given) -> list[tuple[str, Target]]:
+    table = given.read()
+    bare = without_backup(table, _all_of(given, table))
+    return [(table.called(one), table.called(one)) for one in bare]
+
+
+def _all_of(given: Given, table: PartitionedTable) -> tuple[Kept, ...]:
+    """The backups of this very table."""
+    every, _ = read_all_kept(given.desk.storage.open(), parent=table.address)
+    return tuple(one for one in every if one.backup.is_from(table.server.database, table.server.cluster))
 
 
 @command(
     "verify",
-    "restore a backup into a throwaway server and compare every row; the source is left alone",
-    either=((*NAMED, "backup"),),
+    "restore backups into a throwaway server and compare every row; the source is left alone",
+    either=((*SEVERAL, "backup", "due"),),
 )
-@YEAR
-@PARTITION
+@YEARS
+@PARTITIONS
 @BACKUP
+@click.option("--due", is_flag=True, help="the newest backup of each partition that was never proven")
+@GO_ON
 @REASON
 @DRY_RUN
 @JSON
 def verify(
     given: Given,
     *,
-    year: Range | None,
-    partition: str | None,
+    years: tuple[Range, ...],
+    partitions: tuple[str, ...],
     backup: str | None,
-    reason: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    kept = _kept(given, year, partition, backup, proven_first=False)
-    act(given, Verify(kept), reason=reason, dry_run=dry_run, as_json=as_json)
+    due: bool,
+    go_on: bool,
+    **said: Any,
+) -> int:
+    if due:
+        newest = newest_of_each(_all_of(given, given.read()))
+        ones = [_one(kept) for kept in newest if kept.proven is None and kept.damaged is None]
+    else:
+        ones = [
+            One(label, partial(_verified, given, *(one, None) if isinstance(one, tuple) else (None, one)))
+            for label, one in targets(years, partitions)
+        ]
+    if due or len(ones) > 1:
+        return act_on_each(given, ones, Said(**said, go_on=go_on))
+    kept = _kept(given, years[0] if years else None, partitions[0] if partitions else None, backup, proven_first=False)
+    act(given, Verify(kept), **said)
+    return 0
+
+
+def _one(kept: Kept) -> One:
+    return One(kept.backup.name, lambda _: Verify(kept))
+
+
+def _verified(given: Given, year: Range | None, partition: str | None, _: str | PartitionedTable) -> Wish:
+    """Of the newest backup of that year or name."""
+    return Verify(_kept(given, year, partition, None, proven_first=False))
 
 
 @command("backups", "list the backups in the place, from their manifests alone")

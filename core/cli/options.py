@@ -17,6 +17,7 @@ from core.cli.acting import opened
 from core.errors import UsageError
 from core.names import split_qualified
 from core.period import Duration, year_range
+from core.text import listed
 
 _NO_VALUE = re.compile(r"-(?![\d.])\S+")
 """A word behind an option that is meant as the next option; what begins with a dash on purpose stands behind `=`."""
@@ -61,7 +62,7 @@ class Command(click.Command):
         if len(typed) > 1:
             raise click.UsageError(f"{' and '.join(typed)} exclude each other.", ctx)
         if names and names == self.needs and not typed:
-            raise click.UsageError(f"One of {' and '.join(words[name] for name in names)} is needed.", ctx)
+            raise click.UsageError(f"One of {listed(words[name] for name in names)} is needed.", ctx)
 
 
 def _has_value(one: click.Parameter) -> bool:
@@ -184,6 +185,18 @@ TABLE = click.option(
 )
 YEAR = click.option("--year", metavar="Y", type=year_range, help="the one of this year")
 PARTITION = click.option("--partition", metavar="[SCHEMA.]NAME", type=plain_text, help="the one of this name")
+SEVERAL = ("years", "partitions")
+"""The two that take several words, of which one is needed."""
+YEARS = click.option("--year", "years", metavar="Y ...", type=year_range, multiple=True, help="those of these years")
+PARTITIONS = click.option(
+    "--partition",
+    "partitions",
+    metavar="[SCHEMA.]NAME ...",
+    type=plain_text,
+    multiple=True,
+    help="those of these names",
+)
+GO_ON = click.option("--go-on", is_flag=True, help="of several: one that is refused or fails does not end the rest")
 BACKUP = click.argument("backup", metavar="[BACKUP]", required=False, type=plain_text)
 REASON = click.option("--reason", metavar="TEXT", type=plain_text, default="", help="why, for the history")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="print what would be done and change nothing")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.errors import NotServed, PartitionNotFound, Refused
 from core.plans.branch import locks_below, require_copied
+from core.plans.drop import choose
 from core.plans.manifest import backup_id
 from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis
+from core.plans.proof import Kept
 from core.plans.target import Target, partition_of
 from core.tables.archived import Archived
 from core.tables.commands import twin
@@ -77,6 +80,12 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
         backup=id,
         oid=found.oid,
     )
+
+
+def without_backup(table: PartitionedTable, every: Iterable[Kept]) -> list[Archived]:
+    """The archived tables that are here as a whole, and that none of the backups holds as they are now."""
+    every = tuple(every)
+    return [one for one in table.archived if one.is_here and choose(every, table, one) is None]
 
 
 def require_backed_up(table: PartitionedTable, name: str) -> Partition | Archived:

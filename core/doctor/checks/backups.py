@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from core.doctor.findings import Case, Finding, Severity, archive_fine
-from core.plans.backup import BACKUP
+from core.plans.backup import BACKUP, without_backup
 from core.plans.branch import dumped
-from core.plans.drop import SCHEDULE, choose
+from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
 from core.plans.proof import Kept
 from core.plans.verify import VERIFY
@@ -30,7 +30,7 @@ def backed_up(case: Case) -> Iterator[Finding]:
     elsewhere = [a for a in case.table.archived if a.kind is Kind.BRANCH and not a.is_here]
     if elsewhere:
         yield _not_here(case, elsewhere)
-    bare = [a for a in case.table.archived if a.is_here and choose(case.backups, case.table, a) is None]
+    bare = without_backup(case.table, case.backups)
     if not bare and elsewhere:
         return
     if not bare:

@@ -68,12 +68,12 @@ def test_wrong_usage_is_one_line_and_2(words: str, told: str, capsys: pytest.Cap
     ("words", "told"),
     [
         ("", "Missing command. See partitions --help."),
-        ("archive", "One of --year and --partition is needed. See partitions archive --help."),
+        ("archive", "One of --year, --partition and --due is needed. See partitions archive --help."),
         (
             "archive --year 2024 --partition x",
             "--year and --partition exclude each other. See partitions archive --help.",
         ),
-        ("verify --year 2024 some-id", "--year and an id exclude each other. See partitions verify --help."),
+        ("verify some-id --year 2024", "--year and an id exclude each other. See partitions verify --help."),
         ("drop --year 2024 --now --after 7d", "--now and --after exclude each other. See partitions drop --help."),
         ("find", "Missing option '--date'. See partitions find --help."),
         ("cancel", "Missing argument 'ID'. See partitions cancel --help."),

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -308,7 +309,7 @@ def _people(environ: Mapping[str, str], name: str, *, everybody: bool = False) -
     return names
 
 
-MAY_TAKE_TWO = ("archive", "reattach", "drop", "restore", "hold", "key")
+MAY_TAKE_TWO = ("archive", "reattach", "drop", "restore", "hold", "key", "rules")
 """What an admin does, and two of them where the settings say so; to plan a drop counts as dropping."""
 
 
@@ -345,7 +346,7 @@ def parse_bytes(text: str) -> int:
     """'500 GB' (of 10^9 bytes), '2 TiB' (of 2^40), '1000000 bytes'. Raises UsageError; a unit is required."""
     match = _SIZE.fullmatch(text.strip())
     factor = (1024 if match[3] else 1000) ** (" kmgtp".index(match[2].lower()) if match[2] else 0) if match else 0
-    size = round(float(match[1]) * factor) if match else 0
+    size = int(Decimal(match[1]) * factor) if match else 0
     if not 1 <= size < 2**63:
         raise UsageError(f"{text!r} is not a size.", next="Write a number and a unit, such as 500 GB or 2 TiB.")
     return size

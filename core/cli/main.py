@@ -27,6 +27,7 @@ COMMANDS = {
     "proofs": ("drill", "proof"),
     "people": ("user",),
     "record": ("audit",),
+    "rules": ("rules",),
     "growth": ("sample", "growth", "report", "metrics"),
 }
 """The commands by the module of this package that each stands in, in the order in which help lists them."""

@@ -230,10 +230,16 @@ def read_operation(engine: Engine, operation_id: int, seal: Seal | None = None) 
     return next(iter(_select(engine, f"WHERE o.id = {int(operation_id)}", seal)), None)
 
 
+def read_operations_of(
+    engine: Engine, operation: Operation, *, limit: int, seal: Seal | None
+) -> tuple[OperationRecord, ...]:
+    """The newest rows of an operation, newest first, whoever wrote them."""
+    return _select(engine, f"WHERE o.kind = {literal(operation.name)} ORDER BY o.id DESC LIMIT {int(limit)}", seal)
+
+
 def read_kind(engine: Engine, operation: Operation, *, limit: int, seal: Seal) -> tuple[OperationRecord, ...]:
     """The newest rows of an operation, newest first, by their seal."""
-    found = _select(engine, f"WHERE o.kind = {literal(operation.name)} ORDER BY o.id DESC LIMIT {int(limit)}", seal)
-    return tuple(one for one in found if one.sealed)
+    return tuple(one for one in read_operations_of(engine, operation, limit=limit, seal=seal) if one.sealed)
 
 
 def read_of_requests(engine: Engine, numbers: Iterable[int], seal: Seal) -> tuple[OperationRecord, ...]:

@@ -13,6 +13,7 @@ from core.console import file_work
 from core.console.file_work import Job
 from core.plans import archive, backup, drop, ensure, hold, reading, reattach, restore, verify
 from core.plans.operation import FIND, Danger, Operation, Wish
+from core.rules import setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ ROOMS: tuple[Room, ...] = (
     Room(hold.HOLD, (hold.PutHold,)),
     Room(reading.KEY, (reading.ReadKey,)),
     Room(drop.SCHEDULE, (drop.DropLater, drop.Keep)),
+    Room(setting.RULES, (setting.SetRules,)),
 )
 """In the order of a partition's life."""
 

@@ -20,6 +20,7 @@ from core.period import Duration, Width
 from core.plans.operation import Wish
 from core.plans.plan import Plan, outdated
 from core.plans.proof import Kept
+from core.rules.value import Rules, parse_rules
 from core.tables.bounds import Bounds
 from core.tables.key import Reading
 from core.tables.marks import Hold
@@ -115,6 +116,7 @@ _WRITTEN: dict[type, tuple[str, Callable[[Any], Any]]] = {
     Duration: ("duration", lambda duration: [duration.count, duration.unit]),
     Hold: ("hold", lambda hold: [hold.until, hold.reason, hold.by]),
     Reading: ("reading", str),
+    Rules: ("rules", Rules.said),
 }
 """How each kind of value in a wish is written; a moment is a date, too, and stands before it."""
 
@@ -140,4 +142,5 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "duration": lambda said: Duration(*said),
     "hold": lambda said: Hold(*said),
     "reading": Reading,
+    "rules": parse_rules,
 }

@@ -117,15 +117,22 @@ def cut_for(table: PartitionedTable, desk: Sources, every: Width | None) -> Cut:
 
     Raises OffCalendar where neither tells it.
     """
+    return grid_for(table, every, zone=desk.zone, today=desk.today, usual=desk.usual_width(table))
+
+
+def grid_for(
+    table: PartitionedTable, every: Width | None, *, zone: str, today: date, usual: Width | None = None
+) -> Cut:
+    """The same; `usual` is how wide the first partition is, where nobody says it."""
     key = require_served(table)
     if table.uneven is not None:
         raise OffCalendar(
-            f"Nothing tells where the next partition of {table.label} is to end: {table.cut(desk.zone)}.",
+            f"Nothing tells where the next partition of {table.label} is to end: {table.cut(zone)}.",
             next="Make it by hand, with ends in every column of the key; it is served as the others are.",
         )
-    found = table.cut(desk.zone)
+    found = table.cut(zone)
     if every is None:
-        every = desk.usual_width(table) if not table.is_cut else None
+        every = usual if not table.is_cut else None
     if isinstance(found, Cut) and every in (None, found.width):
         return found
     if every is None:
@@ -135,8 +142,8 @@ def cut_for(table: PartitionedTable, desk: Sources, every: Width | None) -> Cut:
             f"{table.label} can't get partitions of {every}: its key {key.name} tells no time.",
             next=ask_for_reading(table),
         )
-    last = covered_until(table, desk.today, desk.zone) if table.is_cut else None
-    grid = cut_by(key, every, desk.zone, desk.today)
+    last = covered_until(table, today, zone) if table.is_cut else None
+    grid = cut_by(key, every, zone, today)
     start = grid.local(last) if last is not None else None
     return grid if start is None else replace(grid, start=start)
 

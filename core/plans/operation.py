@@ -54,6 +54,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "restore": Role.ADMIN,
         "hold": Role.ADMIN,
         "key": Role.ADMIN,
+        "rules": Role.ADMIN,
     }
 )
 """The least role that may do it, by the name of the operation; everything else is for everyone who has a role."""

@@ -18,6 +18,7 @@ class TableSummary:
     partitions: int
     bytes: int
     """Estimated from relpages."""
+    oid: int = 0
     under: str = ""
     """The address of the table that it is a partition of, at whatever depth; empty where nothing is above it."""
 

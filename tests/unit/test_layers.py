@@ -1,6 +1,6 @@
 """The layers: a package imports from itself and from those before it.
 
-ground -> postgres -> tables -> plans -> backups, doctor -> growth -> console -> cli, dashboard
+ground -> postgres -> tables -> plans -> rules -> backups, doctor -> growth -> console -> cli, dashboard
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-LAYERS = ("ground", "postgres", "tables", "plans", "backups", "doctor", "growth", "console", "edges")
+LAYERS = ("ground", "postgres", "tables", "plans", "rules", "backups", "doctor", "growth", "console", "edges")
 GROUND = ("errors", "names", "period", "seal", "settings", "text")
 """The modules that stand beside the packages, at the bottom."""
 EDGES = ("absences", "cli", "database", "demo", "migrations", "school", "__main__")
 """What programs and people meet: nothing in core but themselves imports them."""
-PURE = ("ground", "plans", "doctor")
+PURE = ("ground", "plans", "rules", "doctor")
 """Layers of the standard library alone, besides core itself."""
-PAGES_MAY = ("errors", "names", "period", "text", "tables", "plans", "doctor", "growth", "console.journal")
+PAGES_MAY = ("errors", "names", "period", "text", "tables", "plans", "rules", "doctor", "growth", "console.journal")
 """What of core a page may name: values and pure functions, and the values that find and journal give."""
 ENGINES = ("sqlalchemy", "psycopg2")
 

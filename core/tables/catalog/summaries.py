@@ -39,7 +39,7 @@ pages AS (
 sums AS (
     SELECT root, count(*) FILTER (WHERE level = 1) AS partitions, sum(relpages) AS pages
     FROM pages GROUP BY root)
-SELECT n.nspname, c.relname, p.partstrat, p.partnatts, {key},
+SELECT c.oid, n.nspname, c.relname, p.partstrat, p.partnatts, {key},
     coalesce(s.partitions, 0) AS partitions,
     coalesce(s.pages, 0)::bigint * pg_catalog.current_setting('block_size')::bigint AS bytes,
     t.root <> t.oid AS is_branch, rn.nspname AS root_schema, r.relname AS root_name
@@ -73,6 +73,7 @@ def read_tables(engine: Engine, archive_schema: str = "archive") -> tuple[TableS
             not_served=unserved(row),
             partitions=row.partitions,
             bytes=row.bytes,
+            oid=row.oid,
             under=address(row.root_schema, row.root_name) if row.is_branch else "",
         )
         for row in rows

@@ -15,6 +15,7 @@ import pytest
 from core.cli.output.acts import script
 from core.console.actor import system_user
 from core.console.register import ROOMS
+from core.console.ruled import wish_for
 from core.console.wishes import plan_again
 from core.period import Duration, Period
 from core.plans.archive import Archive
@@ -27,6 +28,8 @@ from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.verify import Verify
+from core.rules.setting import SetRules
+from core.rules.value import parse_rules
 from core.tables.key import Reading
 from core.tables.marks import Hold
 from core.text import NBSP, shown
@@ -94,7 +97,7 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     same(Keep(table, first))
     road.run(f"DROP TABLE {road.read(made).find_archived(first).sql}")  # type: ignore[union-attr]
     same(Restore(kept))
-    assert set(told) == {wish for room in ROOMS for wish in room.wishes} - {ReadKey}
+    assert set(told) == {wish for room in ROOMS for wish in room.wishes} - {ReadKey, SetRules}
 
 
 def test_the_twin_of_how_a_key_is_read(road: Road) -> None:
@@ -106,4 +109,18 @@ def test_the_twin_of_how_a_key_is_read(road: Road) -> None:
         assert plan_again(desk, plan.wish, plan).to_json() == plan.to_json()
         words = shell_words(shown(plan.command))
         assert road.done("key", "--dry-run", *words[2:]).out.strip() == script(plan).strip()
+        road.run_plan(plan)
+
+
+@pytest.mark.parametrize("kind", ["plain", "odd names", "dashes", "line end"])
+def test_the_twin_of_rules(road: Road, make_table: Make, kind: str) -> None:
+    made = make_table(**{"rows": 0, **TABLES[kind]})
+    desk = desks.desk(road.reader, road.worker)
+    every = {"every": "1 year", "ahead": 2, "archive_after": "24 partitions", "backup": True, "verify_every": "1 year"}
+    rest = {"drop_after": "60 days", "hold": "until lifted", "window": "01:00-05:00 Europe/Berlin", "at_most": 4}
+    for said in ({**every, **rest}, {"ahead": 0}, None):
+        plan = desk.plan(wish_for(desk, desk.read(made.address), None if said is None else parse_rules(said)))
+        assert plan_again(desk, plan.wish, plan).to_json() == plan.to_json()
+        words = shell_words(shown(plan.command))
+        assert road.done("rules", words[2], "--dry-run", *words[3:]).out.strip() == script(plan).strip()
         road.run_plan(plan)

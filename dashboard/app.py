@@ -71,8 +71,11 @@ ACTIVITY = st.Page(
     icon=":material/history:",
     help="What was done, by whom, why, with which SQL, and how it ended.",
 )
+OPERATION = st.Page("app_pages/operation.py", title="Operation", visibility="hidden")
 
-page = st.navigation({"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [GROWTH, ACTIVITY]})
+page = st.navigation(
+    {"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [GROWTH, ACTIVITY, OPERATION]}
+)
 
 kept.keep()
 notices.word()

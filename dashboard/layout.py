@@ -134,6 +134,7 @@ PAGES = {
     "partitions": "app_pages/partitions.py",
     "activity": "app_pages/activity.py",
     "growth": "app_pages/growth.py",
+    "operation": "app_pages/operation.py",
 }
 
 

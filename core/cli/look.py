@@ -76,27 +76,57 @@ def find(given: Given, *, day: date, where: tuple[tuple[str, str], ...], as_json
         put(found_text(found))
 
 
-@command("history", "list what was done, newest first; of all tables without --table")
+_HISTORY = """\
+What is asked for by several options fits all of them, and one that takes several words any of those. The days are those
+of UTC, as are the times that are printed. --text looks in what it was of, the reason, how it ended and the SQL, in
+capitals or not; --act is what the first column begins with, and for planned drops "plan a drop" and "keep"."""
+
+
+@command("history", "list what was done, newest first; of all tables without --table", epilog=_HISTORY)
+@click.option("--since", metavar="D", type=calendar_date, help="asked for on this day or later, as 2025-03-14")
+@click.option("--until", metavar="D", type=calendar_date, help="asked for on this day or before")
+@click.option("--who", metavar="NAME ...", type=plain_text, multiple=True, help="asked for by this person")
+@click.option("--act", "acts", metavar="ACT ...", type=plain_text, multiple=True, help="such as archive, drop, restore")
+@click.option(
+    "--state",
+    "states",
+    metavar="STATE ...",
+    type=click.Choice(("queued", "running", "done", "failed", "cancelled", "interrupted")),
+    multiple=True,
+    help="queued, running, done, failed, cancelled or interrupted",
+)
+@click.option("--text", metavar="TEXT", type=plain_text, default="", help="with this text in it")
 @click.option("--limit", metavar="N", type=number("The limit", 1, 100_000), default="20", help="how many (default 20)")
 @JSON
-def history(given: Given, *, limit: int, as_json: bool) -> None:
+def history(
+    given: Given,
+    *,
+    since: date | None,
+    until: date | None,
+    who: tuple[str, ...],
+    acts: tuple[str, ...],
+    states: tuple[str, ...],
+    text: str,
+    limit: int,
+    as_json: bool,
+) -> None:
     from core.cli.output.acts import history_text, operation_json
-    from core.console.journal import read_operations
+    from core.console.journal import OperationState
+    from core.console.search import Sought, read_counted, read_found
     from core.postgres.own_tables import read_hidden
 
-    table = None if click.get_current_context().params["table"] is None else _address(given)
-    operations = read_operations(given.desk.reading, table=table, limit=limit, seal=given.desk.seal())
+    table = "" if click.get_current_context().params["table"] is None else _address(given)
+    sought = Sought(table, acts, tuple(OperationState(one) for one in states), who, since, until, text)
+    names = given.actor.may(NAMES)
+    operations = read_found(given.desk.reading, sought, names=names, limit=limit, seal=given.desk.seal())
     hidden = None if operations else read_hidden(given.desk.reading)
     if hidden is not None:
         raise hidden
-    if not given.actor.may(NAMES):
-        from core.console.privacy import without_name
-
-        operations = tuple(without_name(operation) for operation in operations)
+    counted = read_counted(given.desk.reading, sought, names=names)
     if as_json:
-        put_json({"operations": [operation_json(operation) for operation in operations]})
+        put_json({"found": counted.all, "operations": [operation_json(operation) for operation in operations]})
     else:
-        put(history_text(operations))
+        put(history_text(operations, counted.all, asked=sought != Sought(table)))
 
 
 @command("journal", "print the SQL that makes the console's own tables, for subscribers of a published database")

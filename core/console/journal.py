@@ -6,13 +6,13 @@ Losing them loses no partition. They are made with the first act; reading where 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.console.journal_tables import exists
@@ -104,6 +104,13 @@ class OperationRecord:
     """What was asked for, from which its plan is built; empty in rows of an older version."""
     sealed: bool | None = None
     """Whether a console with this one's key wrote down what was asked for; None where that was not looked at."""
+    verified: str = ""
+    """How it is known who that was; empty in rows of an older version, as are the two that follow."""
+    address: str = ""
+    """Where the person sat, as far as that is known."""
+    digest: str = ""
+    """Of the plan that was confirmed; `seal` is of that, of who asked, and of when."""
+    seal: str = ""
 
     @property
     def told(self) -> str:
@@ -171,7 +178,8 @@ def _plan(row: Any) -> Plan:
         return Plan(foreign, row.table_address, row.subject, basis=(), steps=())
 
 
-def _record(row: Any, seal: Seal | None) -> OperationRecord:
+def record(row: Any, seal: Seal | None) -> OperationRecord:
+    """One row, with its state of now; whether it is sealed where a seal is given to hold it against."""
     return OperationRecord(
         id=row.id,
         table=row.table_address,
@@ -202,19 +210,28 @@ def _record(row: Any, seal: Seal | None) -> OperationRecord:
         sealed_at=getattr(row, "sealed_at", ""),
         wish=getattr(row, "wish", ""),
         sealed=None if seal is None else is_sealed(row, seal),
+        verified=getattr(row, "verified", ""),
+        address=getattr(row, "address", ""),
+        digest=row.digest,
+        seal=getattr(row, "seal", ""),
     )
 
 
-def _select(engine: Engine, where: str, seal: Seal | None = None) -> tuple[OperationRecord, ...]:
+def read_rows(engine: Engine, statement: Callable[[Connection], str]) -> Sequence[Any]:
+    """The rows of a statement over the journal; none where there is no journal, or none that the role may read."""
     with session(engine) as connection:
         try:
             if not exists(connection):
                 return ()
-            return tuple(_record(row, seal) for row in connection.exec_driver_sql(f"{STATED} {where}").all())
+            return connection.exec_driver_sql(statement(connection)).all()
         except DBAPIError as error:
             if sqlstate(error) == "42501":
                 return ()  # a role that may only read the catalog sees no history
             raise translate(error) from error
+
+
+def _select(engine: Engine, where: str, seal: Seal | None = None) -> tuple[OperationRecord, ...]:
+    return tuple(record(row, seal) for row in read_rows(engine, lambda _: f"{STATED} {where}"))
 
 
 def read_operations(
@@ -272,18 +289,13 @@ def read_newest(engine: Engine, operation: Operation, oid: int, seal: Seal) -> O
 
 def read_failures(engine: Engine) -> dict[str, int]:
     """How many operations of each table failed or were interrupted so far, by its address; those of none left out."""
-    with session(engine) as connection:
-        try:
-            if not exists(connection):
-                return {}
-            rows = connection.exec_driver_sql(
-                f"SELECT table_address, count(*) AS failures FROM ({STATED}) o"
-                " WHERE state_now IN ('failed', 'interrupted') GROUP BY table_address"
-            ).all()
-        except DBAPIError as error:
-            if sqlstate(error) == "42501":
-                return {}
-            raise translate(error) from error
+    rows = read_rows(
+        engine,
+        lambda _: (
+            f"SELECT table_address, count(*) AS failures FROM ({STATED}) o"
+            " WHERE state_now IN ('failed', 'interrupted') GROUP BY table_address"
+        ),
+    )
     return {row.table_address: int(row.failures) for row in rows}
 
 

@@ -36,7 +36,7 @@ def without_name(operation: OperationRecord) -> OperationRecord:
         for step in operation.plan.steps
     )
     plan = replace(operation.plan, steps=steps, effects=(), command="")
-    return replace(operation, actor=SOMEBODY, reason=_without(operation.reason, name), plan=plan)
+    return replace(operation, actor=SOMEBODY, reason=_without(operation.reason, name), plan=plan, address="", wish="")
 
 
 def step_without_name(step: StepRecord, name: str) -> StepRecord:

@@ -10,10 +10,10 @@ PARTITION_TEXT, PARTITION_STATES, CHART = "partition_text", "partition_states", 
 """What of the list of partitions is shown, and which picture."""
 ARCHIVED_STOPS = "archived_stops"
 """Which stops of the road the list of archived tables shows."""
-KINDS, ENDS, ACTORS, ALL_TABLES = "filter_kinds", "filter_ends", "filter_actors", "all_tables"
-"""Which operations Activity shows."""
-KEPT = (PARTITION_TEXT, PARTITION_STATES, CHART, ARCHIVED_STOPS, KINDS, ENDS, ACTORS, ALL_TABLES)
-"""What stays as it was chosen while another page is looked at."""
+KINDS, ENDS, ACTORS, OF, SINCE, TILL, WORDS = "what", "outcome", "who", "of", "from", "to", "words"
+"""Which operations Activity shows; each is a parameter of the address bar, too."""
+KEPT = (PARTITION_TEXT, PARTITION_STATES, CHART, ARCHIVED_STOPS)
+"""What stays as it was chosen while another page is looked at, though the address bar does not say it."""
 
 TABLE = "table"
 """The address of the table that all pages look at, until another is chosen or named in the address bar."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime
 
 import streamlit as st
 from sqlalchemy.exc import DBAPIError
 
-from core.console import approval, journal, locks
+from core.console import approval, journal, locks, search
 from core.console.approval import Request
 from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
 from core.console.privacy import step_without_name, without_name
+from core.console.search import Choices, Counted, Sought
 from core.doctor.findings import Finding
 from core.errors import CatalogBusy, ConnectionFailed, DeskError
 from core.growth.history import History
@@ -166,6 +167,28 @@ def operations(*, of_table: str | None = None, limit: int = 200) -> tuple[Operat
     return found if access.may(NAMES) else tuple(without_name(one) for one in found)
 
 
+def choices() -> Choices:
+    """What the journal's rows can be told apart by; nothing where there are none."""
+    return search.read_choices(database.desk().reading, names=access.may(NAMES))
+
+
+def counted(sought: Sought) -> Counted:
+    """How many operations are asked for."""
+    return search.read_counted(database.desk().reading, sought, names=access.may(NAMES))
+
+
+def found(sought: Sought, *, limit: int, skip: int) -> tuple[OperationRecord, ...]:
+    """Some of them, newest first."""
+    desk = database.desk()
+    return search.read_found(desk.reading, sought, names=access.may(NAMES), limit=limit, skip=skip, seal=desk.seal())
+
+
+def every(sought: Sought, *, most: int) -> Callable[[], Iterator[OperationRecord]]:
+    """Reads the newest `most` of them, newest first, for who is here now; it is called when no page is drawn."""
+    desk, names = database.desk(), access.may(NAMES)
+    return lambda: search.read_all(desk.reading, sought, names=names, most=most, seal=desk.seal())
+
+
 def hidden() -> str:
     """Why the journal and the samples can't be read, if the role may not; empty where it may."""
     found = read_hidden(database.desk().reading)
@@ -176,6 +199,11 @@ def operation(number: int) -> OperationRecord | None:
     """One operation of the journal, without its name for who may not read it."""
     found = _operation(number)
     return found if found is None or access.may(NAMES) else without_name(found)
+
+
+def asked_operation(asked: str) -> OperationRecord | None:
+    """The operation that the address bar names; None where it names none that is there."""
+    return operation(int(asked)) if asked.isdecimal() and len(asked) < 18 else None
 
 
 def _operation(number: int) -> OperationRecord | None:

@@ -26,7 +26,8 @@ from tests.servers import temporary_home
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-PAGES = {name: f"app_pages/{name}.py" for name in ("overview", "partitions", "archive", "doctor", "growth", "activity")}
+NAMES = ("overview", "partitions", "archive", "doctor", "growth", "activity", "operation")
+PAGES = {name: f"app_pages/{name}.py" for name in NAMES}
 THIS_YEAR = date.today().year
 
 

@@ -204,11 +204,11 @@ def test_journal_with_filters_sql_and_outcome(console: Open, absences: Made) -> 
         app
     )
     assert "too old" in list(app.table[0].value.iloc[:, 0])
-    app.multiselect(key="filter_kinds").set_value(["archive"]).run()
+    app.multiselect(key=keys.KINDS).set_value(["archive"]).run()
     assert len(app.dataframe[0].value) == 1
-    app.multiselect(key="filter_ends").set_value([]).run()
+    app.multiselect(key=keys.ENDS).set_value([]).run()
     assert "1 operation, none of them failed" in texts(app)
-    app.toggle(key=keys.ALL_TABLES).set_value(True).run()
+    app.selectbox(key=keys.OF).set_value("all tables").run()
     app = console("activity", table="public.kid_absences", operation="999")
     assert "The journal has no operation 999." in texts(app)
     assert "Select a row" in texts(app)
@@ -219,11 +219,11 @@ def test_what_was_chosen_stays_while_another_page_is_looked_at(console: Open, ab
     archived(console("archive"), absences)
     app = console("activity")
     app.multiselect(key=keys.KINDS).set_value(["archive"]).run()
-    app.toggle(key=keys.ALL_TABLES).set_value(True).run()
+    app.selectbox(key=keys.OF).set_value("all tables").run()
     go(app, "partitions")
     app.segmented_control(key=keys.CHART).set_value("Rows").run()
     go(app, "activity")
-    assert (app.multiselect(key=keys.KINDS).value, app.toggle(key=keys.ALL_TABLES).value) == (["archive"], True)
+    assert (app.multiselect(key=keys.KINDS).value, app.selectbox(key=keys.OF).value) == (["archive"], "all tables")
     go(app, "partitions")
     assert app.segmented_control(key=keys.CHART).value == "Rows"
 

@@ -133,23 +133,29 @@ def operation_json(operation: OperationRecord) -> Json:
         "steps": operation.steps,
         "tries": operation.tries,
         "actor": operation.actor,
+        "verified": operation.verified or None,
         "role": operation.role,
+        "address": operation.address or None,
         "origin": operation.origin,
         "reason": operation.reason,
         "requested_at": operation.requested_at.isoformat(),
         "started_at": started.isoformat() if started else None,
         "finished_at": finished.isoformat() if finished else None,
         "seconds": operation.seconds,
+        "rows_before": operation.rows_before,
+        "rows_after": operation.rows_after,
         "error": operation.error or None,
         "sqlstate": operation.sqlstate or None,
+        "server_message": operation.server_message or None,
         "sealed": operation.sealed,
         "sql": operation.plan.sql,
     }
 
 
-def history_text(operations: Sequence[OperationRecord]) -> str:
+def history_text(operations: Sequence[OperationRecord], found: int, *, asked: bool) -> str:
+    """`found` is how many there are besides those that are not listed; `asked` whether some were asked for."""
     if not operations:
-        return "Nothing was done here yet."
+        return "The journal has nothing of what is asked for." if asked else "Nothing was done here yet."
     head = ("what", "table", "state", "who", "from", "asked for", "id", "took")
     rows = [
         (
@@ -169,4 +175,6 @@ def history_text(operations: Sequence[OperationRecord]) -> str:
     for operation, row in zip(operations, table[1:], strict=True):
         lines.append(row)
         lines += [f"  {shown(said)}" for said in (operation.reason, operation.error, operation.told) if said]
+    if found > len(operations):
+        lines.append(f"These are the newest {len(operations):,} of {found:,}: --limit lists more.")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -152,6 +152,16 @@ def test_see_ensure_archive_find_reattach(partitions: Partitions, run: Run) -> N
     assert len(json.loads(partitions("history", "--json", "--limit", "1").out)["operations"]) == 1
     assert json.loads(partitions("history", "--json", "--table", "other").out)["operations"] == []
     assert "is over" in partitions("history", "--table", "kid_absences").out
+    found = json.loads(
+        partitions("history", "--json", "--act", "archive", "find", "--state", "done", "--limit", "1").out
+    )
+    assert (found["found"], [one["kind"] for one in found["operations"]]) == (2, ["find"])
+    day = str(date.today() + timedelta(days=2))
+    assert partitions("history", "--since", day).out == "The journal has nothing of what is asked for.\n"
+    listed = partitions("history", "--text", "IS OVER", "--until", day, "--who", history[0]["actor"]).out
+    assert "archive kid_absences_2024" in listed
+    assert "ensure" not in listed
+    assert partitions("history", "--limit", "2").out.endswith("These are the newest 2 of 5: --limit lists more.\n")
 
 
 @pytest.mark.every_version

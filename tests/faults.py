@@ -40,6 +40,8 @@ BUDGET = Budget(lock_ms=3_000, patience_s=20)
 """A budget long enough that somebody who holds a lock for a moment is queued behind, not waited for outside."""
 YEAR = "kid_absences_2023"
 NOW = datetime(2026, 10, 20, tzinfo=UTC)
+MOST = 80
+"""More statements than any act has."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ class Strike:
         self.during = during
         self.reached = False
         self.statement = ""
+        self.came: list[str] = []
+        """The statements that it came to, in order."""
         self._do = do
         self._seen = 0
         self._connection: Any = None
@@ -227,6 +231,7 @@ class Strike:
         if cursor.connection is not self._connection or not _acts(statement):
             return
         self._seen += 1
+        self.came.append(statement)
         if self.during and self._seen == self.at:
             self._hit(cursor.connection.info.backend_pid, statement)
 
@@ -240,6 +245,11 @@ class Strike:
         if not self.reached:
             self.reached, self.statement = True, statement
             self._do(pid)
+
+
+def places(came: list[str]) -> list[int]:
+    """The numbers of the statements after which another state is there for good; between them nothing is."""
+    return [at for at, one in enumerate(came, 1) if one == "COMMIT" or " CONCURRENTLY " in one]
 
 
 _IDLE = ("SELECT", "WITH", "PREPARE", "EXECUTE", "SET", "BEGIN ISOLATION", "ROLLBACK")

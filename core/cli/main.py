@@ -23,6 +23,7 @@ from core.postgres import connection
 COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal", "grants"),
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve"),
+    "shape": ("adopt", "release"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "proofs": ("drill", "proof"),
     "people": ("user",),

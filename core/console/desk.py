@@ -25,9 +25,10 @@ from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
+from core.tables.catalog.archived import read_alone
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import read_highest
-from core.tables.catalog.rows import count_default_rows, read_key_range
+from core.tables.catalog.rows import count_default_rows, count_outside, read_key_range
 from core.tables.catalog.siblings import read_equipped_of
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
@@ -350,6 +351,14 @@ class Desk:
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""
         return count_default_rows(self.reading, table, tuple(ranges))
+
+    def alone(self, table: PartitionedTable, address: str) -> Archived | None:
+        """The table of that address, where it hangs on no parent, as what may become a partition of `table`."""
+        return read_alone(self.reading, table, address)
+
+    def outside(self, table: PartitionedTable, alone: Archived, bounds: Bounds) -> int:
+        """How many rows of such a table do not lie in the bounds. Reads all of it."""
+        return count_outside(self.reading, table, alone, bounds)
 
     def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
         """The smallest and the largest key among the rows of an archived table."""

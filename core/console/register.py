@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.console import file_work
 from core.console.file_work import Job
-from core.plans import archive, backup, drop, ensure, hold, reading, reattach, restore, verify
+from core.plans import adopt, archive, backup, drop, ensure, hold, reading, reattach, restore, verify
 from core.plans.operation import FIND, Danger, Operation, Wish
 from core.rules import setting
 
@@ -30,6 +30,8 @@ ROOMS: tuple[Room, ...] = (
     Room(ensure.ENSURE, (ensure.Ensure,)),
     Room(archive.ARCHIVE, (archive.Archive,)),
     Room(reattach.REATTACH, (reattach.Reattach,)),
+    Room(adopt.ADOPT, (adopt.Adopt,)),
+    Room(adopt.RELEASE, (adopt.Release,)),
     Room(backup.BACKUP, (backup.BackUp,), file_work.back_up),
     Room(verify.VERIFY, (verify.Verify,), file_work.verify),
     Room(drop.DROP, (drop.Drop,)),

@@ -27,8 +27,19 @@ def home_of(table: PartitionedTable, archived: Archived) -> str:
 
 
 def require_attachable(
-    table: PartitionedTable, key: Key, archived: Archived, rows: KeyRange | None, default_rows: int
+    table: PartitionedTable,
+    key: Key,
+    archived: Archived,
+    rows: KeyRange | None,
+    default_rows: int,
+    *,
+    home: str = "",
+    more: tuple[str, ...] = (),
 ) -> Bounds:
+    """Its bounds. `home` is the schema that it is to stand in, where that is not as it was; `more` stands in the way.
+
+    Raises Overlap, NameTaken, and NotAttachable with every reason at once.
+    """
     bounds = archived.bounds
     if bounds is None:
         raise NotAttachable(
@@ -44,8 +55,7 @@ def require_attachable(
             f"{overlapping[0].bounds.text if overlapping[0].bounds else ''}.",
             next="Two partitions can't share a date; partitions doctor tells what can be done.",
         )
-    home = home_of(table, archived)
-    _require_room(table, archived, home)
+    _require_room(table, archived, home or home_of(table, archived))
     reasons = tuple(str(obstacle) for obstacle in attach_obstacles(table, archived))
     reasons += branch_obstacles(table, archived)
     if rows is not None:
@@ -55,6 +65,7 @@ def require_attachable(
             f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of its range."
             f" {LEAVE_IN_DEFAULT}",
         )
+    reasons += more
     if reasons:
         raise NotAttachable(f"{archived.schema}.{archived.name} can't be attached as it is.", reasons)
     return bounds

@@ -49,6 +49,8 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "verify": Role.OPERATOR,
         "archive": Role.ADMIN,
         "reattach": Role.ADMIN,
+        "adopt": Role.ADMIN,
+        "release": Role.ADMIN,
         "drop": Role.ADMIN,
         "schedule": Role.ADMIN,
         "restore": Role.ADMIN,
@@ -140,6 +142,15 @@ class Sources(Protocol):
 
     def read(self, table: str) -> PartitionedTable:
         """The table as it is now."""
+
+    def address_of(self, table: str) -> str:
+        """The schema and name of the table that a name means. Raises TableNotFound, AmbiguousName."""
+
+    def alone(self, table: PartitionedTable, address: str) -> Archived | None:
+        """The table of that address, where it hangs on no parent, as what may become a partition of `table`."""
+
+    def outside(self, table: PartitionedTable, alone: Archived, bounds: Bounds) -> int:
+        """How many rows of such a table do not lie in the bounds. Reads all of it."""
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

@@ -101,14 +101,14 @@ def plan_reattach(
     bounds = require_attachable(table, key, archived, rows, default_rows)
     home = home_of(table, archived)
     called = table.called(archived)
-    proof, made = _prove(key, archived, bounds)
+    proof, made = prove_range(key, archived, bounds)
     steps = (
         *spread_like_parent(table, archived),
         *missing_indexes(table, archived),
         *proof,
         *missing_foreign_keys(table, archived),
         *exclude_from_default(table, key, bounds, archived.name),
-        _attach_step(table, archived, bounds, home, made),
+        attach_step(table, archived, bounds, home, made),
     )
     return Plan(
         operation=REATTACH,
@@ -142,18 +142,22 @@ def _archived_by_name(table: PartitionedTable, name: str) -> Archived:
     return archived
 
 
-def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def prove_range(
+    key: Key, archived: Archived, bounds: Bounds, own: str = ""
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """(the steps after which a validated CHECK says the bounds, those that go again with the attach).
 
-    One without what the tables above a branch demand, as a backup has it, proves too little to the server.
+    `own` is what a CHECK that is made for this is called. One without what the tables above a branch demand, as a
+    backup has it, proves too little to the server.
     """
     check = archived.bounds_check(key)
     below = locks_below(archived, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False)
-    made = (check.name,) if check is not None and archived.tag is not None and archived.tag.made_check else ()
+    for_this = check is not None and (check.name == own or (archived.tag is not None and archived.tag.made_check))
+    made = (check.name,) if check is not None and for_this else ()
     whole = check is not None and key.above in check.definition
     if check is not None and whole and (check.excludes_null() or is_not_null(archived, key)):
         return (() if check.validated else (prove_bounds(archived.sql, check.name, below),)), made
-    name = check_name(archived.name, key, tuple(one.name for one in archived.checks))
+    name = own or check_name(archived.name, key, tuple(one.name for one in archived.checks))
     write = Step(
         "Write down the bounds as a CHECK",
         (add_check(archived.sql, name, within(key, bounds)),),
@@ -163,7 +167,7 @@ def _prove(key: Key, archived: Archived, bounds: Bounds) -> tuple[tuple[Step, ..
     return (write, prove_bounds(archived.sql, name, below)), (name, *(() if whole else made))
 
 
-def _attach_step(
+def attach_step(
     table: PartitionedTable, archived: Archived, bounds: Bounds, home: str, checks: tuple[str, ...]
 ) -> Step:
     relation = qualified(home, archived.name)
@@ -184,7 +188,8 @@ def _attach_step(
     if built:
         locks = tuple(replace(lock, brief=False) for lock in locks)
     refuses = is_excluded(table, archived.name)
-    return Step(f"Move it back to {home} and attach it", tuple(statements), locks, refuses=refuses)
+    title = "Attach it" if home == archived.schema else f"Move it back to {home} and attach it"
+    return Step(title, tuple(statements), locks, refuses=refuses)
 
 
 def _reattach_warnings(table: PartitionedTable, archived: Archived, own: Equipped | None) -> tuple[str, ...]:

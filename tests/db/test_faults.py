@@ -17,7 +17,7 @@ from core.postgres.embedded import running_server
 from core.tables.catalog.table import read_table
 from core.tables.partition import State
 from tests.conftest import until
-from tests.faults import ACTS, YEAR, Act, Console, EndWhileItWaits, Strike, killed_at, stop_at_once, terminate
+from tests.faults import ACTS, MOST, YEAR, Act, Console, EndWhileItWaits, Strike, killed_at, stop_at_once, terminate
 from tests.servers import connect, temporary_home
 from tests.tables import runner
 
@@ -26,8 +26,6 @@ ELSEWHERE = ("archive", "archive-default", "reattach-default")
 """The acts that are broken on the other versions, too."""
 KILLED = ("ensure-default", "archive", "archive-default", "reattach-stripped")
 """The acts whose process is killed: between them they have every kind of step."""
-MOST = 80
-"""More statements than any act has."""
 ROWS = (
     "SELECT count(*), sum(hash_record_extended(t, 0)) FROM"
     " (SELECT kid_id, date, reason, id FROM {table} WHERE date >= '2023-01-01' AND date < '2024-01-01') t"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from core.names import literal
+from core.errors import CatalogBusy
+from core.names import literal, split_qualified
+from core.postgres.connection import session, translate
 from core.postgres.server import Server
 from core.postgres.session import Row, rows_of
 from core.tables.archived import Archived, Source
@@ -28,6 +31,7 @@ from core.tables.catalog.relation import (
     size_columns,
     size_of,
 )
+from core.tables.catalog.shards import read_spread
 from core.tables.catalog.tree import kind_of, read_trees, summed
 from core.tables.distribution import Spread
 from core.tables.key import Key
@@ -35,6 +39,7 @@ from core.tables.marks import Marks, Tag
 from core.tables.ownership import Descent, Ownership, Parent
 from core.tables.partition import Partition
 from core.tables.structure import Column, ForeignKey
+from core.tables.table import PartitionedTable
 from core.tables.tree import Kind
 
 _BARRIERS = """
@@ -49,7 +54,7 @@ _BARRIERS = """
     ) found)
 """
 
-_ARCHIVED = """
+_ALONE = """
 WITH busy AS ({busy}), {owners}
 SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
     b.oid IS NOT NULL AS busy,
@@ -67,13 +72,62 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
-WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.oid <> {parent}
+WHERE """
+
+_ARCHIVED = (
+    _ALONE
+    + """c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.oid <> {parent}
     AND (n.nspname = {archive} OR pg_catalog.strpos(d.description, 'partition-desk: {{') > 0
         AND c.relpersistence <> 't' AND pg_catalog.pg_has_role(c.relowner, {owner}, 'USAGE'))
     AND (pg_catalog.strpos(d.description, 'partition-desk: {{') > 0 OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attname = {key} AND NOT a.attisdropped))
 ORDER BY n.nspname, c.relname
 """
+)
+
+_ONE = (
+    _ALONE
+    + """n.nspname = {schema} AND c.relname = {name} AND c.relkind IN ('r', 'p', 'f')
+    AND NOT c.relispartition AND c.relpersistence <> 't'"""
+)
+
+
+def read_alone(engine: Engine, table: PartitionedTable, address: str) -> Archived | None:
+    """A table that hangs on no parent, as what is to become a partition of `table`, with all of its comment.
+
+    None where that address is of no such table. Raises ConnectionFailed, CatalogBusy.
+    """
+    schema, name = split_qualified(address)
+    sql = _ONE.format(
+        busy=BUSY,
+        owners=OWNERS,
+        size=size_columns(exact=True),
+        activity=ACTIVITY,
+        columns=COLUMNS.format(parent=table.oid),
+        checks=CHECKS.format(parent=table.oid),
+        indexes=indexes_column(definition=False),
+        barriers=_BARRIERS,
+        speaks_for=SPEAKS_FOR,
+        archive=literal(table.archive.name),
+        schema=literal(schema or ""),
+        name=literal(name),
+    )
+    with session(engine) as connection:
+        try:
+            spread = read_spread(connection, table.server.can, exact=True)
+            rows = rows_of(connection, sql)
+        except DBAPIError as error:
+            raise translate(error) from error
+    if not rows:
+        return None
+    if rows[0].busy:
+        raise CatalogBusy(f"{address} is locked by somebody else just now.", next="Ask again in a moment.")
+    nobody = Parent(table.oid, table.schema, table.name, _NO_OWNER, table.key, frozenset())
+    return _archived_value(rows[0], Descent(nobody, None, None), spread, exact=True)
+
+
+_NO_OWNER = -1
+"""For whom no mark counts: all of the comment is the table's own."""
 
 
 def read_archived(

@@ -59,6 +59,14 @@ def read_key_range(engine: Engine, table: PartitionedTable, archived: Archived) 
     return KeyRange(lowest, highest, row.nulls)
 
 
+def count_outside(engine: Engine, table: PartitionedTable, alone: Archived, bounds: Bounds) -> int:
+    """How many rows of a table do not lie in the bounds, at most COUNTED_ROWS; reads all of it."""
+    if table.key is None:
+        raise ValueError(f"{table.label} has no key that is served")
+    outside = f"SELECT 1 FROM {alone.rows_sql} WHERE ({within(table.key, bounds)}) IS NOT TRUE LIMIT {COUNTED_ROWS}"
+    return int(_read_rows(engine, f"SELECT count(*) AS found FROM ({outside}) rows").found)
+
+
 def _with_places(engine: Engine, key: Key, rows: Iterable[Sequence[str]]) -> Key:
     if all(part.ranks is None for part in key.parts):
         return key

@@ -17,7 +17,9 @@ from core.console.actor import system_user
 from core.console.register import ROOMS
 from core.console.ruled import wish_for
 from core.console.wishes import plan_again
+from core.names import address
 from core.period import Duration, Period
+from core.plans.adopt import Adopt, Release
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
 from core.plans.drop import Drop, DropLater, Keep
@@ -78,6 +80,12 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     same(Ensure(table, dates=(made.ranges[-1][1],)))
     same(Ensure(table, years=((date(2031, 1, 1), date(2032, 1, 1)),)))
     same(Ensure(table, dates=(date(2033, 5, 5),)))
+    road.run(
+        f"CREATE TABLE {made.sql.rpartition('.')[0]}.\"-by 'hand'\" (LIKE {made.sql} INCLUDING ALL EXCLUDING IDENTITY)"
+    )
+    ends = (f"{made.ranges[-1][1]}", "2040-01-01")
+    same(Adopt(table, address(made.schema, "-by 'hand'"), *ends))
+    same(Release(table, address(made.schema, first)))
     same(Archive(table, second))
     same(Archive(table, second, allow_current=True))
     for reason in REASONS:

@@ -15,6 +15,7 @@ from core.errors import DeskError
 from core.plans.proof import Kept
 from core.postgres.connection import parse_url, reading_engine
 from core.postgres.server import Server, read_server
+from core.seal import trusted_seal
 from core.settings import Settings
 
 ANSWER_S = 5.0
@@ -55,6 +56,7 @@ class Scraper:
                         now=datetime.now(UTC),
                         zone=self._settings.time_zone,
                         kept=kept,
+                        seal=trusted_seal(self._settings.key, self._settings.home),
                     )
                 )
             finally:

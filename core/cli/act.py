@@ -1,4 +1,4 @@
-"""The commands that act on partitions: ensure, archive, reattach, cancel, approve."""
+"""The commands that act on partitions, and on what was asked for: ensure, archive, reattach, cancel, approve."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from core.cli.options import (
     REASON,
     SEVERAL,
     YEARS,
+    calendar_date,
     command,
     date_or_time,
     number,
 )
 from core.cli.output.acts import branch_by_hand, next_steps
-from core.console import approval, journal
+from core.console import approval, failures, journal
 from core.console.queue import request_cancel
 from core.errors import DeskError, NotServed, Refused
 from core.period import Range, Width, year_range
@@ -212,3 +213,20 @@ def approve(given: Given, *, operation_id: int, decline: bool, reason: str, dry_
     else:
         approval.decline(given.desk, operation_id, given.actor, reason)
         put(f"Declined: operation {operation_id}.")
+
+
+@command("acknowledge", "answer for an operation that failed, so that it stops to be told as one that waits")
+@click.argument("operation_id", metavar="ID", type=number("The operation", 1, 2**63 - 1))
+@click.option(
+    "--until", metavar="D", type=calendar_date, help="through this date; without it, for as long as it is not done"
+)
+@REASON
+@DRY_RUN
+def acknowledge(given: Given, *, operation_id: int, until: date | None, reason: str, dry_run: bool) -> None:
+    if dry_run:
+        failed = failures.require_failed(given.desk, operation_id)
+        put(f"-- Would acknowledge: operation {operation_id}, {shown(f'{failed.kind} {failed.subject}')}.")
+    elif failures.acknowledge(given.desk, operation_id, given.actor, reason, until):
+        put(f"Acknowledged: operation {operation_id}.")
+    else:
+        put(f"Nothing to do: operation {operation_id} is acknowledged so already, or was done since.")

@@ -22,7 +22,7 @@ from core.postgres import connection
 
 COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal", "grants"),
-    "act": ("ensure", "archive", "reattach", "key", "cancel", "approve"),
+    "act": ("ensure", "archive", "reattach", "key", "cancel", "approve", "acknowledge"),
     "shape": ("adopt", "release"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "proofs": ("drill", "proof"),

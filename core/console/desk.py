@@ -309,7 +309,8 @@ class Desk:
         """The figures of every table of the database."""
         from core.console.metrics import read_metrics
 
-        return read_metrics(self.reading, archive_schema=self.archive_schema, now=self.now, zone=self.zone, kept=kept)
+        schema, seal = self.archive_schema, self.seal()
+        return read_metrics(self.reading, archive_schema=schema, now=self.now, zone=self.zone, kept=kept, seal=seal)
 
     def find(
         self, table: PartitionedTable, day: date, where: Mapping[str, str], actor: Actor, *, noted: bool = False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from core.console.failures import CHECK, failures, findings
 from core.doctor.examine import examine as examine_case
-from core.doctor.findings import Case, Finding
+from core.doctor.findings import Case, Finding, Severity
+from core.postgres.own_tables import read_hidden
 from core.tables.catalog.powers import read_powers
 from core.tables.catalog.rows import count_all_default_rows
 from core.tables.catalog.siblings import read_all_equipped
@@ -44,4 +47,22 @@ def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tup
         journal_sent_by=sent_by,
         powers=powers,
     )
-    return examine_case(case, with_backups=backups is not None)
+    found = examine_case(case, with_backups=backups is not None)
+    if table.not_served is not None:
+        return found
+    return with_failures(found, _of_failures(desk, table))
+
+
+def with_failures(found: Iterable[Finding], failed: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings with those of failures in the place of what was found of them before."""
+    every = (*(one for one in found if one.check != CHECK), *failed)
+    return tuple(sorted(every, key=lambda finding: -finding.severity.rank))
+
+
+def _of_failures(desk: Desk, table: PartitionedTable) -> Iterator[Finding]:
+    """What failed and waits for somebody; a role that may not read the journal is told that it doesn't know."""
+    hidden = read_hidden(desk.reading)
+    if hidden is None:
+        yield from findings(failures(desk, table.address))
+    else:
+        yield Finding(CHECK, Severity.NOTE, "Whether an operation failed is unknown", hidden.what, hint=hidden.next)

@@ -125,21 +125,6 @@ class OperationRecord:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-def unsettled(operations: Iterable[OperationRecord], table: str) -> tuple[OperationRecord, ...]:
-    """The operations of the table of that address that failed or were interrupted, newest first, where nobody has done
-    since what they were for.
-    """
-    found: list[OperationRecord] = []
-    seen: set[str] = set()
-    for operation in operations:
-        if operation.table != table or operation.subject in seen:
-            continue
-        seen.add(operation.subject)
-        if operation.state in (OperationState.FAILED, OperationState.INTERRUPTED):
-            found.append(operation)
-    return tuple(found)
-
-
 # An operation whose advisory lock is gone has no process any more; nor has one whose lock a stranger holds. Where one
 # could not be had for a stranger's sake, its row says when it was last alive (journals of before lack that column).
 STATED = f"""
@@ -287,7 +272,29 @@ def read_newest(engine: Engine, operation: Operation, oid: int, seal: Seal) -> O
     return next((one for one in found if one.sealed), None)
 
 
-def read_failures(engine: Engine) -> dict[str, int]:
+_SETTLES = {"archive": "reattach", "reattach": "archive", "drop": "schedule", "schedule": "drop"}
+"""An act that was asked for and failed is not wanted any more once its opposite was done."""
+# Rows that may have failed, and of which nothing on the same object says that it was done, tried again or undone since.
+_UNANSWERED = f"""
+WHERE o.state NOT IN ('done', 'cancelled') {{of_table}} AND NOT EXISTS (
+    SELECT 1 FROM partition_desk.operation d WHERE d.table_address = o.table_address AND d.id > o.id
+    AND CASE WHEN o.plan ->> 'oid' IS NULL OR d.plan ->> 'oid' IS NULL THEN d.subject = o.subject
+        ELSE d.plan ->> 'oid' = o.plan ->> 'oid' END
+    AND (d.kind = o.kind AND d.state <> 'cancelled'
+        OR d.state = 'done' AND (d.kind = CASE o.kind
+            {" ".join(f"WHEN {literal(one)} THEN {literal(other)}" for one, other in _SETTLES.items())} END
+            OR d.kind = 'drop' AND o.plan ->> 'oid' IS NOT NULL)))
+ORDER BY o.id DESC LIMIT {{limit}}
+"""
+
+
+def read_unanswered(engine: Engine, *, table: str | None, limit: int, seal: Seal | None) -> tuple[OperationRecord, ...]:
+    """The newest rows that are not done, newest first, unless a later one on the same object takes their place."""
+    of_table = f"AND o.table_address = {literal(table)}" if table is not None else ""
+    return _select(engine, _UNANSWERED.format(of_table=of_table, limit=int(limit)), seal)
+
+
+def count_failures(engine: Engine) -> dict[str, int]:
     """How many operations of each table failed or were interrupted so far, by its address; those of none left out."""
     rows = read_rows(
         engine,

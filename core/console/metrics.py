@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from core.console.journal import read_failures
+from core.console.failures import read_failures, waiting
+from core.console.journal import count_failures
 from core.growth.holdings import Stage
 from core.growth.samples.measure import read_sums
 from core.growth.samples.read import read_highest_ids, read_runs
@@ -17,6 +19,7 @@ from core.plans.proof import NEVER as UNTRIED
 from core.plans.proof import Kept, Verdict
 from core.postgres.connection import session
 from core.postgres.own_tables import read_hidden
+from core.seal import Seal
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import counts_on, read_highest_among
 from core.tables.catalog.rows import count_covered_by_default
@@ -46,6 +49,8 @@ class TableFigures:
     """None where they could not be counted just now."""
     failures: int | None
     """Operations that failed or were interrupted, ever since the journal began; None where it may not be read."""
+    waiting: int | None
+    """Those of them that were neither done since nor acknowledged; None likewise."""
     last_backup: datetime | None
     """None where there is none, or none was looked for."""
     last_proof: datetime | None
@@ -70,16 +75,26 @@ class Readings:
 
 
 def read_metrics(
-    engine: Engine, *, archive_schema: str, now: datetime, zone: str, kept: Sequence[Kept] | None
+    engine: Engine,
+    *,
+    archive_schema: str,
+    now: datetime,
+    zone: str,
+    kept: Sequence[Kept] | None,
+    seal: Seal | None = None,
 ) -> Readings:
     """The figures of every partitioned table; `kept` are the backups of this database, None where nobody knows.
+
+    Without the console's seal every failure waits: nobody can tell who acknowledged one.
 
     Reads no rows but those in DEFAULT partitions, and waits behind no lock for more than a moment. Raises CatalogBusy,
     ConnectionFailed.
     """
     sums = read_sums(engine, archive_schema=archive_schema)
     hidden = read_hidden(engine) is not None
-    failures = None if hidden else read_failures(engine)
+    failures = None if hidden else count_failures(engine)
+    today = now.astimezone(ZoneInfo(zone)).date()
+    wait = None if hidden else waiting(read_failures(engine, seal=seal, today=today))
     backups: dict[str, list[Kept]] = {}
     for one in kept or ():
         backups.setdefault(one.backup.parent, []).append(one)
@@ -91,6 +106,7 @@ def read_metrics(
             coverage,
             sums.get(coverage.address, {}),
             None if failures is None else failures.get(coverage.address, 0),
+            None if wait is None else wait[coverage.address],
             None if kept is None else backups.get(coverage.address, ()),
             default_rows=_default_rows(engine, coverage, until),
             runway=coverage.runway(now, zone),
@@ -133,6 +149,7 @@ def _figures(
     coverage: Coverage,
     sums: Mapping[Stage, tuple[int, int | None]],
     failures: int | None,
+    wait: int | None,
     backups: Iterable[Kept] | None,
     *,
     default_rows: int | None,
@@ -161,6 +178,7 @@ def _figures(
         bytes=sizes,
         default_rows=default_rows,
         failures=failures,
+        waiting=wait,
         last_backup=max((datetime.fromisoformat(one.backup.finished_at) for one in own), default=None),
         last_proof=min((one.proven_at for one in newest.values() if one.proven_at), default=None),
         verdicts=verdicts,
@@ -209,6 +227,12 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
             "counter",
             "Operations that failed or were interrupted, as the journal has them.",
             [(label, float(t.failures)) for label, t in one if t.failures is not None],
+        ),
+        _family(
+            "waiting_failures",
+            "gauge",
+            "Operations that failed or were interrupted, and were neither done since nor acknowledged.",
+            [(label, float(t.waiting)) for label, t in one if t.waiting is not None],
         ),
         _family(
             "journal_up",

@@ -50,7 +50,10 @@ ASKED = Operation("ask", "Ask for", "asking", Danger.CLICK, counts_rows=False)
 DECLINED = Operation("decline", "Decline", "declining", Danger.CLICK, counts_rows=False)
 """What the journal has of what takes two persons, before it is done: core.console.approval."""
 
-_NOTED = {operation.name: operation for operation in (LOOKED, ASKED, DECLINED)}
+ACKNOWLEDGED = Operation("acknowledge", "Acknowledge", "acknowledging", Danger.CLICK, counts_rows=False)
+"""What the journal has of who answered for a failure: core.console.failures."""
+
+_NOTED = {operation.name: operation for operation in (LOOKED, ASKED, DECLINED, ACKNOWLEDGED)}
 _BY_NAME = {room.operation.name: room for room in ROOMS}
 
 

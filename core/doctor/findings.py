@@ -66,6 +66,8 @@ class Finding:
     drop off, HOLD lifts a hold."""
     backup: str = ""
     """The id of the backup that is wanted to be verified."""
+    operation: int | None = None
+    """The number of the operation that it is about, which failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "ensure": Role.OPERATOR,
         "backup": Role.OPERATOR,
         "verify": Role.OPERATOR,
+        "acknowledge": Role.OPERATOR,
         "archive": Role.ADMIN,
         "reattach": Role.ADMIN,
         "adopt": Role.ADMIN,

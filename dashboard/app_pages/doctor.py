@@ -14,6 +14,7 @@ from dashboard import layout
 from dashboard.dialog import buttons
 from dashboard.doctor.find import find_my_data
 from dashboard.format import plain
+from dashboard.operations import failed
 from dashboard.state import current, keys, reads
 
 BADGES = {
@@ -25,6 +26,11 @@ BADGES = {
 
 def card(number: int, finding: Finding) -> None:
     """One finding that is not green: its reason, and its remedy as a button or in exact words."""
+    failure = next((one for one in reads.failures() if one.record.id == finding.operation), None)
+    if failure is not None and failure.answer is None:
+        with st.container(border=True, gap="small"):
+            failed.line(failure)
+        return
     word, icon, colour = BADGES[finding.severity]
     helped = finding.fix is not None or finding.wants is not None
     with st.container(border=True, gap="small"):

@@ -11,7 +11,7 @@ from core.console.sheet import facts, html
 from core.text import human_seconds
 from dashboard import layout
 from dashboard.format import plain
-from dashboard.operations import files, outcome
+from dashboard.operations import failed, files, outcome
 from dashboard.state import clock, database, reads
 
 
@@ -21,6 +21,8 @@ def draw(operation: OperationRecord, *, alone: bool = False) -> None:
         title = "Outcome" if alone else f"{operation.id} · {outcome.title(operation)}"
         layout.line(f"##### {title}", "", lambda: _act(operation))
         outcome.say(operation)
+        if said := failed.acknowledged(operation):
+            st.info(said, icon=":material/done_all:")
         if operation.told:
             st.warning(plain(operation.told), icon=":material/gpp_maybe:")
         st.table({name: plain(value) for name, value in facts(operation)}, border="horizontal")

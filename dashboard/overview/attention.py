@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from core.console.journal import unsettled
 from core.doctor.findings import Finding, Severity
 from core.tables.table import PartitionedTable
-from core.text import human_ago, plural
+from core.text import plural
 from dashboard import layout
 from dashboard.dialog import buttons
 from dashboard.format import deed, plain
-from dashboard.operations import outcome
-from dashboard.state import clock, reads
+from dashboard.operations import failed
+from dashboard.state import reads
 
 SHOWN_FINDINGS = 6
 ICONS = {
@@ -25,16 +24,9 @@ ICONS = {
 def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
     """What needs attention, each line with its reason and its one button; then how much is right."""
     layout.heading("Needs attention")
-    operations = reads.operations(of_table=table.address)
-    if not operations and (why := reads.hidden()):
-        layout.line(":blue[:material/visibility_off:] **Whether an operation failed is unknown**", why)
-    for operation in unsettled(operations, table.address)[:2]:
-        ended = human_ago(operation.finished_at or operation.requested_at, clock.now())
-        layout.line(
-            f":red[:material/error:] **{outcome.title(operation)}: {operation.state}**",
-            f"{ended}. {operation.error}",
-            partial(outcome.resume_button, operation, key=f"again_{operation.id}"),
-        )
+    for failure in reads.failures(table.address):
+        if failure.answer is None:
+            failed.line(failure)
     for request in reads.requests():
         if request.plan.table == table.address:
             layout.line(
@@ -42,7 +34,7 @@ def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
                 f"{request.record.actor} asked for it. Another admin can approve it.",
                 lambda: layout.link("activity", "Look at it", ":material/arrow_forward:"),
             )
-    wanting = [finding for finding in found if finding.severity is not Severity.OK]
+    wanting = [one for one in found if one.severity is not Severity.OK and one.operation is None]
     for number, finding in enumerate(wanting[:SHOWN_FINDINGS]):
         icon, colour = ICONS[finding.severity]
         layout.line(

@@ -7,7 +7,7 @@ from datetime import date
 
 import streamlit as st
 
-from core.console import approval
+from core.console import approval, failures
 from core.console.journal import OperationRecord
 from core.console.queue import Ticket, request_cancel
 from core.errors import DeskError
@@ -147,6 +147,12 @@ def approved(number: int) -> Plan:
 def decline(number: int) -> None:
     """Takes away what was asked for. Raises NotAllowed."""
     approval.decline(database.desk(), number, access.actor())
+    reads.refresh()
+
+
+def acknowledge(number: int, reason: str, until: date | None) -> None:
+    """Answers for what failed. Raises NotAllowed for who may not do what failed."""
+    failures.acknowledge(database.desk(), number, access.actor(), reason, until)
     reads.refresh()
 
 

@@ -11,6 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from core.console import approval, journal, locks, search
 from core.console.approval import Request
+from core.console.examining import with_failures
+from core.console.failures import Failure
+from core.console.failures import failures as read_failures
+from core.console.failures import findings as of_failures
 from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
 from core.console.privacy import step_without_name, without_name
@@ -100,10 +104,13 @@ def trouble() -> DeskError | None:
 
 
 def findings() -> tuple[Finding, ...]:
-    """What the doctor says of the current table."""
+    """What the doctor says of the current table, and of failures as they are by now."""
     known = backups.known()
     table = current.table()
-    return _findings(database.url(), current.address(), table.as_of, table, clock.today(), known, known.number)
+    found = _findings(database.url(), current.address(), table.as_of, table, clock.today(), known, known.number)
+    if table.not_served is not None or hidden():
+        return found
+    return with_failures(found, of_failures(failures(table.address)))
 
 
 def growth(name: str | None, *, horizon: int, limit: int | None, prices: Prices | None, retention: Retention) -> Growth:
@@ -157,6 +164,7 @@ def refresh() -> None:
     _history.clear()
     _ids_left.clear()
     _requests.clear()
+    _failures.clear()
     database.read_server.clear()
 
 
@@ -187,6 +195,21 @@ def every(sought: Sought, *, most: int) -> Callable[[], Iterator[OperationRecord
     """Reads the newest `most` of them, newest first, for who is here now; it is called when no page is drawn."""
     desk, names = database.desk(), access.may(NAMES)
     return lambda: search.read_all(desk.reading, sought, names=names, most=most, seal=desk.seal())
+
+
+def failures(table: str | None = None) -> tuple[Failure, ...]:
+    """What failed and was not done since, of one table or of all, without names for who may not read them."""
+    found = tuple(one for one in _failures(database.url(), clock.today()) if table in (None, one.record.table))
+    return found if access.may(NAMES) else tuple(_nameless(one) for one in found)
+
+
+@st.cache_resource(ttl=REQUESTS_TTL_S, show_spinner=False, max_entries=20)
+def _failures(url: str, today: date) -> tuple[Failure, ...]:
+    return read_failures(database.open_url(url).desk)
+
+
+def _nameless(one: Failure) -> Failure:
+    return Failure(without_name(one.record), without_name(one.answer) if one.answer is not None else None)
 
 
 def hidden() -> str:

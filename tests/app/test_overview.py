@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from dashboard.format import plain
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, spec, texts
@@ -122,12 +125,7 @@ def test_hostile_names_are_escaped_and_stay_with_the_reader(console: Open, make_
 
 
 def test_failed_operation_is_told_with_its_remedy(console: Open, absences: Made, run: Run) -> None:
-    app = console("archive")
-    app.button(key=_key(app, "act_")).click().run()
-    run("CREATE SCHEMA archive")
-    run(f"CREATE TABLE archive.{absences.first} ()")
-    app.button(key="confirm_plan").click().run()
-    settle(app, lambda page: f"Archive {absences.first}** did not happen" in texts(page))
+    _fail_to_archive(console("archive"), absences, run)
     app = console()
     assert f"**Archive {absences.first}: failed**" in texts(app)
     assert "just now. " in texts(app)
@@ -136,5 +134,52 @@ def test_failed_operation_is_told_with_its_remedy(console: Open, absences: Made,
     assert run(f"SELECT count(*) FROM {absences.first}") == [(200,)]
 
 
-def _key(app: object, start: str) -> str:
-    return next(b.key for b in app.button if b.key and b.key.startswith(start))  # type: ignore[attr-defined]
+def test_a_failure_is_acknowledged_with_a_reason_and_told_no_more(
+    console: Open, absences: Made, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_to_archive(console("archive"), absences, run)
+    for page in ("overview", "doctor"):
+        assert f"**Archive {absences.first}: failed**" in texts(console(page))
+    app = console()
+    reason, until = _key(app, "ack_reason_", "text_input"), _key(app, "ack_until_", "date_input")
+    (act,) = [one for one in app.button if one.label == "Acknowledge it"]
+    assert (act.disabled, act.help) == (True, "Say why first.")
+    app.text_input(key=reason).set_value("the name is taken on purpose").run()
+    app.date_input(key=until).set_value(date.today()).run()
+    next(one for one in app.button if one.label == "Acknowledge it").click().run()
+    assert "the name is taken on purpose" not in texts(app)
+    said = texts(console("doctor"))
+    assert f"**Archive {absences.first}: failed**" not in said
+    assert "the name is taken on purpose" in said
+    number = reason.rpartition("_")[2]
+    assert "the name is taken on purpose" in texts(console("activity", operation=number))
+    monkeypatch.setenv("PARTITION_DESK_ADMINS", "nobody-here")
+    monkeypatch.setenv("PARTITION_DESK_VIEWERS", "*")
+    st.cache_resource.clear()
+    assert "the name is taken on purpose" in texts(console("activity", operation=number))
+
+
+def test_who_may_not_do_what_failed_sees_its_buttons_closed_with_the_reason(
+    console: Open, absences: Made, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_to_archive(console("archive"), absences, run)
+    monkeypatch.setenv("PARTITION_DESK_ADMINS", "nobody-here")
+    monkeypatch.setenv("PARTITION_DESK_VIEWERS", "*")
+    st.cache_resource.clear()
+    app = console()
+    again = app.button(key=_key(app, "again_"))
+    assert (again.disabled, "to archive takes an admin" in again.help) == (True, True)
+    (popover,) = [one.proto.popover for one in app.get("popover") if one.proto.popover.label == "Acknowledge"]
+    assert (popover.disabled, "to acknowledge takes an operator" in popover.help) == (True, True)
+
+
+def _fail_to_archive(app: AppTest, absences: Made, run: Run) -> None:
+    app.button(key=_key(app, "act_")).click().run()
+    run("CREATE SCHEMA archive")
+    run(f"CREATE TABLE archive.{absences.first} ()")
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: f"Archive {absences.first}** did not happen" in texts(page))
+
+
+def _key(app: AppTest, start: str, kind: str = "button") -> str:
+    return next(b.key for b in getattr(app, kind) if b.key and b.key.startswith(start))

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core import errors
 from core.console.actor import Actor, Origin
-from core.console.register import ROOMS
+from core.console.register import ACKNOWLEDGED, ROOMS
 from core.errors import (
     CatalogBusy,
     ConnectionFailed,
@@ -160,7 +160,7 @@ NEEDS = {
 
 def test_every_operation_has_its_role_here() -> None:
     assert {room.operation.name for room in ROOMS} == set(NEEDS)
-    assert set(NEEDS) | {NAMES, FIND, SAMPLE, ACCOUNTS} == set(LEAST)
+    assert set(NEEDS) | {NAMES, FIND, SAMPLE, ACCOUNTS, ACKNOWLEDGED.name} == set(LEAST)
 
 
 @pytest.mark.parametrize("operation", [room.operation for room in ROOMS], ids=str)

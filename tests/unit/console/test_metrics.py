@@ -48,6 +48,7 @@ def table(**changes: object) -> TableFigures:
         bytes={"attached": 57_000_000, "archived": 18_000_000, "cold": 1_000},
         default_rows=0,
         failures=2,
+        waiting=1,
         last_backup=NOW - timedelta(days=2),
         last_proof=NOW - timedelta(days=1, seconds=5),
         verdicts={"proven": 2, "damaged": 1},
@@ -76,6 +77,7 @@ def test_every_figure_is_told() -> None:
         ("partition_desk_newest_backups", (*own, ("verdict", "proven"))): 2,
         ("partition_desk_newest_backups", (*own, ("verdict", "damaged"))): 1,
         ("partition_desk_failed_operations_total", own): 2,
+        ("partition_desk_waiting_failures", own): 1,
         ("partition_desk_journal_up", ()): 1,
         ("partition_desk_backups_up", ()): 1,
         ("partition_desk_backup_age_seconds", own): 172_800,
@@ -97,6 +99,7 @@ def test_what_is_not_known_is_left_out_and_never_nothing() -> None:
         "partition_desk_bytes",
         "partition_desk_detach_pending",
         "partition_desk_failed_operations_total",
+        "partition_desk_waiting_failures",
         "partition_desk_journal_up",
         "partition_desk_backups_up",
     }
@@ -106,7 +109,8 @@ def test_what_is_not_known_is_left_out_and_never_nothing() -> None:
         ("partition_desk_journal_up", ()): 1,
         ("partition_desk_backups_up", ()): 1,
     }
-    unread = {name for name, _ in told(replace(bare, failures=None))}
+    unread = {name for name, _ in told(replace(bare, failures=None, waiting=None))}
+    assert "partition_desk_waiting_failures" not in unread
     assert "partition_desk_failed_operations_total" not in unread
 
 

@@ -309,7 +309,7 @@ def _people(environ: Mapping[str, str], name: str, *, everybody: bool = False) -
     return names
 
 
-MAY_TAKE_TWO = ("archive", "reattach", "drop", "restore", "hold", "key", "rules")
+MAY_TAKE_TWO = ("archive", "reattach", "adopt", "release", "drop", "restore", "hold", "key", "rules")
 """What an admin does, and two of them where the settings say so; to plan a drop counts as dropping."""
 
 

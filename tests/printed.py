@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from core.console.desk import Desk
-from core.names import address
+from core.names import address, comment_sql
+from core.plans.adopt import Adopt
 from core.plans.archive import Archive
 from core.plans.convert import require_rights
 from core.plans.ensure import Ensure
 from core.plans.reattach import Reattach
+from core.tables.marks import Hold, Marks
 from tests.tables import Run
 
 TABLE = """
@@ -123,6 +125,17 @@ SITUATIONS = {
         as_superuser=True,
         raises="attachable.require_attachable",
     ),
+    "a table that says that it is held": Situation(
+        "adopt._require_own",
+        TABLE + "CREATE TABLE {s}.hand (LIKE {s}.readings INCLUDING ALL);"
+        + comment_sql("{s}.hand", Marks(hold=Hold("", "audit", "Ada")).beside("it's 2024")).replace("{\"", "{{\"")
+        .replace("\"}", "\"}}"),
+        lambda desk, schema: desk.plan(
+            Adopt(address(schema, "readings"), address(schema, "hand"), "2024-01-01", "2025-01-01")
+        ),
+        "hand",
+        as_superuser=True,
+    ),
 }  # fmt: skip
 
 _WORLD = """
@@ -158,4 +171,4 @@ def printed(said: str) -> list[str]:
     return _STATEMENT.findall(said)
 
 
-_STATEMENT = re.compile(r"""\b(?:ALTER|CREATE|GRANT) [A-Z](?:"(?:[^"]|"")*"|'(?:[^']|'')*'|[^"';])*;""")
+_STATEMENT = re.compile(r"""\b(?:ALTER|COMMENT|CREATE|GRANT) [A-Z](?:"(?:[^"]|"")*"|'(?:[^']|'')*'|[^"';])*;""")

@@ -18,6 +18,7 @@
       HoldsAlready             somebody else did meanwhile what was asked for; it ends as done
       StorageFailed            the place of the backups can't be reached, read or written
       BackupDamaged            a backup is not what its manifest says
+      AlarmNotSent             a target of alarms did not take a message
       Unprovable               a backup can't be proven here, which says nothing of what it holds
       LockNotObtained          the patience ran out; carries who was in the way
       Cancelled                a person stopped it
@@ -159,6 +160,10 @@ class StorageFailed(DeskError):
 
 class BackupDamaged(DeskError):
     """A backup is not what its manifest says."""
+
+
+class AlarmNotSent(DeskError):
+    """A target of alarms did not take a message. Never holds a secret."""
 
 
 class Unprovable(DeskError):

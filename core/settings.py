@@ -17,6 +17,7 @@ from platformdirs import user_data_path
 
 from core.errors import SettingError, UsageError
 from core.period import Duration
+from core.targets import Targets, read_targets
 
 _TRUTH = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
@@ -125,6 +126,8 @@ class Settings:
     """PARTITION_DESK_KEEP_SAMPLES: older samples are forgotten; None: never."""
     weekly_after: Duration | None
     """PARTITION_DESK_WEEKLY_AFTER: of older samples one a week is kept; None: all of them."""
+    alarms: Targets
+    """PARTITION_DESK_ALARM_...: where alarms go, and which."""
 
     @property
     def names_people(self) -> bool:
@@ -173,6 +176,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         sample_daily=_truth(environ, "PARTITION_DESK_SAMPLE", "true"),
         keep_samples=_duration_or_none(environ, "PARTITION_DESK_KEEP_SAMPLES"),
         weekly_after=_duration_or_none(environ, "PARTITION_DESK_WEEKLY_AFTER"),
+        alarms=read_targets(environ),
     )
     _require_whole_sign_in(found)
     return found

@@ -6,10 +6,12 @@ import asyncio
 import os
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from core.backups.kept import read_database_backups
 from core.backups.storage import StorageSettings
+from core.console.alarms.health import read_figures
 from core.console.metrics import Readings, metrics_text, read_metrics
 from core.errors import DeskError
 from core.plans.proof import Kept
@@ -49,16 +51,15 @@ class Scraper:
             engine = reading_engine(parse_url(os.environ.get("DATABASE_URL", "")))
             try:
                 kept = self._backups.of(read_server(engine))
-                return _said(
-                    read_metrics(
-                        engine,
-                        archive_schema=self._settings.archive_schema,
-                        now=datetime.now(UTC),
-                        zone=self._settings.time_zone,
-                        kept=kept,
-                        seal=trusted_seal(self._settings.key, self._settings.home),
-                    )
+                found = read_metrics(
+                    engine,
+                    archive_schema=self._settings.archive_schema,
+                    now=datetime.now(UTC),
+                    zone=self._settings.time_zone,
+                    kept=kept,
+                    seal=trusted_seal(self._settings.key, self._settings.home),
                 )
+                return _said(replace(found, alarms=read_figures(engine, self._settings)))
             finally:
                 engine.dispose()
         except DeskError:  # where and why is not for whoever asks

@@ -29,6 +29,7 @@ COMMANDS = {
     "people": ("user",),
     "record": ("audit",),
     "rules": ("rules",),
+    "alarms": ("alarms",),
     "growth": ("sample", "growth", "report", "metrics"),
 }
 """The commands by the module of this package that each stands in, in the order in which help lists them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from core.console.alarms.health import read_health
 from core.console.failures import CHECK, failures, findings
 from core.doctor.examine import examine as examine_case
 from core.doctor.findings import Case, Finding, Severity
@@ -46,6 +47,7 @@ def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tup
         journal_unmade_for=unmade_for,
         journal_sent_by=sent_by,
         powers=powers,
+        alarms=read_health(desk),
     )
     found = examine_case(case, with_backups=backups is not None)
     if table.not_served is not None:

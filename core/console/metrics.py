@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
+from core.console.alarms.health import AlarmFigures
 from core.console.failures import read_failures, waiting
 from core.console.journal import count_failures
 from core.growth.holdings import Stage
@@ -72,6 +73,8 @@ class Readings:
     """Whether the place of the backups could be read."""
     journal: bool = True
     """Whether the role may read the console's own tables."""
+    alarms: AlarmFigures | None = None
+    """None where no target of alarms is set."""
 
 
 def read_metrics(
@@ -247,6 +250,7 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
             "Since the sizes of all partitions were last sampled.",
             [({}, _age(figures.last_sample, now))] if figures.last_sample else [],
         ),
+        *_of_alarms(figures.alarms, now),
     ]
     return "".join(families)
 
@@ -277,6 +281,19 @@ def _of_backups(figures: Readings, now: datetime) -> Iterator[str]:
                 for verdict, count in t.verdicts.items()
             ],
         ),
+    )
+
+
+def _of_alarms(found: AlarmFigures | None, now: datetime) -> Iterator[str]:
+    if found is None:
+        return
+    active = [({"severity": severity}, float(count)) for severity, count in found.active.items()]
+    unsent = [({"channel": channel}, float(count)) for channel, count in found.unsent.items()]
+    looked: list[_Sample] = [({}, _age(found.looked_at, now))] if found.looked_at else []
+    yield from (
+        _family("alarm_active", "gauge", "Causes of alarms that were found last, by severity.", active),
+        _family("alarm_unsent", "gauge", "Messages that a target has not taken yet, tried again by itself.", unsent),
+        _family("alarm_look_age_seconds", "gauge", "Since it was last looked for what to tell people of.", looked),
     )
 
 

@@ -1,6 +1,7 @@
 """The worker: takes operations from the queue and runs each to its end, whatever becomes of any page.
 
-Besides, it begins planned drops when their time has come, samples sizes once a day, and begins a restore drill a night.
+Besides, it begins planned drops when their time has come, samples sizes once a day, begins a restore drill a night, and
+sends alarms.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from core.console.run import POLL_S, RECONNECT_S, let_go, run_queued
 from core.errors import (
     ConnectionFailed,
     DeskError,
+    LockNotObtained,
     NotSealed,
     SettingError,
 )
@@ -52,6 +54,8 @@ DRILL_S = 600.0
 """How often it is looked whether it is night, and a drill is to be begun."""
 _DRILLING = 3
 """That of the lock of the worker that begins it."""
+ALARMS_S = 300.0
+"""How often it is looked whether there is anything to be told of."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -94,7 +98,9 @@ class Worker:
         self._looked = -math.inf
         self._sampled = -math.inf
         self._drilled = -math.inf
+        self._alarmed = -math.inf
         self._sampling: Future[None] | None = None
+        self._alarming: threading.Thread | None = None
         self._refused: dict[tuple[str, str], str] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -136,6 +142,7 @@ class Worker:
                 self._begin_due_drops()
                 self._begin_sample()
                 self._begin_drill()
+                self._begin_alarms()
                 with session(self._engine) as connection:
                     for operation_id in queued(connection, drops=self._drops):
                         if operation_id not in self._mine and operation_id not in self._foreign:
@@ -171,6 +178,30 @@ class Worker:
                 begin_drill(self._desk)
             except DeskError as error:
                 log.warning("No restore drill can be begun just now: %s", error)
+
+    def _begin_alarms(self) -> None:
+        """Has what is due told, beside the operations: a target that hangs holds nothing up, nor the end of this."""
+        if not self._desk.settings.alarms.every or time.monotonic() - self._alarmed < ALARMS_S:
+            return
+        if self._alarming is not None and self._alarming.is_alive():
+            return
+        self._alarmed = time.monotonic()
+        self._alarming = threading.Thread(target=self._send_alarms, daemon=True, name="partition-desk-alarms")
+        self._alarming.start()
+
+    def _send_alarms(self) -> None:
+        from core.console.alarms.send import send_due  # so is what looks at everything
+
+        try:
+            _, told = send_due(self._desk, wait_s=0, stopped=self._stop.is_set)
+        except LockNotObtained:
+            return  # another console is at it
+        except DeskError as error:
+            log.warning("Alarms can't be sent just now: %s", error)
+            return
+        for one in told:
+            if one.error:
+                log.warning("An alarm did not arrive: %s", one.error)
 
     @property
     def _is_sampling(self) -> bool:

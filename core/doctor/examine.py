@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.doctor.checks import archived, backups, coverage, powers, replication, server, shape, siblings, upkeep
+from core.doctor.checks import alarms, archived, backups, coverage, powers, replication, server, shape, siblings, upkeep
 from core.doctor.findings import Case, Finding, Severity
 from core.tables.commands import option
 from core.tables.table import PartitionedTable
@@ -85,6 +85,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     server.server_version,
     server.time_zone,
     server.automatic_creation,
+    alarms.alarms,
 )
 """Every check, in the order in which equally severe findings are shown."""
 

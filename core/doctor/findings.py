@@ -68,6 +68,20 @@ class Finding:
     """The id of the backup that is wanted to be verified."""
     operation: int | None = None
     """The number of the operation that it is about, which failed."""
+    unread: bool = False
+    """Whether it could not be looked at just now: it is neither right nor wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmsSent:
+    """Where people are told of what is wrong, and how that goes."""
+
+    places: tuple[str, ...]
+    """Where they are told, without what is secret of it; none where nothing says."""
+    failing: tuple[str, ...] = ()
+    """Why a message did not arrive, a sentence for each target that took none."""
+    looked_at: datetime | None = None
+    """When it was last looked whether there is anything to be told of; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,7 @@ class Case:
     """The publications for whose subscribers' sake the console's own tables are not made by the first act."""
     journal_sent_by: tuple[str, ...] = ()
     """The publications that send the console's own tables."""
+    alarms: AlarmsSent = AlarmsSent(())
 
     _calls: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
 

@@ -38,12 +38,16 @@ class Role(StrEnum):
 
 NAMES, FIND, SAMPLE, ACCOUNTS = "names", "find", "sample", "accounts"
 """What takes a role and is no operation: reading who did what, finding the rows of one value, sampling, accounts."""
+SEND_ALARMS, TEST_ALARMS = "send alarms", "test alarms"
+"""So do these."""
 LEAST: Mapping[str, Role] = MappingProxyType(
     {
         NAMES: Role.AUDITOR,
         FIND: Role.OPERATOR,
         SAMPLE: Role.OPERATOR,
         ACCOUNTS: Role.ADMIN,
+        SEND_ALARMS: Role.OPERATOR,
+        TEST_ALARMS: Role.ADMIN,
         "ensure": Role.OPERATOR,
         "backup": Role.OPERATOR,
         "verify": Role.OPERATOR,

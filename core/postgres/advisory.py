@@ -40,6 +40,8 @@ class LockKey(IntEnum):
     """Under which one process at a time samples."""
     MAKING = 20552
     """Under which the console's own schema and tables are made."""
+    ALARM = 20553
+    """Under which one process at a time sends alarms."""
 
 
 @dataclass(frozen=True, slots=True)

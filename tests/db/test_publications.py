@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import Engine
 
 from core.absences import create_table, ensure_absence_partition_for_year
+from core.console.alarms import state as alarms
 from core.console.journal import read_operations
 from core.doctor.findings import Severity
 from core.errors import JournalPublished
 from core.plans.archive import Archive
 from core.plans.ensure import Ensure
 from core.plans.reattach import Reattach
-from core.postgres.connection import parse_url
+from core.postgres.connection import parse_url, session
 from tests import desks, tables
 from tests.conftest import ADMIN, Act, until
 from tests.db.cli.test_commands import Partitions, partitions
@@ -139,7 +140,9 @@ def test_where_a_subscription_writes_it_is_told_before_a_partition_is_archived(
     assert partitions("archive", "--year", "2022", *table, url=url).code == 0
 
 
-def test_the_printed_tables_are_those_that_an_act_makes(run: Run, partitions: Partitions, readings: None) -> None:
+def test_the_printed_tables_are_those_that_an_act_makes(
+    run: Run, partitions: Partitions, readings: None, worker: Engine
+) -> None:
     described = (
         "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns"
         " WHERE table_schema = 'partition_desk' ORDER BY 1, 2"
@@ -149,6 +152,8 @@ def test_the_printed_tables_are_those_that_an_act_makes(run: Run, partitions: Pa
     run("DROP SCHEMA partition_desk CASCADE")
     assert partitions("ensure", "--year", "2028", "--table", "readings").code == 0
     assert partitions("sample").code == 0
+    with session(worker) as connection:
+        alarms.make(connection)
     assert run(described) == by_hand
 
 

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = ("ground", "postgres", "tables", "plans", "rules", "backups", "doctor", "growth", "console", "edges")
-GROUND = ("errors", "names", "period", "seal", "settings", "text")
+GROUND = ("errors", "names", "period", "seal", "settings", "targets", "text")
 """The modules that stand beside the packages, at the bottom."""
 EDGES = ("absences", "cli", "database", "demo", "migrations", "school", "__main__")
 """What programs and people meet: nothing in core but themselves imports them."""

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from streamlit import config
 
-from core import settings
+from core import settings, targets
 from core.settings import read_settings
 from dashboard.__main__ import ROOT
 
@@ -42,6 +42,12 @@ def test_no_line_for_cron_has_the_address_in_its_command() -> None:
     assert len(commands) == 3
     assert [line for line in lines if line not in commands] == ["DATABASE_URL=postgresql://desk@db.example/school"]
     assert not [line for line in commands if re.search(r"://|=|PASS", line)]
+
+
+def test_every_setting_of_alarms_is_in_the_table() -> None:
+    name = r"\bPARTITION_DESK_ALARM_[A-Z_]*[A-Z]\b"
+    rows = re.findall(rf"(?m)^\| (`{name}.*?) \|", README)
+    assert set(re.findall(name, " ".join(rows))) == set(re.findall(name, Path(targets.__file__).read_text()))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -123,7 +123,7 @@ def _next_ids(case: Case) -> Finding:
     by_hand = "Partitions of ids are made by hand."
     if ids is None:
         title = f"Nothing tells when the ranges of {case.key.name} end: partitions of it are made by hand"
-        return Finding("next_period", Severity.NOTE, title)
+        return Finding("next_period", Severity.NOTE, title, unread=True)
     if ids.count is None:
         return Finding("next_period", Severity.OK, ids.said)
     unknown = PACE_UNKNOWN if ids.runway is None else ""
@@ -427,6 +427,7 @@ def default_partition(case: Case) -> Iterator[Finding]:
             costs,
             hint=_without_default(case, default) if empty else f"-- Count its rows:\n{script(_count_rows(default))}",
             subject=case.called(default),
+            unread=not empty,
         )
         return
     least = "at least " if case.default_rows >= COUNTING_STOPS else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
 from core.doctor.checks.server import rights
-from core.doctor.findings import Severity, spoken_period
+from core.doctor.findings import AlarmsSent, Severity, spoken_period
 from core.postgres.capabilities import Capabilities
 from core.tables.bounds import Bounds
 from core.tables.distribution import Distribution
@@ -17,6 +17,7 @@ from core.tables.key import Key
 from core.tables.structure import ForeignKey
 from tests.unit.doctor.looking import YEARS, look, only
 from tests.unit.factories import (
+    NOW,
     archive_schema,
     partition,
     server,
@@ -181,3 +182,20 @@ def test_automatic_creation_switched_off_is_a_warning() -> None:
 )
 def test_periods_in_words(lower: date, upper: date, said: str) -> None:
     assert spoken_period((datetime.combine(lower, time()), datetime.combine(upper, time()))) == said
+
+
+def test_a_target_of_alarms_that_takes_none_and_one_that_nobody_sends_to_are_told() -> None:
+    where = ("https://chat.example",)
+
+    def said(**more: Any) -> tuple[Severity, str]:
+        found = only("alarms", table(), alarms=AlarmsSent(where, **more))
+        return found.severity, found.title
+
+    assert only("alarms", table()).severity is Severity.OK
+    assert said() == (Severity.OK, "People are told of what is wrong at https://chat.example: nobody has looked yet")
+    assert said(looked_at=NOW - timedelta(hours=2))[0] is Severity.OK
+    late = said(looked_at=NOW - timedelta(days=3))
+    assert late == (Severity.WARNING, "It was last looked for alarms 3 days ago")
+    failing = said(looked_at=NOW, failing=("https://chat.example took no message: it answered 500",))
+    assert failing[0] is Severity.WARNING
+    assert failing[1] == "Alarms don't arrive: https://chat.example took no message: it answered 500"

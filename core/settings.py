@@ -110,6 +110,8 @@ class Settings:
     drill: Duration | None
     """PARTITION_DESK_DRILL: after how long the running dashboard proves the newest backup of each partition again, one
     a night; None: never."""
+    maintain: bool
+    """PARTITION_DESK_MAINTAIN: whether the running dashboard keeps to the rules of the tables by itself."""
     hold: Duration
     """PARTITION_DESK_HOLD: how long a restored table is kept from every rule."""
     storage_limit: int | None
@@ -168,6 +170,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         drop_after=_duration(environ, "PARTITION_DESK_DROP_AFTER", "7 days"),
         verify_every=_duration(environ, "PARTITION_DESK_VERIFY_EVERY", "1 year"),
         drill=_duration_or_none(environ, "PARTITION_DESK_DRILL"),
+        maintain=_truth(environ, "PARTITION_DESK_MAINTAIN", "false"),
         hold=_duration(environ, "PARTITION_DESK_HOLD", "90 days"),
         storage_limit=_bytes(environ, "PARTITION_DESK_STORAGE_LIMIT"),
         price_hot=_price(environ, "PARTITION_DESK_PRICE_HOT"),

@@ -6,11 +6,11 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from core.console.desk import Desk
 from core.console.desk import opened as open_desk
@@ -22,11 +22,13 @@ from core.text import NBSP, Json, shown
 
 if TYPE_CHECKING:
     from core.console.actor import Actor
+    from core.console.execute import Cancellation, Progress
     from core.console.journal import OperationRecord
     from core.plans.operation import Wish
     from core.plans.plan import Plan
     from core.plans.target import Target
 
+T = TypeVar("T")
 PLANNED_AGAIN = 5
 """How often an act is planned anew because the table changed before it was begun."""
 LOOK_S = 0.2
@@ -131,18 +133,27 @@ def run_plan(
 
 
 def _run(given: Given, plan: Plan, actor: Actor, reason: str) -> OperationRecord | None:
-    """Runs the plan in a thread: the driver, while it waits for the server, does not hear Ctrl-C."""
+    return run_apart(
+        given,
+        lambda cancellation, progress: given.desk.run(
+            plan, actor, reason, cancellation=cancellation, progress=progress
+        ),
+    )
+
+
+def run_apart(given: Given, do: Callable[[Cancellation, Progress], T]) -> T:
+    """Does it in a thread: the driver, while it waits for the server, does not hear Ctrl-C."""
     from core.console.execute import Cancellation
     from core.console.worker import printer
 
-    ended: list[OperationRecord | None] = []
+    ended: list[T] = []
     failed: list[DeskError] = []
     over = threading.Event()
     cancellation = Cancellation()
 
     def work() -> None:
         try:
-            ended.append(given.desk.run(plan, actor, reason, cancellation=cancellation, progress=printer(say)))
+            ended.append(do(cancellation, printer(say)))
         except DeskError as error:
             failed.append(error)
         finally:

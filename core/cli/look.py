@@ -131,14 +131,14 @@ def history(
 
 @command("journal", "print the SQL that makes the console's own tables, for subscribers of a published database")
 def journal(given: Given) -> None:
-    from core.console import journal_tables
+    from core.console import journal_tables, maintained
     from core.console.alarms import state
     from core.growth.samples import tables
 
     put(
         "-- The console's own tables. Run it on every subscriber, then on this database as the console's role.\n"
-        f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA};\n{journal_tables.definition()};\n{tables.definition()};"
-        f"\n{state.definition()};"
+        f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA};\n{journal_tables.definition()};\n{tables.definition()};\n"
+        f"{state.definition()};\n{maintained.definition()};"
     )
 
 

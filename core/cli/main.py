@@ -30,6 +30,7 @@ COMMANDS = {
     "record": ("audit",),
     "rules": ("rules",),
     "alarms": ("alarms",),
+    "maintain": ("maintain",),
     "growth": ("sample", "growth", "report", "metrics"),
 }
 """The commands by the module of this package that each stands in, in the order in which help lists them."""

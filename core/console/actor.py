@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.errors import NotAllowed, SettingError
-from core.plans.operation import ACCOUNTS, FIND, LEAST, NAMES, SAMPLE, Operation, Role
+from core.plans.operation import ACCOUNTS, FIND, LEAST, MAINTAIN, NAMES, SAMPLE, Operation, Role
 from core.settings import EVERYBODY, Settings, parse_names
 
 
@@ -22,10 +22,13 @@ class Origin(StrEnum):
     START_UP = "application start-up"
     SCHEDULE = "schedule"
     DRILL = "restore drill"
+    UPKEEP = "upkeep"
+    RULES = "rules"
 
 
 _ORDER = tuple(Role)
 _WORDS = {
+    MAINTAIN: "keep to the rules",
     FIND: "find the rows of one value",
     SAMPLE: "sample sizes",
     NAMES: "read who did what",
@@ -37,6 +40,8 @@ _KNOWN_BY = {
     Origin.START_UP: "the application itself",
     Origin.SCHEDULE: "the sealed row that planned it",
     Origin.DRILL: "the console itself",
+    Origin.UPKEEP: "the console itself",
+    Origin.RULES: "the sealed row that set the rules",
 }
 
 
@@ -120,10 +125,10 @@ def person(settings: Settings, name: str, origin: Origin) -> Actor:
 def as_of_now(settings: Settings, actor: Actor) -> Actor:
     """The same actor with the role that is left: what somebody was is not believed, nor what a row of a journal says.
 
-    An application's start-up and a restore drill are no persons, and keep their own. Raises NotAllowed for who has none
-    any more.
+    An application's start-up, a restore drill and upkeep are no persons, and keep their own. Raises NotAllowed for who
+    has none any more.
     """
-    if actor.origin in (Origin.START_UP, Origin.DRILL):
+    if actor.origin in (Origin.START_UP, Origin.DRILL, Origin.UPKEEP):
         return replace(actor, role=min(actor.role, Role.OPERATOR, key=_ORDER.index))
     now = person(settings, actor.name, actor.origin)
     return replace(now, role=min(actor.role, now.role, key=_ORDER.index))

@@ -24,9 +24,11 @@ from core.console.queue import note
 from core.console.register import ASKED, DECLINED, named
 from core.console.wishes import plan_again
 from core.errors import Asked, NotAllowed, NotSealed
+from core.plans.archive import ARCHIVE
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.operation import Role
 from core.plans.plan import Plan
+from core.rules.setting import RULES
 from core.settings import Settings
 from core.text import human_time
 
@@ -67,6 +69,8 @@ def takes_two(settings: Settings, plan: Plan) -> bool:
     """Whether one person alone may not do it."""
     if plan.operation is SCHEDULE:  # to plan a drop is to drop, and to call it off takes nobody else
         return bool(plan.backup) and DROP.name in settings.two_persons
+    if plan.operation is RULES:  # what they have done takes nobody else then
+        return any(name in settings.two_persons for name in (RULES.name, ARCHIVE.name, DROP.name))
     return plan.operation.name in settings.two_persons
 
 
@@ -76,6 +80,8 @@ def require_second(desk: Desk, plan: Plan, actor: Actor, reason: str) -> None:
         return
     if actor.origin is Origin.SCHEDULE:
         require_planned_by_two(desk, plan)
+    elif actor.origin is Origin.RULES:
+        _require_ruled_by_two(desk, plan)
     elif plan.request is not None:
         _require_approvable(desk, plan, actor.name, at=desk.server_now)
     else:
@@ -97,6 +103,20 @@ def require_planned_by_two(desk: Desk, drop: Plan) -> None:
     last = read_newest(desk.working, SCHEDULE, drop.oid, desk.make_seal()) if drop.oid is not None else None
     if last is None or last.plan.backup != drop.backup or last.plan.request is None:
         raise NotAllowed("The drop was planned by one person, and takes two.", next="Plan it again.")
+    _require_other(desk, last.plan, last.actor)
+
+
+def _require_ruled_by_two(desk: Desk, plan: Plan) -> None:
+    """Raises NotAllowed unless two who are still admins have set the rules of the table."""
+    from core.console.ruled import read_in_force
+
+    found = next((one for one in read_in_force(desk) if one.table == plan.table and one.rules is not None), None)
+    last = read_operation(desk.working, found.ruling.operation, desk.make_seal()) if found and found.ruling else None
+    if last is None or last.plan.request is None:
+        raise NotAllowed(
+            f"To {plan.operation} takes two persons, and one has set the rules of {plan.table}.",
+            next="Have them set again: another admin approves them then.",
+        )
     _require_other(desk, last.plan, last.actor)
 
 

@@ -308,11 +308,12 @@ class Desk:
     def metrics(self, kept: tuple[Kept, ...] | None) -> Readings:
         """The figures of every table of the database."""
         from core.console.alarms.health import read_figures
+        from core.console.maintained import read_upkeep
         from core.console.metrics import read_metrics
 
         schema, seal = self.archive_schema, self.seal()
         found = read_metrics(self.reading, archive_schema=schema, now=self.now, zone=self.zone, kept=kept, seal=seal)
-        return replace(found, alarms=read_figures(self.reading, self.settings))
+        return replace(found, alarms=read_figures(self.reading, self.settings), upkeep=read_upkeep(self))
 
     def find(
         self, table: PartitionedTable, day: date, where: Mapping[str, str], actor: Actor, *, noted: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.console.alarms.health import read_health
 from core.console.failures import CHECK, failures, findings
+from core.console.maintained import read_upkeep
 from core.doctor.examine import examine as examine_case
 from core.doctor.findings import Case, Finding, Severity
 from core.postgres.own_tables import read_hidden
@@ -48,6 +49,7 @@ def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tup
         journal_sent_by=sent_by,
         powers=powers,
         alarms=read_health(desk),
+        upkeep=read_upkeep(desk),
     )
     found = examine_case(case, with_backups=backups is not None)
     if table.not_served is not None:

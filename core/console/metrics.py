@@ -20,6 +20,7 @@ from core.plans.proof import NEVER as UNTRIED
 from core.plans.proof import Kept, Verdict
 from core.postgres.connection import session
 from core.postgres.own_tables import read_hidden
+from core.rules.run import Upkeep
 from core.seal import Seal
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import counts_on, read_highest_among
@@ -75,6 +76,8 @@ class Readings:
     """Whether the role may read the console's own tables."""
     alarms: AlarmFigures | None = None
     """None where no target of alarms is set."""
+    upkeep: Upkeep | None = None
+    """How it stands with the rules of the database; None where that can't be read."""
 
 
 def read_metrics(
@@ -244,6 +247,7 @@ def metrics_text(figures: Readings | None, *, now: datetime) -> str:
             [({}, float(figures.journal))],
         ),
         *_of_backups(figures, now),
+        *_of_upkeep(figures.upkeep, now),
         _family(
             "sample_age_seconds",
             "gauge",
@@ -295,6 +299,24 @@ def _of_alarms(found: AlarmFigures | None, now: datetime) -> Iterator[str]:
         _family("alarm_unsent", "gauge", "Messages that a target has not taken yet, tried again by itself.", unsent),
         _family("alarm_look_age_seconds", "gauge", "Since it was last looked for what to tell people of.", looked),
     )
+
+
+def _of_upkeep(upkeep: Upkeep | None, now: datetime) -> Iterator[str]:
+    """The heartbeat of maintain; nothing but the number where no table has rules."""
+    if upkeep is None:
+        return
+    yield _family("maintain_tables", "gauge", "Tables with rules that are obeyed.", [({}, float(len(upkeep.tables)))])
+    if not upkeep.tables:
+        return
+    last = upkeep.last
+    late = "Whether there are rules, and maintain has not run to its end for longer than it should be."
+    yield _family("maintain_late", "gauge", late, [({}, float(upkeep.is_late(now)))])
+    if last is not None:
+        yield _family("maintain_age_seconds", "gauge", "Since maintain last ended.", [({}, _age(last.ended, now))])
+        done = float(sum(one.good for one in last.did))
+        yield _family("maintain_acts", "gauge", "What its last run did.", [({}, done)])
+        left = float(len(last.failed) + bool(last.stopped))
+        yield _family("maintain_left", "gauge", "What its last run left that needs somebody.", [({}, left)])
 
 
 def _days(runway: timedelta) -> float:

@@ -1,7 +1,7 @@
 """The worker: takes operations from the queue and runs each to its end, whatever becomes of any page.
 
-Besides, it begins planned drops when their time has come, samples sizes once a day, begins a restore drill a night, and
-sends alarms.
+Besides, it begins planned drops when their time has come, samples sizes once a day, begins a restore drill a night,
+sends alarms, and keeps to the rules of the tables where the settings say so.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from core.errors import (
     DeskError,
     LockNotObtained,
     NotSealed,
+    Refused,
     SettingError,
 )
 from core.postgres.advisory import LockKey, is_strangers, try_lock, unlock
@@ -56,6 +57,8 @@ _DRILLING = 3
 """That of the lock of the worker that begins it."""
 ALARMS_S = 300.0
 """How often it is looked whether there is anything to be told of."""
+MAINTAIN_S = 600.0
+"""How often it keeps to the rules."""
 AT_ONCE = 4
 """How many operations one worker runs side by side; those of one table wait for each other."""
 
@@ -99,8 +102,11 @@ class Worker:
         self._sampled = -math.inf
         self._drilled = -math.inf
         self._alarmed = -math.inf
-        self._sampling: Future[None] | None = None
         self._alarming: threading.Thread | None = None
+        self._maintained = -math.inf
+        self._sampling: Future[None] | None = None
+        self._keeping: Future[None] | None = None
+        self._upkeep = Cancellation()
         self._refused: dict[tuple[str, str], str] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -122,13 +128,13 @@ class Worker:
         """Takes nothing more, and stops what runs as a person would: each ends told and resumable within a second."""
         self._stop.set()
         self._wake.set()
-        for cancellation in list(self._mine.values()):
+        for cancellation in [*self._mine.values(), self._upkeep]:
             cancellation.request()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
         self._pool.shutdown(wait=False, cancel_futures=True)
         give_up = time.monotonic() + STOP_S
-        while (self._mine or self._is_sampling) and time.monotonic() < give_up:
+        while (self._mine or self._is_sampling or self._is_keeping) and time.monotonic() < give_up:
             time.sleep(0.02)
         _WORKERS.discard(self)
 
@@ -143,6 +149,7 @@ class Worker:
                 self._begin_sample()
                 self._begin_drill()
                 self._begin_alarms()
+                self._begin_upkeep()
                 with session(self._engine) as connection:
                     for operation_id in queued(connection, drops=self._drops):
                         if operation_id not in self._mine and operation_id not in self._foreign:
@@ -233,6 +240,29 @@ class Worker:
             log.warning("Sizes can't be sampled just now: %s", error)
         except DBAPIError as error:
             log.warning("Sizes can't be sampled just now: %s", translate(error))
+
+    @property
+    def _is_keeping(self) -> bool:
+        return self._keeping is not None and not self._keeping.done()
+
+    def _begin_upkeep(self) -> None:
+        """Has the rules kept to beside the operations, where the settings say so; one console at a time does."""
+        if not self._desk.settings.maintain or time.monotonic() - self._maintained < MAINTAIN_S or self._is_keeping:
+            return
+        self._maintained = time.monotonic()
+        self._keeping = self._pool.submit(self._keep_to_rules)
+        self._keeping.add_done_callback(_log_unexpected)
+
+    def _keep_to_rules(self) -> None:
+        from core.console.maintain import maintain
+
+        try:
+            for one in maintain(self._desk, cancellation=self._upkeep).failed:
+                log.warning("A rule of %s is not kept: to %s %s: %s", one.table, one.act, one.subject, one.why)
+        except Refused as error:  # another is at it
+            log.info("%s", error)
+        except DeskError as error:
+            log.warning("The rules can't be kept to just now: %s", error)
 
     def _enqueue_due(self) -> None:
         for one in plan_due_drops(self._desk, now=self._desk.server_now, again=False):

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from core.doctor.checks import alarms, archived, backups, coverage, powers, replication, server, shape, siblings, upkeep
+from core.doctor.checks import (
+    alarms,
+    archived,
+    backups,
+    coverage,
+    powers,
+    replication,
+    rules,
+    server,
+    shape,
+    siblings,
+    upkeep,
+)
 from core.doctor.findings import Case, Finding, Severity
 from core.tables.commands import option
 from core.tables.table import PartitionedTable
@@ -62,6 +74,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     archived.archived_indexes,
     archived.archive_schema,
     archived.due_for_archive,
+    rules.rules,
     backups.backed_up,
     backups.proven,
     backups.unusable_backups,

@@ -13,6 +13,7 @@ from core.plans.ensure import Cell
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.plans.proof import Kept, Unreadable
+from core.rules.run import Upkeep
 from core.tables.archived import Archived
 from core.tables.coverage import IdsLeft, key_at
 from core.tables.cut import Cut
@@ -115,6 +116,8 @@ class Case:
     journal_sent_by: tuple[str, ...] = ()
     """The publications that send the console's own tables."""
     alarms: AlarmsSent = AlarmsSent(())
+    upkeep: Upkeep | None = None
+    """How it stands with the rules of the database; None where that is not known."""
 
     _calls: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
 

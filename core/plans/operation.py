@@ -40,11 +40,15 @@ NAMES, FIND, SAMPLE, ACCOUNTS = "names", "find", "sample", "accounts"
 """What takes a role and is no operation: reading who did what, finding the rows of one value, sampling, accounts."""
 SEND_ALARMS, TEST_ALARMS = "send alarms", "test alarms"
 """So do these."""
+NAMES, FIND, SAMPLE, ACCOUNTS, MAINTAIN = "names", "find", "sample", "accounts", "maintain"
+"""What takes a role and is no operation: reading who did what, finding the rows of one value, sampling, accounts, and
+having the console keep to the rules that admins have set."""
 LEAST: Mapping[str, Role] = MappingProxyType(
     {
         NAMES: Role.AUDITOR,
         FIND: Role.OPERATOR,
         SAMPLE: Role.OPERATOR,
+        MAINTAIN: Role.OPERATOR,
         ACCOUNTS: Role.ADMIN,
         SEND_ALARMS: Role.OPERATOR,
         TEST_ALARMS: Role.ADMIN,

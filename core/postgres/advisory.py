@@ -42,6 +42,8 @@ class LockKey(IntEnum):
     """Under which the console's own schema and tables are made."""
     ALARM = 20553
     """Under which one process at a time sends alarms."""
+    MAINTAIN = 20554
+    """Under which one process at a time keeps to the rules of a database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from core.plans.proof import Kept
 from core.plans.verify import VERIFY
 from core.rules.value import Bytes, Newest, Rules
 from core.tables.archived import Archived
+from core.tables.bounds import Bounds
 from core.tables.coverage import frontier, is_covered
 from core.tables.ends import End
 from core.tables.key import key_value
@@ -62,6 +63,8 @@ class Act:
     """Bytes that leave the server by it."""
     moves: int = 0
     """Bytes that leave the table by it."""
+    makes: tuple[Bounds, ...] = ()
+    """The ranges that get a partition by it."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -180,7 +183,8 @@ def _creation(rules: Rules, table: PartitionedTable, at: Moment) -> tuple[list[A
     if not lacking:
         return [], []
     labels = [cut.width.label(lower) for lower, _ in lacking]
-    return [Act(ENSURE, spanned(labels), f"{rules.ahead} ahead are to be there")], []
+    made = tuple(cut.bounds(*cell) for cell in lacking)
+    return [Act(ENSURE, spanned(labels), f"{rules.ahead} ahead are to be there", makes=made)], []
 
 
 def _upkeep(rules: Rules, table: PartitionedTable, at: Moment) -> tuple[list[Act], list[HeldBack]]:

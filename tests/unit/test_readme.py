@@ -123,6 +123,24 @@ def test_containers_run_as_nobody_in_particular_on_a_root_that_is_read() -> None
     assert rule["http"]["paths"][0]["path"] == f"/{ENV['STREAMLIT_SERVER_BASE_URL_PATH']}"
 
 
+def test_maintain_runs_as_the_dashboard_does() -> None:
+    (job,) = documents("maintain.yaml")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    desk = {one["kind"]: one for one in documents("kubernetes.yaml")}["Deployment"]["spec"]["template"]["spec"]
+    (container,), (other,) = pod["containers"], desk["containers"]
+    assert pod["securityContext"] == desk["securityContext"]
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    for name in ("image", "envFrom", "env", "securityContext", "volumeMounts"):
+        assert container[name] == other[name]
+    assert container["command"][1:] == ["-m", "core", "maintain"]
+    unit = said("partition-desk-maintain.service")
+    assert "ExecStart=/opt/partition-desk/.venv/bin/python -m core maintain" in unit
+    assert re.findall("(?m)^EnvironmentFile=.*", unit) == re.findall(
+        "(?m)^EnvironmentFile=.*", said("partition-desk.service")
+    )
+    assert "OnCalendar=hourly" in said("partition-desk-maintain.timer")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 def test_systemd_takes_its_unit(tmp_path: Path) -> None:
     text = (DEPLOY / "partition-desk.service").read_text().replace("=partition-desk\n", "=root\n", 2)

@@ -74,7 +74,7 @@ CHECKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     archived.archived_indexes,
     archived.archive_schema,
     archived.due_for_archive,
-    rules.rules,
+    rules.maintained,
     backups.backed_up,
     backups.proven,
     backups.unusable_backups,

@@ -155,6 +155,9 @@ NEEDS = {
     "hold": Role.ADMIN,
     "key": Role.ADMIN,
     "schedule": Role.ADMIN,
+    "adopt": Role.ADMIN,
+    "release": Role.ADMIN,
+    "rules": Role.ADMIN,
 }
 
 

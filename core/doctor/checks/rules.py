@@ -12,17 +12,17 @@ from core.text import human_ago, human_seconds
 _RUN = "Run: partitions maintain. Have cron, a timer or a dashboard with PARTITION_DESK_MAINTAIN=true run it."
 
 
-def rules(case: Case) -> Iterator[Finding]:
+def maintained(case: Case) -> Iterator[Finding]:
     """WARNING where rules are not obeyed, maintain has not run for longer than it should, or it left something."""
     upkeep = case.upkeep
     address = case.table.address
     if upkeep is None:
-        yield Finding("rules", Severity.OK, "Whether it has rules is not known to this role")
+        yield Finding("maintained", Severity.OK, "Whether it has rules is not known to this role")
         return
     doubt = next((why for table, why in upkeep.doubts if table == address), "")
     if doubt:
         yield Finding(
-            "rules",
+            "maintained",
             Severity.WARNING,
             "What was said of its rules is not obeyed",
             f"{doubt[0].upper()}{doubt[1:]}.",
@@ -30,13 +30,13 @@ def rules(case: Case) -> Iterator[Finding]:
         )
     if address not in upkeep.tables:
         if not doubt:
-            yield Finding("rules", Severity.OK, "It has no rules: nothing is done of itself")
+            yield Finding("maintained", Severity.OK, "It has no rules: nothing is done of itself")
         return
     found = [*_late(case, upkeep), *_left(address, upkeep)]
     yield from found
     if not found and not doubt:
         ago = human_ago(upkeep.last.ended, case.now) if upkeep.last else "never"
-        yield Finding("rules", Severity.OK, f"Its rules are kept: maintain ran {ago}")
+        yield Finding("maintained", Severity.OK, f"Its rules are kept: maintain ran {ago}")
 
 
 def _late(case: Case, upkeep: Upkeep) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def _late(case: Case, upkeep: Upkeep) -> Iterator[Finding]:
         ran = f"ran last {human_ago(last, case.now)}" if last else "has never run to its end"
         within = human_seconds(upkeep.late.total_seconds())
         yield Finding(
-            "rules",
+            "maintained",
             Severity.WARNING,
             f"It has rules, and maintain {ran}",
             f"Nothing is created, archived or backed up by rules meanwhile; it is to run once in {within} at least.",
@@ -58,9 +58,9 @@ def _left(address: str, upkeep: Upkeep) -> Iterator[Finding]:
     for one in upkeep.last.failed if upkeep.last is not None else ():
         if one.table == address:
             yield Finding(
-                "rules",
+                "maintained",
                 Severity.WARNING,
                 f"A rule is not kept: to {one.act} {one.subject}",
-                one.why,
-                hint="Put right what is told, then run: partitions maintain",
+                "A rule wants it, and it waits for somebody.",
+                hint=f"{one.why} Put that right, then run: partitions maintain",
             )

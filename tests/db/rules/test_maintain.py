@@ -219,7 +219,7 @@ def upkeep(road: Road) -> Upkeep:
 def findings(road: Road, made: Made, now: datetime) -> list[str]:
     desk = desk_of(road, now)
     found = desk.examine(desk.read(made.address), None)
-    return [one.title for one in found if one.check == "rules"]
+    return [one.title for one in found if one.check == "maintained"]
 
 
 def test_the_heartbeat_tells_when_it_ran_and_whether_that_is_late(road: Road, made: Made) -> None:

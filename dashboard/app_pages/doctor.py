@@ -12,6 +12,7 @@ from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout
 from dashboard.dialog import buttons
+from dashboard.doctor.alarms import alarms
 from dashboard.doctor.find import find_my_data
 from dashboard.format import plain
 from dashboard.operations import failed
@@ -105,6 +106,7 @@ def main() -> None:
     ):
         for finding in fine:
             layout.line(f":green[:material/check:] {plain(finding.title)}", finding.reason)
+    alarms()
 
 
 main()

@@ -8,9 +8,10 @@ from datetime import date
 import streamlit as st
 
 from core.console import approval, failures
+from core.console.alarms.send import send_test
 from core.console.journal import OperationRecord
 from core.console.queue import Ticket, request_cancel
-from core.errors import DeskError
+from core.errors import AlarmNotSent, DeskError
 from core.period import Duration, Range, Width
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
@@ -161,6 +162,21 @@ def cancel(number: int) -> None:
     found = reads.operation(number)
     access.require(found.plan.operation if found is not None else DROP)
     request_cancel(database.desk().working, number)
+
+
+def alarm_places() -> tuple[tuple[str, ...], str]:
+    """Where alarms go, without what is secret of it, and the least severity that is told."""
+    targets = database.desk().settings.alarms
+    return tuple(one.place for one in targets.every.values()), targets.severity
+
+
+def test_alarms() -> None:
+    """Sends a test to each target, within seconds. Raises NotAllowed; AlarmNotSent for the first that took none."""
+    told = send_test(database.desk(), access.actor())
+    for one in told:
+        if one.error:
+            raise AlarmNotSent(one.error, safe="")
+    st.session_state[keys.WORD] = f"The test was sent to {', '.join(one.place for one in told)}."
 
 
 def watched() -> set[int]:

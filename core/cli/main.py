@@ -24,6 +24,7 @@ COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal", "grants"),
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve", "acknowledge"),
     "shape": ("adopt", "release"),
+    "moving": ("drain",),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "proofs": ("drill", "proof"),
     "people": ("user",),

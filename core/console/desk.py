@@ -7,7 +7,7 @@ there now, and the plan is run in place or put into the queue.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from core.tables.equipment import Equipped
     from core.tables.find import Found
     from core.tables.key import KeyRange
+    from core.tables.move import Ground, Move, Strewn
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
 
@@ -363,6 +364,30 @@ class Desk:
     def outside(self, table: PartitionedTable, alone: Archived, bounds: Bounds) -> int:
         """How many rows of such a table do not lie in the bounds. Reads all of it."""
         return count_outside(self.reading, table, alone, bounds)
+
+    def under_way(self, table: PartitionedTable) -> Move | None:
+        """The move of rows between its partitions that was begun and not finished."""
+        from core.tables.catalog.moves import read_move
+
+        return read_move(self.reading, table)
+
+    def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
+        """What has to be known of these partitions before their rows are moved."""
+        from core.tables.catalog.moves import read_ground
+
+        return read_ground(self.reading, table, oids)
+
+    def strewn(self, table: PartitionedTable, sane: Bounds) -> Strewn:
+        """How the rows of its DEFAULT partition lie about a range. Reads all of them."""
+        from core.tables.catalog.moves import read_strewn
+
+        return read_strewn(self.reading, table, sane)
+
+    def cells(self, table: PartitionedTable, ends: Sequence[Bounds]) -> Mapping[Bounds, int]:
+        """How many rows of the DEFAULT lie in each of these ranges, one beside the other; none without rows."""
+        from core.tables.catalog.moves import read_cells
+
+        return read_cells(self.reading, table, ends)
 
     def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
         """The smallest and the largest key among the rows of an archived table."""

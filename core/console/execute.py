@@ -448,5 +448,8 @@ def _watch(run: Run, step: Step, over: threading.Event) -> None:
                 blockers = read_blockers(run.watch, run.pid)
                 if blockers:
                     run.held_up(blockers)
+                elif step.progress and run.record is not None:
+                    share = run.watch.exec_driver_sql(step.progress).scalar_one()
+                    run.record.doing(run.watch, step.title, float(share))
         except DBAPIError:
             return  # the server is gone; the working session finds out by itself

@@ -11,7 +11,20 @@ from dataclasses import dataclass
 
 from core.console import file_work
 from core.console.file_work import Job
-from core.plans import adopt, archive, backup, drop, ensure, hold, reading, reattach, restore, verify
+from core.plans import (
+    adopt,
+    archive,
+    backup,
+    drain,
+    drop,
+    ensure,
+    hold,
+    reading,
+    reattach,
+    restore,
+    under_way,
+    verify,
+)
 from core.plans.operation import FIND, Danger, Operation, Wish
 from core.rules import setting
 
@@ -28,6 +41,8 @@ class Room:
 
 ROOMS: tuple[Room, ...] = (
     Room(ensure.ENSURE, (ensure.Ensure,)),
+    Room(drain.DRAIN, (drain.Drain,)),
+    Room(under_way.ABANDON, (under_way.Abandon,)),
     Room(archive.ARCHIVE, (archive.Archive,)),
     Room(reattach.REATTACH, (reattach.Reattach,)),
     Room(adopt.ADOPT, (adopt.Adopt,)),

@@ -9,7 +9,7 @@ from core.names import fit, ident, qualified, split_qualified
 from core.plans.branch import homeward, locks_below
 from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Lock, Mode, Step
-from core.plans.steps import LEAVE_IN_DEFAULT, validate
+from core.plans.steps import out_of_default, validate
 from core.tables.archived import Archived, Source
 from core.tables.bounds import Bounds
 from core.tables.key import Key, KeyRange
@@ -63,7 +63,7 @@ def require_attachable(
     if default_rows and table.default is not None:
         reasons += (
             f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of its range."
-            f" {LEAVE_IN_DEFAULT}",
+            f" {out_of_default(table)}",
         )
     reasons += more
     if reasons:

@@ -22,12 +22,12 @@ from core.plans.publishing import entering
 from core.plans.reading import ask_for_reading
 from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.steps import (
-    LEAVE_IN_DEFAULT,
     attach,
     attach_locks,
     default_meanwhile,
     exclude_from_default,
     is_excluded,
+    out_of_default,
     readmit_to_default,
 )
 from core.tables.bounds import Bounds
@@ -288,7 +288,7 @@ def _refusal(table: PartitionedTable, new: NewPartition, taken: Iterable[str], d
         return NotAttachable(
             f"The DEFAULT partition {table.default.name} holds {plural(default_rows, 'row')} of {new.label}.",
             ("PostgreSQL refuses the new partition while they are there.",),
-            next=LEAVE_IN_DEFAULT,
+            next=out_of_default(table),
         )
     return None
 

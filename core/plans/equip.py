@@ -56,6 +56,80 @@ def outfit(table: PartitionedTable, schema: str, name: str, *, split: str = "") 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """The same for a table that is filled with rows before anybody is to see it."""
+
+    make: tuple[str, ...]
+    """What it has from its beginning: columns, keys, indexes, CHECKs."""
+    keys: tuple[tuple[str, str], ...]
+    """(name, definition) of its own foreign keys, to be added once the rows are there."""
+    opened: tuple[str, ...]
+    """What it gets right before ATTACH, so that no trigger fires and no policy hides a row until then."""
+    late: tuple[str, ...]
+    locks: tuple[Lock, ...]
+
+
+def parted(table: PartitionedTable, schema: str, name: str, final: str) -> Parted:
+    """The statements for the table `schema`.`name`, which is called `final` by the time that it gets `late`."""
+    traits = copied(table.equipment)
+    relation = qualified(schema, name)
+    names = called(traits, name, table.equipment.taken)
+    owner = (f"ALTER TABLE {relation} OWNER TO {ident(table.owner)}",) if table.owner != table.server.user else ()
+    first = [trait for trait in traits if trait.kind not in (*_CREATION, *_SEEN, Kind.TRIGGER_STATE)]
+    return Parted(
+        (
+            _create(table, relation, traits),
+            *owner,
+            *(sql for trait in first for sql in made(trait, schema, name, names)),
+            *(
+                f"ALTER STATISTICS {qualified(schema, names[trait])} OWNER TO {ident(table.owner)}"
+                for trait in first
+                if owner and trait.kind is Kind.STATISTICS
+            ),
+            *closed(table.equipment, relation),
+        ),
+        tuple((names[trait], trait.on(relation)) for trait in traits if trait.kind is Kind.FOREIGN_KEY),
+        (
+            *(
+                sql
+                for trait in traits
+                if trait.kind in _SEEN and trait.kind not in (Kind.GRANT, Kind.FOREIGN_KEY)
+                for sql in made(trait, schema, name, names)
+            ),
+            *(trait.on(relation) for trait in traits if trait.kind is Kind.GRANT),
+            *(
+                ()
+                if table.equipment.siblings
+                else (f"GRANT {one.privilege} ON TABLE {relation} TO {_to(one)}" for one in table.equipment.by_default)
+            ),
+        ),
+        tuple(trait.on(qualified(schema, final)) for trait in traits if trait.kind is Kind.TRIGGER_STATE),
+        tuple(
+            Lock(trait.state, Mode.SHARE_ROW_EXCLUSIVE)
+            for trait in traits
+            if trait.kind is Kind.FOREIGN_KEY and trait.state
+        ),
+    )
+
+
+def closed(equipment: Equipment, relation: str) -> Iterator[str]:
+    """What keeps a table that is being filled from everybody to whom default privileges would open it."""
+    roles = dict.fromkeys(one.grantee for one in equipment.by_default)
+    yield from (f"REVOKE ALL ON TABLE {relation} FROM {_role(role)}" for role in roles)
+
+
+_SEEN = (
+    Kind.TRIGGER,
+    Kind.CONSTRAINT_TRIGGER,
+    Kind.RULE,
+    Kind.SECURITY,
+    Kind.POLICY,
+    Kind.FOREIGN_KEY,
+    Kind.GRANT,
+    Kind.PUBLICATION,
+)
+"""What a table gets once its rows are there."""
 _CREATION = (Kind.UNLOGGED, Kind.ACCESS_METHOD, Kind.OPTION, Kind.TABLESPACE)
 """What stands in CREATE TABLE itself."""
 
@@ -216,8 +290,11 @@ def excess(equipment: Equipment, grants: Iterable[Trait]) -> tuple[str, ...]:
 
 
 def _granted(one: Grant) -> str:
-    option = " WITH GRANT OPTION" if one.grantable else ""
-    return f"GRANT {one.privilege} ON TABLE  TO {_role(one.grantee)}{option}"
+    return f"GRANT {one.privilege} ON TABLE  TO {_to(one)}"
+
+
+def _to(one: Grant) -> str:
+    return f"{_role(one.grantee)}{' WITH GRANT OPTION' if one.grantable else ''}"
 
 
 # --- on a partition that has rows -----------------------------------------------------------------------------------

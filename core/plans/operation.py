@@ -5,7 +5,7 @@ Both stand in the file of the builder that they belong to; core.console.register
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.equipment import Equipped
 from core.tables.key import KeyRange
+from core.tables.move import Ground, Move, Strewn
 from core.tables.table import PartitionedTable
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "drop": Role.ADMIN,
         "schedule": Role.ADMIN,
         "restore": Role.ADMIN,
+        "drain": Role.ADMIN,
+        "abandon": Role.ADMIN,
         "hold": Role.ADMIN,
         "key": Role.ADMIN,
         "rules": Role.ADMIN,
@@ -163,6 +166,18 @@ class Sources(Protocol):
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""
+
+    def under_way(self, table: PartitionedTable) -> Move | None:
+        """The move of rows between its partitions that was begun and not finished."""
+
+    def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
+        """What has to be known of these partitions before their rows are moved."""
+
+    def strewn(self, table: PartitionedTable, sane: Bounds) -> Strewn:
+        """How the rows of its DEFAULT partition lie about a range."""
+
+    def cells(self, table: PartitionedTable, ends: Sequence[Bounds]) -> Mapping[Bounds, int]:
+        """How many rows of the DEFAULT lie in each of these ranges, one beside the other; none without rows."""
 
     def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
         """The smallest and the largest key among the rows of an archived table."""

@@ -100,6 +100,8 @@ class Step:
     """Whether rows that others write fail until it is committed, so that it is not to wait for long."""
     if_missing: bool = False
     """Whether it makes what another operation may have made meanwhile: a plan without it is the same."""
+    progress: str = ""
+    """A query that tells how much of it is done, 0 to 1, while it runs."""
 
     @property
     def proves(self) -> bool:
@@ -182,6 +184,9 @@ class Plan:
             del raw["request"]
         raw["basis"] = [fact for fact in self.basis if not fact.startswith("schema ")]
         raw["steps"] = [asdict(step) for step in self.steps if not step.if_missing]
+        for step in raw["steps"]:
+            if not step["progress"]:
+                del step["progress"]
         return sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -207,6 +212,7 @@ class Plan:
                 leaves=step.get("leaves", ""),
                 refuses=step.get("refuses", False),
                 if_missing=step.get("if_missing", False),
+                progress=step.get("progress", ""),
             )
             for step in raw["steps"]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.names import fit, ident
 from core.plans.plan import Lock, Mode, Step
 from core.tables.bounds import Bounds, outside
+from core.tables.commands import twin
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, plural
@@ -34,12 +35,15 @@ def validate(relation: str, name: str) -> str:
     return f"ALTER TABLE {relation} VALIDATE CONSTRAINT {ident(name)}"
 
 
-LEAVE_IN_DEFAULT = (
-    "Leave those rows where they are: they are read and written there as anywhere else, and none is lost. This console"
-    " has no safe way yet to move them, and a plain DELETE is none: it fires the ON DELETE actions of tables that refer"
-    " to this one, which delete or empty their rows, and the DELETE triggers. Ask your DBA if they have to move."
-)
-"""What to do about rows of a DEFAULT partition that keep a range from getting its own, wherever that is told."""
+def out_of_default(table: PartitionedTable) -> str:
+    """What to do about rows of a DEFAULT partition that keep a range from getting its own, wherever that is told."""
+    return (
+        f"Move them into partitions of their own, while everybody works: {twin('drain', table)}. Or leave them where"
+        " they are: they are read and written there as anywhere else, and none is lost. A plain DELETE is no way: it"
+        " fires the ON DELETE actions of tables that refer to this one, which delete or empty their rows, and the"
+        " DELETE triggers."
+    )
+
 
 EXCLUSION = "partition_desk_excludes_"
 """How the names begin of the CHECKs that keep a range out of a DEFAULT partition while it gets its own."""

@@ -265,11 +265,19 @@ def translate(
         return NotAllowed(f"The connected role may not do this: {said}.", safe=safe, next="Connect as the owner.")
     if state == "25006":
         return ReadOnlyServer(f"The server takes no changes: {said}.", safe=safe, next=_READ_ONLY)
-    if state == MISMATCH:
-        primary = str(getattr(getattr(error.orig, "diag", None), "message_primary", said))
-        return NotVerified(primary, next="Back it up again and verify that backup, then ask again.")
+    if state in (MISMATCH, OUT_OF_STEP):
+        return _of_our_own(error, state, said, safe)
     what, next_step = _REFUSED.get(state, ("The server refused", ""))
     return Failed(f"{what}: {said}.", sqlstate=state, server_message=said, safe=safe, next=next_step)
+
+
+def _of_our_own(error: DBAPIError, state: str, said: str, safe: str) -> DeskError:
+    """What a statement of the console's own has found wrong, and raised."""
+    diag = getattr(error.orig, "diag", None)
+    primary, hint = (str(getattr(diag, name, None) or "") for name in ("message_primary", "message_hint"))
+    if state == OUT_OF_STEP:
+        return Failed(primary, sqlstate=state, server_message=said, safe=safe, next=hint)
+    return NotVerified(primary or said, next="Back it up again and verify that backup, then ask again.")
 
 
 _READ_ONLY = "Connect to the primary server, or set default_transaction_read_only off where it is on."
@@ -312,3 +320,5 @@ def __getattr__(name: str) -> Engine:
 
 MISMATCH = "PD001"
 """The SQLSTATE that `require_fingerprint_sql` raises."""
+OUT_OF_STEP = "PD002"
+"""That of a copy of rows that is not what it was made from; its hint says what to do."""

@@ -158,6 +158,8 @@ NEEDS = {
     "adopt": Role.ADMIN,
     "release": Role.ADMIN,
     "rules": Role.ADMIN,
+    "drain": Role.ADMIN,
+    "abandon": Role.ADMIN,
 }
 
 

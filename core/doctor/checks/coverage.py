@@ -26,7 +26,7 @@ from core.plans.ensure import Cell, next_cells, now_in, plan_ensure, uncut
 from core.plans.plan import Plan
 from core.plans.reading import ask_for_reading
 from core.plans.refusals import require_nothing_pending
-from core.plans.steps import EXCLUSION, LEAVE_IN_DEFAULT, attach
+from core.plans.steps import EXCLUSION, attach, out_of_default
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
@@ -435,8 +435,9 @@ def default_partition(case: Case) -> Iterator[Finding]:
         "default_partition",
         Severity.WARNING,
         f"The DEFAULT partition {default.name} holds {least}{plural(case.default_rows, 'row')}",
-        f"No partition can be created or reattached for a period whose rows are there. {costs} {LEAVE_IN_DEFAULT}",
-        hint=_periods_in_default(case, default),
+        "No partition can be created or reattached for a period whose rows are there."
+        f" {costs} {out_of_default(case.table)}",
+        hint=f"-- {twin('drain', case.table)}\n{_periods_in_default(case, default)}",
         subject=case.called(default),
     )
 

@@ -22,7 +22,7 @@ OWN_TABLES = """
 own(oid, root, ranged) AS (
     SELECT p.partrelid, p.partrelid, p.partstrat = 'r' FROM pg_catalog.pg_partitioned_table p
     JOIN pg_catalog.pg_class c ON c.oid = p.partrelid AND NOT c.relispartition AND NOT c.oid = ANY ({archived})
-        AND c.relpersistence <> 't'
+        AND c.relpersistence <> 't' AND NOT pg_catalog.starts_with(c.relname, 'partition_desk_stage_')
     UNION ALL SELECT i.inhrelid, own.root, p.partstrat = 'r' FROM own
     JOIN pg_catalog.pg_inherits i ON i.inhparent = own.oid
     JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhrelid WHERE NOT own.ranged)

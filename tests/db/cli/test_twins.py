@@ -17,11 +17,12 @@ from core.console.actor import system_user
 from core.console.register import ROOMS
 from core.console.ruled import wish_for
 from core.console.wishes import plan_again
-from core.names import address
+from core.names import address, ident, qualified
 from core.period import Duration, Period
 from core.plans.adopt import Adopt, Release
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
+from core.plans.drain import Drain
 from core.plans.drop import Drop, DropLater, Keep
 from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
@@ -29,6 +30,7 @@ from core.plans.operation import Wish
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
+from core.plans.under_way import Abandon
 from core.plans.verify import Verify
 from core.rules.setting import SetRules
 from core.rules.value import parse_rules
@@ -93,6 +95,17 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     same(PutHold(table, second, Hold("", REASONS[0], system_user())))
     road.run_plan(desks.desk(road.reader).plan(PutHold(table, second, Hold("", "x", system_user()))))
     same(PutHold(table, second, None))
+    column = ident(made.key.column)
+    road.run(f"CREATE TABLE {qualified(made.schema, made.default)} PARTITION OF {made.sql} DEFAULT")
+    road.run(f"INSERT INTO {made.sql} (kid_id, {column}) VALUES (1, '2027-05-05')")
+    same(Drain(table))
+    drained = desks.desk(road.reader).plan(Drain(table))
+    for statement in drained.steps[0].statements:
+        road.run(statement)
+    same(Drain(table))
+    same(Abandon(table))
+    road.run_plan(desks.desk(road.reader).plan(Abandon(table)))
+    road.run(f"DROP TABLE {qualified(made.schema, made.default)}")
     road.archive(made, first)
     same(Reattach(table, first))
     same(BackUp(table, first))

@@ -16,7 +16,7 @@ from core.doctor.findings import Case, Finding, Severity
 from core.errors import NotAttachable
 from core.plans.archive import plan_archive
 from core.plans.plan import Plan
-from core.plans.steps import LEAVE_IN_DEFAULT
+from core.plans.steps import out_of_default
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
 from core.tables.catalog.rows import count_all_default_rows
 from core.tables.catalog.table import read_table
@@ -157,7 +157,7 @@ def test_rows_in_the_default_partition_stay_and_so_do_those_that_refer_to_them(e
     found = only(engine, "default_partition")
     assert found.severity is Severity.WARNING
     assert found.title == "The DEFAULT partition stray holds 7 rows"
-    assert "a plain DELETE is none" in found.reason
+    assert "A plain DELETE is no way" in found.reason
     for remedy in (found, only(engine, "next_period")):
         statements = remedy.fix.sql if remedy.fix else remedy.hint
         assert not re.search(r"\b(DELETE|INSERT|UPDATE|TRUNCATE|MERGE|DROP)\b\s+(FROM|INTO|ONLY|TABLE)\b", statements)
@@ -165,7 +165,7 @@ def test_rows_in_the_default_partition_stay_and_so_do_those_that_refer_to_them(e
     table = read_table(engine, "kid_absences")
     with pytest.raises(NotAttachable, match="stray holds 7 rows of 2027") as refused:
         desks.ensure(engine, table, [(date(2027, 1, 1), date(2028, 1, 1))])
-    assert refused.value.next == LEAVE_IN_DEFAULT
+    assert refused.value.next == out_of_default(table)
     after = [value(engine, f"SELECT json_agg(t)::text FROM public.{name} t") for name in ("stray", "excuses", "notes")]
     assert after == before
 

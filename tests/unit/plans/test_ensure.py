@@ -209,8 +209,8 @@ def test_rows_in_the_default_are_told() -> None:
         ensured(table(partitions=(default_partition(),)), [Y2028], default_rows=1234)
     with pytest.raises(NotAttachable, match=r"holds 1 row of 2028\.") as refused:
         ensured(table(partitions=(default_partition(),)), [Y2028, (date(2029, 1, 1), date(2030, 1, 1))], default_rows=1)
-    assert "Leave those rows where they are" in str(refused.value)
-    assert "a plain DELETE is none" in str(refused.value)
+    assert "Or leave them where they are" in str(refused.value)
+    assert "A plain DELETE is no way" in str(refused.value)
 
 
 def test_nothing_missing_asks_for_no_rights_to_create() -> None:

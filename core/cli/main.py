@@ -25,6 +25,7 @@ COMMANDS = {
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve", "acknowledge"),
     "shape": ("adopt", "release"),
     "moving": ("drain",),
+    "index": ("index",),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "proofs": ("drill", "proof"),
     "people": ("user",),

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from core.tables.coverage import Coverage
     from core.tables.equipment import Equipped
     from core.tables.find import Found
+    from core.tables.indexes import TreeIndexes
     from core.tables.key import KeyRange
     from core.tables.move import Ground, Move, Strewn
     from core.tables.summaries import TableSummary
@@ -388,6 +389,12 @@ class Desk:
         from core.tables.catalog.moves import read_cells
 
         return read_cells(self.reading, table, ends)
+
+    def tree_indexes(self, table: PartitionedTable) -> TreeIndexes:
+        """The indexes of a table and of all below it. Raises CatalogBusy."""
+        from core.tables.catalog.indexes import read_tree_indexes
+
+        return read_tree_indexes(self.reading, table.oid)
 
     def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
         """The smallest and the largest key among the rows of an archived table."""

@@ -17,6 +17,7 @@ from core.plans.refusals import require_served
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.equipment import Equipped
+from core.tables.indexes import TreeIndexes
 from core.tables.key import KeyRange
 from core.tables.move import Ground, Move, Strewn
 from core.tables.table import PartitionedTable
@@ -61,6 +62,9 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "reattach": Role.ADMIN,
         "adopt": Role.ADMIN,
         "release": Role.ADMIN,
+        "index": Role.ADMIN,
+        "reindex": Role.ADMIN,
+        "unindex": Role.ADMIN,
         "drop": Role.ADMIN,
         "schedule": Role.ADMIN,
         "restore": Role.ADMIN,
@@ -163,6 +167,9 @@ class Sources(Protocol):
 
     def outside(self, table: PartitionedTable, alone: Archived, bounds: Bounds) -> int:
         """How many rows of such a table do not lie in the bounds. Reads all of it."""
+
+    def tree_indexes(self, table: PartitionedTable) -> TreeIndexes:
+        """The indexes of a table and of all below it."""
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

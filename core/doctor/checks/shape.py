@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from core.doctor.findings import Case, Finding, Severity, script
 from core.names import fit, ident, literal, qualified
+from core.plans.index import create_twin, typed_again
 from core.tables.archived import Archived
 from core.tables.key import Key
 from core.tables.partition import Partition
@@ -47,6 +48,9 @@ def invalid_indexes(case: Case) -> Iterator[Finding]:
 
 
 def _complete_index(table: PartitionedTable, index: Index) -> str:
+    columns = None if index.constraint else typed_again(index.definition)
+    if columns is not None:
+        return create_twin(table, columns, index.name, unique=index.unique)
     parent = qualified(table.schema, index.name)
     unique = "UNIQUE " if index.unique else ""
     return "\n".join(

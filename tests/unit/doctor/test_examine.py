@@ -471,7 +471,12 @@ def test_a_parents_index_that_a_partition_lacks_is_completed() -> None:
     found = only("invalid_indexes", table(indexes=(UNIQUE, replace(BY_DATE, valid=False))))
     assert found.severity is Severity.WARNING
     assert found.title == "The index kid_absences_date_idx is not there on every partition"
-    assert "CREATE INDEX CONCURRENTLY its_index ON its_partition USING btree (date);" in found.hint
+    assert found.hint == (
+        "partitions index create --columns date --name kid_absences_date_idx --table public.kid_absences"
+    )
+    partial = replace(BY_DATE, valid=False, definition="USING btree (date) WHERE (kid_id > 0)")
+    by_hand = only("invalid_indexes", table(indexes=(UNIQUE, partial))).hint
+    assert "CREATE INDEX CONCURRENTLY its_index ON its_partition USING btree (date) WHERE (kid_id > 0);" in by_hand
 
 
 def test_rows_that_nothing_tells_apart_are_a_warning() -> None:

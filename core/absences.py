@@ -33,7 +33,7 @@ from core.errors import (
 )
 from core.names import literal, qualified, split_qualified
 from core.period import Range, Width, year_range
-from core.plans.convert import Target
+from core.plans.convertible import Target
 from core.plans.ensure import Ensure
 from core.plans.operation import Role
 from core.plans.plan import Plan

@@ -26,6 +26,7 @@ COMMANDS = {
     "shape": ("adopt", "release"),
     "moving": ("drain",),
     "index": ("index",),
+    "converting": ("convert",),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "proofs": ("drill", "proof"),
     "people": ("user",),

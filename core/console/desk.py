@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from core.tables.indexes import TreeIndexes
     from core.tables.key import KeyRange
     from core.tables.move import Ground, Move, Strewn
+    from core.tables.plain import Plain
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
 
@@ -353,6 +354,13 @@ class Desk:
         )
 
     # --- what a wish may look at ---
+
+    def plain(self, table: PartitionedTable, key: str) -> Plain:
+        """A table that is not partitioned, and what its rows say of that column. Reads all of them."""
+        from core.plans.inplace import our_indexes
+        from core.tables.catalog.plain import read_plain
+
+        return read_plain(self.reading, table.schema, table.name, key, our_indexes(table.name))
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from core.names import ident, literal
-from core.plans.convert import Target, remembered_key, wanted_unique
+from core.plans.convert import remembered_key, wanted_unique
+from core.plans.convertible import Target
 from core.postgres.session import rows_of
+from core.tables.catalog.plain import read_taken
 from core.tables.definition import Contents, Definition
 
 _YEARS = """
@@ -14,17 +16,6 @@ SELECT CASE WHEN k IS NULL THEN NULL WHEN k >= '0001-01-01' AND k < '9999-01-01'
     THEN extract(year FROM k)::int ELSE 0 END AS year, count(*) AS rows
 FROM (SELECT {key} AS k FROM {table}) keys GROUP BY 1
 """
-
-_TAKEN = """
-SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = {schema}
-UNION SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE n.nspname = {schema}
-"""
-
-
-def _taken(connection: Connection, definition: Definition) -> frozenset[str]:
-    return frozenset(row.name for row in rows_of(connection, _TAKEN.format(schema=literal(definition.schema))))
 
 
 def _duplicates(connection: Connection, table: str, columns: tuple[str, ...]) -> int:
@@ -51,7 +42,7 @@ def read_plain_contents(connection: Connection, definition: Definition, target: 
         without_key=counted.get(None, 0),
         out_of_calendar=counted.get(0, 0),
         duplicates=_duplicates(connection, definition.sql, wanted_unique(definition, target)),
-        taken=_taken(connection, definition),
+        taken=read_taken(connection, definition.schema),
     )
 
 
@@ -61,5 +52,5 @@ def read_partitioned_contents(connection: Connection, definition: Definition) ->
     return Contents(
         rows=rows,
         duplicates=_duplicates(connection, definition.sql, remembered_key(definition)),
-        taken=_taken(connection, definition),
+        taken=read_taken(connection, definition.schema),
     )

@@ -15,15 +15,8 @@ from core.console.locks import Blocker, read_holders
 from core.errors import LockNotObtained, PlanOutdated
 from core.migrations.contents import read_partitioned_contents, read_plain_contents
 from core.names import literal
-from core.plans.convert import (
-    Conversion,
-    Target,
-    lock_statements,
-    plan_partition,
-    plan_unpartition,
-    require_partitionable,
-    require_unpartitionable,
-)
+from core.plans.convert import Conversion, lock_statements, plan_partition, plan_unpartition
+from core.plans.convertible import Target, require_partitionable, require_unpartitionable
 from core.plans.plan import Lock, Mode
 from core.postgres.advisory import LockKey
 from core.postgres.connection import DEADLOCK, LOCK_TIMEOUT, session, sqlstate, translate

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from core.errors import DeskError, TableNotFound, UsageError
 from core.migrations import version_table
 from core.migrations.convert import Migration
-from core.plans.convert import require_rights
+from core.plans.convertible import require_rights
 from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, pin_each, reading_engine, translate
 from core.postgres.embedded import running_server
 from core.postgres.session import CONSOLE

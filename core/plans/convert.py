@@ -6,20 +6,17 @@ has only because it is partitioned says so in its own comment (`Memo`), so that 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from core.errors import DetachPending, NameTaken, NotAllowed, NotServed, Refused
-from core.names import address, fit, ident, qualified
+from core.errors import NameTaken, Refused
+from core.names import fit, ident, qualified
 from core.period import Period
-from core.plans.refusals import require_writable
+from core.plans.convertible import Target, require_partitionable, require_unpartitionable, widened
 from core.tables.bounds import Bounds
-from core.tables.commands import option
-from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo
-from core.tables.ends import TIMES, key_type_of
+from core.tables.definition import Constraint, Contents, DefinedIndex, Definition, Memo
 from core.tables.key import Key
 from core.tables.rebuild import (
     belongings,
@@ -35,17 +32,7 @@ from core.tables.rebuild import (
     told,
     with_options,
 )
-from core.tables.table import PartitionedTable
 from core.text import to_run
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a plain table is to become: partitioned by years of `key`, with `unique` enforced at the parent."""
-
-    key: str
-    unique: tuple[str, ...] = ()
-    """Left alone where the table lacks one of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,138 +50,6 @@ class Conversion:
     def sql(self) -> str:
         """The whole as a script for psql."""
         return "\n".join(["BEGIN;", *(f"{statement};" for statement in (*self.locks, *self.statements)), "COMMIT;"])
-
-
-# ---------------------------------------------------------------- what is looked at beforehand
-
-
-def require_rights(table: PartitionedTable) -> None:
-    """Raises NotAllowed or ReadOnlyServer where the connected role can't make the table anew on this server."""
-    server = table.server
-    require_writable(server)
-    if not table.owned:
-        raise NotAllowed(
-            f"The role {server.user} does not own {table.label}; its owner is {table.owner}.",
-            next=f"Connect as {table.owner}, or grant the role {table.owner} to {server.user}.",
-        )
-    if not table.may_create:
-        raise NotAllowed(
-            f"The role {server.user} may not create tables in the schema {table.schema}.",
-            next="Run as its owner: "
-            + to_run(f"GRANT USAGE, CREATE ON SCHEMA {ident(table.schema)} TO {ident(server.user)}"),
-        )
-
-
-def require_partitionable(definition: Definition, target: Target) -> Key:
-    """The key, where the table can become partitioned. Raises Refused with every reason that stands against it."""
-    if definition.partitioned:
-        raise NotServed(
-            f"{definition.label} is partitioned already.",
-            next="If it was partitioned in another way, alembic stamp head records that without changing it.",
-        )
-    column = definition.column(target.key)
-    if column is None:
-        raise Refused(
-            f"{definition.label} has no column {target.key} to be partitioned by.",
-            next="Name another with alembic -x key=COLUMN upgrade head.",
-        )
-    type_ = key_type_of(column.type)
-    if type_ not in TIMES:
-        raise Refused(
-            f"{definition.label} can't be partitioned by years: its column {target.key} is {column.type}, "
-            "not date, timestamp or timestamp with time zone.",
-            next="Its type has to be one of them first.",
-        )
-    reasons = (*definition.oddities, *_left_behind(definition), *_unfit(definition, column))
-    if reasons:
-        raise Refused(" ".join((f"{definition.label} can't be partitioned as it is.", *reasons)))
-    return Key(target.key, type_)
-
-
-def require_unpartitionable(definition: Definition) -> None:
-    """Raises Refused with every reason that stands against a plain table."""
-    if not definition.partitioned:
-        raise NotServed(f"{definition.label} is not partitioned: there is nothing to take back.")
-    column = definition.column(definition.key or "")
-    if column is None or key_type_of(column.type) not in TIMES:
-        raise NotServed(f"{definition.label} is not partitioned by RANGE of one date or timestamp column.")
-    for child in definition.children:
-        if child.pending:
-            raise DetachPending(
-                f"The detach of {child.name} was begun and not finished: its rows would be left out.",
-                next=f"Finish it first: partitions archive {option('--partition', address(child.schema, child.name))}"
-                f" {option('--table', address(definition.schema, definition.name))}",
-            )
-        if child.kind != "r":
-            what = "partitioned again" if child.kind == "p" else "a foreign table"
-            raise NotServed(f"{child.name} is {what}; the console only shows such a table.")
-    reasons = (*definition.oddities, *_left_behind(definition), *_unowned(definition))
-    if reasons:
-        raise Refused(" ".join((f"{definition.label} can't become a plain table as it is.", *reasons)))
-
-
-def _left_behind(definition: Definition) -> Iterator[str]:
-    if definition.dependents:
-        yield (
-            f"These would stay with the old table: {', '.join(definition.dependents)}. "
-            "Drop them first and make them again afterwards."
-        )
-    if definition.replica_identity == "i":
-        yield "Its replica identity is an index. Set it to DEFAULT or FULL first."
-
-
-def _unowned(definition: Definition) -> Iterator[str]:
-    for fk in definition.incoming:
-        if not fk.owned:
-            yield f"The foreign key {fk.name} has to be made again, and its table {fk.other} belongs to another role."
-    for publication in definition.publications:
-        if not publication.owned:
-            yield f"The publication {publication.name}, which has to name the new table, belongs to another role."
-
-
-def _unfit(definition: Definition, column: DefinedColumn) -> Iterator[str]:
-    key = column.name
-    if column.generated:
-        yield f"{key} is a generated column, which can't be a partition key."
-    for fk in definition.incoming:
-        if key not in fk.columns:
-            yield (
-                f"The foreign key {fk.name} of {fk.other} references ({', '.join(fk.columns)}), which can't stay "
-                f"unique without {key}. Drop that foreign key first."
-            )
-    for one in definition.constraints:
-        yield from _unfit_constraint(one, key)
-    for index in definition.indexes:
-        if index.unique and not index.constraint and key not in index.columns:
-            yield f"The unique index {index.name} can't be kept: PostgreSQL needs {key} in it. Drop it first."
-        if not index.valid:
-            yield f"The index {index.name} is invalid. Drop it first, or build it again."
-    for trigger in definition.triggers:
-        if trigger.reads_rows:
-            yield f"The trigger {trigger.name} has transition tables for each row, which partitions can't have."
-    for publication in definition.publications:
-        if (publication.columns or publication.condition) and not publication.via_root:
-            yield (
-                f"The publication {publication.name} names columns or rows of the table, which needs "
-                "publish_via_partition_root. Set it first."
-            )
-    yield from _unowned(definition)
-
-
-def _unfit_constraint(one: Constraint, key: str) -> Iterator[str]:
-    if one.kind == "u" and key not in one.columns:
-        yield f"The unique constraint {one.name} can't be kept: PostgreSQL needs {key} in it. Drop it first."
-    if one.kind == "x":
-        yield f"The exclusion constraint {one.name} can't be kept. Drop it first."
-    if one.to_itself and key not in one.to_itself:
-        yield (
-            f"The foreign key {one.name} references ({', '.join(one.to_itself)}) of the table itself, which can't stay "
-            f"unique without {key}. Drop that foreign key first."
-        )
-    if not one.validated:
-        yield f"The constraint {one.name} is not valid for all rows. Have it validated first."
-    if one.no_inherit:
-        yield f"The constraint {one.name} is NO INHERIT, which a partitioned table can't have."
 
 
 # ---------------------------------------------------------------- the two plans
@@ -243,7 +98,7 @@ def plan_partition(
     key = require_partitionable(definition, target)
     children = _new_children(definition, contents, key, today, zone)
     _require_rows_fit(definition, contents, target)
-    constraints, notes = _widened(definition, target)
+    constraints, notes = widened(definition, target.key)
     added = _additions(definition, target)
     _require_free(definition, contents, (*(name for name, _ in children), *(one.name for one in added)))
     options = with_options(definition.options)
@@ -363,32 +218,6 @@ def _require_free(definition: Definition, contents: Contents, names: tuple[str, 
             f"{definition.schema} already holds {', '.join(clash)}, which the migration needs for itself.",
             next="Rename what stands there, or move it to another schema.",
         )
-
-
-_PRIMARY_KEY = re.compile(r'PRIMARY KEY \((?P<columns>(?:"(?:[^"]|"")+"|[^")])*)\)')
-
-
-def _widened(definition: Definition, target: Target) -> tuple[tuple[Constraint, ...], tuple[str, ...]]:
-    """The PRIMARY KEY and UNIQUE constraints that the partitioned table gets, and what there is to tell of them."""
-    primary = definition.primary_key
-    constraints = definition.of_kind("pu")
-    if primary is None or target.key in primary.columns:
-        return constraints, ()
-    column = definition.column(target.key)
-    memo = Memo(primary.definition, nullable=column is not None and not column.not_null)
-    wider = Constraint(
-        primary.name,
-        "p",
-        _PRIMARY_KEY.sub(lambda found: f"PRIMARY KEY ({found['columns']}, {ident(target.key)})", primary.definition),
-        (*primary.columns, target.key),
-        comment=memo.beside(primary.comment),
-    )
-    before = ", ".join(primary.columns)
-    note = (
-        f"The primary key {primary.name} is ({before}, {target.key}) now: PostgreSQL needs the partition column in it. "
-        f"That ({before}) alone is unique is no longer checked."
-    )
-    return tuple(wider if one is primary else one for one in constraints), (note,)
 
 
 def _additions(definition: Definition, target: Target) -> tuple[Constraint | DefinedIndex, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sqlalchemy import URL, Engine
 from core.backups.storage.folder import PLACES
 from core.console.desk import Desk
 from core.postgres import connection
+from core.postgres.embedded import server_binaries
 from tests.plans_kept import keep_plans
 from tests.road import Road
 from tests.servers import temporary_home
@@ -63,3 +66,20 @@ def shared_sessions(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     yield
     for engine in made.values():
         engine.dispose()
+
+
+@pytest.fixture
+def dump(database_url: str) -> Callable[[], str]:
+    """The schema of the database as pg_dump prints it, less the console's own tables and what changes each time."""
+    program = server_binaries(18) / "pg_dump"
+    url = database_url.replace("postgresql+psycopg2://", "postgresql://")
+
+    def run() -> str:
+        arguments = ["--schema-only", "--exclude-table=partition_desk_version*", "--dbname", url]
+        done = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        own = r"\\(un)?restrict|ALTER TABLE .* SET \(pg_attver=\d+\);"  # 15.20's mark of a column is new in each table
+        lines = [re.sub(r", pg_attver=\d+|pg_attver=\d+, ", "", line) for line in done.stdout.splitlines(True)]
+        return "".join(line for line in lines if not re.match(own, line))
+
+    return run

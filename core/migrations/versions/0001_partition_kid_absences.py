@@ -11,7 +11,7 @@ from alembic import context, op
 
 from core.absences import PARTITIONED
 from core.migrations.convert import Migration, partition, unpartition
-from core.plans.convert import Target
+from core.plans.convertible import Target
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,392 @@
+"""Convert: a plain table becomes partitioned where it stands; what it holds is its first partition, no row is copied.
+
+Its range is proven while everybody works; then one short transaction puts the table under a new parent that has its
+name and everything that hung on it. What the parent has only because it is partitioned says so in its own comment
+(`Memo`), as after a migration, so that the way back takes it away again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from itertools import pairwise
+from typing import ClassVar
+
+from core.errors import NameTaken, OffCalendar, Refused
+from core.names import fit, ident, literal, qualified
+from core.period import Width
+from core.plans.convertible import Target, require_partitionable, require_rights, widened
+from core.plans.operation import Danger, Operation, Sources
+from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
+from core.plans.steps import READ_A_SECOND, add_check, validate
+from core.tables.bounds import Bounds, spoken_end, within
+from core.tables.commands import option, twin
+from core.tables.cut import Cut, cut_by
+from core.tables.definition import Constraint, Definition, IncomingKey
+from core.tables.ends import End
+from core.tables.key import Clock
+from core.tables.plain import CHECK, Plain, signature_sql
+from core.tables.rebuild import belongings, in_tablespace, indexing, like, owner, put_aside, sequences, told
+from core.tables.table import PartitionedTable
+from core.text import human_bytes, plural, to_run
+
+CONVERT = Operation("convert", "Convert", "converting", Danger.DIALOG, counts_rows=False, told_apart_by="steps")
+FARTHEST = 10
+"""So many years ahead a row may lie; what lies beyond is a slip, and would leave no range for new partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """That a plain table is partitioned by a column, and new rows by ranges of one width."""
+
+    operation: ClassVar = CONVERT
+    table: str | PartitionedTable
+    key: str
+    every: Width
+
+    def plan(self, desk: Sources) -> Plan:
+        """Reads every row of the table, for the first and the last key and for those that have none."""
+        table = desk.read(self.table) if isinstance(self.table, str) else self.table
+        if table.strategy != "plain":
+            return _done(table, self.key, self.every)
+        require_rights(table)
+        return plan_convert(table, desk.plain(table, self.key), self.every, now=desk.now, zone=desk.zone)
+
+
+def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
+    """That it is partitioned by that column already. Raises Refused where it is by another."""
+    command = _twin(table, key, every)
+    if table.key is None or table.key.column != key:
+        by = table.key.name if table.key else "something else"
+        raise Refused(f"{table.label} is partitioned already, by {by}.")
+    return nothing_to_do(
+        CONVERT, table.address, table.label, f"{table.label} is partitioned by {key} already.", command=command
+    )
+
+
+def _twin(table: PartitionedTable, key: str, every: Width) -> str:
+    return twin("convert", table, "", option("--key", key), option("--every", str(every)), "--split-later")
+
+
+def first_bounds(plain: Plain, every: Width, now: datetime, zone: str) -> tuple[Bounds, Cut]:
+    """The range of all that the table holds, through the period after its last row, or after now; and the grid.
+
+    So that no row that is written meanwhile lies beyond it. Raises Refused, OffCalendar.
+    """
+    grid = cut_by(plain.key, every, zone, now.date())
+    _, end = grid.containing(grid.local(_at(plain, now)) or now.replace(tzinfo=None))
+    if plain.highest is not None:
+        local = grid.local(plain.highest)
+        if local is None or local.year > now.year + FARTHEST:
+            raise _too_far(plain, now, zone)
+        end = max(end, grid.containing(local)[1])
+    try:
+        upper = every.after(end)
+    except (ValueError, OverflowError) as error:
+        raise OffCalendar(f"The period after {end:%Y-%m-%d} ends beyond the calendar.") from error
+    both = grid.bounds(end, upper)
+    return Bounds.of(plain.key, None, both.upper), replace(grid, start=upper)
+
+
+def following(table: PartitionedTable, every: Width, zone: str, count: int = 2) -> tuple[Bounds, ...]:
+    """The ranges after the last partition that are not there yet; two tell those after them how wide they are to be."""
+    last = next((one.bounds for one in reversed(table.ranges)), None)
+    if table.key is None or last is None or last.upper is None or len(table.ranges) > count:
+        return ()
+    grid = cut_by(table.key, every, zone, date.min)
+    start = grid.local(last.upper)
+    if start is None:
+        return ()
+    starts = [every.after(start, number) for number in range(count + 2 - len(table.ranges))]
+    return tuple(grid.bounds(lower, upper) for lower, upper in pairwise(starts))
+
+
+def _at(plain: Plain, now: datetime) -> End:
+    if plain.key.clock is Clock.DATE:
+        return now.date()
+    return now if plain.key.clock is Clock.INSTANT else now.replace(tzinfo=None)
+
+
+def _too_far(plain: Plain, now: datetime, zone: str) -> Refused:
+    key, definition = plain.key, plain.definition
+    limit = literal(f"{now.year + FARTHEST + 1}-01-01").strip()
+    return Refused(
+        f"Rows of {definition.label} lie more than {FARTHEST} years ahead, up to {spoken_end(plain.highest, zone)}: the"
+        " one partition that holds all of them would leave no range for new ones.",
+        next=f"Put them right, or move them out, first: "
+        f"{to_run(f'SELECT * FROM {definition.sql} WHERE {key.sql} >= {limit}')}",
+    )
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: datetime, zone: str = "UTC") -> Plan:
+    """A plan that partitions a plain table in place. From whatever a killed one left it plans what is left.
+
+    Raises Refused with every reason that stands in the way.
+    """
+    definition, key = plain.definition, plain.key
+    require_partitionable(definition, Target(key.column))
+    _require_convertible(plain)
+    bounds, grid = first_bounds(plain, every, now, zone)
+    constraints, notes = widened(definition, key.column)
+    names = _Names.of(plain)
+    steps = (
+        *_refuse_others(table, plain, bounds),
+        *_build_key(table, plain, constraints, names),
+        _prove(definition),
+        _switch(table, plain, bounds, constraints, names),
+        *_prove_referrers(definition),
+        Step(
+            f"Have the planner know {definition.label} as a whole",
+            (f"ANALYZE {_only(table)}{definition.sql}",),
+            (Lock(definition.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
+        ),
+    )
+    return Plan(
+        operation=CONVERT,
+        table=table.address,
+        subject=table.label,
+        basis=basis(table),
+        steps=steps,
+        effects=(*_effects(plain, bounds, grid, names, zone), *notes, *told(definition)),
+        way_back=f"Take it back as quickly, while nothing lies in a partition made after it:"
+        f" {twin('unconvert', table)}",
+        command=_twin(table, key.column, every),
+        oid=table.oid,
+    )
+
+
+def _only(table: PartitionedTable) -> str:
+    """PostgreSQL 18 can leave the partitions, whose figures are there, unread."""
+    return "ONLY " if table.server.major >= 18 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What things are called once the table is a partition."""
+
+    aside: str
+    """The table itself."""
+    key_index: str
+    """The unique index that its PRIMARY KEY is made from, where that gets the partition column."""
+    renamed: tuple[tuple[str, str], ...]
+    """(index or constraint, what it is called then), since the parent's gets its name."""
+
+    @classmethod
+    def of(cls, plain: Plain) -> _Names:
+        definition = plain.definition
+        key_index = fit(definition.name, "_before_pkey")
+        renamed = tuple((one.name, fit(one.name, "_before")) for one in definition.indexes if one.name != key_index)
+        sequences = [fit(one.name, "_before") for one in definition.sequences if one.identity]
+        clash = sorted({definition.aside, *(name for _, name in renamed), *sequences} & plain.taken)
+        if clash:
+            raise NameTaken(
+                f"{definition.schema} already holds {', '.join(clash)}, which the conversion needs for itself.",
+                next="Rename what stands there, or move it to another schema.",
+            )
+        return cls(definition.aside, key_index, renamed)
+
+
+def our_indexes(name: str) -> tuple[str, ...]:
+    """The indexes that a conversion of the table of that name makes beforehand."""
+    return (fit(name, "_before_pkey"),)
+
+
+def _require_convertible(plain: Plain) -> None:
+    definition = plain.definition
+    reasons: list[str] = []
+    if plain.nulls:
+        reasons.append(f"{plural(plain.nulls, 'row')} of it have no {plain.key.column}: no partition can hold them.")
+    if any(one.to_itself for one in definition.constraints):
+        reasons.append(
+            "It has a foreign key to itself, which can't be made anew without reading all rows under a lock. Drop it"
+            " first, or have it migrated in one transaction: alembic upgrade head."
+        )
+    if plain.partitioned_referrers:
+        tables = ", ".join(plain.partitioned_referrers)
+        reasons.append(f"{tables}, partitioned itself, references it: that foreign key can't be made anew online.")
+    if reasons:
+        raise Refused(" ".join((f"{definition.label} can't be partitioned in place.", *reasons)))
+
+
+def _refuse_others(table: PartitionedTable, plain: Plain, bounds: Bounds) -> tuple[Step, ...]:
+    """The CHECK that holds new rows to the range, unless it is there."""
+    definition, key = plain.definition, plain.key
+    present = next((check for check in table.checks if check.name == CHECK), None)
+    if present is not None and present.says(key, bounds):
+        return ()
+    drop = f"ALTER TABLE {definition.sql} DROP CONSTRAINT {ident(CHECK)}"
+    return (
+        Step(
+            f"Hold {definition.label} to rows before {bounds.upper_sql}",
+            (*([drop] if present is not None else []), add_check(definition.sql, CHECK, within(key, bounds))),
+            (Lock(definition.sql, Mode.ACCESS_EXCLUSIVE),),
+            undo=(drop,),
+        ),
+    )
+
+
+def _build_key(
+    table: PartitionedTable, plain: Plain, constraints: tuple[Constraint, ...], names: _Names
+) -> tuple[Step, ...]:
+    """The unique index of a PRIMARY KEY that gets the partition column, built while everybody works."""
+    definition = plain.definition
+    wider = next((one for one in constraints if one.kind == "p"), None)
+    if wider is None or wider is definition.primary_key:
+        return ()
+    there = next((index for index in table.indexes if index.name == names.key_index), None)
+    if there is not None and there.valid:
+        return ()
+    index = qualified(definition.schema, names.key_index)
+    lock = (Lock(definition.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
+    build = Step(
+        f"Build the index of the primary key ({', '.join(wider.columns)})",
+        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(names.key_index)} ON {definition.sql} {_key_parts(wider)[0]}",),
+        lock,
+        transactional=False,
+        leaves=index,
+        undo=(f"DROP INDEX {index}",),
+    )
+    if there is None:
+        return (build,)
+    drop = Step(f"Take away the unfinished index {names.key_index}", (f"DROP INDEX CONCURRENTLY {index}",), lock, False)
+    return (drop, build)
+
+
+_KEY = re.compile(
+    r'PRIMARY KEY (?P<columns>\((?:"(?:[^"]|"")+"|[^")])*\)(?: INCLUDE \((?:"(?:[^"]|"")+"|[^")])*\))?)(?P<rest>.*)'
+)
+
+
+def _key_parts(primary: Constraint) -> tuple[str, str]:
+    """(the columns of an index, what follows USING INDEX) of a PRIMARY KEY as PostgreSQL prints it."""
+    match = _KEY.fullmatch(primary.definition)
+    if match is None:
+        raise Refused(f"The primary key {primary.name} can't be read: {primary.definition}.")
+    return match["columns"], match["rest"]
+
+
+def _prove(definition: Definition) -> Step:
+    return Step(
+        f"Check that {definition.label} holds no other row",
+        (validate(definition.sql, CHECK),),
+        (Lock(definition.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),),
+    )
+
+
+def _prove_referrers(definition: Definition) -> Iterator[Step]:
+    for fk in definition.incoming:
+        yield Step(
+            f"Check the foreign key {fk.name} of {fk.other}",
+            (f"ALTER TABLE {fk.other} VALIDATE CONSTRAINT {ident(fk.name)}",),
+            (Lock(fk.other, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False), Lock(definition.sql, Mode.ROW_SHARE)),
+        )
+
+
+# ---------------------------------------------------------------- the switch
+
+
+def _switch(
+    table: PartitionedTable, plain: Plain, bounds: Bounds, constraints: tuple[Constraint, ...], names: _Names
+) -> Step:
+    """One transaction in which nothing reads a row: the table steps aside, the parent takes its name and its place."""
+    definition = plain.definition
+    aside = definition.aside_sql
+    others = dict.fromkeys((*(fk.other for fk in definition.incoming), *(fk.other for fk in table.references)))
+    return Step(
+        f"Put {definition.label} under a parent of its name, as its first partition {names.aside}",
+        (
+            f"LOCK TABLE {definition.sql} IN ACCESS EXCLUSIVE MODE",
+            "SET LOCAL default_tablespace = ''",
+            _unchanged(plain, names),
+            *(f"ALTER TABLE {fk.other} DROP CONSTRAINT {ident(fk.name)}" for fk in definition.incoming),
+            *_step_aside(plain, constraints, names),
+            f"CREATE TABLE {definition.sql} ({like(definition)}) PARTITION BY RANGE ({ident(plain.key.column)})"
+            + in_tablespace(definition),
+            f"ALTER TABLE {definition.sql} DROP CONSTRAINT {ident(CHECK)}",
+            *owner(definition, definition.sql),
+            *sequences(definition),
+            *(
+                f"ALTER TABLE {aside} ALTER COLUMN {ident(one.column)} DROP IDENTITY"
+                for one in definition.sequences
+                if one.identity
+            ),
+            *indexing(definition, constraints),
+            *belongings(replace(definition, incoming=()), ()),
+            f"ALTER TABLE {definition.sql} ATTACH PARTITION {aside} {bounds.sql}",
+            *(_unproven(fk) for fk in definition.incoming),
+        ),
+        (Lock(definition.sql, Mode.ACCESS_EXCLUSIVE), *(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in others)),
+    )
+
+
+def _unproven(fk: IncomingKey) -> str:
+    return f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition} NOT VALID"
+
+
+def _unchanged(plain: Plain, names: _Names) -> str:
+    """Raises where something hangs on the table that was not there when this was planned."""
+    definition = plain.definition
+    now = signature_sql(definition.oid, (names.key_index,))
+    body = f"""
+DECLARE
+  path text := pg_catalog.current_setting('search_path');
+BEGIN
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+  IF {now} IS DISTINCT FROM {literal(plain.signature).strip()} THEN
+    RAISE EXCEPTION 'the table is no longer defined as it was when this was planned';
+  END IF;
+  PERFORM pg_catalog.set_config('search_path', path, true);
+END
+"""
+    return f"DO $unchanged${body}$unchanged$"
+
+
+def _step_aside(plain: Plain, constraints: tuple[Constraint, ...], names: _Names) -> Iterator[str]:
+    """The table gives up its name and what else the parent gets; what only a partition has is made."""
+    definition = plain.definition
+    yield from put_aside(definition)
+    aside = definition.aside_sql
+    wider = next((one for one in constraints if one.kind == "p"), None)
+    primary = definition.primary_key
+    swapped = wider is not None and wider is not primary
+    if primary is not None and wider is not None and swapped:
+        yield f"ALTER TABLE {aside} ALTER COLUMN {ident(plain.key.column)} SET NOT NULL"
+        yield f"ALTER TABLE {aside} DROP CONSTRAINT {ident(primary.name)}"
+        yield (
+            f"ALTER TABLE {aside} ADD CONSTRAINT {ident(names.key_index)} PRIMARY KEY"
+            f" USING INDEX {ident(names.key_index)}{_key_parts(wider)[1]}"
+        )
+    for old, new in names.renamed:
+        if not (swapped and primary is not None and old == primary.name):
+            yield f"ALTER INDEX {qualified(definition.schema, old)} RENAME TO {ident(new)}"
+    for one in definition.statistics:
+        yield f"ALTER STATISTICS {qualified(one.schema, one.name)} RENAME TO {ident(fit(one.name, '_before'))}"
+    for trigger in definition.triggers:
+        yield f"DROP TRIGGER {ident(trigger.name)} ON {aside}"
+    for publication in definition.publications:
+        yield f"ALTER PUBLICATION {ident(publication.name)} DROP TABLE {aside}"
+    if definition.comment is not None:
+        yield f"COMMENT ON TABLE {aside} IS NULL"
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def _effects(plain: Plain, bounds: Bounds, grid: Cut, names: _Names, zone: str) -> tuple[str, ...]:
+    definition = plain.definition
+    end = spoken_end(bounds.upper, zone)
+    seconds = max(1, round(2 * plain.heap / READ_A_SECOND))
+    rows = plural(plain.rows, "row")
+    return (
+        f"{definition.label} is partitioned by RANGE ({plain.key.column}): its {rows}, {human_bytes(plain.size)}, stay"
+        f" where they are, in one partition {names.aside} of all before {end}; none is copied.",
+        f"From {end} on each {grid.width} gets a partition of its own.",
+        f"While the rows are read through, for about {plural(seconds, 'second')}, reads and writes go on; only new rows"
+        f" of {end} and later fail, and there are none now.",
+        "The switch itself holds everybody up for some milliseconds.",
+    )

@@ -1,0 +1,79 @@
+"""A plain table as one frozen value: its whole definition, and what its rows say of the column it may be cut by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.names import literal
+from core.tables.definition import Definition
+from core.tables.ends import End
+from core.tables.key import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A table that is not partitioned, looked at for becoming so."""
+
+    definition: Definition
+    key: Key
+    rows: int
+    nulls: int
+    """Rows that have no key."""
+    lowest: End | None
+    highest: End | None
+    """None where no row has a key."""
+    size: int
+    """Bytes of its rows, indexes and TOAST."""
+    heap: int
+    """Bytes that are read to read every row."""
+    signature: str
+    """Tells this definition from any other; `signature_sql` has the server compute it again."""
+    taken: frozenset[str]
+    """Names of relations, types and statistics of its schema."""
+    partitioned_referrers: tuple[str, ...] = ()
+    """The tables that reference it and are partitioned themselves, quoted and qualified."""
+
+
+CHECK = "partition_desk_before"
+"""The CHECK that says which keys the table holds, while and after it becomes a partition of itself."""
+
+
+def signature_sql(oid: int, ours: tuple[str, ...]) -> str:
+    """An expression: the definition of a table and all that hangs on it as one text, without what is called as `ours`.
+
+    It changes with whatever has to be made again elsewhere when the table becomes a partition.
+    """
+    left_out = ", ".join(literal(name).strip() for name in (CHECK, *ours))
+    each = (
+        f"SELECT ROW(c.relname, c.relnamespace, c.relowner, c.relacl, c.reloptions, c.relrowsecurity,"
+        f" c.relforcerowsecurity, c.relreplident, c.reltablespace, c.relpersistence, c.relkind)::text"
+        f" FROM pg_catalog.pg_class c WHERE c.oid = {oid}",
+        f"SELECT ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated,"
+        f" a.attacl, a.attoptions, a.attstattarget, a.attcollation, pg_catalog.pg_get_expr(d.adbin, d.adrelid))::text"
+        f" FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid"
+        f" AND d.adnum = a.attnum WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped",
+        f"SELECT ROW(k.oid, k.conname, k.convalidated, pg_catalog.pg_get_constraintdef(k.oid))::text"
+        f" FROM pg_catalog.pg_constraint k WHERE {oid} IN (k.conrelid, k.confrelid) AND k.conname NOT IN ({left_out})",
+        f"SELECT ROW(x.indexrelid, i.relname, x.indisvalid, x.indisclustered)::text FROM pg_catalog.pg_index x"
+        f" JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid"
+        f" WHERE x.indrelid = {oid} AND i.relname NOT IN ({left_out})",
+        f"SELECT ROW(t.oid, t.tgenabled, pg_catalog.pg_get_triggerdef(t.oid))::text"
+        f" FROM pg_catalog.pg_trigger t WHERE t.tgrelid = {oid} AND NOT t.tgisinternal",
+        f"SELECT ROW(p.oid, p.polname, p.polcmd, p.polroles, pg_catalog.pg_get_expr(p.polqual, p.polrelid),"
+        f" pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))::text"
+        f" FROM pg_catalog.pg_policy p WHERE p.polrelid = {oid}",
+        f"SELECT ROW(b.oid, b.prpubid)::text FROM pg_catalog.pg_publication_rel b WHERE b.prrelid = {oid}",
+        f"SELECT ROW(s.oid, s.stxname)::text FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = {oid}",
+        f"SELECT ROW(i.inhrelid, i.inhparent)::text FROM pg_catalog.pg_inherits i"
+        f" WHERE {oid} IN (i.inhrelid, i.inhparent)",
+        f"SELECT ROW(d.classid, d.objid, d.objsubid)::text FROM pg_catalog.pg_depend d"
+        f" WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid} AND d.deptype = 'n'"
+        f" AND d.classid <> 'pg_catalog.pg_constraint'::regclass",
+        f"SELECT ROW(o.objsubid, o.description)::text FROM pg_catalog.pg_description o"
+        f" WHERE o.classoid = 'pg_catalog.pg_class'::regclass AND o.objoid = {oid}",
+        f"SELECT ROW(q.oid, q.relname, q.relacl)::text FROM pg_catalog.pg_class q JOIN pg_catalog.pg_depend d"
+        f" ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = q.oid AND d.refobjid = {oid}"
+        f" AND d.deptype IN ('a', 'i') WHERE q.relkind = 'S'",
+    )
+    rows = " UNION ALL ".join(f"SELECT {number} AS n, r AS what FROM ({one}) s(r)" for number, one in enumerate(each))
+    return f"(SELECT pg_catalog.md5(pg_catalog.string_agg(what, E'\\n' ORDER BY n, what)) FROM ({rows}) facts)"

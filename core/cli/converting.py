@@ -16,9 +16,10 @@ from core.plans.inplace import Convert, following
 @click.option(
     "--every", metavar="WIDTH", required=True, type=Width.parse, help="how wide its partitions are to be, as '1 month'"
 )
+@click.option("--split-later", is_flag=True, help="leave what it holds now in one partition")
 @REASON
 @DRY_RUN
-def convert(given: Given, *, key: str, every: Width, reason: str, dry_run: bool) -> None:
+def convert(given: Given, *, key: str, every: Width, split_later: bool, reason: str, dry_run: bool) -> None:
     act(given, Convert(given.table, key, every), reason=reason, dry_run=dry_run)
     if dry_run:
         return

@@ -56,11 +56,15 @@ class Convert:
 
 
 def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
-    """That it is partitioned by that column already. Raises Refused where it is by another."""
+    """What is left of a conversion that was cut short after its switch. Raises Refused for a table by another key."""
     command = _twin(table, key, every)
     if table.key is None or table.key.column != key:
         by = table.key.name if table.key else "something else"
         raise Refused(f"{table.label} is partitioned already, by {by}.")
+    left = tuple(_prove_referrer(table.sql, fk.name, fk.other) for fk in table.referenced_by if fk.is_unproven)
+    if left:
+        effect = f"{table.label} is partitioned by {key} already; foreign keys to it are left to be checked."
+        return Plan(CONVERT, table.address, table.label, basis(table), left, (effect,), command=command, oid=table.oid)
     return nothing_to_do(
         CONVERT, table.address, table.label, f"{table.label} is partitioned by {key} already.", command=command
     )
@@ -139,7 +143,7 @@ def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: da
         *_build_key(table, plain, constraints, names),
         _prove(definition),
         _switch(table, plain, bounds, constraints, names),
-        *_prove_referrers(definition),
+        *(_prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
         Step(
             f"Have the planner know {definition.label} as a whole",
             (f"ANALYZE {_only(table)}{definition.sql}",),
@@ -206,6 +210,11 @@ def _require_convertible(plain: Plain) -> None:
             "It has a foreign key to itself, which can't be made anew without reading all rows under a lock. Drop it"
             " first, or have it migrated in one transaction: alembic upgrade head."
         )
+    reasons += [
+        f"The foreign key {fk.name} of {fk.other} is not valid for all rows. Have it validated first."
+        for fk in definition.incoming
+        if fk.definition.endswith(" NOT VALID")
+    ]
     if plain.partitioned_referrers:
         tables = ", ".join(plain.partitioned_referrers)
         reasons.append(f"{tables}, partitioned itself, references it: that foreign key can't be made anew online.")
@@ -278,13 +287,12 @@ def _prove(definition: Definition) -> Step:
     )
 
 
-def _prove_referrers(definition: Definition) -> Iterator[Step]:
-    for fk in definition.incoming:
-        yield Step(
-            f"Check the foreign key {fk.name} of {fk.other}",
-            (f"ALTER TABLE {fk.other} VALIDATE CONSTRAINT {ident(fk.name)}",),
-            (Lock(fk.other, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False), Lock(definition.sql, Mode.ROW_SHARE)),
-        )
+def _prove_referrer(relation: str, name: str, other: str) -> Step:
+    return Step(
+        f"Check the foreign key {name} of {other}",
+        (f"ALTER TABLE {other} VALIDATE CONSTRAINT {ident(name)}",),
+        (Lock(other, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False), Lock(relation, Mode.ROW_SHARE, brief=False)),
+    )
 
 
 # ---------------------------------------------------------------- the switch

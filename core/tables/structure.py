@@ -150,3 +150,8 @@ class ForeignKey:
     definition: str
     owned: bool = True
     """Whether the connected role may change the table on the other side."""
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether rows that were there before it may break it."""
+        return self.definition.endswith(" NOT VALID")

@@ -1,24 +1,50 @@
-"""A plain table is partitioned where it stands: everything that hung on it hangs on its parent, and nobody is held up."""
+"""A plain table is partitioned where it stands: what hung on it hangs on its parent, and nobody is held up."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
+from sqlalchemy import Engine
 
+from core.console.execute import Budget
+from core.errors import LockNotObtained
 from core.names import ident
+from core.period import Width
+from core.plans.inplace import Convert
+from core.plans.plan import Plan
+from tests import desks
 from tests.db.cli.test_commands import Partitions, partitions  # noqa: F401 a fixture
-from tests.db.converted import EVERYTHING, HANGING_ON_IT, fill
+from tests.db.converted import EVERYTHING, HANGING_ON_IT, fill, plain
+from tests.faults import ADA, Console, Strike, terminate
+from tests.servers import connect
 from tests.tables import Run
 
 MakeRole = Callable[..., tuple[str, str]]
+THIS_YEAR = datetime.now(UTC).year
+BY_YEAR = ("convert", "--key", "date", "--every", "1 year", "--table", "public.kid_absences")
+TREE = (
+    "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    " WHERE i.inhparent = 'kid_absences'::regclass ORDER BY 1"
+)
+UNFINISHED = (
+    "SELECT conrelid::regclass::text || '.' || conname FROM pg_constraint WHERE NOT convalidated AND conparentid = 0"
+    " UNION SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+)
+ALL = "SELECT count(*), sum(hash_record_extended(t, 0)) FROM (SELECT kid_id, date, reason, id FROM kid_absences) t"
 
 
 @pytest.mark.every_version
 def test_everything_hangs_on_the_parent(
-    partitions: Partitions, run: Run, dump: Callable[[], str], make_role: MakeRole
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    dump: Callable[[], str],
+    make_role: MakeRole,
 ) -> None:
     owner, granted = make_role(f"owner%{os.getpid()}")[0], make_role(f"reader {os.getpid()}")[0]
     run(f"GRANT CREATE ON SCHEMA public TO {ident(owner)}")
@@ -28,12 +54,197 @@ def test_everything_hangs_on_the_parent(
     run("INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 40")
     before, rows = dump(), run("SELECT * FROM kid_absences ORDER BY id")
     position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
-    done = partitions("convert", "--key", "date", "--every", "1 year", "--table", "kid_absences")
+    file = run("SELECT pg_relation_filenode('kid_absences')")
+
+    done = partitions(*BY_YEAR)
     assert done.code == 0, done.err
-    print(done.out, done.err)
+    assert run("SELECT pg_relation_filenode('kid_absences_before')") == file  # no row was copied
     assert run("SELECT * FROM kid_absences ORDER BY id") == rows
     assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
     after = dump()
+    assert "ADD CONSTRAINT kid_absences_pkey PRIMARY KEY (id, date) INCLUDE (hours)" in after
     kept = re.compile(r"(GRANT|CREATE (TRIGGER|POLICY|STATISTICS)|ALTER PUBLICATION|COMMENT ON|.* OWNER TO).*")
     lost = {line for line in before.splitlines() if kept.fullmatch(line)} - set(after.splitlines())
     assert lost == {"COMMENT ON CONSTRAINT kid_absences_pkey ON public.kid_absences IS 'ids';"}  # has a second line
+    assert run(UNFINISHED) == []
+    end = THIS_YEAR + 2
+    assert run(TREE) == [
+        (f"kid_absences_{end}", f"FOR VALUES FROM ('{end}-01-01') TO ('{end + 1}-01-01')"),
+        (f"kid_absences_{end + 1}", f"FOR VALUES FROM ('{end + 1}-01-01') TO ('{end + 2}-01-01')"),
+        ("kid_absences_before", f"FOR VALUES FROM (MINVALUE) TO ('{end}-01-01')"),
+    ]
+    assert run("SELECT tgname FROM pg_trigger WHERE tgrelid = 'kid_absences_before'::regclass AND tgparentid <> 0"
+               " ORDER BY 1") == [("switched_off",), ("touched",)]  # fmt: skip
+    unhindered = "ALTER PUBLICATION changes DROP TABLE kid_absences; ALTER TABLE kid_absences DISABLE TRIGGER USER"
+    # a referenced row can't go, a row of a child that does not exist can't come
+    for refused in (
+        "DELETE FROM kid_absences WHERE (kid_id, date) IN (SELECT kid_id, day FROM excuses)",
+        f"INSERT INTO kid_absences (kid_id, date) VALUES (99999, '{end}-03-01')",
+    ):
+        with pytest.raises(Exception, match="violates foreign key"):
+            run(f"{unhindered}; {refused}")
+
+
+@pytest.mark.every_version
+def test_new_rows_find_their_place_and_upkeep_goes_on(partitions: Partitions, run: Run) -> None:  # noqa: F811
+    plain(run)
+    before = run(ALL)
+    done = partitions(*BY_YEAR)
+    assert done.code == 0, done.err
+    assert run(ALL) == before
+    run(f"INSERT INTO kid_absences (kid_id, date) VALUES (1, '{THIS_YEAR}-02-02'), (1, '{THIS_YEAR + 2}-02-02')")
+    assert run("SELECT tableoid::regclass::text FROM kid_absences WHERE kid_id = 1 ORDER BY id DESC LIMIT 2") == [
+        (f"kid_absences_{THIS_YEAR + 2}",), ("kid_absences_before",),
+    ]  # fmt: skip
+    assert run("SELECT max(id) - min(id) FROM (SELECT id FROM kid_absences ORDER BY id DESC LIMIT 2) two") == [(1,)]
+    ahead = partitions("ensure", "--ahead", "4", "--table", "public.kid_absences")  # whose width is known now
+    assert ahead.code == 0, ahead.err
+    assert run(f"SELECT to_regclass('kid_absences_{THIS_YEAR + 4}') IS NOT NULL") == [(True,)]
+    again = partitions(*BY_YEAR)
+    assert (again.code, "partitioned by date already" in again.out) == (0, True), again
+    assert partitions("doctor", "--table", "public.kid_absences").code == 0
+
+
+@pytest.mark.parametrize(
+    ("type_", "every", "name"),
+    [("date", "1 month", r"_\d{4}_\d\d"), ("timestamp(3)", "10 days", r"_\d{4}_\d\d_\d\d"),
+     ("timestamptz", "6 hours", r"_\d{4}_\d\d_\d\d_\d\d")],
+)  # fmt: skip
+def test_any_width(partitions: Partitions, run: Run, type_: str, every: str, name: str) -> None:  # noqa: F811
+    plain(run, key_type=type_)
+    before = run(ALL)
+    done = partitions("convert", "--key", "date", "--every", every, "--table", "kid_absences")
+    assert done.code == 0, done.err
+    assert run(ALL) == before
+    names = [row[0] for row in run(TREE)]
+    assert names[-1] == "kid_absences_before"
+    assert len(names) == 3
+    assert all(re.fullmatch(f"kid_absences{name}", one) for one in names[:-1])
+
+
+REFUSED = {
+    "no such column": ("", "--key day", "has no column day"),
+    "no time": ("", "--key reason", "its type is text"),
+    "rows without": ("ALTER TABLE kid_absences ALTER date DROP NOT NULL; INSERT INTO kid_absences (kid_id) VALUES (1)",
+                     "", "1 row of it have no date"),
+    "for ever": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, '9999-12-31')", "", "more than 10 years ahead"),
+    "infinite": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, 'infinity')", "", "more than 10 years ahead"),
+    "to itself": ("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id, date) REFERENCES kid_absences (kid_id, date)", "",
+                  "foreign key to itself"),
+    "unique": ("ALTER TABLE kid_absences ADD UNIQUE (kid_id, id)", "", "needs date in it"),
+    "view": ("CREATE VIEW ill AS SELECT * FROM kid_absences", "", "view public.ill"),
+    "name": ("CREATE TABLE kid_absences_before ()", "", "already holds kid_absences_before"),
+    "referrer": ("CREATE TABLE notes (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
+                 " date)) PARTITION BY RANGE (day)", "", "partitioned itself, references it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_stands_in_the_way_is_told_and_changes_nothing(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    dump: Callable[[], str],
+    what: str,
+) -> None:
+    plain(run)
+    sql, words, told = REFUSED[what]
+    if sql:
+        run(sql)
+    before = dump()
+    for dry in ((), ("--dry-run",)):
+        done = partitions(*BY_YEAR, *words.split(), *dry)
+        assert done.code == 1, done.out
+        assert told in done.err
+        assert dump() == before
+
+
+def test_who_does_not_own_it_may_not(partitions: Partitions, run: Run, make_role: MakeRole) -> None:  # noqa: F811
+    plain(run)
+    role, url = make_role(f"other {os.getpid()}")
+    run(f"GRANT SELECT ON kid_absences TO {ident(role)}")
+    done = partitions(*BY_YEAR, "--dry-run", url=url)
+    assert (done.code, "does not own public.kid_absences" in done.err) == (1, True), done
+
+
+def test_a_dry_run_shows_all_and_changes_nothing(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    dump: Callable[[], str],
+) -> None:
+    plain(run)
+    before = dump()
+    shown = partitions(*BY_YEAR, "--dry-run")
+    assert shown.code == 0, shown.err
+    for part in ("NOT VALID", "CREATE UNIQUE INDEX CONCURRENTLY", "VALIDATE CONSTRAINT", "ATTACH PARTITION"):
+        assert part in shown.out
+    assert dump() == before
+    script = "\n".join(line for line in shown.out.splitlines() if not line.startswith("--"))
+    for statement in _statements(script):
+        run(statement)
+    assert [row[0] for row in run(TREE)] == ["kid_absences_before"]
+
+
+def _statements(script: str) -> list[str]:
+    """What psql would send one by one: a transaction as one."""
+    found, at = [], 0
+    for block in re.finditer(r"\s*BEGIN;\n.*?\nCOMMIT;|[^;]+;", script, flags=re.S):
+        assert not script[at : block.start()].strip()
+        found.append(block.group())
+        at = block.end()
+    return found
+
+
+def test_what_was_hung_on_it_meanwhile_stops_it(run: Run, database_url: str) -> None:
+    plain(run)
+    with Console(database_url) as console:
+        planned = _wish(console)
+        run("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+            "CREATE TRIGGER noted BEFORE INSERT ON kid_absences FOR EACH ROW EXECUTE FUNCTION note()")  # fmt: skip
+        ended = console.ask(lambda _: planned)
+        assert "no longer defined as it was" in ended
+        assert run("SELECT relkind FROM pg_class WHERE oid = 'kid_absences'::regclass") == [("r",)]
+        assert console.ask(lambda _: _wish(console)) == "done"
+    assert run("SELECT count(*) FROM pg_trigger WHERE tgname = 'noted'") == [(2,)]
+
+
+def test_behind_a_reader_it_gives_up_and_takes_back_what_it_began(run: Run, database_url: str, worker: Engine) -> None:
+    plain(run)
+    with Console(database_url) as console, closing(connect(database_url)) as reader:
+        planned = _wish(console)
+        with reader.cursor() as cursor:
+            cursor.execute("BEGIN; SELECT count(*) FROM kid_absences")
+            impatient = desks.desk(worker, budget=Budget(lock_ms=50, patience_s=1))
+            with pytest.raises(LockNotObtained, match="In the way"):
+                impatient.run(planned, ADA, "too busy")
+            cursor.execute("ROLLBACK")
+        assert run("SELECT relkind, relchecks FROM pg_class WHERE oid = 'kid_absences'::regclass") == [("r", 0)]
+        assert console.ask(lambda _: _wish(console)) == "done"
+
+
+def _wish(console: Console) -> Plan:
+    return desks.desk(console.reader).plan(Convert("public.kid_absences", "date", Width(months=12)))
+
+
+def test_broken_at_every_statement_it_is_asked_for_again(run: Run, database_url: str) -> None:
+    with Console(database_url) as console:
+        for at in range(1, 200):
+            run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            plain(run)
+            run("CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
+                " date)); INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 9")  # fmt: skip
+            before = run(ALL)
+            strike = Strike(at, partial(terminate, database_url))
+            ended = console.ask(lambda _: _wish(console), strike)
+            if not strike.reached:
+                assert ended == "done", ended
+                break
+            assert run(ALL) == before, strike.statement
+            for _ in range(4):
+                ended = console.ask(lambda _: _wish(console))
+                if ended == "nothing":
+                    break
+                assert ended == "done", (strike.statement, ended)
+            assert run(ALL) == before, strike.statement
+            assert run(UNFINISHED) == [], strike.statement
+            assert [row[0] for row in run(TREE)] == ["kid_absences_before"], strike.statement
+        assert at > 20

@@ -18,7 +18,7 @@ from core.console.register import ROOMS
 from core.console.ruled import wish_for
 from core.console.wishes import plan_again
 from core.names import address, ident, qualified
-from core.period import Duration, Period
+from core.period import Duration, Period, Width
 from core.plans.adopt import Adopt, Release
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
@@ -27,6 +27,7 @@ from core.plans.drop import Drop, DropLater, Keep
 from core.plans.ensure import Ensure
 from core.plans.hold import PutHold
 from core.plans.index import CreateIndex, DropIndex, Reindex
+from core.plans.inplace import Convert
 from core.plans.operation import Wish
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
@@ -52,7 +53,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "dashes": {"schema": "-s", "name": "--table", "key": "-k"},
     "line end": {"name": "a\nb 'c'"},
 }
-ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex}
+ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert}
 """Whose twins have tests of their own, below or where they are tested."""
 REASONS = ("the audit", '-it\'s; 100 % of "it"', "--lift", "$(reboot) `id`\nnew line")
 
@@ -122,6 +123,15 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     road.run(f"DROP TABLE {road.read(made).find_archived(first).sql}")  # type: ignore[union-attr]
     same(Restore(kept))
     assert set(told) == {wish for room in ROOMS for wish in room.wishes} - ELSEWHERE
+
+
+def test_the_twin_of_a_conversion(road: Road) -> None:
+    road.run('CREATE TABLE "Odd 1" ("The Day:" date PRIMARY KEY)')
+    desk = desks.desk(road.reader, road.worker)
+    plan = desk.plan(Convert('public."Odd 1"', "The Day:", Width(months=1)))
+    assert plan_again(desk, plan.wish, plan).to_json() == plan.to_json()
+    words = shell_words(shown(plan.command))
+    assert road.done("convert", "--dry-run", *words[2:]).out.strip() == script(plan).strip()
 
 
 def test_the_twin_of_how_a_key_is_read(road: Road) -> None:

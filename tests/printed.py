@@ -11,7 +11,7 @@ from core.console.desk import Desk
 from core.names import address, comment_sql
 from core.plans.adopt import Adopt
 from core.plans.archive import Archive
-from core.plans.convert import require_rights
+from core.plans.convertible import require_rights
 from core.plans.ensure import Ensure
 from core.plans.reattach import Reattach
 from core.tables.marks import Hold, Marks
@@ -95,7 +95,7 @@ SITUATIONS = {
         "archive._require_room", OWNED + "CREATE SCHEMA {a}", archive
     ),
     "a schema in which nothing may be made": Situation("ensure._require_possible", OWNED, ensure),
-    "the same before a conversion": Situation("convert.require_rights", OWNED, convert),
+    "the same before a conversion": Situation("convertible.require_rights", OWNED, convert),
     "a leaf whose detach was cut short": Situation(
         "branch._require_nothing_pending_below",
         BRANCH.replace("BY HASH (id)", "BY RANGE (taken_on)")

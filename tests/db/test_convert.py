@@ -73,8 +73,8 @@ def test_everything_hangs_on_the_parent(
         (f"kid_absences_{end + 1}", f"FOR VALUES FROM ('{end + 1}-01-01') TO ('{end + 2}-01-01')"),
         ("kid_absences_before", f"FOR VALUES FROM (MINVALUE) TO ('{end}-01-01')"),
     ]
-    assert run("SELECT tgname FROM pg_trigger WHERE tgrelid = 'kid_absences_before'::regclass AND tgparentid <> 0"
-               " ORDER BY 1") == [("switched_off",), ("touched",)]  # fmt: skip
+    assert run("SELECT tgname FROM pg_trigger WHERE tgrelid = 'kid_absences_before'::regclass"
+               " AND tgparentid <> 0 AND tgname !~ '^RI_' ORDER BY 1") == [("switched_off",), ("touched",)]  # fmt: skip
     unhindered = "ALTER PUBLICATION changes DROP TABLE kid_absences; ALTER TABLE kid_absences DISABLE TRIGGER USER"
     # a referenced row can't go, a row of a child that does not exist can't come
     for refused in (

@@ -160,6 +160,7 @@ NEEDS = {
     "rules": Role.ADMIN,
     "drain": Role.ADMIN,
     "abandon": Role.ADMIN,
+    "convert": Role.ADMIN,
 }
 
 

@@ -15,7 +15,8 @@ from core.console.desk import Desk
 from core.errors import BackupUnusable, DeskError, NotAllowed, Refused
 from core.migrations.contents import read_plain_contents
 from core.names import ident, qualified
-from core.plans.convert import Target, plan_partition
+from core.plans.convert import plan_partition
+from core.plans.convertible import Target
 from core.plans.proof import Kept
 from core.postgres.connection import parse_url, session, working_engine
 from core.tables.catalog.definition import read_definition

@@ -10,13 +10,13 @@ import pytest
 from core.absences import PARTITIONED as TARGET
 from core.errors import DetachPending, NameTaken, NotServed, Refused
 from core.plans.convert import (
-    Target,
     lock_statements,
     plan_partition,
     plan_unpartition,
     remembered_key,
     wanted_unique,
 )
+from core.plans.convertible import Target
 from core.tables.definition import (
     Child,
     Constraint,

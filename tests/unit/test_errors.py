@@ -161,6 +161,9 @@ NEEDS = {
     "drain": Role.ADMIN,
     "abandon": Role.ADMIN,
     "convert": Role.ADMIN,
+    "index": Role.ADMIN,
+    "reindex": Role.ADMIN,
+    "unindex": Role.ADMIN,
 }
 
 

@@ -8,7 +8,7 @@ from core.errors import DeskError, NotAllowed, SettingError
 from core.tables.summaries import TableSummary
 from core.text import human_bytes
 from dashboard.format import plain
-from dashboard.state import access, current, database, keys
+from dashboard.state import access, current, database, keys, reads
 
 UNASKED = (
     "Nobody is asked who is there (PARTITION_DESK_OPEN): everybody on this machine can act here, under the name of"
@@ -61,9 +61,9 @@ def _database(trouble: DeskError | None) -> None:
         st.caption(f"{plain(server.product)} as {plain(server.user)}")
 
 
-def _label(table: TableSummary) -> str:
-    """A branch that is a table of its own stands below the table that it is a branch of."""
-    shown = "" if table.not_served is None else " (only shown)"
+def _label(table: TableSummary, stands: str) -> str:
+    """Its name and how it stands; a branch that is a table of its own stands below the table it is a branch of."""
+    shown = f" · {stands}" if stands else "" if table.not_served is None else " (only shown)"
     return f"{table.label}{f', a branch of {table.under}' if table.under else ''}{shown}"
 
 
@@ -73,7 +73,8 @@ def _choose_table() -> None:
         return
     chosen = current.address()
     addresses = [table.address for table in known]
-    labels = {table.address: _label(table) for table in known}
+    stands = reads.standings()
+    labels = {table.address: _label(table, stands.get(table.address, "")) for table in known}
     details = {t.address: f"{t.partitions:,} partitions, about {human_bytes(t.bytes)}" for t in known}
     if chosen not in addresses:
         addresses.insert(0, chosen)

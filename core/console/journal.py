@@ -261,6 +261,12 @@ def read_done(engine: Engine, operation: Operation, table: str, backup: str) -> 
     return found[0].finished_at if found else None
 
 
+def read_last_of(engine: Engine, origin: str) -> datetime | None:
+    """When an operation of that origin was last asked for; None where the journal knows of none."""
+    found = _select(engine, f"WHERE o.origin = {literal(origin)} ORDER BY o.id DESC LIMIT 1")
+    return found[0].requested_at if found else None
+
+
 def read_newest(engine: Engine, operation: Operation, oid: int, seal: Seal) -> OperationRecord | None:
     """The newest such operation on the table of that oid that was done, by its seal; None where there is none."""
     found = _select(

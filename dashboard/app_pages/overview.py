@@ -12,7 +12,7 @@ from dashboard import layout, notices
 from dashboard.charts import partitions, spans
 from dashboard.format import plain
 from dashboard.lifecycle import lines, periods
-from dashboard.overview import attention, cards
+from dashboard.overview import attention, cards, lately
 from dashboard.overview.verdict import verdict
 from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Item, Status, items
@@ -67,17 +67,22 @@ def main() -> None:
     shown = items(table, now, clock.cutoff(), zone, dropped)
     axis = axis_of(table, zone, dropped)
     layout.header(plain(title), counted(table, shown))
+    lately.until_full()
     if table.not_served is not None or table.key is None:
         layout.only_shown(table)
     else:
         cards.draw(table)
     notices.pending(table)
     coverage(table, (*shown, *periods.gone(lives, axis)), title, axis.now(now))
-    with st.grid(2, gap="small", min_column_width=600):
-        with st.container(border=True, height="stretch"):
-            attention.draw(reads.findings(), table)
-        with st.container(border=True, height="stretch", gap="small"):
-            how_large(shown, axis.now(now))
+    with st.container(border=True):
+        attention.draw(reads.findings(), table)
+    with st.container(border=True, gap="small"):
+        how_large(shown, axis.now(now))
+    with st.grid(2, gap="small", min_column_width=380):
+        with st.container(border=True, gap="small", height="stretch"):
+            lately.done(table.address)
+        with st.container(border=True, gap="small", height="stretch"):
+            lately.by_itself(reads.unattended())
 
 
 main()

@@ -22,7 +22,7 @@ def draw(operation: OperationRecord, *, alone: bool = False) -> None:
         layout.line(f"##### {title}", "", lambda: _act(operation))
         outcome.say(operation)
         if said := failed.acknowledged(operation):
-            st.info(said, icon=":material/done_all:")
+            st.info(plain(said), icon=":material/done_all:")
         if operation.told:
             st.warning(plain(operation.told), icon=":material/gpp_maybe:")
         st.table({name: plain(value) for name, value in facts(operation)}, border="horizontal")

@@ -12,7 +12,6 @@ from core.console.journal import OperationRecord
 from core.console.register import ACKNOWLEDGED
 from core.text import human_ago, human_date
 from dashboard import layout
-from dashboard.format import plain
 from dashboard.operations import outcome
 from dashboard.state import access, acts, clock, reads
 
@@ -33,12 +32,12 @@ def line(failure: Failure) -> None:
 
 
 def acknowledged(record: OperationRecord) -> str:
-    """By whom it was acknowledged, why and until when; Markdown, empty where nobody has."""
+    """By whom it was acknowledged, why and until when; empty where nobody has."""
     failure = next((one for one in reads.failures(record.table) if one.record.id == record.id), None)
     if failure is None or failure.answer is None:
         return ""
     until = f" until {human_date(failure.until)}" if failure.until else ""
-    return f"Acknowledged{until} by {plain(failure.answer.actor)}: {plain(failure.answer.reason)}"
+    return f"Acknowledged{until} by {failure.answer.actor}: {failure.answer.reason}"
 
 
 def acknowledge(record: OperationRecord) -> None:

@@ -18,7 +18,7 @@ from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, human_time, plural
 from dashboard import layout
-from dashboard.format import plain
+from dashboard.format import plain, short
 from dashboard.lifecycle import lines
 from dashboard.partitions.items import Status
 from dashboard.state import clock, database, reads
@@ -35,7 +35,7 @@ def draw(table: PartitionedTable) -> None:
     overdue = due(table, clock.cutoff(), clock.today(), zone)
     width = table.width(zone)
     # a month, but no more than one partition's width where that is shorter
-    short = min(timedelta(days=31), (width.after(_SOME_DAY) - _SOME_DAY) if width else timedelta(days=31))
+    soon = min(timedelta(days=31), (width.after(_SOME_DAY) - _SOME_DAY) if width else timedelta(days=31))
     exact = f"Exact, read on {human_time(table.as_of)}."
     unread = sum(p.size is None for p in table.partitions)
     with st.grid(4, gap="small", min_column_width=170):
@@ -46,7 +46,7 @@ def draw(table: PartitionedTable) -> None:
                 "Runway",
                 "unlimited" if left == NEVER else spoken_runway(left),
                 "today has no partition" if not left else f"until {_said(until)}" if until else "open-ended",
-                colour="red" if left < short else "gray",
+                colour="red" if left < soon else "gray",
                 help="Days until a date has no partition: from then on, writing it fails.",
             )
         layout.card(
@@ -59,7 +59,10 @@ def draw(table: PartitionedTable) -> None:
         layout.card(
             "Due for archive",
             plural(len(overdue), _counted(width)) if overdue else "none",
-            f"would move {human_bytes(sum(p.size.total for p in overdue if p.size))}" if overdue else "nothing to do",
+            f"oldest {short(overdue[0].bounds, overdue[0].name, zone)},"
+            f" {human_bytes(sum(p.size.total for p in overdue if p.size))}"
+            if overdue
+            else "nothing to do",
             colour="orange" if overdue else "gray",
             help=f"Partitions that ended more than {database.desk().settings.archive_after} ago. {exact}",
         )

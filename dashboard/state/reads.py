@@ -19,6 +19,9 @@ from core.console.journal import OperationRecord, StepRecord
 from core.console.locks import Blocker
 from core.console.privacy import step_without_name, without_name
 from core.console.search import Choices, Counted, Sought
+from core.console.standing import standings as read_standings
+from core.console.unattended import Unattended
+from core.console.unattended import unattended as read_unattended
 from core.doctor.findings import Finding
 from core.errors import CatalogBusy, ConnectionFailed, DeskError
 from core.growth.history import History
@@ -165,6 +168,8 @@ def refresh() -> None:
     _ids_left.clear()
     _requests.clear()
     _failures.clear()
+    _unattended.clear()
+    _standings.clear()
     database.read_server.clear()
 
 
@@ -210,6 +215,30 @@ def _failures(url: str, today: date) -> tuple[Failure, ...]:
 
 def _nameless(one: Failure) -> Failure:
     return Failure(without_name(one.record), without_name(one.answer) if one.answer is not None else None)
+
+
+def standings() -> dict[str, str]:
+    """How every table stands, by its address; nothing where that can't be read just now."""
+    try:
+        return _standings(database.url(), clock.today())
+    except DeskError:
+        return {}
+
+
+@st.cache_resource(ttl=database.LIST_TTL_S, show_spinner=False, max_entries=20)
+def _standings(url: str, today: date) -> dict[str, str]:
+    return read_standings(database.open_url(url).desk)
+
+
+def unattended() -> tuple[Unattended, ...]:
+    """What happens by itself, when it did last and does next."""
+    table = current.table()
+    return _unattended(database.url(), table.address, table.as_of, table)
+
+
+@st.cache_resource(ttl=REQUESTS_TTL_S, show_spinner=False, max_entries=20)
+def _unattended(url: str, name: str, as_of: datetime, _table: PartitionedTable) -> tuple[Unattended, ...]:
+    return read_unattended(database.open_url(url).desk, _table)
 
 
 def hidden() -> str:

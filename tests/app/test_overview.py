@@ -121,7 +121,7 @@ def test_hostile_names_are_escaped_and_stay_with_the_reader(console: Open, make_
     assert ":red[c]" not in raw(app, code=False)
     app = console("archive")
     assert app.query_params["table"] == made.address
-    assert f"public.{made.name}" in list(app.selectbox[0].options)
+    assert app.selectbox[0].options == [f"public.{made.name} · today missing"]
 
 
 def test_failed_operation_is_told_with_its_remedy(console: Open, absences: Made, run: Run) -> None:
@@ -147,7 +147,10 @@ def test_a_failure_is_acknowledged_with_a_reason_and_told_no_more(
     app.text_input(key=reason).set_value("the name is taken on purpose").run()
     app.date_input(key=until).set_value(date.today()).run()
     next(one for one in app.button if one.label == "Acknowledge it").click().run()
-    assert "the name is taken on purpose" not in texts(app)
+    said = texts(app)
+    assert f"**Archive {absences.first}: failed**, acknowledged" in said
+    assert said.index("**Waiting**") < said.index("the name is taken on purpose")
+    assert app.selectbox[0].options == ["public.kid_absences · in order"]
     said = texts(console("doctor"))
     assert f"**Archive {absences.first}: failed**" not in said
     assert "the name is taken on purpose" in said
@@ -171,6 +174,52 @@ def test_who_may_not_do_what_failed_sees_its_buttons_closed_with_the_reason(
     assert (again.disabled, "to archive takes an admin" in again.help) == (True, True)
     (popover,) = [one.proto.popover for one in app.get("popover") if one.proto.popover.label == "Acknowledge"]
     assert (popover.disabled, "to acknowledge takes an operator" in popover.help) == (True, True)
+
+
+def test_what_is_to_be_done_is_grouped_with_one_button_each(console: Open, absences: Made, run: Run) -> None:
+    run(f"DROP TABLE kid_absences_{NEXT}")
+    said = plainly(texts(console()))
+    groups = [said.index(f"**{word}**") for word in ("Do now", "Later")]
+    missing, due = (
+        said.index(words)
+        for words in (f"The next period, {NEXT}, lacks its partition", "Due for archive: 2 partitions")
+    )
+    assert groups[0] < missing < groups[1] < due
+    assert f"Due for archive: 2 partitions, oldest {THIS_YEAR - 5}" in said
+    assert "**Waiting**" not in said
+
+
+def test_what_was_done_last_and_what_happens_by_itself(
+    console: Open, absences: Made, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(f"DROP TABLE kid_absences_{NEXT}")
+    app = console()
+    assert "Nothing was done with this table yet." in texts(app)
+    next(button for button in app.button if button.label == f"Create {NEXT}").click().run()
+    settle(app, lambda page: f"Ensure {NEXT}** is done" in texts(page))
+    monkeypatch.setenv("PARTITION_DESK_STORAGE_LIMIT", "1 kB")
+    st.cache_resource.clear()
+    said = plainly(texts(console()))
+    assert f"Ensure {NEXT} — done, just now" in said
+    for words in ("Sizes are sampled", "Planned drops", "Restore drill"):
+        assert words in said
+    assert "as PARTITION_DESK_DRILL is not set" in said
+    assert "The server is full" in said
+
+
+def test_each_table_says_how_it_stands_where_it_is_chosen(
+    console: Open, absences: Made, make_table: Callable[..., Made], run: Run
+) -> None:
+    make_table("visits", start=date(THIS_YEAR - 5, 1, 1), count=2)
+    options = list(console().selectbox[0].options)
+    assert sorted(options) == ["public.kid_absences · in order", "public.visits · today missing"]
+    _fail_to_archive(console("archive"), absences, run)
+    assert "public.kid_absences · 1 act failed" in console().selectbox[0].options
+
+
+def plainly(text: str) -> str:
+    """Without what keeps names from being Markdown."""
+    return text.replace("\\", "")
 
 
 def _fail_to_archive(app: AppTest, absences: Made, run: Run) -> None:

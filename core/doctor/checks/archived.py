@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from core.doctor.findings import FEW, Case, Finding, Severity, archive_fine, one_line, planned, script
 from core.names import comment_sql, fit, ident
+from core.period import period_of
 from core.plans.archive import plan_archive
 from core.plans.obstacles import attach_obstacles
 from core.plans.plan import Plan
 from core.tables.archived import Archived
 from core.tables.commands import twin
+from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.structure import Index
 from core.text import human_bytes, human_date, listed, plural
@@ -186,16 +188,22 @@ def due_for_archive(case: Case) -> Iterator[Finding]:
         yield Finding("due_for_archive", Severity.OK, title)
         return
     oldest = found[0]
-    are = "is" if len(found) == 1 else "are"
     size = human_bytes(sum(p.size.total for p in found if p.size))
     note = Finding(
         "due_for_archive",
         Severity.NOTE,
-        f"{plural(len(found), 'partition')} {are} due for archive, {size}",
-        f"{listed(p.name for p in found)} ended by {human_date(case.cutoff)}. Nothing archives by itself.",
+        f"Due for archive: {plural(len(found), 'partition')}, oldest {_period_of(oldest, case.zone)}",
+        f"{listed(p.name for p in found)}, {size}, ended by {human_date(case.cutoff)}. Nothing archives by itself.",
         subject=case.called(oldest),
     )
     yield planned(note, f"Archive {oldest.name}", lambda: _archive(case, case.called(oldest)))
+
+
+def _period_of(one: Partition, zone: str) -> str:
+    """What people call it: 2021; its name where that is no period of the calendar."""
+    dates = one.bounds.dates(zone) if one.bounds is not None else None
+    period = period_of(*dates) if dates is not None else None
+    return one.name if dates is None or period is None else period.label(dates[0]).replace("_", "-")
 
 
 def strays(case: Case) -> Iterator[Finding]:

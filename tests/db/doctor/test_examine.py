@@ -290,7 +290,7 @@ def test_bounds_left_unproven_are_validated_by_the_plan(engine: Engine) -> None:
 
 def test_what_is_due_is_archived_by_its_plan(engine: Engine) -> None:
     found = only(engine, "due_for_archive", cutoff=date(2025, 6, 1))
-    assert found.title.startswith("1 partition is due for archive, ")
+    assert found.title.startswith("Due for archive: 1 partition, oldest ")
     assert found.fix is not None
     apply(engine, found.fix)
     assert is_fine(engine, "due_for_archive")

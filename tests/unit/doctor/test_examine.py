@@ -446,7 +446,7 @@ def test_an_archive_open_to_everybody_is_closed_by_hand() -> None:
 def test_what_is_due_is_a_note_with_bytes_and_archives_the_oldest() -> None:
     found = only("due_for_archive", table(partitions=(partition(2021), partition(2022), partition(2023), *YEARS)))
     assert found.severity is Severity.NOTE
-    assert found.title == "2 partitions are due for archive, 20\N{NO-BREAK SPACE}MiB"
+    assert found.title == "Due for archive: 2 partitions, oldest 2021"
     assert found.act == "Archive kid_absences_2021"
     assert found.fix is not None
     assert found.fix.subject == "kid_absences_2021"

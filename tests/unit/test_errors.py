@@ -23,7 +23,18 @@ from core.errors import (
     Refused,
     SettingError,
 )
-from core.plans.operation import ACCOUNTS, FIND, LEAST, NAMES, SAMPLE, SEND_ALARMS, TEST_ALARMS, Operation, Role
+from core.plans.operation import (
+    ACCOUNTS,
+    FIND,
+    LEAST,
+    MAINTAIN,
+    NAMES,
+    SAMPLE,
+    SEND_ALARMS,
+    TEST_ALARMS,
+    Operation,
+    Role,
+)
 from core.postgres.connection import parse_url, place, translate
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, DeskError)]
@@ -169,7 +180,7 @@ NEEDS = {
 
 def test_every_operation_has_its_role_here() -> None:
     assert {room.operation.name for room in ROOMS} == set(NEEDS)
-    besides = {NAMES, FIND, SAMPLE, ACCOUNTS, SEND_ALARMS, TEST_ALARMS, ACKNOWLEDGED.name}
+    besides = {NAMES, FIND, SAMPLE, ACCOUNTS, MAINTAIN, SEND_ALARMS, TEST_ALARMS, ACKNOWLEDGED.name}
     assert set(NEEDS) | besides == set(LEAST)
 
 

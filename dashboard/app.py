@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import ConnectionFailed, DeskError
-from dashboard import notices, sidebar
+from dashboard import finder, notices, sidebar
 from dashboard.dialog import body
 from dashboard.operations import live
 from dashboard.state import access, database, kept, reads
@@ -71,6 +71,7 @@ ACTIVITY = st.Page(
     icon=":material/history:",
     help="What was done, by whom, why, with which SQL, and how it ended.",
 )
+PAGES = (OVERVIEW, PARTITIONS, ARCHIVE, DOCTOR, GROWTH, ACTIVITY)
 OPERATION = st.Page("app_pages/operation.py", title="Operation", visibility="hidden")
 
 page = st.navigation(
@@ -87,8 +88,9 @@ if trouble is not None:
     notices.show(trouble)
 else:
     with notices.told():
+        finder.go_on(page)
         live.draw()
         page.run()
     with notices.told():
-        if not notices.refusal():
-            body.open_if_asked()
+        if not notices.refusal() and not body.open_if_asked():
+            finder.open_if_asked(PAGES)

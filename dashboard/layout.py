@@ -55,10 +55,9 @@ def read_at(read: datetime | None = None) -> None:
                 words += f" Sizes are {sizes}; rows are the planner's estimates."
             st.caption(f"read {moment:%H:%M:%S} UTC", width="content", help=words)
         st.button(
-            "",
+            "Read again",
             icon=":material/refresh:",
             key="refresh",
-            help="Read again now",
             on_click=reads.refresh,
             type="tertiary",
         )

@@ -7,6 +7,7 @@ import streamlit as st
 from core.errors import DeskError, NotAllowed, SettingError
 from core.tables.summaries import TableSummary
 from core.text import human_bytes
+from dashboard import finder
 from dashboard.format import plain
 from dashboard.state import access, current, database, keys, reads
 
@@ -20,6 +21,7 @@ def draw(trouble: DeskError | None) -> None:
     """The choice of the table and the badge of the database; without them where it can't be read."""
     with st.sidebar:
         if trouble is None:
+            finder.box()
             _choose_table()
         with st.container(gap="xxsmall"):
             _database(trouble)

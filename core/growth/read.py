@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Engine
 
 from core.errors import NotAllowed
+from core.growth.calendar import Calendar, calendar
 from core.growth.forecast import Forecast, Passing, enough, forecast, passing
 from core.growth.history import (
     Change,
@@ -104,6 +105,11 @@ class Growth:
     currency: str
     notes: tuple[str, ...]
     """What a reader has to know before trusting it: plain sentences."""
+
+    @property
+    def calendar(self) -> Calendar | None:
+        """Rows by day, week or month of one table; None of all together, and where nothing tells them."""
+        return calendar(self.items, self.month_rows, today=self.today) if self.table else None
 
     @property
     def derived(self) -> bool:

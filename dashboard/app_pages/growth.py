@@ -106,6 +106,8 @@ def main() -> None:
             for key in smaller[place : place + 2]:
                 show(drawn[key], source)
     show(drawn["partitions"], source)
+    if growth.calendar is not None:
+        show(drawn["calendar"], source)
     honestly(growth)
 
 

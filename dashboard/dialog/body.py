@@ -20,11 +20,13 @@ LOOK_S = 2
 """How often the dialog looks who is in the way."""
 
 
-def open_if_asked() -> None:
-    """Draws the dialog while a plan waits to be confirmed."""
+def open_if_asked() -> bool:
+    """Draws the dialog while a plan waits to be confirmed; whether one does."""
     asked = st.session_state.get(keys.ASKED)
     if isinstance(asked, ask.Asked):
         st.dialog(plain(_title(asked.plan)), width="large", on_dismiss=_dismiss)(_body)()
+        return True
+    return False
 
 
 def _title(plan: Plan) -> str:

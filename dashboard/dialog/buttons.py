@@ -42,6 +42,8 @@ ICON = {
     KEY: ":material/key:",
     SCHEDULE: ":material/event:",
 }
+SHORT = 11
+"""A name of fewer letters has room on a button."""
 LOOK_S = 2
 """How often what is under way is looked at."""
 KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"
@@ -98,8 +100,8 @@ def _under_way(operation: OperationRecord) -> None:
     st.caption(f":material/progress_activity: {plain(doing(operation))}")
 
 
-def menu(choices: Mapping[str, Choice], *, key: str) -> None:
-    """What else can be done with one thing by who is here, behind one small button."""
+def menu(choices: Mapping[str, Choice], *, key: str, of: str) -> None:
+    """What else can be done with one thing by who is here, behind one small button; `of` is what people call it."""
     closed = {words: access.closed_reason(choice.operation) for words, choice in choices.items()}
     offered = [words for words, reason in closed.items() if reason is None]
 
@@ -109,13 +111,12 @@ def menu(choices: Mapping[str, Choice], *, key: str) -> None:
             acts.attempt(chosen.act)()
 
     st.menu_button(
-        "",
+        f"More for {plain(of)}" if len(of) < SHORT else "More",
         offered or list(choices),
         key=key,
-        icon=":material/more_vert:",
         type="tertiary",
         disabled=not offered,
-        help="More" if offered else next(iter(closed.values())),
+        help=f"What else can be done with {plain(of)}" if offered else next(iter(closed.values())),
         on_click=act,
     )
 
@@ -147,7 +148,7 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
         table = current.table()
         named = table.named(name)
         label = short(named[0].bounds, name, clock.zone()) if len(named) == 1 else name
-        backup_button(name, key=key, primary=primary, label=f"Back up {label}" if len(label) < 11 else "Back up")
+        backup_button(name, key=key, primary=primary, label=f"Back up {label}" if len(label) < SHORT else "Back up")
     elif finding.wants is VERIFY:
         verify_button(backup, key=key, primary=primary)
     elif finding.wants is SCHEDULE:

@@ -14,7 +14,7 @@ from dashboard.charts.downloads import Figure
 from dashboard.charts.palette import Chart
 from dashboard.charts.theme import Theme
 from dashboard.charts.treemap import Leaf
-from dashboard.growth import bars, notes
+from dashboard.growth import bars, calendar_chart, notes
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import tables as growth_tables
 
@@ -38,6 +38,7 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
 
     today = growth.today
     black = Theme(prices=growth.prices, currency=growth.currency)
+    found_calendar = growth.calendar
     passings = (growth.passing_kept, growth.passing_planned)
     found = (
         made("stored", growth_charts.stored, growth.history, title="What is stored", words="by where it is",
@@ -69,6 +70,10 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
         made("leaving", bars.leaving, growth.leaving, today, notes.until(growth), title="What is due next",
              words="and what it would free", alt=notes.due_note(growth, black),
              note=notes.due_note(growth, black), empty="Nothing leaves within a year."),
+        made("calendar", calendar_chart.calendar, found_calendar, title="Rows by date",
+             words=notes.calendar_words(found_calendar), alt=found_calendar.told if found_calendar else "",
+             note=notes.calendar_note(found_calendar),
+             empty="Nothing tells how many rows there are of a day, week or month."),
         made("partitions", treemap_chart.treemap, _leaves(growth), title="All partitions",
              words="each as large as its bytes, small ones together", alt=notes.largest(growth)),
     )  # fmt: skip

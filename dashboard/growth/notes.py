@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from core.growth.calendar import Calendar
 from core.growth.read import Growth
 from core.growth.words import due_words, percent, year_words
 from core.text import human_bytes, human_date, plural
@@ -106,3 +107,13 @@ def largest(growth: Growth) -> str:
         return "none"
     first = max(growth.items, key=lambda item: item.bytes)
     return f"{plural(len(growth.items), 'partition')}, the largest {first.name} with {human_bytes(first.bytes)}"
+
+
+def calendar_words(calendar: Calendar | None) -> str:
+    """How fine the calendar is."""
+    return f"each {calendar.period.value} of it, and the holes" if calendar is not None else ""
+
+
+def calendar_note(calendar: Calendar | None) -> str:
+    """What the calendar tells, and where that is from."""
+    return f"{calendar.told} {calendar.how}" if calendar is not None else ""

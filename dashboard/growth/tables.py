@@ -105,6 +105,13 @@ def ahead(growth: Growth) -> Table:
     return _with_cost(growth, ("day", *names), " if everything stays"), rows()
 
 
+def calendar(growth: Growth) -> Table:
+    """Rows by day, week or month, and what has none."""
+    found = growth.calendar
+    rows = ((one.lower, one.upper, one.rows, str(one.fill).lower()) for one in (found.cells if found else ()))
+    return ("from", "up to, not including", "rows (estimate)", "what there is"), rows
+
+
 def periods(growth: Growth) -> Table:
     """What was written for each period."""
     rows = (

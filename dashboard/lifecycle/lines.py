@@ -126,7 +126,7 @@ def line(life: Lifecycle, found: Read, *, primary: bool = False, key: str = "") 
         words,
         figures(life),
         partial(act, life, known=known, primary=primary, key=key),
-        (lambda: buttons.menu(menu, key=f"{key}more_{life.called}")) if menu else None,
+        (lambda: buttons.menu(menu, key=f"{key}more_{life.called}", of=life.label)) if menu else None,
     )
     if len(life.backups) > 1:
         with st.expander(

@@ -19,7 +19,7 @@ def draw(operation: OperationRecord, *, alone: bool = False) -> None:
     """In a card; `alone` where it has a page to itself, whose title says what it is."""
     with st.container(border=True, gap="small"):
         title = "Outcome" if alone else f"{operation.id} · {outcome.title(operation)}"
-        layout.line(f"##### {title}", "", lambda: _act(operation))
+        layout.line(f"## {title}", "", lambda: _act(operation))
         outcome.say(operation)
         if said := failed.acknowledged(operation):
             st.info(plain(said), icon=":material/done_all:")

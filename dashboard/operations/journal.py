@@ -36,7 +36,7 @@ def sought(choices: Choices) -> Sought:
             key=keys.WORDS,
             placeholder="in name, reason, outcome, SQL",
             max_chars=200,
-            width=230,
+            width=210,
             bind="query-params",
         )
         kinds = _several(keys.KINDS, "What", "everything", choices.acts)
@@ -44,7 +44,7 @@ def sought(choices: Choices) -> Sought:
         people = _several(keys.ACTORS, "Who", "anybody", choices.people) if choices.people else []
         here = current.address()
         others = [table for table in choices.tables if table != here]
-        of = st.selectbox("Of", [THIS, ALL, *others], key=keys.OF, width=200, bind="query-params") or THIS
+        of = st.selectbox("Of", [THIS, ALL, *others], key=keys.OF, width=210, bind="query-params") or THIS
         since = _day(keys.SINCE, "From", "The first day on which it was asked for, in UTC.")
         until = _day(keys.TILL, "To", "The last day on which it was asked for, in UTC.")
     return Sought(
@@ -60,7 +60,7 @@ def sought(choices: Choices) -> Sought:
 
 def _several(key: str, label: str, everything: str, values: Iterable[str]) -> list[str]:
     options = list(dict.fromkeys((*values, *st.session_state.get(key, ()))))
-    return st.multiselect(label, options, placeholder=everything, width=200, key=key, bind="query-params")
+    return st.multiselect(label, options, placeholder=everything, width=160, key=key, bind="query-params")
 
 
 def _day(key: str, label: str, help: str) -> date | None:

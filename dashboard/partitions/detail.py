@@ -32,7 +32,7 @@ def draw(table: PartitionedTable, one: Partition | Archived) -> None:
     life = _leg(table, one)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-            st.subheader(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
+            st.header(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
             with st.container(width=layout.ACT_WIDTH):
                 _act(table, one)
             if life is not None:
@@ -92,7 +92,7 @@ def _act(table: PartitionedTable, one: Partition | Archived) -> None:
 def _more(life: Lifecycle) -> None:
     acts = {words: act for words, act in lines.others(life, known=True).items() if words != "Reattach"}
     if acts:
-        buttons.menu(acts, key="more_one")
+        buttons.menu(acts, key="more_one", of=life.label)
 
 
 def _state(one: Partition | Archived) -> dict[str, str]:

@@ -123,6 +123,7 @@ def raw(app: AppTest, *, code: bool = True) -> str:
     """Everything that is said on the page, a line each, as Markdown; code blocks stand for themselves."""
     kinds = (
         app.title,
+        app.header,
         app.subheader,
         app.markdown,
         app.caption,

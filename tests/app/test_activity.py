@@ -123,7 +123,7 @@ def test_what_is_sent_says_whether_the_seal_holds_and_runs_nothing(reader: Engin
         page = html(found, (), place="here/db", made_at=datetime.now(UTC))
         assert seals in page
         assert "<script" not in page
-        assert found.digest in page
+        assert found.digest in page.replace(" ", "")
 
 
 def test_a_page_at_a_time(console: Open, archived: Made, run: Run) -> None:

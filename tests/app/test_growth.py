@@ -306,3 +306,20 @@ def test_hostile_names_stay_text(console: Open, make_table: Callable[..., Made],
     app = console("growth", table=made.address)
     assert plain(f"{made.address}") in raw(app, code=False)
     assert "[b](http" not in raw(app, code=False).replace(plain(made.address), "")
+
+
+def test_the_calendar_shows_holes_in_the_data(console: Open, make_table: Callable[..., Made]) -> None:
+    first = date.today() - timedelta(days=9)
+    made = make_table("readings", start=first, count=10, rows=0, period=Period.DAY)
+    for number, (lower, upper) in enumerate(made.ranges):
+        if number not in (3, 4):
+            made.insert(lower, upper, 5)
+    made.run(f"DROP TABLE {made.schema}.{made.partition(made.ranges[6][0])}")
+    made.run("ANALYZE")
+    app = console("growth", table=made.address)
+    chart = app.get("vega_lite_chart")[-1].proto
+    assert chart.alt.startswith("Rows by date: ")
+    assert "7 days with rows, 2 days without a row, 1 day without a partition." in chart.alt
+    signs = [row["sign"] for row in chart_rows(app, -1)]
+    assert signs == ["", "", "", "0", "0", "", "x", "", "", ""]
+    assert "for each partition, of its last vacuum or analyze" in texts(app)

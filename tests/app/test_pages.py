@@ -39,7 +39,7 @@ def test_list_detail_and_link(console: Open, absences: Made) -> None:
     assert list(listed["Period"]) == [str(THIS_YEAR + 1 - number) for number in range(7)]  # newest first
     assert [states[0] for states in listed["State"]][:2] == ["Ahead", "Attached"]
     assert listed["Rows"].iloc[-1] == 200
-    assert app.subheader[0].value == plain(f"public.{absences.first}")
+    assert app.header[0].value == plain(f"public.{absences.first}")
     assert f"FOR VALUES FROM ('{THIS_YEAR - 5}-01-01') TO ('{THIS_YEAR - 4}-01-01')" in texts(app)
     state = app.table[0].value.iloc[:, 0]
     assert state["Holds"] == f"1 January {THIS_YEAR - 5} up to, not including, 1 January {THIS_YEAR - 4}"

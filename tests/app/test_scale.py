@@ -50,7 +50,7 @@ def test_overview_and_partitions_among_ten_thousand(console: Open, make_table: C
     shown = app.dataframe[0].value
     assert list(shown["Period"]) == [str(year) for year in range(THIS_YEAR + 1, first - 1, -1)]
     assert shown.loc[shown["Size"] > 0, "Table"].count() == PARTITIONS
-    assert plain(f"public.kid_absences_{THIS_YEAR}") in [heading.value for heading in app.subheader]
+    assert plain(f"public.kid_absences_{THIS_YEAR}") in [heading.value for heading in app.header]
 
     app = console("partitions", table="public.other_150")
     assert f"public.other_150** · {PARTITIONS} partitions attached" in texts(app)

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,35 +12,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from tests.browser.launched import CHROMIUM, FLAGS, OPEN, Console, console_on
 from tests.tables import Made
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["OPEN", "Console"]
+
 PICTURES = Path(__file__).parent / "pictures"
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-START_S = 60
-OPEN = {"PARTITION_DESK_OPEN": "true"}
-"""Nobody is asked who is there, as these tests are of what comes then."""
 THIS_YEAR = date.today().year
 
 expect.set_options(timeout=60_000)
-
-
-@dataclass(frozen=True)
-class Console:
-    """A running dashboard."""
-
-    address: str
-    log: Path
 
 
 @pytest.fixture(scope="session")
@@ -71,47 +43,12 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def start_console(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Console]]:
     """Starts the dashboard on a database's address; it is ended with the test, before the test's database is."""
     assert database_url
-    processes: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as started:
 
-    def start(url: str, **environment: str) -> Console:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        log = tmp_path / f"console_{port}.log"
-        command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, "DATABASE_URL": url, "PARTITION_DESK_HOME": str(tmp_path), **OPEN, **environment},
-                stdout=output,
-                stderr=output,
-            )
-        processes.append(process)
-        console = Console(f"http://127.0.0.1:{port}", log)
-        _wait_until_healthy(console, process)
-        return console
+        def start(url: str, **environment: str) -> Console:
+            return started.enter_context(console_on(url, tmp_path, **environment))
 
-    yield start
-    for process in processes:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
-
-
-def _wait_until_healthy(console: Console, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        assert process.poll() is None, console.log.read_text()
-        try:
-            with urllib.request.urlopen(f"{console.address}/_stcore/health", timeout=2):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    pytest.fail(f"The dashboard did not start within {START_S} s:\n{console.log.read_text()}")
+        yield start
 
 
 @pytest.fixture
@@ -161,6 +98,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 def button(page: Page, name: str) -> Any:
     """The button of that label, icons aside."""
     return page.get_by_role("button", name=re.compile(rf"{re.escape(name)}$"))
+
+
+def settled(page: Page) -> None:
+    """The page is drawn, with its pictures."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=120_000)
+    expect(page.locator('[data-testid="stSkeleton"], [data-stale="true"]')).to_have_count(0)
+    page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
 
 
 def dialog(page: Page) -> Any:

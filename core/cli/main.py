@@ -24,7 +24,7 @@ COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal", "grants"),
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve", "acknowledge"),
     "shape": ("adopt", "release"),
-    "moving": ("drain",),
+    "moving": ("drain", "split", "merge"),
     "index": ("index",),
     "converting": ("convert",),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),

@@ -1,13 +1,14 @@
-"""The commands that move rows between partitions: drain."""
+"""The commands that move rows between partitions: drain, split, merge."""
 
 from __future__ import annotations
 
 import click
 
-from core.cli.acting import Given, act, say
-from core.cli.options import DRY_RUN, JSON, REASON, command
-from core.period import Width
+from core.cli.acting import Given, act, say, target
+from core.cli.options import DRY_RUN, JSON, PARTITION, REASON, YEAR, command, plain_text
+from core.period import Range, Width
 from core.plans.drain import Drain
+from core.plans.split import Merge, Split
 from core.plans.under_way import Abandon
 
 ABANDON = click.option("--abandon", is_flag=True, help="take back what was begun; the rows are where they were")
@@ -29,3 +30,46 @@ def drain(given: Given, *, every: Width | None, abandon: bool, reason: str, dry_
     plan = act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)
     for one in plan.left:
         say(f"Left: {one}")
+
+
+@command("split", "make several partitions of one, while everybody works")
+@YEAR
+@PARTITION
+@click.option("--every", metavar="WIDTH", type=Width.parse, help="how wide the new ones are to be, as '1 month'")
+@ABANDON
+@REASON
+@DRY_RUN
+@JSON
+def split(
+    given: Given,
+    *,
+    year: Range | None,
+    partition: str | None,
+    every: Width | None,
+    abandon: bool,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    wish = Abandon(given.table) if abandon else Split(given.table, target(year, partition), every)
+    act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)
+
+
+@command("merge", "make one partition of several that lie side by side, while everybody works")
+@click.option(
+    "--partition",
+    "partitions",
+    metavar="[SCHEMA.]NAME ...",
+    type=plain_text,
+    multiple=True,
+    help="those that become one; each by its name",
+)
+@ABANDON
+@REASON
+@DRY_RUN
+@JSON
+def merge(
+    given: Given, *, partitions: tuple[str, ...], abandon: bool, reason: str, dry_run: bool, as_json: bool
+) -> None:
+    wish = Abandon(given.table) if abandon else Merge(given.table, partitions)
+    act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)

@@ -24,6 +24,7 @@ from core.plans import (
     reading,
     reattach,
     restore,
+    split,
     under_way,
     verify,
 )
@@ -44,6 +45,8 @@ class Room:
 ROOMS: tuple[Room, ...] = (
     Room(ensure.ENSURE, (ensure.Ensure,)),
     Room(drain.DRAIN, (drain.Drain,)),
+    Room(split.SPLIT, (split.Split,)),
+    Room(split.MERGE, (split.Merge,)),
     Room(under_way.ABANDON, (under_way.Abandon,)),
     Room(inplace.CONVERT, (inplace.Convert,)),
     Room(archive.ARCHIVE, (archive.Archive,)),

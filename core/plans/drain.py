@@ -15,12 +15,12 @@ from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Plan, nothing_to_do
 from core.plans.refusals import require_served
 from core.plans.repartition import Asked, plan_move, to_prove
-from core.plans.under_way import require_own
+from core.plans.under_way import ground_of, require_own
 from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
 from core.tables.cut import Cut
 from core.tables.key import Key
-from core.tables.move import Course, Ground, Move, Piece
+from core.tables.move import Course, Piece
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import listed, plural
@@ -57,7 +57,7 @@ class Drain:
         command, abandon = twin("drain", table, "", *words), twin("drain", table, "", "--abandon")
         if begun is not None:
             asked = Asked(DRAIN, begun.course.leaving[0].name, command, abandon, _told(begun.course, {}), _BACK)
-            return plan_move(table, key, _ground(desk, table, begun), begun, begun.course, asked)
+            return plan_move(table, key, ground_of(desk, table, begun.course, begun), begun, begun.course, asked)
         default = table.default
         if default is None:
             return nothing_to_do(DRAIN, table.address, "DEFAULT", f"{table.label} has no DEFAULT partition.")
@@ -74,12 +74,6 @@ _BACK = (
     "There is none in one act, and none is needed: rows are read and written as before. partitions merge makes one"
     " partition of several that lie side by side."
 )
-
-
-def _ground(desk: Sources, table: PartitionedTable, begun: Move) -> Ground:
-    """What is known of partitions whose move was begun; once they are out of place nothing of it matters."""
-    oids = () if begun.switched else tuple(one.oid for one in begun.course.leaving)
-    return desk.ground(table, oids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,7 @@ def missing(
     for bounds in wanted:
         if is_covered(bounds, held):
             continue
-        one = _named(table, bounds, cut, pattern, taken)
+        one = named(table, bounds, cut, pattern, taken)
         refusal = _refusal(table, one, taken, rows.get(bounds, 0))
         try:
             if refusal is not None:
@@ -242,7 +242,7 @@ def missing(
     return tuple(new), tuple(refused)
 
 
-def _named(
+def named(
     table: PartitionedTable, bounds: Bounds, cut: Cut, pattern: Pattern | None, taken: Iterable[str]
 ) -> NewPartition:
     """The partition for a range, named as its siblings are; by its label where that name is no name or is taken."""

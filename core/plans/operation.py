@@ -70,6 +70,8 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "schedule": Role.ADMIN,
         "restore": Role.ADMIN,
         "drain": Role.ADMIN,
+        "split": Role.ADMIN,
+        "merge": Role.ADMIN,
         "abandon": Role.ADMIN,
         "hold": Role.ADMIN,
         "key": Role.ADMIN,

@@ -6,22 +6,34 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.errors import Refused
-from core.names import ident
+from core.names import address, ident
 from core.plans.mirror import Mirror, label_of, progress_of, stage_of
 from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.steps import exclusion_name
 from core.tables.commands import option, twin
-from core.tables.move import Course, Move, Unique
+from core.tables.move import Course, Ground, Leaving, Move, Unique
 from core.tables.table import PartitionedTable
 from core.text import listed
 
 ABANDON = Operation("abandon", "Abandon", "taking a move of rows back", Danger.DIALOG, counts_rows=False)
 
 
+def called_of(table: PartitionedTable, one: Leaving) -> str:
+    """What means a partition that is left; its name alone once it is in place no more."""
+    attached = table.by_oid(one.oid)
+    return one.name if attached is None else table.called(attached)
+
+
+def ground_of(desk: Sources, table: PartitionedTable, course: Course, begun: Move | None) -> Ground:
+    """What is known of the partitions that are left; once they are out of place nothing of it matters."""
+    gone = begun is not None and begun.switched
+    return desk.ground(table, () if gone else (one.oid for one in course.leaving))
+
+
 def goes_on(table: PartitionedTable, course: Course, *words: str) -> str:
     """The command that goes on with a move, or with --abandon takes it back."""
-    named = [] if course.act == "drain" else [option("--partition", one.name) for one in course.leaving]
+    named = [] if course.act == "drain" else [option("--partition", called_of(table, one)) for one in course.leaving]
     return twin(course.act, table, "", *named, *words)
 
 
@@ -30,7 +42,7 @@ def require_own(table: PartitionedTable, begun: Move | None, act: str, names: tu
     if begun is None:
         return None
     course = begun.course
-    own = {word for one in course.leaving for word in (one.name, f"{one.schema}.{one.name}")}
+    own = {word for one in course.leaving for word in (one.name, address(one.schema, one.name))}
     if course.act == act and set(names) <= own and (act == "drain" or names):
         return begun
     back = "" if begun.switched else f" Or take it back: {goes_on(table, course, '--abandon')}"

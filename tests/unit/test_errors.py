@@ -170,6 +170,8 @@ NEEDS = {
     "release": Role.ADMIN,
     "rules": Role.ADMIN,
     "drain": Role.ADMIN,
+    "split": Role.ADMIN,
+    "merge": Role.ADMIN,
     "abandon": Role.ADMIN,
     "convert": Role.ADMIN,
     "index": Role.ADMIN,

@@ -32,6 +32,7 @@ from core.plans.operation import Wish
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
+from core.plans.split import Merge, Split
 from core.plans.under_way import Abandon
 from core.plans.verify import Verify
 from core.rules.setting import SetRules
@@ -109,6 +110,8 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     same(Drain(table))
     same(Abandon(table))
     road.run_plan(desks.desk(road.reader).plan(Abandon(table)))
+    same(Split(table, second, Width(months=6) if made.period is Period.YEAR else Width(days=7)))
+    same(Merge(table, (first, second)))
     road.run(f"DROP TABLE {qualified(made.schema, made.default)}")
     road.archive(made, first)
     same(Reattach(table, first))

@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-reset check test format bench clean
+.PHONY: help setup run demo-reset check test format bench soak clean
 
 python := .venv/bin/python
 # The environment is built anew only when what it is built from has changed.
@@ -35,10 +35,11 @@ run: $(ready) ## Start the dashboard on 127.0.0.1:8501; Ctrl-C stops it
 demo-reset: $(ready) ## Fill the embedded demo database afresh
 	@exec $(python) -m core.demo --reset
 
-check: $(ready) ## Lint, format, types and unit tests, in under a minute
+check: $(ready) ## Lint, format, types, what bandit finds, and unit tests
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy core dashboard
+	$(python) -m bandit --quiet --configfile pyproject.toml --recursive core dashboard
 	$(python) -m pytest -n 2 tests/unit
 
 test: check ## Everything: check, then real PostgreSQL, every page, a real browser
@@ -51,6 +52,9 @@ format: $(ready) ## Rewrite the code in the one format
 
 bench: $(ready) ## Measure on real servers what the README claims
 	@exec $(python) -m tests.bench
+
+soak: $(ready) ## Kill the server 200 times in the middle of every act; an hour at most
+	@exec $(python) -m tests.soak
 
 clean: ## Remove .venv and everything built; the demo database stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -140,7 +140,7 @@ def dumping(engine: Engine, pg_dump: Path, source: str, snapshot: str, encoding:
         if service:
             environ["PGSERVICEFILE"] = service
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603 # a list of pg_dump's own words
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

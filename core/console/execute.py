@@ -298,7 +298,7 @@ def _back_off(run: Run, step: Step, attempt: int) -> None:
 
 def _jitter(longest: float) -> float:
     """Seconds between a quarter of `longest` and all of it, so that two who wait don't meet again."""
-    return random.uniform(longest / 4, longest)  # noqa: S311 no secret
+    return random.uniform(longest / 4, longest)  # nosec B311 # noqa: S311 no secret
 
 
 def _cancelled_error(pending: bool) -> Cancelled:

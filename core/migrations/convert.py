@@ -127,7 +127,7 @@ def _locked(migration: Migration, require: Callable[[Definition], None]) -> Defi
                     next="Ask again in a quieter hour, or allow more patience (PARTITION_DESK_PATIENCE_S) or a longer "
                     "lock budget (PARTITION_DESK_LOCK_BUDGET_MS), which lets others wait as long.",
                 ) from error
-        time.sleep(random.uniform(0.1, 1.0))  # noqa: S311 no secret
+        time.sleep(random.uniform(0.1, 1.0))  # nosec B311 # noqa: S311 no secret
 
 
 def _try_locks(migration: Migration, require: Callable[[Definition], None], budget_ms: int) -> Definition:

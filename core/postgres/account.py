@@ -70,7 +70,7 @@ def _add_server_user() -> str:
     """Creates the server's system user; returns why it can't, or ''."""
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
     try:
-        added = subprocess.run(
+        added = subprocess.run(  # nosec B603 # constants
             [*command, "--shell", "/usr/sbin/nologin", SERVER_USER],
             check=False,
             text=True,

@@ -124,7 +124,7 @@ def held(
                 f"{read_holder(connection, first, second) or 'Somebody'} has been {doing} for {wait_s:.0f} s.",
                 next="Try again once that has ended.",
             )
-        time.sleep(random.uniform(_PAUSE_S / 4, _PAUSE_S))  # noqa: S311 no secret
+        time.sleep(random.uniform(_PAUSE_S / 4, _PAUSE_S))  # nosec B311 # noqa: S311 no secret
     try:
         yield
     finally:

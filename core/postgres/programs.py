@@ -104,7 +104,9 @@ def _candidates(name: str, environ: Mapping[str, str], root: Path, wheel: Iterab
 def _tool(path: Path, name: str) -> Tool | None:
     """What the program says of itself; None for one that doesn't run."""
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
+        said = subprocess.run(  # nosec B603 # a program's path, and a constant
+            [path, "--version"], capture_output=True, text=True, timeout=_SECONDS, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
     found = re.match(rf"{name} \(.+?\) ((\d+)\S*)", said)  # others than PostgreSQL name themselves

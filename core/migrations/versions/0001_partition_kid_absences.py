@@ -20,8 +20,7 @@ depends_on = None
 
 
 def _migration() -> Migration:
-    migration = op.get_context().opts["migration"]
-    assert isinstance(migration, Migration)  # noqa: S101 env.py of this project put it there
+    migration: Migration = op.get_context().opts["migration"]  # env.py of this project put it there
     return migration
 
 

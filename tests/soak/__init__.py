@@ -1,0 +1,1 @@
+"""Long runs that stop by themselves, for a machine that nobody waits for."""

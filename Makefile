@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-reset check test format bench soak clean
+.PHONY: help setup run demo-reset check test format hashes bench soak clean
 
 python := .venv/bin/python
 # The environment is built anew only when what it is built from has changed.
@@ -49,6 +49,9 @@ test: check ## Everything: check, then real PostgreSQL, every page, a real brows
 format: $(ready) ## Rewrite the code in the one format
 	$(python) -m ruff check --fix-only .
 	$(python) -m ruff format .
+
+hashes: $(ready) ## Write constraints-hashed.txt anew, after constraints.txt has changed
+	@exec $(python) -m tests.hashes
 
 bench: $(ready) ## Measure on real servers what the README claims
 	@exec $(python) -m tests.bench

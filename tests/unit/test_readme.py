@@ -84,6 +84,16 @@ def test_the_proxies_keep_the_path_and_let_websockets_through() -> None:
     assert all(text.count("{") == text.count("}") for text in (nginx, caddy))
 
 
+def test_what_is_pinned_has_its_hashes() -> None:
+    pin = re.compile(r"(?m)^([\w.-]+==\S+)( \\\n    --hash=sha256:[0-9a-f]{64})?")
+    pinned = {one.casefold() for one, _ in pin.findall((ROOT / "constraints.txt").read_text())}
+    hashed = {
+        one.casefold(): bool(hashes) for one, hashes in pin.findall((ROOT / "constraints-hashed.txt").read_text())
+    }
+    assert set(hashed) == {name.replace("_", "-") if name.replace("_", "-") in hashed else name for name in pinned}
+    assert all(hashed.values())
+
+
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx here")
 def test_nginx_takes_its_file(tmp_path: Path) -> None:
     text = re.sub("(?m)^ *ssl_certificate.*$", "", (DEPLOY / "nginx.conf").read_text()).replace("443 ssl", "8443")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.console.alarms.health import read_health
@@ -10,7 +11,9 @@ from core.console.failures import CHECK, failures, findings
 from core.console.maintained import read_upkeep
 from core.doctor.examine import examine as examine_case
 from core.doctor.findings import Case, Finding, Severity
+from core.errors import DeskError
 from core.postgres.own_tables import read_hidden
+from core.tables.bounds import Bounds
 from core.tables.catalog.powers import read_powers
 from core.tables.catalog.rows import count_all_default_rows
 from core.tables.catalog.siblings import read_all_equipped
@@ -41,6 +44,7 @@ def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tup
         automatic_creation=desk.settings.enable_absence_partitions,
         ids=acting.ids_left(table),
         default_rows=count_all_default_rows(acting.reading, table) if table.default is not None else None,
+        default_held=partial(_held_by_default, acting, table),
         verify_before=desk.verify_before,
         backups=backups.kept if backups else None,
         unusable=backups.unusable if backups else (),
@@ -55,6 +59,14 @@ def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tup
     if table.not_served is not None:
         return found
     return with_failures(found, _of_failures(desk, table))
+
+
+def _held_by_default(desk: Desk, table: PartitionedTable, bounds: Bounds) -> int:
+    """How many rows of a range the DEFAULT partition holds; none where they can't be counted just now."""
+    try:
+        return desk.default_rows(table, (bounds,))
+    except DeskError:
+        return 0
 
 
 def with_failures(found: Iterable[Finding], failed: Iterable[Finding]) -> tuple[Finding, ...]:

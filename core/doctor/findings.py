@@ -15,6 +15,7 @@ from core.plans.plan import Plan
 from core.plans.proof import Kept, Unreadable
 from core.rules.run import Upkeep
 from core.tables.archived import Archived
+from core.tables.bounds import Bounds
 from core.tables.coverage import IdsLeft, key_at
 from core.tables.cut import Cut
 from core.tables.ends import End
@@ -101,6 +102,8 @@ class Case:
     """How many ids have a place above the highest in use, where the key counts and that is known."""
     default_rows: int | None = None
     """How many rows the DEFAULT partition holds in all; None where nobody counted."""
+    default_held: Callable[[Bounds], int] = field(default=lambda _bounds: 0, compare=False)
+    """How many rows of a range the DEFAULT partition holds, asked only where it holds any."""
     zone: str = "UTC"
     verify_before: date = date.min
     """A backup that was not proven since is told of."""

@@ -7,7 +7,7 @@ from collections import Counter
 
 import streamlit as st
 
-from core.doctor.findings import FEW, Finding, Severity, as_json, first_lines, kinds
+from core.doctor.findings import FEW, Finding, Severity, as_json, kinds
 from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout
@@ -23,6 +23,10 @@ BADGES = {
     Severity.WARNING: ("Needs care", ":material/warning:", "orange"),
     Severity.NOTE: ("Good to know", ":material/info:", "blue"),
 }
+
+
+FOLDED = 6
+"""So many lines of a remedy are shown; one more is no reason to fold it."""
 
 
 def card(number: int, finding: Finding) -> None:
@@ -41,9 +45,7 @@ def card(number: int, finding: Finding) -> None:
             (lambda: remedy_button(number, finding)) if helped else None,
         )
         if finding.fix is None and finding.hint:
-            hint, more = first_lines(finding.hint)
-            st.caption("What to do" + (f", its first lines; {more:,} more are in the file below" if more else ""))
-            st.code(hint, language=_language(finding.hint), wrap_lines=True)
+            _what_to_do(number, finding)
         if finding.subject:
             layout.link(
                 "partitions",
@@ -51,6 +53,28 @@ def card(number: int, finding: Finding) -> None:
                 ":material/arrow_forward:",
                 **{keys.PARTITION_PARAMETER: finding.subject},
             )
+
+
+def _what_to_do(number: int, finding: Finding) -> None:
+    """Its remedy in exact words, folded where it is long; all of it is a file."""
+    lines, language = finding.hint.splitlines(), _language(finding.hint)
+    more = len(lines) - FOLDED if len(lines) > FOLDED + 1 else 0
+    shown = "\n".join(lines[:FOLDED]) if more else finding.hint
+    st.caption("What to do" + (f", the first {FOLDED} of {len(lines):,} lines" if more else ""))
+    st.code(shown, language=language, wrap_lines=True)
+    if not more:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "All of it",
+            f"{finding.hint}\n",
+            file_name=f"{finding.check}.{'sql' if language else 'txt'}",
+            mime="text/plain",
+            icon=":material/download:",
+            key=f"remedy_{number}",
+            on_click="ignore",
+        )
+        st.caption(f"{more:,} more lines")
 
 
 def take_away(table: PartitionedTable, found: tuple[Finding, ...]) -> None:
@@ -84,8 +108,10 @@ def main() -> None:
     fine = [finding for finding in found if finding.severity is Severity.OK]
     counts = Counter(finding.severity for finding in found)
     urgent = counts[Severity.CRITICAL] + counts[Severity.WARNING]
+    unchecked = table.not_served is not None or table.key is None
+    right = "Not checked" if unchecked else "Nothing is wrong"
     layout.header(
-        f"{plural(urgent, 'thing')} to look after" if urgent else "Nothing is wrong",
+        f"{plural(urgent, 'thing')} to look after" if urgent else right,
         f"**{plain(table.label)}** · {plural(len(found), 'check')}: {counts[Severity.CRITICAL] or 'none'} failing now,"
         f" {counts[Severity.WARNING] or 'none'} that need care, {counts[Severity.NOTE] or 'none'} good to know,"
         f" {len(fine)} fine",

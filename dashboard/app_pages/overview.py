@@ -6,6 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.tables.coverage import runway
 from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout, notices
@@ -22,12 +23,20 @@ from dashboard.state import clock, current, reads
 def counted(table: PartitionedTable, shown: tuple[Item, ...]) -> str:
     """One line of what there is."""
     missing = sum(item.status is Status.MISSING for item in shown)
+    today = table.key is not None and table.key.clock is not None and not runway(table, clock.now(), clock.zone())
     width = table.width(clock.zone())
     key = f"{f' by {width.noun}' if width else ''} on *{plain(table.key.name)}*" if table.key else ""
     return (
         f"**{plain(table.label)}**{key} · {plural(len(table.partitions), 'partition')} attached ·"
-        f" {len(table.archived) or 'none'} archived · {missing or 'none'} missing"
+        f" {len(table.archived) or 'none'} archived · {_missing(missing, today=today)}"
     )
+
+
+def _missing(gaps: int, *, today: bool) -> str:
+    """How many ranges lack a partition; that of today may lie behind the last partition, and is no gap then."""
+    if today and not gaps:
+        return "today missing"
+    return f"{gaps or 'none'} missing"
 
 
 def coverage(table: PartitionedTable, shown: tuple[Item, ...], title: str, now: datetime | None) -> None:
@@ -54,6 +63,8 @@ def how_large(shown: tuple[Item, ...], now: datetime | None) -> None:
     with st.container(height=340 if 12 < len(shown) <= spans.LISTED else "content", border=False):
         chart = partitions.sizes(shown, now)
         st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
+    if (said := spans.summed(shown)) is not None:
+        st.caption(said)
     layout.link("growth", "How it grows", ":material/trending_up:")
 
 

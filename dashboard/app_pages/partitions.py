@@ -131,6 +131,8 @@ def pictures(shown: list[Item], now: datetime | None) -> None:
                 st.caption("No partition has a range.")
             else:
                 st.altair_chart(chart, theme=None, alt=f"{view} of each partition")
+        if (said := spans.summed(shown)) is not None:
+            st.caption(said)
 
 
 def main() -> None:

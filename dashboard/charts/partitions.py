@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -16,6 +16,7 @@ from dashboard.partitions.axis import Spot
 from dashboard.partitions.items import PHASES, Item, Status
 
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
+Orient = Literal["bottom", "top"]
 STRIP_PX = 620
 """Width of the strip on a narrow page, to judge which labels fit."""
 
@@ -114,16 +115,17 @@ def _today(now: datetime | None, *, word: bool = True) -> list[alt.Chart]:
     return [ground, rule, said.encode(y=alt.value(0))]
 
 
-def _along(frame: pd.DataFrame, now: datetime | None, field: str = "lower") -> alt.X:
+def _along(frame: pd.DataFrame, now: datetime | None, field: str = "lower", orient: Orient = "bottom") -> alt.X:
     """The axis that the stretches of a frame stand on, `field` being placed: of time, else of numbers."""
     if now is None:
-        return _numbers(frame, field)
+        return _numbers(frame, field, orient)
     first, last = min(frame["lower"].min(), _placed(now)), max(frame["upper"].max(), _placed(now))
     domain = [_moment(first), _moment(last)]
     years, days = last.year - first.year, (last - first) / pd.Timedelta(days=1)
     starts = frame["lower"]
     whole = bool(((starts.dt.month == 1) & (starts.dt.day == 1)).all())
     axis = alt.Axis(
+        orient=orient,
         grid=False,
         labelFlush=True,
         labelOverlap=True,
@@ -132,6 +134,7 @@ def _along(frame: pd.DataFrame, now: datetime | None, field: str = "lower") -> a
     )
     if whole and years <= 14:
         axis = alt.Axis(
+            orient=orient,
             grid=False,
             labelFlush=True,
             labelOverlap=False,
@@ -141,10 +144,10 @@ def _along(frame: pd.DataFrame, now: datetime | None, field: str = "lower") -> a
     return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
 
 
-def _numbers(frame: pd.DataFrame, field: str) -> alt.X:
+def _numbers(frame: pd.DataFrame, field: str, orient: Orient) -> alt.X:
     domain = [frame["lower"].min(), frame["upper"].max()]
     said = "datum.value === 0 ? '0' : format(datum.value, '~s')"
-    axis = alt.Axis(grid=False, labelFlush=True, labelOverlap=True, tickCount=8, labelExpr=said)
+    axis = alt.Axis(orient=orient, grid=False, labelFlush=True, labelOverlap=True, tickCount=8, labelExpr=said)
     return alt.X(f"{field}:Q", title=None, scale=alt.Scale(domain=domain, nice=False, zero=False), axis=axis)
 
 
@@ -166,8 +169,8 @@ def _moment(moment: pd.Timestamp) -> alt.DateTime:
 
 
 def timeline(items: Sequence[Item], now: datetime | None) -> Chart | None:
-    """The bounds of each partition on its own line, to see overlaps and gaps."""
-    shown = closed(items, now)
+    """The bounds of each partition on its own line, to see overlaps and gaps; the axis is on top, where one begins."""
+    shown = bucketed(closed(items, now), DRAWN)
     if not shown:
         return None
     frame, coded = strip_frame(shown), states(shown)
@@ -176,7 +179,7 @@ def timeline(items: Sequence[Item], now: datetime | None) -> Chart | None:
         alt.Chart(frame)
         .mark_bar(cornerRadius=3, height=14, strokeWidth=1.5)
         .encode(
-            x=_along(frame, now),
+            x=_along(frame, now, orient="top"),
             x2="upper",
             y=_names(),
             tooltip=TOOLTIP,

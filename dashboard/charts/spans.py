@@ -85,6 +85,15 @@ def _sum(run: Sequence[Item], label: str) -> Item:
     )
 
 
+def summed(items: Sequence[Item]) -> str | None:
+    """That a picture of quantities sums neighbours, where it does."""
+    known = [item for item in items if item.name and item.known]
+    if len(known) <= DRAWN or not all(item.ranged for item in known):
+        return None
+    bars = len(bucketed(closed(known, None), DRAWN))
+    return f"{len(known):,} partitions are drawn as {bars:,} bars: each is the sum of neighbours."
+
+
 def bucketed(items: Sequence[Item], most: int) -> list[Item]:
     """The same figures in at most `most` sums: by the narrowest unit of the calendar, else so many neighbours each."""
     if len(items) <= most:

@@ -86,9 +86,9 @@ def _body() -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button("Cancel", key="cancel_plan", on_click=_dismiss)
         st.button(
-            _confirm_label(plan),
+            f":red[{_confirm_label(plan)}]" if ask.is_drop(plan) else _confirm_label(plan),
             key="confirm_plan",
-            type="primary",
+            type="secondary" if ask.is_drop(plan) else "primary",
             icon=buttons.ICON[plan.operation],
             disabled=lacking is not None,
             help=lacking,

@@ -63,8 +63,11 @@ def draw(found: tuple[Finding, ...], table: PartitionedTable) -> None:
         if len(some) > SHOWN:
             layout.link("doctor", f"{len(some) - SHOWN:,} more to {group.lower()}", ":material/more_horiz:")
     right = sum(finding.severity is Severity.OK for finding in found)
+    unchecked = table.not_served is not None or table.key is None
     layout.line(
-        f":green[:material/check_circle:] {plural(right, 'check')} passed" if right else "",
+        ":gray[:material/help:] Not checked: this table is only shown here"
+        if unchecked
+        else f":green[:material/check_circle:] {plural(right, 'check')} passed",
         "",
         lambda: layout.link("doctor", "See all checks", ":material/stethoscope:"),
     )

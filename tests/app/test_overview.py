@@ -9,7 +9,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.doctor.findings import Finding, Severity
 from dashboard.format import plain
+from dashboard.state import reads
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, raw, settle, spec, texts
 from tests.conftest import OpenSession
 from tests.tables import Made, Run
@@ -215,6 +217,32 @@ def test_each_table_says_how_it_stands_where_it_is_chosen(
     assert sorted(options) == ["public.kid_absences · in order", "public.visits · today missing"]
     _fail_to_archive(console("archive"), absences, run)
     assert "public.kid_absences · 1 act failed" in console().selectbox[0].options
+
+
+def test_today_that_lies_behind_the_last_partition_is_missing(
+    console: Open, make_table: Callable[..., Made], run: Run
+) -> None:
+    made = make_table(start=date(THIS_YEAR - 5, 1, 1), count=2)
+    run(f"CREATE TABLE {made.default} PARTITION OF {made.sql} DEFAULT")
+    run(f"INSERT INTO {made.sql} (kid_id, date) VALUES (1, current_date)")
+    app = console()
+    assert "today missing" in texts(app)
+    assert "none missing" not in texts(app)
+    assert f"Create {THIS_YEAR}" not in [one.label for one in app.button]  # it could only fail
+    doctor = console("doctor")
+    assert "partitions drain" in plainly(texts(doctor)) + " ".join(one.value for one in doctor.code)
+
+
+def test_a_long_remedy_is_folded_and_a_file_holds_all_of_it(
+    console: Open, absences: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"ANALYZE t{number};" for number in range(20)]
+    finding = Finding("siblings", Severity.NOTE, "They differ", hint="\n".join(lines))
+    monkeypatch.setattr(reads, "findings", lambda: (finding,))
+    app = console("doctor")
+    assert [one.value for one in app.code if "ANALYZE" in one.value] == ["\n".join(lines[:6])]
+    assert "the first 6 of 20 lines" in texts(app)
+    assert "14 more lines" in texts(app)
 
 
 def plainly(text: str) -> str:

@@ -30,6 +30,14 @@ def test_a_foreign_partition_says_where_its_rows_are(console: Open, run: Run) ->
     assert not any(button.key == "archive_one" for button in app.button)
 
 
+def test_a_table_that_is_only_shown_is_not_said_to_be_right(console: Open, run: Run) -> None:
+    run("CREATE TABLE visit (kind text) PARTITION BY LIST (kind)")
+    run("CREATE TABLE visit_a PARTITION OF visit FOR VALUES IN ('a')")
+    assert "Not checked: this table is only shown here" in texts(console(table="public.visit"))
+    app = console("doctor", table="public.visit")
+    assert app.title[0].value == "Not checked"
+
+
 def test_a_table_by_list_names_its_branches(console: Open, run: Run) -> None:
     plant(run, "list-range")
     app = console(table="public.visit")

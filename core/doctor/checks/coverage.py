@@ -74,7 +74,10 @@ def _ensure(case: Case, cut: Cut, *cells: Cell) -> Plan:
     unread = [p.name for p in case.table.partitions if p.bounds is None]
     if unread:
         raise Refused(f"The range of {listed(unread)} can't be read just now.", next="Look again in a moment.")
-    return plan_ensure(case.table, [cut.bounds(*cell) for cell in cells], cut, zone=case.zone)
+    wanted = [cut.bounds(*cell) for cell in cells]
+    counted = case.table.default is not None and case.default_rows
+    held = {bounds: case.default_held(bounds) for bounds in wanted} if counted else {}
+    return plan_ensure(case.table, wanted, cut, zone=case.zone, default_rows=held)
 
 
 def _default_caveat(case: Case) -> str:

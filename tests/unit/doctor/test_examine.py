@@ -127,6 +127,16 @@ def test_with_a_default_partition_rows_of_today_go_astray_instead_of_failing() -
     assert "creating it is refused and changes nothing" in found.reason
 
 
+def test_what_the_default_holds_rows_of_is_not_offered_to_be_created() -> None:
+    stray = table(partitions=(partition(2025), default_partition()))
+    for check in ("current_period", "next_period"):
+        found = only(check, stray, default_rows=12, default_held=lambda _bounds: 12)
+        assert found.fix is None, check
+        assert "holds 12 rows of 202" in found.reason
+        assert "partitions drain --table public.kid_absences" in found.hint
+        assert only(check, stray, default_rows=12, default_held=lambda _bounds: 0).fix is not None
+
+
 def test_a_pending_partition_does_not_hold_today() -> None:
     found = only("current_period", table(partitions=(partition(2025), partition(2026, pending=True))))
     assert found.severity is Severity.CRITICAL

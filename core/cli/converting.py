@@ -9,6 +9,7 @@ from core.cli.options import DRY_RUN, REASON, command
 from core.period import Width
 from core.plans.ensure import Ensure
 from core.plans.inplace import Convert, following
+from core.plans.unconvert import Unconvert
 
 
 @command("convert", "make a plain table partitioned where it stands, while everybody works")
@@ -27,3 +28,10 @@ def convert(given: Given, *, key: str, every: Width, split_later: bool, reason: 
     ahead = following(table, every, given.desk.zone)
     if ahead:
         act(given, Ensure(table.address, ranges=ahead, every=every), reason=reason, dry_run=False)
+
+
+@command("unconvert", "make a partitioned table plain where it stands, whose rows lie in one partition")
+@REASON
+@DRY_RUN
+def unconvert(given: Given, *, reason: str, dry_run: bool) -> None:
+    act(given, Unconvert(given.table), reason=reason, dry_run=dry_run)

@@ -26,7 +26,7 @@ COMMANDS = {
     "shape": ("adopt", "release"),
     "moving": ("drain", "split", "merge"),
     "index": ("index",),
-    "converting": ("convert",),
+    "converting": ("convert", "unconvert"),
     "backups": ("backup", "verify", "backups", "drop", "keep", "hold", "restore"),
     "proofs": ("drill", "proof"),
     "people": ("user",),

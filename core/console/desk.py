@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from core.tables.indexes import TreeIndexes
     from core.tables.key import KeyRange
     from core.tables.move import Ground, Move, Strewn
-    from core.tables.plain import Plain
+    from core.tables.plain import Plain, Whole
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
 
@@ -361,6 +361,13 @@ class Desk:
         from core.tables.catalog.plain import read_plain
 
         return read_plain(self.reading, table.schema, table.name, key, our_indexes(table.name))
+
+    def whole(self, table: PartitionedTable) -> Whole:
+        """A partitioned table, and which of its partitions hold rows."""
+        from core.tables.catalog.plain import read_whole
+
+        parts = tuple((one.schema, one.name) for one in table.partitions)
+        return read_whole(self.reading, table.schema, table.name, parts)
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

@@ -25,6 +25,7 @@ from core.plans import (
     reattach,
     restore,
     split,
+    unconvert,
     under_way,
     verify,
 )
@@ -49,6 +50,7 @@ ROOMS: tuple[Room, ...] = (
     Room(split.MERGE, (split.Merge,)),
     Room(under_way.ABANDON, (under_way.Abandon,)),
     Room(inplace.CONVERT, (inplace.Convert,)),
+    Room(unconvert.UNCONVERT, (unconvert.Unconvert,)),
     Room(archive.ARCHIVE, (archive.Archive,)),
     Room(reattach.REATTACH, (reattach.Reattach,)),
     Room(adopt.ADOPT, (adopt.Adopt,)),

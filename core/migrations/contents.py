@@ -5,29 +5,17 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from core.names import ident, literal
-from core.plans.convert import remembered_key, wanted_unique
+from core.plans.convert import wanted_unique
 from core.plans.convertible import Target
 from core.postgres.session import rows_of
-from core.tables.catalog.plain import read_taken
-from core.tables.definition import Contents, Definition
+from core.tables.catalog.plain import count_duplicates, read_taken
+from core.tables.definition import Contents, Definition, remembered_key
 
 _YEARS = """
 SELECT CASE WHEN k IS NULL THEN NULL WHEN k >= '0001-01-01' AND k < '9999-01-01'
     THEN extract(year FROM k)::int ELSE 0 END AS year, count(*) AS rows
 FROM (SELECT {key} AS k FROM {table}) keys GROUP BY 1
 """
-
-
-def _duplicates(connection: Connection, table: str, columns: tuple[str, ...]) -> int:
-    if not columns:
-        return 0
-    listed = ", ".join(map(ident, columns))
-    present = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
-    sql = (
-        f"SELECT count(*) AS found FROM"
-        f" (SELECT 1 FROM {table} WHERE {present} GROUP BY {listed} HAVING count(*) > 1) groups"
-    )
-    return int(rows_of(connection, sql)[0].found)
 
 
 def read_plain_contents(connection: Connection, definition: Definition, target: Target, zone: str) -> Contents:
@@ -41,7 +29,7 @@ def read_plain_contents(connection: Connection, definition: Definition, target: 
         years=tuple(sorted(year for year in counted if year)),
         without_key=counted.get(None, 0),
         out_of_calendar=counted.get(0, 0),
-        duplicates=_duplicates(connection, definition.sql, wanted_unique(definition, target)),
+        duplicates=count_duplicates(connection, definition.sql, wanted_unique(definition, target)),
         taken=read_taken(connection, definition.schema),
     )
 
@@ -51,6 +39,6 @@ def read_partitioned_contents(connection: Connection, definition: Definition) ->
     rows = int(rows_of(connection, f"SELECT count(*) AS rows FROM {definition.sql}")[0].rows)
     return Contents(
         rows=rows,
-        duplicates=_duplicates(connection, definition.sql, remembered_key(definition)),
+        duplicates=count_duplicates(connection, definition.sql, remembered_key(definition)),
         taken=read_taken(connection, definition.schema),
     )

@@ -14,7 +14,15 @@ from datetime import date
 from core.errors import NameTaken, Refused
 from core.names import fit, ident, qualified
 from core.period import Period
-from core.plans.convertible import Target, require_partitionable, require_unpartitionable, widened
+from core.plans.convertible import (
+    Target,
+    called,
+    narrowed,
+    nullable_again,
+    require_partitionable,
+    require_unpartitionable,
+    widened,
+)
 from core.tables.bounds import Bounds
 from core.tables.definition import Constraint, Contents, DefinedIndex, Definition, Memo
 from core.tables.key import Key
@@ -79,15 +87,6 @@ def wanted_unique(definition: Definition, target: Target) -> tuple[str, ...]:
     return () if found else target.unique
 
 
-def remembered_key(definition: Definition) -> tuple[str, ...]:
-    """The columns of the primary key that the plain table had, where partitioning added the key to it."""
-    primary = definition.primary_key
-    memo = Memo.split(primary.comment)[1] if primary else None
-    if primary is None or memo is None or not memo.was or primary.columns[-1] != definition.key:
-        return ()
-    return primary.columns[:-1]
-
-
 def plan_partition(
     definition: Definition, contents: Contents, target: Target, *, today: date, zone: str = "UTC"
 ) -> Conversion:
@@ -128,7 +127,7 @@ def plan_partition(
         f"{definition.label} is partitioned by RANGE ({key.column}): {contents.rows:,} rows "
         f"in {len(children)} partitions, {first} to {last}.",
         *notes,
-        *(f"{_what(one)} was added; the way back takes it away again." for one in added),
+        *(f"{called(one)} was added; the way back takes it away again." for one in added),
         *told(definition),
     )
     return Conversion(definition.label, lock_statements(definition), statements, effects)
@@ -143,7 +142,7 @@ def plan_unpartition(definition: Definition, contents: Contents, *, archived: It
     """
     require_unpartitionable(definition)
     _require_free(definition, contents, ())
-    constraints, indexes, nullable, notes = _narrowed(definition, contents)
+    constraints, indexes, nullable, notes = narrowed(definition, contents)
     options = Counter(child.options for child in definition.children).most_common(1)
     statements = (
         *put_aside(definition),
@@ -154,7 +153,7 @@ def plan_unpartition(definition: Definition, contents: Contents, *, archived: It
         copy(definition),
         compare(definition),
         "DROP TABLE " + ", ".join((*(child.sql for child in definition.children), definition.aside_sql)),
-        *_nullable(definition, nullable),
+        *nullable_again(definition, nullable),
         *indexing(definition, constraints, indexes),
         *belongings(definition, ()),
         f"ANALYZE {definition.sql}",
@@ -232,58 +231,3 @@ def _additions(definition: Definition, target: Target) -> tuple[Constraint | Def
         name = fit(definition.name, fit(f"_{target.key}", "_idx")[-40:])
         added.append(DefinedIndex(name, f"USING btree ({ident(target.key)})", (target.key,), comment=memo))
     return tuple(added)
-
-
-def _what(one: Constraint | DefinedIndex) -> str:
-    kind = "unique constraint" if isinstance(one, Constraint) else "index"
-    return f"The {kind} {one.name} on ({', '.join(one.columns)})"
-
-
-# ---------------------------------------------------------------- what only the way back does
-
-
-def _narrowed(
-    definition: Definition, contents: Contents
-) -> tuple[tuple[Constraint, ...], tuple[DefinedIndex, ...], bool, tuple[str, ...]]:
-    """The constraints and indexes of the plain table, whether its key may be NULL again, and what there is to tell."""
-    referenced = [frozenset(fk.columns) for fk in definition.incoming]
-    referenced += [frozenset(one.to_itself) for one in definition.constraints if one.to_itself]
-    constraints: list[Constraint] = []
-    notes: list[str] = []
-    nullable = False
-    for one in definition.of_kind("pux"):
-        comment, memo = Memo.split(one.comment)
-        if memo is None:
-            constraints.append(one)
-        elif frozenset(one.columns) in referenced:
-            constraints.append(_commented(one, comment))
-            notes.append(f"{one.name} stays on ({', '.join(one.columns)}): a foreign key references it.")
-        elif memo.was and contents.duplicates:
-            constraints.append(_commented(one, comment))
-            notes.append(
-                f"The primary key stays on ({', '.join(one.columns)}): {contents.duplicates:,} values of "
-                f"({', '.join(remembered_key(definition))}) stand in more than one row."
-            )
-        elif memo.was:
-            nullable = memo.nullable
-            constraints.append(Constraint(one.name, one.kind, memo.was, one.columns[:-1], comment=comment))
-            notes.append(f"The primary key {one.name} is ({', '.join(one.columns[:-1])}) again.")
-        else:
-            notes.append(f"{_what(one)} was there for the partitions only and is gone.")
-    indexes: list[DefinedIndex] = []
-    for index in definition.indexes:
-        if Memo.split(index.comment)[1] is None:
-            indexes.append(index)
-        else:
-            notes.append(f"{_what(index)} was there for the partitions only and is gone.")
-    return tuple(constraints), tuple(indexes), nullable, tuple(notes)
-
-
-def _nullable(definition: Definition, nullable: bool) -> tuple[str, ...]:
-    if not nullable or definition.key is None:
-        return ()
-    return (f"ALTER TABLE {definition.sql} ALTER COLUMN {ident(definition.key)} DROP NOT NULL",)
-
-
-def _commented(one: Constraint, comment: str | None) -> Constraint:
-    return Constraint(one.name, one.kind, one.definition, one.columns, comment=comment)

@@ -10,7 +10,7 @@ from core.errors import DetachPending, NotAllowed, NotServed, Refused
 from core.names import address, ident
 from core.plans.refusals import require_writable
 from core.tables.commands import option
-from core.tables.definition import Constraint, DefinedColumn, Definition, Memo
+from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo, remembered_key
 from core.tables.ends import TIMES, key_type_of
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
@@ -179,3 +179,56 @@ def widened(definition: Definition, key: str) -> tuple[tuple[Constraint, ...], t
         f"That ({before}) alone is unique is no longer checked."
     )
     return tuple(wider if one is primary else one for one in constraints), (note,)
+
+
+def called(one: Constraint | DefinedIndex) -> str:
+    """What it is, for the beginning of a sentence."""
+    kind = "unique constraint" if isinstance(one, Constraint) else "index"
+    return f"The {kind} {one.name} on ({', '.join(one.columns)})"
+
+
+def narrowed(
+    definition: Definition, contents: Contents
+) -> tuple[tuple[Constraint, ...], tuple[DefinedIndex, ...], bool, tuple[str, ...]]:
+    """The constraints and indexes of the plain table, whether its key may be NULL again, and what there is to tell."""
+    referenced = [frozenset(fk.columns) for fk in definition.incoming]
+    referenced += [frozenset(one.to_itself) for one in definition.constraints if one.to_itself]
+    constraints: list[Constraint] = []
+    notes: list[str] = []
+    nullable = False
+    for one in definition.of_kind("pux"):
+        comment, memo = Memo.split(one.comment)
+        if memo is None:
+            constraints.append(one)
+        elif frozenset(one.columns) in referenced:
+            constraints.append(_commented(one, comment))
+            notes.append(f"{one.name} stays on ({', '.join(one.columns)}): a foreign key references it.")
+        elif memo.was and contents.duplicates:
+            constraints.append(_commented(one, comment))
+            notes.append(
+                f"The primary key stays on ({', '.join(one.columns)}): {contents.duplicates:,} values of "
+                f"({', '.join(remembered_key(definition))}) stand in more than one row."
+            )
+        elif memo.was:
+            nullable = memo.nullable
+            constraints.append(Constraint(one.name, one.kind, memo.was, one.columns[:-1], comment=comment))
+            notes.append(f"The primary key {one.name} is ({', '.join(one.columns[:-1])}) again.")
+        else:
+            notes.append(f"{called(one)} was there for the partitions only and is gone.")
+    indexes: list[DefinedIndex] = []
+    for index in definition.indexes:
+        if Memo.split(index.comment)[1] is None:
+            indexes.append(index)
+        else:
+            notes.append(f"{called(index)} was there for the partitions only and is gone.")
+    return tuple(constraints), tuple(indexes), nullable, tuple(notes)
+
+
+def nullable_again(definition: Definition, nullable: bool) -> tuple[str, ...]:
+    if not nullable or definition.key is None:
+        return ()
+    return (f"ALTER TABLE {definition.sql} ALTER COLUMN {ident(definition.key)} DROP NOT NULL",)
+
+
+def _commented(one: Constraint, comment: str | None) -> Constraint:
+    return Constraint(one.name, one.kind, one.definition, one.columns, comment=comment)

@@ -61,7 +61,7 @@ def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
     if table.key is None or table.key.column != key:
         by = table.key.name if table.key else "something else"
         raise Refused(f"{table.label} is partitioned already, by {by}.")
-    left = tuple(_prove_referrer(table.sql, fk.name, fk.other) for fk in table.referenced_by if fk.is_unproven)
+    left = tuple(prove_referrer(table.sql, fk.name, fk.other) for fk in table.referenced_by if fk.is_unproven)
     if left:
         effect = f"{table.label} is partitioned by {key} already; foreign keys to it are left to be checked."
         return Plan(CONVERT, table.address, table.label, basis(table), left, (effect,), command=command, oid=table.oid)
@@ -143,7 +143,7 @@ def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: da
         *_build_key(table, plain, constraints, names),
         _prove(definition),
         _switch(table, plain, bounds, constraints, names),
-        *(_prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
+        *(prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
         Step(
             f"Have the planner know {definition.label} as a whole",
             (f"ANALYZE {_only(table)}{definition.sql}",),
@@ -254,7 +254,7 @@ def _build_key(
     lock = (Lock(definition.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
     build = Step(
         f"Build the index of the primary key ({', '.join(wider.columns)})",
-        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(names.key_index)} ON {definition.sql} {_key_parts(wider)[0]}",),
+        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(names.key_index)} ON {definition.sql} {key_parts(wider)[0]}",),
         lock,
         transactional=False,
         leaves=index,
@@ -271,7 +271,7 @@ _KEY = re.compile(
 )
 
 
-def _key_parts(primary: Constraint) -> tuple[str, str]:
+def key_parts(primary: Constraint) -> tuple[str, str]:
     """(the columns of an index, what follows USING INDEX) of a PRIMARY KEY as PostgreSQL prints it."""
     match = _KEY.fullmatch(primary.definition)
     if match is None:
@@ -287,7 +287,8 @@ def _prove(definition: Definition) -> Step:
     )
 
 
-def _prove_referrer(relation: str, name: str, other: str) -> Step:
+def prove_referrer(relation: str, name: str, other: str) -> Step:
+    """Reads the rows of another table that reference this one."""
     return Step(
         f"Check the foreign key {name} of {other}",
         (f"ALTER TABLE {other} VALIDATE CONSTRAINT {ident(name)}",),
@@ -310,7 +311,7 @@ def _switch(
         (
             f"LOCK TABLE {definition.sql} IN ACCESS EXCLUSIVE MODE",
             "SET LOCAL default_tablespace = ''",
-            _unchanged(plain, names),
+            unchanged(definition.oid, plain.signature, (names.key_index,)),
             *(f"ALTER TABLE {fk.other} DROP CONSTRAINT {ident(fk.name)}" for fk in definition.incoming),
             *_step_aside(plain, constraints, names),
             f"CREATE TABLE {definition.sql} ({like(definition)}) PARTITION BY RANGE ({ident(plain.key.column)})"
@@ -326,26 +327,25 @@ def _switch(
             *indexing(definition, constraints),
             *belongings(replace(definition, incoming=()), ()),
             f"ALTER TABLE {definition.sql} ATTACH PARTITION {aside} {bounds.sql}",
-            *(_unproven(fk) for fk in definition.incoming),
+            *(unproven(fk) for fk in definition.incoming),
         ),
         (Lock(definition.sql, Mode.ACCESS_EXCLUSIVE), *(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in others)),
     )
 
 
-def _unproven(fk: IncomingKey) -> str:
+def unproven(fk: IncomingKey) -> str:
+    """Has a foreign key of another table hold for new rows at once, without a look at those that are there."""
     return f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition} NOT VALID"
 
 
-def _unchanged(plain: Plain, names: _Names) -> str:
-    """Raises where something hangs on the table that was not there when this was planned."""
-    definition = plain.definition
-    now = signature_sql(definition.oid, (names.key_index,))
+def unchanged(oid: int, signature: str, ours: tuple[str, ...]) -> str:
+    """Raises where something hangs on a table that was not there when this was planned."""
     body = f"""
 DECLARE
   path text := pg_catalog.current_setting('search_path');
 BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
-  IF {now} IS DISTINCT FROM {literal(plain.signature).strip()} THEN
+  IF {signature_sql(oid, ours)} IS DISTINCT FROM {literal(signature).strip()} THEN
     RAISE EXCEPTION 'the table is no longer defined as it was when this was planned';
   END IF;
   PERFORM pg_catalog.set_config('search_path', path, true);
@@ -367,7 +367,7 @@ def _step_aside(plain: Plain, constraints: tuple[Constraint, ...], names: _Names
         yield f"ALTER TABLE {aside} DROP CONSTRAINT {ident(primary.name)}"
         yield (
             f"ALTER TABLE {aside} ADD CONSTRAINT {ident(names.key_index)} PRIMARY KEY"
-            f" USING INDEX {ident(names.key_index)}{_key_parts(wider)[1]}"
+            f" USING INDEX {ident(names.key_index)}{key_parts(wider)[1]}"
         )
     for old, new in names.renamed:
         if not (swapped and primary is not None and old == primary.name):

@@ -20,7 +20,7 @@ from core.tables.equipment import Equipped
 from core.tables.indexes import TreeIndexes
 from core.tables.key import KeyRange
 from core.tables.move import Ground, Move, Strewn
-from core.tables.plain import Plain
+from core.tables.plain import Plain, Whole
 from core.tables.table import PartitionedTable
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "key": Role.ADMIN,
         "rules": Role.ADMIN,
         "convert": Role.ADMIN,
+        "unconvert": Role.ADMIN,
     }
 )
 """The least role that may do it, by the name of the operation; everything else is for everyone who has a role."""
@@ -177,6 +178,9 @@ class Sources(Protocol):
 
     def plain(self, table: PartitionedTable, key: str) -> Plain:
         """A table that is not partitioned, and what its rows say of that column. Reads all of them."""
+
+    def whole(self, table: PartitionedTable) -> Whole:
+        """A partitioned table, and which of its partitions hold rows."""
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

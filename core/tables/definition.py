@@ -368,3 +368,12 @@ class Memo:
             return head or None, cls(**json.loads(last.removeprefix(_MEMO)))
         except (ValueError, TypeError):
             return comment, None
+
+
+def remembered_key(definition: Definition) -> tuple[str, ...]:
+    """The columns of the primary key that the plain table had, where partitioning added the key to it."""
+    primary = definition.primary_key
+    memo = Memo.split(primary.comment)[1] if primary else None
+    if primary is None or memo is None or not memo.was or primary.columns[-1] != definition.key:
+        return ()
+    return primary.columns[:-1]

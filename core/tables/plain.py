@@ -34,6 +34,28 @@ class Plain:
     """The tables that reference it and are partitioned themselves, quoted and qualified."""
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A partitioned table whose rows lie in one partition, looked at for becoming plain where that stands."""
+
+    definition: Definition
+    kept: Definition
+    """That partition."""
+    pairs: tuple[tuple[str, str], ...]
+    """(index of the partition, the index of the parent that it is a part of)."""
+    filled: tuple[str, ...]
+    """The partitions that hold rows, as `schema.name`."""
+    others: tuple[str, ...]
+    """The partitions that hold none, quoted and qualified."""
+    duplicates: int
+    """Groups of rows that are alike in the columns of the primary key that the plain table had."""
+    signature: str
+    """Of the parent, as `signature_sql` has it."""
+    taken: frozenset[str]
+    """Names of relations and types of its schema."""
+    partitioned_referrers: tuple[str, ...] = ()
+
+
 CHECK = "partition_desk_before"
 """The CHECK that says which keys the table holds, while and after it becomes a partition of itself."""
 

@@ -35,10 +35,15 @@ def owner(definition: Definition, relation: str) -> tuple[str, ...]:
 
 def put_aside(definition: Definition) -> Iterator[str]:
     """Renames the old table and its identity sequences, so that the new ones can have their names."""
+    yield from put_sequences_aside(definition)
+    yield f"ALTER TABLE {definition.sql} RENAME TO {ident(definition.aside)}"
+
+
+def put_sequences_aside(definition: Definition) -> Iterator[str]:
+    """Renames the identity sequences of the old table."""
     for one in definition.sequences:
         if one.identity:
             yield f"ALTER SEQUENCE {qualified(one.schema, one.name)} RENAME TO {ident(fit(one.name, '_before'))}"
-    yield f"ALTER TABLE {definition.sql} RENAME TO {ident(definition.aside)}"
 
 
 def sequences(definition: Definition) -> Iterator[str]:
@@ -97,8 +102,8 @@ def indexing(
         index = standing.get(one.name)
         add = f"ALTER TABLE {definition.sql} ADD CONSTRAINT {ident(one.name)} {one.definition}"
         yield from _placed(add, index.tablespace if index else "")
-        yield from _comment(f"CONSTRAINT {ident(one.name)} ON {definition.sql}", one.comment)
-        yield from _comment(f"INDEX {qualified(definition.schema, one.name)}", index.comment if index else None)
+        yield from commented(f"CONSTRAINT {ident(one.name)} ON {definition.sql}", one.comment)
+        yield from commented(f"INDEX {qualified(definition.schema, one.name)}", index.comment if index else None)
     for index in definition.indexes if indexes is None else indexes:
         if not index.constraint:
             yield from make_index(definition, index)
@@ -113,7 +118,7 @@ def make_index(definition: Definition, index: DefinedIndex) -> Iterator[str]:
     """CREATE INDEX, where the old one lay, and its comment."""
     unique = "UNIQUE " if index.unique else ""
     yield from _placed(f"CREATE {unique}INDEX {ident(index.name)} ON {definition.sql} {index.tail}", index.tablespace)
-    yield from _comment(f"INDEX {qualified(definition.schema, index.name)}", index.comment)
+    yield from commented(f"INDEX {qualified(definition.schema, index.name)}", index.comment)
 
 
 def _placed(statement: str, tablespace: str) -> tuple[str, ...]:
@@ -127,7 +132,8 @@ def _placed(statement: str, tablespace: str) -> tuple[str, ...]:
     )
 
 
-def _comment(what: str, comment: str | None) -> tuple[str, ...]:
+def commented(what: str, comment: str | None) -> tuple[str, ...]:
+    """COMMENT ON, where there is one."""
     return () if comment is None else (f"COMMENT ON {what} IS {literal(comment).strip()}",)
 
 
@@ -136,7 +142,7 @@ def belongings(definition: Definition, children: tuple[str, ...]) -> Iterator[st
     table = definition.sql
     for one in definition.of_kind("f"):
         yield f"ALTER TABLE {table} ADD CONSTRAINT {ident(one.name)} {one.definition}"
-        yield from _comment(f"CONSTRAINT {ident(one.name)} ON {table}", one.comment)
+        yield from commented(f"CONSTRAINT {ident(one.name)} ON {table}", one.comment)
     for fk in definition.incoming:
         yield f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition}"
     yield from _column_settings(definition, children)
@@ -150,14 +156,14 @@ def belongings(definition: Definition, children: tuple[str, ...]) -> Iterator[st
         state = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(trigger.enabled)
         if state:
             yield f"ALTER TABLE {table} {state} TRIGGER {ident(trigger.name)}"
-        yield from _comment(f"TRIGGER {ident(trigger.name)} ON {table}", trigger.comment)
+        yield from commented(f"TRIGGER {ident(trigger.name)} ON {table}", trigger.comment)
     if definition.row_security:
         yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
     if definition.row_security_forced:
         yield f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"
     for policy in definition.policies:
         yield policy.definition
-        yield from _comment(f"POLICY {ident(policy.name)} ON {table}", policy.comment)
+        yield from commented(f"POLICY {ident(policy.name)} ON {table}", policy.comment)
     yield from _grants(f"TABLE {table}", definition.rights, definition.owner)
     for column in definition.columns:
         yield from _grant(f"TABLE {table}", column.grants, f" ({ident(column.name)})")
@@ -186,7 +192,7 @@ def _statistics(definition: Definition, one: Statistics) -> Iterator[str]:
         yield f"ALTER STATISTICS {name} OWNER TO {ident(one.owner)}"
     if one.target is not None:
         yield f"ALTER STATISTICS {name} SET STATISTICS {one.target}"
-    yield from _comment(f"STATISTICS {name}", one.comment)
+    yield from commented(f"STATISTICS {name}", one.comment)
 
 
 def _role(name: str) -> str:

@@ -75,7 +75,13 @@ def dump(database_url: str) -> Callable[[], str]:
     url = database_url.replace("postgresql+psycopg2://", "postgresql://")
 
     def run() -> str:
-        arguments = ["--schema-only", "--exclude-table=partition_desk_version*", "--dbname", url]
+        arguments = [
+            "--schema-only",
+            "--exclude-table=partition_desk_version*",
+            "--exclude-schema=partition_desk",
+            "--dbname",
+            url,
+        ]
         done = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         own = r"\\(un)?restrict|ALTER TABLE .* SET \(pg_attver=\d+\);"  # 15.20's mark of a column is new in each table

@@ -18,6 +18,7 @@ from core.names import ident
 from core.period import Width
 from core.plans.inplace import Convert
 from core.plans.plan import Plan
+from core.plans.unconvert import Unconvert
 from tests import desks
 from tests.db.cli.test_commands import Partitions, partitions  # noqa: F401 a fixture
 from tests.db.converted import EVERYTHING, HANGING_ON_IT, fill, plain
@@ -83,6 +84,66 @@ def test_everything_hangs_on_the_parent(
     ):
         with pytest.raises(Exception, match="violates foreign key"):
             run(f"{unhindered}; {refused}")
+
+    position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
+    back = partitions("unconvert", "--table", "public.kid_absences")
+    assert back.code == 0, back.err
+    assert dump() == before
+    assert run("SELECT * FROM kid_absences ORDER BY id") == rows
+    assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
+    assert run("SELECT pg_relation_filenode('kid_absences')") == file
+    assert run(UNFINISHED) == []
+    assert "a plain table already" in partitions("unconvert", "--table", "public.kid_absences").out
+
+
+def test_rows_in_two_partitions_are_told_before_anything_is_changed(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    dump: Callable[[], str],
+) -> None:
+    plain(run)
+    assert partitions(*BY_YEAR).code == 0
+    run(f"INSERT INTO kid_absences (kid_id, date) VALUES (1, '{THIS_YEAR + 2}-02-02')")
+    before = dump()
+    back = partitions("unconvert", "--table", "public.kid_absences")
+    assert back.code == 1
+    assert f"its rows lie in 2 partitions, public.kid_absences_before, public.kid_absences_{THIS_YEAR + 2}" in back.err
+    assert dump() == before
+
+
+def test_the_way_back_broken_at_every_statement_is_asked_for_again(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    database_url: str,
+) -> None:
+    with Console(database_url) as console:
+        for at in range(1, 200):
+            run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            plain(run)
+            run("CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
+                " date)); INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 9")  # fmt: skip
+            before = run(ALL)
+            assert console.ask(lambda _: _wish(console)) == "done"
+            strike = Strike(at, partial(terminate, database_url))
+            ended = console.ask(lambda _: _back(console), strike)
+            if not strike.reached:
+                assert ended == "done", ended
+                break
+            assert run(ALL) == before, strike.statement
+            for _ in range(4):
+                ended = console.ask(lambda _: _back(console))
+                if ended == "nothing":
+                    break
+                assert ended == "done", (strike.statement, ended)
+            assert run(ALL) == before, strike.statement
+            assert run(UNFINISHED) == [], strike.statement
+            assert run("SELECT relkind, relname FROM pg_class WHERE relname LIKE 'kid_absences%' AND relkind IN"
+                       " ('r', 'p')") == [("r", "kid_absences")], strike.statement  # fmt: skip
+        assert at > 15
+
+
+def _back(console: Console) -> Plan:
+    return desks.desk(console.reader).plan(Unconvert("public.kid_absences"))
 
 
 @pytest.mark.every_version

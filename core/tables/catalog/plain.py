@@ -8,14 +8,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import NotServed, Refused
-from core.names import literal
+from core.names import ident, literal, qualified
 from core.postgres.connection import session, translate
 from core.postgres.session import as_the_role, reading, rows_of
 from core.tables.catalog.definition import read_definition
-from core.tables.definition import Definition
+from core.tables.definition import Definition, remembered_key
 from core.tables.ends import TIMES, End, key_type_of
 from core.tables.key import Key
-from core.tables.plain import CHECK, Plain, signature_sql
+from core.tables.plain import CHECK, Plain, Whole, signature_sql
 
 READ_MS = 600_000
 """How long reading every row may take."""
@@ -39,6 +39,19 @@ WHERE k.confrelid = {oid} AND k.contype = 'f' ORDER BY 1
 def read_taken(connection: Connection, schema: str) -> frozenset[str]:
     """The names of relations and types of a schema."""
     return frozenset(row.name for row in rows_of(connection, _TAKEN.format(schema=literal(schema))))
+
+
+def count_duplicates(connection: Connection, table: str, columns: tuple[str, ...]) -> int:
+    """How many groups of rows are alike in the columns; 0 of none. Reads every row."""
+    if not columns:
+        return 0
+    listed = ", ".join(map(ident, columns))
+    present = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
+    sql = (
+        f"SELECT count(*) AS found FROM"
+        f" (SELECT 1 FROM {table} WHERE {present} GROUP BY {listed} HAVING count(*) > 1) groups"
+    )
+    return int(rows_of(connection, sql)[0].found)
 
 
 def key_in(definition: Definition, column: str) -> Key:
@@ -113,3 +126,39 @@ def _less(definition: Definition, ours: tuple[str, ...]) -> Definition:
 
 def _end(key: Key, text: str | None) -> End | None:
     return None if text is None else key.end(text)
+
+
+_PAIRS = """
+SELECT own.relname AS own, above.relname AS above FROM pg_catalog.pg_index x
+JOIN pg_catalog.pg_class own ON own.oid = x.indexrelid JOIN pg_catalog.pg_inherits i ON i.inhrelid = own.oid
+JOIN pg_catalog.pg_class above ON above.oid = i.inhparent WHERE x.indrelid = {oid} ORDER BY 1
+"""
+
+
+def read_whole(engine: Engine, schema: str, name: str, parts: tuple[tuple[str, str], ...]) -> Whole:
+    """The table, and which of its partitions `parts` hold rows; the first of those, else the first, is the one kept.
+
+    Raises TableNotFound.
+    """
+    with session(engine) as connection:
+        try:
+            with reading(connection, timeout_ms=READ_MS):
+                definition = read_definition(connection, schema, name)
+                signature = rows_of(connection, f"SELECT {signature_sql(definition.oid, ())} AS signature")[0].signature
+                referrers = tuple(one.sql for one in rows_of(connection, _REFERRERS.format(oid=definition.oid)))
+                taken = read_taken(connection, schema)
+                filled = tuple(one for one in parts if _holds_rows(connection, qualified(*one)))
+                home, called = (filled or parts)[0]
+                kept = read_definition(connection, home, called)
+                pairs = tuple((row.own, row.above) for row in rows_of(connection, _PAIRS.format(oid=kept.oid)))
+                as_the_role(connection)  # a policy's functions find what they name
+                duplicates = count_duplicates(connection, definition.sql, remembered_key(definition))
+        except DBAPIError as error:
+            raise translate(error) from error
+    others = tuple(qualified(*one) for one in parts if one != (home, called))
+    names = tuple(".".join(one) for one in filled)
+    return Whole(definition, kept, pairs, names, others, duplicates, signature, taken, referrers)
+
+
+def _holds_rows(connection: Connection, relation: str) -> bool:
+    return bool(rows_of(connection, f"SELECT EXISTS (SELECT FROM {relation}) AS found")[0].found)

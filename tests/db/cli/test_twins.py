@@ -33,6 +33,7 @@ from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
 from core.plans.split import Merge, Split
+from core.plans.unconvert import Unconvert
 from core.plans.under_way import Abandon
 from core.plans.verify import Verify
 from core.rules.setting import SetRules
@@ -54,7 +55,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "dashes": {"schema": "-s", "name": "--table", "key": "-k"},
     "line end": {"name": "a\nb 'c'"},
 }
-ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert}
+ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert, Unconvert}
 """Whose twins have tests of their own, below or where they are tested."""
 REASONS = ("the audit", '-it\'s; 100 % of "it"', "--lift", "$(reboot) `id`\nnew line")
 
@@ -135,6 +136,11 @@ def test_the_twin_of_a_conversion(road: Road) -> None:
     assert plan_again(desk, plan.wish, plan).to_json() == plan.to_json()
     words = shell_words(shown(plan.command))
     assert road.done("convert", "--dry-run", *words[2:]).out.strip() == script(plan).strip()
+    road.run_plan(plan)
+    back = desk.plan(Unconvert('public."Odd 1"'))
+    assert plan_again(desk, back.wish, back).to_json() == back.to_json()
+    words = shell_words(shown(back.command))
+    assert road.done("unconvert", "--dry-run", *words[2:]).out.strip() == script(back).strip()
 
 
 def test_the_twin_of_how_a_key_is_read(road: Road) -> None:

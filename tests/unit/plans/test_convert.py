@@ -13,7 +13,6 @@ from core.plans.convert import (
     lock_statements,
     plan_partition,
     plan_unpartition,
-    remembered_key,
     wanted_unique,
 )
 from core.plans.convertible import Target
@@ -33,6 +32,7 @@ from core.tables.definition import (
     Rights,
     Statistics,
     Trigger,
+    remembered_key,
 )
 
 TODAY = date(2026, 5, 4)

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from datetime import date
 from types import FrameType
 
-from tests.bench import backup, catalog, page, partsmith, reattach, scale, stalls, startup
+from tests.bench import backup, catalog, convert, page, partsmith, reattach, scale, stalls, startup
 from tests.bench.report import Table
 from tests.bench.server import SETTINGS, bench_server
 from tests.servers import connect
 from tests.tables import runner
 
-NAMES = ("archive", "ensure", "reattach", "backup", "catalog", "page", "startup", "scale")
+NAMES = ("archive", "ensure", "reattach", "backup", "catalog", "page", "startup", "convert", "scale")
 LIMIT_S = 25 * 60
 """When the whole of it ends by itself, whatever it waits for."""
 
@@ -71,6 +71,8 @@ def _cases(names: set[str], quick: bool) -> list[Callable[[str], tuple[Table, ..
         cases.append(lambda server: page.measure_page(server, 4 if quick else 200, 3 if quick else 9))
     if "startup" in names:
         cases.append(lambda server: startup.measure_startup(server, 100 if quick else 300))
+    if "convert" in names:
+        cases.append(lambda server: convert.measure_convert(server, 100_000 if quick else 5_000_000))
     if "scale" in names:
         sizes = (200, 500, 4, 50) if quick else (10_000, 50_000, 40, 650)
         cases.append(lambda _: scale.measure_scale(*sizes))

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from core.tables.indexes import TreeIndexes
     from core.tables.key import KeyRange
     from core.tables.move import Ground, Move, Strewn
+    from core.tables.partition import Partition
     from core.tables.plain import Plain, Whole
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
@@ -393,11 +394,11 @@ class Desk:
 
         return read_ground(self.reading, table, oids)
 
-    def strewn(self, table: PartitionedTable, sane: Bounds) -> Strewn:
-        """How the rows of its DEFAULT partition lie about a range. Reads all of them."""
+    def strewn(self, table: PartitionedTable, one: Partition, sane: Bounds) -> Strewn:
+        """How the rows of a partition lie about a range. Reads all of them."""
         from core.tables.catalog.moves import read_strewn
 
-        return read_strewn(self.reading, table, sane)
+        return read_strewn(self.reading, table, one, sane)
 
     def cells(self, table: PartitionedTable, ends: Sequence[Bounds]) -> Mapping[Bounds, int]:
         """How many rows of the DEFAULT lie in each of these ranges, one beside the other; none without rows."""

@@ -89,7 +89,7 @@ def found_rows(
     """(each range that is to get a partition, with its rows; what stays in the DEFAULT, a sentence each)."""
     cut = cut_for(table, desk, every)
     sane = Bounds.between(key, SANE_FROM, date(desk.today.year + SANE_AHEAD, 1, 1), cut.zone)
-    strewn = desk.strewn(table, sane)
+    strewn = desk.strewn(table, default, sane)
     left = [
         f"{plural(count, 'row')} {why} {'stays' if count == 1 else 'stay'} in {default.name}."
         for count, why in (

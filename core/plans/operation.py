@@ -20,6 +20,7 @@ from core.tables.equipment import Equipped
 from core.tables.indexes import TreeIndexes
 from core.tables.key import KeyRange
 from core.tables.move import Ground, Move, Strewn
+from core.tables.partition import Partition
 from core.tables.plain import Plain, Whole
 from core.tables.table import PartitionedTable
 
@@ -191,8 +192,8 @@ class Sources(Protocol):
     def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
         """What has to be known of these partitions before their rows are moved."""
 
-    def strewn(self, table: PartitionedTable, sane: Bounds) -> Strewn:
-        """How the rows of its DEFAULT partition lie about a range."""
+    def strewn(self, table: PartitionedTable, one: Partition, sane: Bounds) -> Strewn:
+        """How the rows of a partition lie about a range."""
 
     def cells(self, table: PartitionedTable, ends: Sequence[Bounds]) -> Mapping[Bounds, int]:
         """How many rows of the DEFAULT lie in each of these ranges, one beside the other; none without rows."""

@@ -11,6 +11,7 @@ from typing import ClassVar
 from core.errors import OffCalendar, Overlap, PartitionNotFound, Refused, UsageError
 from core.names import fit
 from core.period import Width
+from core.plans.drain import SANE_FROM
 from core.plans.ensure import named
 from core.plans.movable import leaving_of
 from core.plans.operation import Danger, Operation, Scope, Sources, table_for
@@ -22,7 +23,8 @@ from core.plans.under_way import called_of, goes_on, ground_of, require_own
 from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
 from core.tables.cut import Cut, cut_by
-from core.tables.key import Key
+from core.tables.ends import End
+from core.tables.key import Key, key_value
 from core.tables.move import Course, Piece
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
@@ -62,7 +64,7 @@ class Split:
             one = _attached(table, self.partition, desk.zone)
             if self.every is None:
                 raise UsageError("How wide are they to be?", next="Say it: --every '1 month'.")
-            pieces = _cells(table, key, one, self.every, desk.zone)
+            pieces = _cells(table, key, one, self.every, desk.zone, _lowest(desk, table, key, one))
             if len(pieces) < 2:
                 why = f"{one.name} is no wider than {self.every}: there is nothing to split."
                 return nothing_to_do(SPLIT, table.address, table.called(one), why)
@@ -133,14 +135,29 @@ def _merged(table: PartitionedTable, pieces: Iterable[Piece]) -> str:
     return twin("merge", table, "", *(option("--partition", one.final) for one in pieces))
 
 
-def _cells(table: PartitionedTable, key: Key, one: Partition, every: Width, zone: str) -> tuple[Piece, ...]:
-    """The ranges of the calendar that lie in a partition's, the first and the last as far as they do."""
+def _lowest(desk: Sources, table: PartitionedTable, key: Key, one: Partition) -> End | None:
+    """The lowest key of a partition that has no lower end, so that its first range ends after that."""
+    bounds = one.bounds
+    if key.clock is None or bounds is None or bounds.lower is not None or not isinstance(bounds.upper, date):
+        return None
+    return desk.strewn(table, one, Bounds.of(key, key_value(key, SANE_FROM, desk.zone), bounds.upper)).lowest
+
+
+def _cells(
+    table: PartitionedTable, key: Key, one: Partition, every: Width, zone: str, lowest: End | None
+) -> tuple[Piece, ...]:
+    """The ranges of the calendar that lie in a partition's, the first and the last as far as they do.
+
+    Where it has no lower end, neither has the first, which holds the `lowest` of its keys.
+    """
     bounds = one.bounds
     grid = table.cut(zone)
     place = grid.zone if isinstance(grid, Cut) else zone
     ends = None
+    from_lowest = bounds is not None and bounds.lower is None and lowest is not None
     if key.clock is not None and bounds is not None:
-        ends = cut_by(key, every, place, _EPOCH).located(bounds)
+        whole = Bounds.of(key, lowest, bounds.upper) if from_lowest else bounds
+        ends = cut_by(key, every, place, _EPOCH).located(whole)
     if bounds is None or ends is None:
         raise OffCalendar(
             f"{one.name} can't be split by {every}: its ends are no times of the calendar.",
@@ -148,6 +165,7 @@ def _cells(table: PartitionedTable, key: Key, one: Partition, every: Width, zone
         )
     lower, upper = ends
     cut = cut_by(key, every, place, lower.date())
+    lower = cut.containing(lower)[0] if from_lowest else lower
     cells = tuple(islice(cut.cover(lower, upper), MOST_PIECES + 1))
     if len(cells) > MOST_PIECES:
         raise UsageError(f"That makes more than {MOST_PIECES} partitions at once.", next="Say a greater width.")
@@ -159,6 +177,8 @@ def _cells(table: PartitionedTable, key: Key, one: Partition, every: Width, zone
         range_ = cut.bounds(begin, end)
         name = named(table, range_, cut, pattern, taken).name
         taken.add(name)
+        if from_lowest and not found:
+            range_ = Bounds.of(key, None, range_.upper)
         found.append(_piece(one, name, range_.text, (one,)))
     return tuple(found)
 

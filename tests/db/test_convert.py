@@ -28,7 +28,7 @@ from tests.tables import Run
 
 MakeRole = Callable[..., tuple[str, str]]
 THIS_YEAR = datetime.now(UTC).year
-BY_YEAR = ("convert", "--key", "date", "--every", "1 year", "--table", "public.kid_absences")
+BY_YEAR = ("convert", "--key", "date", "--every", "1 year", "--split-later", "--table", "public.kid_absences")
 TREE = (
     "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     " WHERE i.inhparent = 'kid_absences'::regclass ORDER BY 1"
@@ -174,13 +174,32 @@ def test_new_rows_find_their_place_and_upkeep_goes_on(partitions: Partitions, ru
 def test_any_width(partitions: Partitions, run: Run, type_: str, every: str, name: str) -> None:  # noqa: F811
     plain(run, key_type=type_)
     before = run(ALL)
-    done = partitions("convert", "--key", "date", "--every", every, "--table", "kid_absences")
+    done = partitions("convert", "--key", "date", "--every", every, "--split-later", "--table", "kid_absences")
     assert done.code == 0, done.err
     assert run(ALL) == before
     names = [row[0] for row in run(TREE)]
     assert names[-1] == "kid_absences_before"
     assert len(names) == 3
     assert all(re.fullmatch(f"kid_absences{name}", one) for one in names[:-1])
+
+
+def test_to_its_end_what_it_held_is_split_by_period(partitions: Partitions, run: Run) -> None:  # noqa: F811
+    plain(run)
+    run("CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id, date))")
+    run("INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 9")
+    before = run(ALL)
+    done = partitions("convert", "--key", "date", "--every", "1 year", "--table", "kid_absences")
+    assert done.code == 0, done.err
+    assert run(ALL) == before
+    assert run(UNFINISHED) == []
+    years = range(2019, THIS_YEAR + 4)
+    assert [row[0] for row in run(TREE)] == [f"kid_absences_{year}" for year in years]
+    assert run(TREE)[0][1] == "FOR VALUES FROM (MINVALUE) TO ('2020-01-01')"
+    assert run("SELECT to_regclass('kid_absences_before')") == [(None,)]
+    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '1999-01-01')")
+    again = partitions("convert", "--key", "date", "--every", "1 year", "--table", "kid_absences")
+    assert again.code == 0, again.err
+    assert len(run(TREE)) == len(years)
 
 
 REFUSED = {

@@ -15,6 +15,7 @@ from core.tables.catalog.ownership import oid_array
 from core.tables.catalog.rows import ROWS_TIMEOUT_MS
 from core.tables.catalog.siblings import read_equipped_of
 from core.tables.move import Course, Ground, Move, Strewn, Unique
+from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 
 PROGRESS = "partition_desk_move_"
@@ -138,12 +139,12 @@ def _unique(row: Row) -> Unique:
     return Unique(row.is_primary, tuple(name for name, _ in row.columns), tuple(equals for _, equals in row.columns))
 
 
-def read_strewn(engine: Engine, table: PartitionedTable, sane: Bounds) -> Strewn:
-    """How the rows of the DEFAULT lie about the range `sane`. Reads every row. Raises ConnectionFailed."""
-    key, default = table.key, table.default
-    if key is None or default is None:
-        raise ValueError(f"{table.label} has no DEFAULT")
-    rows, first = default.rows_sql, key.sql
+def read_strewn(engine: Engine, table: PartitionedTable, one: Partition, sane: Bounds) -> Strewn:
+    """How the rows of a partition lie about the range `sane`. Reads every row. Raises ConnectionFailed."""
+    key = table.key
+    if key is None:
+        raise ValueError(f"{table.label} has no key that is served")
+    rows, first = one.rows_sql, key.sql
     some = f"SELECT {first}::text FROM {rows} WHERE {within(key, sane)} ORDER BY {first}"
     lacks = " OR ".join(f"{part.sql} IS NULL" for part in key.parts)
     row = _read(

@@ -53,6 +53,12 @@ ARCHIVE = st.Page(
     icon=":material/archive:",
     help="Each period on its road: attached, archived, backed up, verified, dropped, and back.",
 )
+RULES = st.Page(
+    "app_pages/rules.py",
+    title="Rules",
+    icon=":material/rule:",
+    help="What should be true of the table, what that does over a year, and who said so.",
+)
 DOCTOR = st.Page(
     "app_pages/doctor.py",
     title="Doctor",
@@ -75,7 +81,7 @@ PAGES = (OVERVIEW, PARTITIONS, ARCHIVE, DOCTOR, GROWTH, ACTIVITY)
 OPERATION = st.Page("app_pages/operation.py", title="Operation", visibility="hidden")
 
 page = st.navigation(
-    {"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, DOCTOR], "Understand": [GROWTH, ACTIVITY, OPERATION]}
+    {"": [OVERVIEW], "Operate": [PARTITIONS, ARCHIVE, RULES, DOCTOR], "Understand": [GROWTH, ACTIVITY, OPERATION]}
 )
 
 kept.keep()

@@ -133,6 +133,7 @@ PAGES = {
     "partitions": "app_pages/partitions.py",
     "activity": "app_pages/activity.py",
     "growth": "app_pages/growth.py",
+    "rules": "app_pages/rules.py",
     "operation": "app_pages/operation.py",
 }
 

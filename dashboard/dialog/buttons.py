@@ -22,6 +22,7 @@ from core.plans.reading import KEY
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
+from core.rules.setting import RULES
 from core.tables.archived import Archived
 from core.tables.commands import backup_twin, option, twin
 from core.tables.partition import Partition
@@ -41,6 +42,7 @@ ICON = {
     HOLD: ":material/front_hand:",
     KEY: ":material/key:",
     SCHEDULE: ":material/event:",
+    RULES: ":material/rule:",
 }
 SHORT = 11
 """A name of fewer letters has room on a button."""

@@ -26,7 +26,7 @@ from tests.servers import temporary_home
 from tests.tables import Made
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-NAMES = ("overview", "partitions", "archive", "doctor", "growth", "activity", "operation")
+NAMES = ("overview", "partitions", "archive", "rules", "doctor", "growth", "activity", "operation")
 PAGES = {name: f"app_pages/{name}.py" for name in NAMES}
 THIS_YEAR = date.today().year
 

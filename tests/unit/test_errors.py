@@ -183,8 +183,7 @@ NEEDS = {
 
 def test_every_operation_has_its_role_here() -> None:
     assert {room.operation.name for room in ROOMS} == set(NEEDS)
-    besides = {NAMES, FIND, SAMPLE, ACCOUNTS, MAINTAIN, SEND_ALARMS, TEST_ALARMS, ACKNOWLEDGED.name}
-    besides = {NAMES, FIND, SAMPLE, ACCOUNTS, SEND_ALARMS, TEST_ALARMS, MAINTAIN, ACKNOWLEDGED.name}
+    besides = {NAMES, FIND, SAMPLE, MAINTAIN, ACCOUNTS, SEND_ALARMS, TEST_ALARMS, ACKNOWLEDGED.name}
     assert set(NEEDS) | besides == set(LEAST)
 
 

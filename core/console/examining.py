@@ -52,6 +52,7 @@ def examine(desk: Desk, table: PartitionedTable, backups: Backups | None) -> tup
         journal_unmade_for=unmade_for,
         journal_sent_by=sent_by,
         powers=powers,
+        move=acting.under_way(table),
         alarms=read_health(desk),
         upkeep=read_upkeep(desk),
     )

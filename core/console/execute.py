@@ -193,8 +193,11 @@ def apply(
                 for number, step in enumerate(run.plan.steps, 1):
                     run.told(step.title)
                     run.give_up = time.monotonic() + REFUSING_S if step.refuses else run.deadline
+                    begun = time.monotonic()
                     _step(run, number, step)
                     run.done = number
+                    if not (step.transactional or step.finish or step.leaves):  # it copied or compared, for hours
+                        run.deadline += time.monotonic() - begun
         except DBAPIError as error:
             raise with_outcome(run, told_of(run, error)) from error
         except PendingRollbackError as error:  # the watching session was lost while the working one went on

@@ -21,6 +21,7 @@ from core.tables.cut import Cut
 from core.tables.ends import End
 from core.tables.equipment import Equipped
 from core.tables.key import Key
+from core.tables.move import Move
 from core.tables.partition import Partition
 from core.tables.powers import Powers
 from core.tables.table import PartitionedTable
@@ -65,7 +66,7 @@ class Finding:
     """What the button of the fix says."""
     wants: Operation | None = None
     """What a button may do about the subject, where the plan takes more than the catalog: SCHEDULE calls a planned
-    drop off, HOLD lifts a hold."""
+    drop off, HOLD lifts a hold, DRAIN moves rows out of the DEFAULT."""
     backup: str = ""
     """The id of the backup that is wanted to be verified."""
     operation: int | None = None
@@ -118,6 +119,8 @@ class Case:
     """The publications for whose subscribers' sake the console's own tables are not made by the first act."""
     journal_sent_by: tuple[str, ...] = ()
     """The publications that send the console's own tables."""
+    move: Move | None = None
+    """The move of rows between its partitions that was begun and not finished."""
     alarms: AlarmsSent = AlarmsSent(())
     upkeep: Upkeep | None = None
     """How it stands with the rules of the database; None where that is not known."""

@@ -9,7 +9,9 @@ from typing import ClassVar
 from core.errors import OffCalendar, Refused
 from core.names import fit
 from core.period import Width
+from core.plans.beside import beside_making
 from core.plans.ensure import cut_for, missing
+from core.plans.equip import told_apart
 from core.plans.movable import leaving_of
 from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Plan, nothing_to_do
@@ -66,7 +68,8 @@ class Drain:
             why = f"{default.name} holds no row that a partition could be made for. {' '.join(left)}".strip()
             return nothing_to_do(DRAIN, table.address, default.name, why, command=command)
         course = _course(table, default, rows)
-        asked = Asked(DRAIN, default.name, command, abandon, (*_told(course, rows), *left), _BACK)
+        told, warnings = (*_told(course, rows), *left), (*told_apart(table.equipment), *beside_making(table))
+        asked = Asked(DRAIN, default.name, command, abandon, told, _BACK, warnings=warnings)
         return plan_move(table, key, desk.ground(table, (default.oid,)), None, course, asked)
 
 

@@ -29,8 +29,11 @@ def require_movable(table: PartitionedTable, ground: Ground, course: Course, beg
             f"{listed(gone)} is no longer a partition of {table.label}, and its rows were to be moved.",
             next="Take back what was begun, with --abandon, and ask anew.",
         )
-    if ground.equipped is None:
-        raise Refused(f"{names} is locked by somebody else just now.", next="Try again once that has ended.")
+    if ground.equipped is None or (course.leaving[0].bounds == "DEFAULT" and table.equipment.unread):
+        raise Refused(
+            f"{names}, or what new partitions are made like, is locked by somebody else just now.",
+            next="Try again once that has ended.",
+        )
     _require_rights(table, course)
     reasons = (*_of_rows(table, ground), *_of_partitions(table, ground, course), *_of_others(table, ground, course))
     if begun is None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.console.journal import OperationRecord, OperationState
 from core.errors import DeskError
+from core.period import Width
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.plan import Plan
 from core.plans.proof import Kept
@@ -53,6 +54,21 @@ def is_drop(plan: Plan) -> bool:
 def archive(name: str) -> None:
     """Opens the dialog for archiving a partition. Raises Refused for what stands in the way."""
     about(acts.plan_archive(name))
+
+
+def drain() -> None:
+    """Opens the dialog for moving the rows of the DEFAULT. Raises Refused for what stands in the way."""
+    about(acts.plan_drain())
+
+
+def split(name: str, every: Width) -> None:
+    """Opens the dialog for splitting a partition. Raises Refused for what stands in the way."""
+    about(acts.plan_split(name, every))
+
+
+def abandon() -> None:
+    """Opens the dialog for taking a move of rows back. Raises Refused once it can't be."""
+    about(acts.plan_abandon())
 
 
 def reattach(name: str) -> None:

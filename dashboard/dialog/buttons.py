@@ -13,6 +13,7 @@ from core.doctor.findings import Finding
 from core.errors import DeskError
 from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
+from core.plans.drain import DRAIN
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.ensure import ENSURE
 from core.plans.hold import HOLD
@@ -21,6 +22,8 @@ from core.plans.plan import Plan
 from core.plans.reading import KEY
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
+from core.plans.split import MERGE, SPLIT
+from core.plans.under_way import ABANDON
 from core.plans.verify import VERIFY
 from core.rules.setting import RULES
 from core.tables.archived import Archived
@@ -33,6 +36,10 @@ from dashboard.state import access, acts, clock, current, reads
 
 ICON = {
     ENSURE: ":material/add_circle:",
+    DRAIN: ":material/move_down:",
+    SPLIT: ":material/call_split:",
+    MERGE: ":material/merge:",
+    ABANDON: ":material/undo:",
     ARCHIVE: ":material/archive:",
     REATTACH: ":material/unarchive:",
     BACKUP: ":material/cloud_upload:",
@@ -157,6 +164,8 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
         keep_button(name, key=key)
     elif finding.wants is HOLD:
         lift_button(name, key=key)
+    elif finding.wants is DRAIN:
+        drain_button(name, key=key, primary=primary)
     else:
         return False
     return True
@@ -173,6 +182,20 @@ def archive_button(partition: Partition, *, key: str, primary: bool = False) -> 
         primary=primary or partition.pending,
         icon=ICON[ARCHIVE],
         command=_of("archive", name),
+        name=name,
+    )
+
+
+def drain_button(name: str, *, key: str, primary: bool = False) -> None:
+    """Asks to give the rows of the DEFAULT partition partitions of their own."""
+    button(
+        "Review drain",
+        ask.drain,
+        operation=DRAIN,
+        key=key,
+        primary=primary,
+        icon=ICON[DRAIN],
+        command=twin("drain", current.table()),
         name=name,
     )
 

@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from core.backups.kept import Backups
+from core.period import Width
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP
 from core.plans.hold import HOLD
@@ -15,8 +16,10 @@ from core.plans.plan import Plan
 from core.plans.proof import Kept
 from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
+from core.plans.split import SPLIT
 from core.plans.verify import VERIFY
 from core.tables.archived import Archived
+from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_ago, human_bytes, human_date, human_rows, human_time, plural
 from dashboard import layout
@@ -178,11 +181,24 @@ def others(life: Lifecycle, *, known: bool) -> dict[str, Choice]:
         found["Drop, now or later" if life.drop is None else "Drop at another time"] = Choice(
             DROP, lambda: ask.drop(name)
         )
+    if isinstance(one, Partition) and _is_wide(one):
+        found["Split into months"] = Choice(SPLIT, lambda: ask.split(name, _MONTH))
     if one is not None:
         if life.hold is not None:
             found["Lift the hold"] = Choice(HOLD, lambda: one_click.lift(name))
         found["Hold" if life.hold is None else "Hold for longer"] = Choice(HOLD, lambda: ask.hold(name))
     return found
+
+
+_MONTH = Width(months=1)
+_MONTHS_DAYS = 45
+"""A range of more days has several months."""
+
+
+def _is_wide(one: Partition) -> bool:
+    """Whether it holds several months."""
+    dates = one.bounds.dates(clock.zone()) if one.bounds is not None and one.is_plain else None
+    return dates is not None and (dates[1] - dates[0]).days > _MONTHS_DAYS
 
 
 def _held(life: Lifecycle) -> bool:

@@ -7,17 +7,18 @@ from datetime import datetime
 import streamlit as st
 
 from core.doctor.findings import Severity
+from core.plans.under_way import ABANDON
 from core.tables.archived import Archived
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.tables.tree import Kind
 from core.text import human_ago, human_bytes, human_rows, human_time, plural
 from dashboard import layout
-from dashboard.dialog import buttons
+from dashboard.dialog import ask, buttons
 from dashboard.format import describe_bounds, plain
 from dashboard.lifecycle import lines
 from dashboard.lifecycle.periods import Lifecycle
-from dashboard.state import backups, clock, current, keys, reads
+from dashboard.state import acts, backups, clock, current, keys, reads
 
 
 def chosen(table: PartitionedTable) -> Partition | Archived | None:
@@ -35,8 +36,7 @@ def draw(table: PartitionedTable, one: Partition | Archived) -> None:
             st.header(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
             with st.container(width=layout.ACT_WIDTH):
                 _act(table, one)
-            if life is not None:
-                _more(life)
+            _more(one, life)
         if life is not None and (said := lines.badges(life)):
             st.markdown(said)
         if life is not None and life.hold is not None:
@@ -85,14 +85,19 @@ def _act(table: PartitionedTable, one: Partition | Archived) -> None:
         return
     if isinstance(one, Archived):
         buttons.reattach_button(one, key="reattach_one")
-    elif one.kind is not Kind.FOREIGN and not one.is_default:
+    elif one.is_default:
+        buttons.drain_button(table.called(one), key="drain_one")
+    elif one.kind is not Kind.FOREIGN:
         buttons.archive_button(one, key="archive_one")
 
 
-def _more(life: Lifecycle) -> None:
-    acts = {words: act for words, act in lines.others(life, known=True).items() if words != "Reattach"}
-    if acts:
-        buttons.menu(acts, key="more_one", of=life.label)
+def _more(one: Partition | Archived, life: Lifecycle | None) -> None:
+    found = lines.others(life, known=True) if life is not None else {}
+    offered = {words: choice for words, choice in found.items() if words != "Reattach"}
+    if isinstance(one, Partition) and acts.is_moving(one):
+        offered["Take back what was begun"] = buttons.Choice(ABANDON, ask.abandon)
+    if offered:
+        buttons.menu(offered, key="more_one", of=life.label if life is not None else "the DEFAULT")
 
 
 def _state(one: Partition | Archived) -> dict[str, str]:

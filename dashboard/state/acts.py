@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 
 import streamlit as st
@@ -15,6 +16,7 @@ from core.errors import AlarmNotSent, DeskError
 from core.period import Duration, Range, Width
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
+from core.plans.drain import Drain
 from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.ensure import ENSURE, Ensure
 from core.plans.hold import PutHold
@@ -23,10 +25,13 @@ from core.plans.plan import Plan
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore, hold_of_restored
+from core.plans.split import Split
+from core.plans.under_way import Abandon
 from core.plans.verify import Verify
 from core.tables.bounds import Bounds
 from core.tables.key import Reading
 from core.tables.marks import Hold
+from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from dashboard.state import access, backups, clock, current, database, keys, reads
 
@@ -50,6 +55,29 @@ def plan_ensure(
 ) -> Plan:
     """A plan for what is asked for; this partition and the next where nothing is."""
     return planned(lambda table: Ensure(table, ranges, years, ahead=ahead, every=every))
+
+
+def plan_drain() -> Plan:
+    """A plan to move the rows of the DEFAULT partition into partitions of their own."""
+    return planned(Drain)
+
+
+def plan_split(name: str, every: Width) -> Plan:
+    """A plan to make several partitions of one."""
+    return planned(lambda table: Split(table, name, every))
+
+
+def plan_abandon() -> Plan:
+    """A plan to take a move of rows back that was begun."""
+    return planned(Abandon)
+
+
+def is_moving(one: Partition) -> bool:
+    """Whether a move of its rows was begun and can still be taken back."""
+    with suppress(DeskError):
+        begun = database.desk().under_way(current.table())
+        return begun is not None and not begun.switched and one.oid in {each.oid for each in begun.course.leaving}
+    return False
 
 
 def plan_archive(name: str) -> Plan:

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from datetime import date
 from types import FrameType
 
-from tests.bench import backup, catalog, convert, page, partsmith, reattach, scale, stalls, startup
+from tests.bench import backup, catalog, convert, moves, page, partsmith, reattach, scale, stalls, startup
 from tests.bench.report import Table
 from tests.bench.server import SETTINGS, bench_server
 from tests.servers import connect
 from tests.tables import runner
 
-NAMES = ("archive", "ensure", "reattach", "backup", "catalog", "page", "startup", "convert", "scale")
+NAMES = ("archive", "ensure", "reattach", "moves", "backup", "catalog", "page", "startup", "convert", "scale")
 LIMIT_S = 25 * 60
 """When the whole of it ends by itself, whatever it waits for."""
 
@@ -63,6 +63,8 @@ def _cases(names: set[str], quick: bool) -> list[Callable[[str], tuple[Table, ..
     if "reattach" in names:
         sizes = (10_000, 100_000) if quick else (100_000, 1_000_000, 5_000_000)
         cases.append(lambda server: reattach.measure_reattach(server, 1 if quick else 5, sizes, sizes[-1] * 2 // 5))
+    if "moves" in names:
+        cases.append(lambda server: moves.measure_moves(server, 50_000 if quick else 1_000_000))
     if "backup" in names:
         cases.append(lambda server: backup.measure_backup(server, 1 if quick else 3, 100_000 if quick else 5_000_000))
     if "catalog" in names:

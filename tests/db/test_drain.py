@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.console.desk import Desk
+from core.doctor.findings import Severity
 from core.errors import DeskError, Refused
 from core.plans.drain import Drain
 from core.plans.under_way import Abandon
@@ -168,6 +169,18 @@ def test_it_goes_on_where_it_was_and_copies_a_table_anew_that_was_rewritten(run:
     run("VACUUM FULL visits_default")
     drain(desk)
     assert everything(run, "visits") == rows
+
+
+def test_the_doctor_tells_of_what_was_begun(run: Run, desk: Desk) -> None:
+    make_visits(run, cascade=False)
+    begun(desk, "Copy")
+    (found,) = (one for one in desk.examine(desk.read("visits"), None) if one.check == "leftovers")
+    assert found.title == "The rows of visits_default are being moved, and that is not finished"
+    assert "partitions drain --table public.visits" in found.hint.splitlines()
+    assert "partitions drain --abandon --table public.visits" in found.hint.splitlines()
+    drain(desk)
+    (found,) = (one for one in desk.examine(desk.read("visits"), None) if one.check == "leftovers")
+    assert found.severity is Severity.OK
 
 
 def test_a_mirror_that_somebody_switched_off_is_found(run: Run, desk: Desk) -> None:

@@ -22,11 +22,13 @@ from core.doctor.findings import (
 )
 from core.errors import OffCalendar, Refused
 from core.names import comment_sql, fit, ident, literal, qualified
+from core.plans.drain import DRAIN
 from core.plans.ensure import Cell, next_cells, now_in, plan_ensure, uncut
 from core.plans.plan import Plan
 from core.plans.reading import ask_for_reading
 from core.plans.refusals import require_nothing_pending
 from core.plans.steps import EXCLUSION, attach, out_of_default
+from core.plans.under_way import goes_on
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
@@ -442,6 +444,7 @@ def default_partition(case: Case) -> Iterator[Finding]:
         f" {costs} {out_of_default(case.table)}",
         hint=f"-- {twin('drain', case.table)}\n{_periods_in_default(case, default)}",
         subject=case.called(default),
+        wants=DRAIN,
     )
 
 
@@ -481,10 +484,26 @@ def _periods_in_default(case: Case, default: Partition) -> str:
 
 def leftovers(case: Case) -> Iterator[Finding]:
     """WARNING for a CHECK that an interrupted operation left on the DEFAULT; NOTE for a tag left on a partition."""
-    found = [*_left_checks(case), *_left_tags(case)]
+    found = [*_left_moves(case), *_left_checks(case), *_left_tags(case)]
     yield from found
     if not found:
         yield Finding("leftovers", Severity.OK, "No interrupted operation has left anything on the partitions")
+
+
+def _left_moves(case: Case) -> Iterator[Finding]:
+    if case.move is None:
+        return
+    course = case.move.course
+    names = listed(one.name for one in course.leaving)
+    back = "" if case.move.switched else f"\n# Or take it back:\n{goes_on(case.table, course, '--abandon')}"
+    yield Finding(
+        "leftovers",
+        Severity.WARNING,
+        f"The rows of {names} are being moved, and that is not finished",
+        "As long as it is not, every write to it is carried over, which makes it slower, and the copy takes its place"
+        " on disk. All rows are where they were, or in their new partitions: none is lost.",
+        hint=f"# Unless it runs just now, go on with it:\n{goes_on(case.table, course)}{back}",
+    )
 
 
 def _left_checks(case: Case) -> Iterator[Finding]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from core.cli.output import acts
 from core.period import Range, period_of
@@ -34,6 +36,15 @@ def plain(text: str) -> str:
     """
     joined = _REPLACED.sub(lambda found: found[0] + JOINER, text.replace("\n", " "))
     return _MARKUP.sub(r"\\\1", joined)
+
+
+def clock_time(moment: datetime, zone: str | None) -> str:
+    """The time of day in the zone of who reads, with its name; in UTC where no browser tells one."""
+    try:
+        local = moment.astimezone(ZoneInfo(zone or "UTC"))
+    except (ValueError, KeyError, OSError):  # what no browser should say, or a machine without its zones
+        local = moment.astimezone(UTC)
+    return f"{local:%H:%M:%S %Z}"
 
 
 def short(bounds: Bounds | None, name: str, zone: str = "UTC") -> str:

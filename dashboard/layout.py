@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.tables.table import PartitionedTable
 from core.text import human_time
-from dashboard.format import plain
+from dashboard.format import clock_time, plain
 from dashboard.state import current, keys, reads
 
 Colour = Literal["gray", "orange", "red"]
@@ -43,7 +43,7 @@ def read_at(read: datetime | None = None) -> None:
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="xsmall", wrap=False):
         if moment is not None and stale:
             st.badge(
-                f"busy since, read {moment:%H:%M:%S} UTC",
+                f"busy since, read {clock_time(moment, st.context.timezone)}",
                 icon=":material/lock_clock:",
                 color="orange",
                 help="Somebody holds the table exclusively, so it is shown as it was. It is read again by itself.",
@@ -53,7 +53,7 @@ def read_at(read: datetime | None = None) -> None:
             if shown is not None:
                 sizes = "exact" if shown.is_measured else "those of the last vacuum"
                 words += f" Sizes are {sizes}; rows are the planner's estimates."
-            st.caption(f"read {moment:%H:%M:%S} UTC", width="content", help=words)
+            st.caption(f"read {clock_time(moment, st.context.timezone)}", width="content", help=words)
         st.button(
             "Read again",
             icon=":material/refresh:",

@@ -172,8 +172,7 @@ def _total_caption(growth: Growth) -> str:
     beyond = growth.limit and not pictures.drawn_limit(growth)
     limit = f" The limit of {limit_size(growth.limit or 0)} lies far above." if beyond else ""
     return (
-        f"{past} Ahead: expected{stays}; the band holds the truth four times of five, as tried on the past."
-        f"{removed}{limit}"
+        f"{past} Ahead: expected{stays}; the band is where it most likely leads, as tried on the past.{removed}{limit}"
     )
 
 

@@ -220,9 +220,9 @@ def removed_words(growth: Growth) -> str:
 
 
 def spread_words(low: int, high: int) -> str:
-    """ ", four times of five between 41 MiB and 43 MiB"; nothing where both read alike."""
+    """ ", most likely between 41 MiB and 43 MiB"; nothing where both read alike."""
     ends = human_bytes(low), human_bytes(high)
-    return "" if ends[0] == ends[1] else f", four times of five between {ends[0]} and {ends[1]}"
+    return "" if ends[0] == ends[1] else f", most likely between {ends[0]} and {ends[1]}"
 
 
 def ends(band: Band, place: int = -1) -> tuple[int, int, int]:

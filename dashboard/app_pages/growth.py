@@ -14,7 +14,6 @@ from dashboard.growth import cards as growth_cards
 from dashboard.growth import charts as growth_charts
 from dashboard.growth import figures as growth_figures
 from dashboard.growth import filters as growth_filters
-from dashboard.growth.filters import Chosen
 from dashboard.state import current, database, reads
 
 
@@ -52,14 +51,11 @@ def first_visit(growth: Growth) -> None:
     st.code("0 4 * * *  partitions sample", language="bash")
 
 
-def cards(growth: Growth, chosen: Chosen) -> None:
-    """The six figures, and where prices are set what they cost."""
-    for row, width in ((growth_cards.cards(growth, chosen.horizon), 3), (growth_cards.costs(growth), 4)):
-        if not row:
-            continue
-        with st.grid(width, gap="small", min_column_width=190):
-            for card in row:
-                layout.card(card.label, card.value, card.note, help=card.help, colour="red" if card.urgent else "gray")
+def cards(row: tuple[growth_cards.Card, ...]) -> None:
+    """Some figures in a row."""
+    with st.grid(min(4, len(row)), gap="small", min_column_width=190):
+        for card in row:
+            layout.card(card.label, card.value, card.note, help=card.help, colour="red" if card.urgent else "gray")
 
 
 def honestly(growth: Growth) -> None:
@@ -88,11 +84,12 @@ def main() -> None:
         report(growth)
     first_visit(growth)
 
-    cards(growth, chosen)
+    cards(growth_cards.cards(growth, chosen.horizon))
     source = f"{growth.database}: {growth_filters.told(chosen)}; {human_date(growth.today)}. Partition Desk."
     drawn = growth_figures.figures(growth, chosen.horizon)
     show(drawn["ahead"], source)
     show(drawn["stored"], source)
+    cards((*growth_cards.further(growth), *growth_cards.costs(growth)))
     smaller = [
         *(("months", "periods") if growth.months else ("periods",)),
         *(("growers",) if len(growth.growers) > 1 else ("month_rows",)),

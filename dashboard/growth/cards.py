@@ -23,9 +23,13 @@ class Card:
 
 
 def cards(growth: Growth, horizon: int) -> tuple[Card, ...]:
-    """The six figures at the top."""
-    return (_now(growth), _year(growth), _pace(growth), _limit(growth, horizon), _saved(growth),
-            _cold(growth))  # fmt: skip
+    """The four figures at the top."""
+    return _now(growth), _pace(growth), _limit(growth, horizon), _saved(growth)
+
+
+def further(growth: Growth) -> tuple[Card, ...]:
+    """The figures below the pictures."""
+    return _year(growth), _cold(growth)
 
 
 def _now(growth: Growth) -> Card:
@@ -71,7 +75,7 @@ def _pace(growth: Growth) -> Card:
 def _limit(growth: Growth, horizon: int) -> Card:
     help = (
         "The day on which the limit on the server is passed if everything stays where it is. The range is what such"
-        " forecasts missed by in the past: four times of five the truth lay within."
+        " forecasts missed by in the past, less the worst: the truth lay within in four of five tries."
     )
     kept = growth.passing_kept
     if growth.limit is None:

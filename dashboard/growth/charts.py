@@ -158,9 +158,7 @@ def ahead(
         scale=alt.Scale(domain=names, range=[{PLANNED: [7, 4]}.get(name, [1, 0]) for name in names]),
         legend=words,
     )
-    lows = [float(history.server[back].min()) if len(back) else top, *(float(b.low.min()) for b in curves.values())]
-    reach = [max(0.0, min(*lows, drawn or top) / factor * 0.95), max(top, drawn or 0) / factor * 1.06]
-    scale = alt.Scale(domain=reach, nice=True)
+    scale = alt.Scale(domain=[0.0, max(top, drawn or 0) / factor * 1.06], nice=True)
     y = alt.Y("to:Q", title=f"{unit} on the server", axis=alt.Axis(tickCount=6), scale=scale)
     area = alt.Chart(pd.concat(bands)).mark_area(opacity=0.16)
     layers: list[alt.Chart] = [

@@ -46,7 +46,7 @@ def figures(growth: Growth, horizon: int) -> dict[str, Figure]:
              note="Archived: moved aside, on the same server. Freed: removed from it. Backups are compressed.",
              empty="The partitions themselves tell too little for a history."),
         made("ahead", growth_charts.ahead, growth.history, growth.outlook, passings, today, title="Where it leads",
-             words="bytes on the server, with the range of four times of five",
+             words="bytes on the server, with the range where it most likely leads",
              alt=words.reached(growth, horizon) or notes.tested(growth), note=notes.ahead_note(growth),
              empty=" ".join(growth.forecast.verdict.notes)),
         made("months", bars.months, growth.months, title="Growth a month", words="what was written",

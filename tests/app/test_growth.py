@@ -135,6 +135,13 @@ def test_samples_give_the_figures_of_their_series(console: Open, sampled: Made, 
     assert {row["part"] for row in chart_rows(app, STORED)} == {"In use", "Archived", "Freed"}
     lines = [row for row in chart_rows(app, AHEAD, 1) if row["part"] == "If everything stays"]
     assert (lines[-1]["to"] - lines[0]["to"]) * 1024**3 == pytest.approx(365 * STEP, rel=0.03)
+    assert [card.label for card in app.metric][:4] == [
+        "On the server",
+        "Growth a month",
+        "Limit passed",
+        "Freed on the server",
+    ]
+    assert spec(app, AHEAD)["layer"][0]["encoding"]["y"]["scale"]["domain"][0] == 0
     bars = chart_rows(app, MONTHS)
     assert [row["part"] for row in bars[1:-1]] == ["Measured"] * (len(bars) - 2)
     assert bars[0]["part"].startswith("In part")

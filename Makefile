@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-reset check test format hashes bench soak clean
+.PHONY: help setup run demo-reset check test format hashes bench soak pictures clean
 
 python := .venv/bin/python
 # The environment is built anew only when what it is built from has changed.
@@ -58,6 +58,9 @@ bench: $(ready) ## Measure on real servers what the README claims
 
 soak: $(ready) ## Kill the server 200 times in the middle of every act; an hour at most
 	@exec $(python) -m tests.soak
+
+pictures: $(ready) ## Shoot every page in every state into build/pictures, and README's into their place
+	@exec $(python) -m tests.pictures
 
 clean: ## Remove .venv and everything built; the demo database stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

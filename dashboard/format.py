@@ -23,7 +23,8 @@ def deed(plan: Plan) -> str:
     return f"{plan.operation.verb} {plan.subject}"
 
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|:$~^&=])")
+# One underscore between two letters is no markup; the label of an input is read out with its escapes.
+_MARKUP = re.compile(r"([\\`*{}\[\]()<>#+\-.!|:$~^&=]|(?<![^\W_])_|_(?![^\W_]))")
 # What the Markdown renderer still replaces when escapes are gone: icons, addresses, arrows that stand alone.
 _REPLACED = re.compile(r":(?=[A-Za-z_/+\-])|@(?=\w)|www(?=\.)|(?<!\S)[<\->~!=](?=[<\->=]+(?!\S))")
 JOINER = "\N{WORD JOINER}"

@@ -11,7 +11,7 @@ from core.plans.operation import FIND, LEAST
 from core.tables.archived import Archived
 from core.tables.find import Kind, Place
 from core.tables.table import PartitionedTable
-from core.text import human_rows
+from core.text import plural
 from dashboard import layout, notices
 from dashboard.dialog import buttons
 from dashboard.format import plain
@@ -67,7 +67,7 @@ def find_my_data(table: PartitionedTable) -> None:
             return
         st.markdown(f"**{plain(found.verdict)}**")
         for place in found.places:
-            rows = f"{human_rows(place.rows)} rows, counted" if place.rows is not None else place.problem
+            rows = f"{plural(place.rows, 'row')}, counted" if place.rows is not None else place.problem
             name = f"**{plain(place.relation)}** · " if place.relation else ""
             words = f"{PLACES[place.kind]} {name}{plain(rows or 'not counted')}"
             leads = place.relation and place.kind is not Kind.STRAY

@@ -42,11 +42,15 @@ def calendar(found: Calendar | None, theme: Theme) -> Chart | None:
             alt.value(theme.ink.tints[Status.MISSING]),
         )
     )
-    holes = base.transform_filter(f"datum.fill !== '{Fill.ROWS}'")
-    outlined = holes.mark_rect(filled=False, stroke=COLOURS[Status.MISSING], strokeWidth=1, cornerRadius=2)
-    signed = holes.mark_text(fontSize=10, color=theme.ink.missing, fontWeight="bold").encode(text="sign:N")
+    layers = [filled]
+    if any(cell.fill is not Fill.ROWS for cell in cells):  # a layer of nothing has no name for a screen reader
+        holes = base.transform_filter(f"datum.fill !== '{Fill.ROWS}'")
+        layers += [
+            holes.mark_rect(filled=False, stroke=COLOURS[Status.MISSING], strokeWidth=1, cornerRadius=2),
+            holes.mark_text(fontSize=10, color=theme.ink.missing, fontWeight="bold").encode(text="sign:N"),
+        ]
     height = 13 if found.period is Period.DAY else 24
-    return styled(alt.layer(filled, outlined, signed), alt.Step(height), theme.ink)
+    return styled(alt.layer(*layers), alt.Step(height), theme.ink)
 
 
 def _field(cell: Cell, period: Period) -> dict[str, object]:

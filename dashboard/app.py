@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import ConnectionFailed, DeskError
 from dashboard import finder, notices, sidebar
-from dashboard.dialog import body
+from dashboard.dialog import body, many
 from dashboard.operations import live
 from dashboard.state import access, database, kept, reads
 
@@ -98,5 +98,5 @@ else:
         live.draw()
         page.run()
     with notices.told():
-        if not notices.refusal() and not body.open_if_asked():
+        if not notices.refusal() and not body.open_if_asked() and not many.open_if_asked():
             finder.open_if_asked(PAGES)

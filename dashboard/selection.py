@@ -19,17 +19,23 @@ def table(
     parameter: str,
     alt: str,
     columns: Mapping[str, ColumnConfig],
+    several: str = "",
 ) -> None:
     """A row for each of `names`; selecting one puts its name into `parameter` of the address bar. `row` is selected.
 
-    The table can be downloaded: what a spreadsheet would take for a formula is kept a text.
+    Where several can be, the names of more than one are kept under `several` of the session state. The table can be
+    downloaded: what a spreadsheet would take for a formula is kept a text.
     """
     # one widget for each list and selection: what the address bar says is what is selected
-    key = f"{parameter}_{hash((tuple(names), row))}"
+    together = () if row is not None or not several else tuple(st.session_state.get(several, ()))
+    chosen = [number for number, name in enumerate(names) if name in together] if row is None else [row]
+    key = f"{parameter}_{hash((tuple(names), *chosen))}"
 
     def select() -> None:
         rows = st.session_state[key].selection.rows
-        if rows and rows[0] < len(names):
+        if several:
+            st.session_state[several] = [names[row] for row in rows if row < len(names)] if len(rows) > 1 else []
+        if len(rows) == 1 and rows[0] < len(names):
             st.query_params[parameter] = names[rows[0]]
         elif parameter in st.query_params:
             del st.query_params[parameter]
@@ -39,8 +45,8 @@ def table(
         hide_index=True,
         height=min(420, 38 + 35 * max(1, len(names))),
         on_select=select,
-        selection_mode="single-row",
-        selection_default={"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}},
+        selection_mode="multi-row" if several else "single-row",
+        selection_default={"selection": {"rows": chosen, "columns": [], "cells": []}},
         key=key,
         alt=alt,
         placeholder="-",

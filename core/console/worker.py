@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from core.console.audit import found_foreign, note
 from core.console.drill import begin_drill
 from core.console.execute import Cancellation, Progress
+from core.console.in_order import InOrder, do_in_order
 from core.console.locks import Blocker
 from core.console.planned_drops import plan_due_drops
 from core.console.queue import claim, queued
@@ -123,6 +124,10 @@ class Worker:
     def wake(self) -> None:
         """Looks at the queue at once: something was just put into it."""
         self._wake.set()
+
+    def do_in_order(self, several: InOrder, told: Callable[[int], None]) -> None:
+        """Puts plans into the queue one after the other, until they are done or this worker is stopped."""
+        do_in_order(self._desk, several, self._stop, self.wake, told)
 
     def stop(self) -> None:
         """Takes nothing more, and stops what runs as a person would: each ends told and resumable within a second."""

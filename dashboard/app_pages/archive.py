@@ -22,7 +22,7 @@ def main() -> None:
     notices.pending(table)
     waiting.draw(of_table=table.address)
     lists.planned(found)
-    lists.due(found, read)
+    lists.due(found, read, table)
     phases.draw(table, found)
     lists.archived(found, read)
     lists.dropped(found, read)

@@ -20,7 +20,7 @@ from dashboard import layout, notices
 from dashboard.charts import partitions, spans
 from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import plain
-from dashboard.partitions import detail, listing
+from dashboard.partitions import detail, listing, several
 from dashboard.partitions.axis import axis_of
 from dashboard.partitions.items import Item, Status, items
 from dashboard.state import clock, current, keys, reads
@@ -159,8 +159,10 @@ def main() -> None:
     listing.draw(listing.filtered(shown), axis)
     for said in kinds_told((one.kind, one.tree) for one in table.everything):
         st.caption(plain(said))
-    chosen = detail.chosen(table)
-    if chosen is not None:
+    chosen, some = detail.chosen(table), several.chosen(table)
+    if chosen is None and len(some) > 1 and table.not_served is None:
+        several.draw(table, some)
+    elif chosen is not None:
         detail.draw(table, chosen)
     else:
         asked = st.query_params.get(keys.PARTITION_PARAMETER)
@@ -169,7 +171,7 @@ def main() -> None:
                 f"{plain(table.label)} has no partition {plain(asked)}, neither attached nor archived.",
                 icon=":material/search_off:",
             )
-        st.caption("Select a row for its bounds, constraints, indexes and acts.")
+        st.caption("Select a row for its bounds, constraints, indexes and acts; several for an act on all of them.")
     pictures(shown, axis.now(now))
 
 

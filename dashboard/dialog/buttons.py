@@ -11,12 +11,14 @@ import streamlit as st
 from core.console.journal import OperationRecord
 from core.doctor.findings import Finding
 from core.errors import DeskError
+from core.plans.adopt import ADOPT, RELEASE
 from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP
 from core.plans.drain import DRAIN
 from core.plans.drop import DROP, SCHEDULE
 from core.plans.ensure import ENSURE
 from core.plans.hold import HOLD
+from core.plans.index import INDEX, REINDEX, UNINDEX
 from core.plans.operation import Operation
 from core.plans.plan import Plan
 from core.plans.reading import KEY
@@ -42,6 +44,11 @@ ICON = {
     ABANDON: ":material/undo:",
     ARCHIVE: ":material/archive:",
     REATTACH: ":material/unarchive:",
+    ADOPT: ":material/add_link:",
+    RELEASE: ":material/link_off:",
+    INDEX: ":material/playlist_add:",
+    REINDEX: ":material/autorenew:",
+    UNINDEX: ":material/playlist_remove:",
     BACKUP: ":material/cloud_upload:",
     VERIFY: ":material/verified_user:",
     DROP: ":material/delete_forever:",

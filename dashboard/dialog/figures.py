@@ -6,8 +6,10 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.plans.adopt import ADOPT, RELEASE
 from core.plans.archive import ARCHIVE
 from core.plans.hold import HOLD
+from core.plans.index import INDEX, REINDEX, UNINDEX
 from core.plans.plan import Plan
 from core.plans.proof import Kept
 from core.plans.reading import KEY
@@ -18,6 +20,9 @@ from dashboard import layout
 from dashboard.dialog import ask
 from dashboard.format import plain
 from dashboard.state import clock, current, database
+
+NO_FIGURES = (HOLD, KEY, ADOPT, RELEASE, INDEX, REINDEX, UNINDEX)
+"""What moves no partition out of the table or back into it from the archive."""
 
 
 def proof(kept: Kept, plan: Plan) -> None:
@@ -41,7 +46,7 @@ def proof(kept: Kept, plan: Plan) -> None:
 
 def draw(asked: ask.Asked) -> None:
     plan = asked.plan
-    if plan.operation in (HOLD, KEY):
+    if plan.operation in NO_FIGURES:
         return
     if ask.is_drop(plan) and asked.kept is not None:
         _dropped(asked, asked.kept)

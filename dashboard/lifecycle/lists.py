@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import streamlit as st
 
+from core.plans.archive import ARCHIVE, Archive
 from core.tables.archived import Archived
+from core.tables.commands import twin
 from core.tables.coverage import frontier
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.tables.tree import Kind
 from core.text import human_date
 from dashboard import layout
+from dashboard.dialog import many
 from dashboard.format import in_a_shell, plain
 from dashboard.lifecycle import lines
 from dashboard.lifecycle.lines import Read
@@ -51,13 +55,22 @@ def _planned_line(life: Lifecycle) -> None:
         )
 
 
-def due(found: Sequence[Lifecycle], read: Read) -> None:
+def due(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) -> None:
     """What is due, oldest first."""
     waiting = [life for life in found if life.status is Status.DUE]
     with st.container(border=True, gap="small"):
         layout.heading("Due for archive", f"ended more than {database.desk().settings.archive_after} ago")
         if not waiting:
             st.caption("Nothing is due. What is over can be archived earlier below.")
+        if len(waiting) > 1:
+            with st.container(width="content"):
+                many.button(
+                    f"Archive all {len(waiting)} that are due",
+                    ARCHIVE,
+                    lambda: [(life.called, partial(Archive, partition=life.called)) for life in waiting],
+                    key="archive_due",
+                    command=twin("archive", table, "", "--due"),
+                )
         first = waiting[0].called if waiting else ""
         layout.paged(
             waiting, lambda life: lines.line(life, read, primary=life.called == first), key="page_due", size=PAGE

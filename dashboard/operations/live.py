@@ -18,7 +18,7 @@ from core.plans.verify import VERIFY
 from core.tables.marks import Hold
 from core.text import human_seconds
 from dashboard import layout
-from dashboard.dialog import blockers, buttons
+from dashboard.dialog import blockers, buttons, many
 from dashboard.format import in_a_shell, plain
 from dashboard.operations import outcome
 from dashboard.state import access, acts, backups, clock, current, database, keys, reads
@@ -39,8 +39,10 @@ def draw() -> None:
     active = tuple(operation for operation in recent if operation.state.active)
     st.session_state[keys.UNDER_WAY] = active
     acts.watched().update(operation.id for operation in active)
-    with st.bottom if any(_told(recent)) else nullcontext():
-        st.fragment(_draw, run_every=LIVE_S if active else IDLE_S)()
+    together = database.opened().in_order
+    live = bool(active) or any(not one.over for one in together)
+    with st.bottom if any(_told(recent)) or together else nullcontext():
+        st.fragment(_draw, run_every=LIVE_S if live else IDLE_S)()
 
 
 def _told(recent: Sequence[OperationRecord]) -> Iterator[OperationRecord]:
@@ -91,6 +93,8 @@ def _draw() -> None:
             (_running if operation.state.active else _ended)(operation)
         if len(told) > BAR:
             st.caption(f"and {len(told) - BAR} more, in Activity")
+        for several in list(database.opened().in_order):
+            many.draw_progress(several)
 
 
 def _running(operation: OperationRecord) -> None:

@@ -76,6 +76,7 @@ def draw(shown: Sequence[Item], axis: Axis) -> None:
         row,
         parameter=keys.PARTITION_PARAMETER,
         alt="Every partition with its state, bounds, rows and sizes",
+        several=keys.CHOSEN,
         columns=_columns(unit, largest / factor, _ends(shown, axis), marked=any(item.also for item in shown)),
     )
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.console import approval, failures
 from core.console.alarms.send import send_test
+from core.console.in_order import InOrder
 from core.console.journal import OperationRecord
 from core.console.queue import Ticket, request_cancel
 from core.errors import AlarmNotSent, DeskError
@@ -164,6 +165,13 @@ def enqueue(plan: Plan, reason: str) -> Ticket:
     database.opened().worker.wake()
     watched().add(ticket.id)
     return ticket
+
+
+def begin_in_order(several: InOrder) -> None:
+    """Has confirmed plans done one after the other, whatever becomes of the page."""
+    opened = database.opened()
+    opened.in_order.append(several)
+    opened.worker.do_in_order(several, watched().add)
 
 
 def approved(number: int) -> Plan:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.console.desk import Desk
+from core.console.in_order import InOrder
 from core.console.worker import Worker
 from core.errors import ConnectionFailed, SettingError
 from core.growth.read import Growth
@@ -37,6 +38,8 @@ class Opened:
     """Tables that somebody holds exclusively, and until when (monotonic) they are left alone."""
     readings: dict[tuple[str, str, str], BackupReading] = field(default_factory=dict)
     """The backups of each table, by database, server and address, as they are read."""
+    in_order: list[InOrder] = field(default_factory=list)
+    """What was asked for together, until its end was told for a while."""
     grown: dict[str | None, tuple[object, Growth]] = field(default_factory=dict)
     """How each table grows, beside what was asked; None for all together."""
 

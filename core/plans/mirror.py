@@ -183,13 +183,7 @@ END
         It commits each batch with how far it is, and goes on from there. Where the table was rewritten meanwhile it
         begins anew; rows that are there already are left as they are.
         """
-        arbiter = ", ".join(map(ident, self.unique.columns))
-        rows = f"INSERT INTO {self.stage} ({self._listed()}) SELECT {self._listed('s.')} FROM ONLY {one.sql} s"
-        batch = (
-            f"{rows.replace('%', '%%')} WHERE s.ctid OPERATOR(pg_catalog.>=) %L::pg_catalog.tid"
-            " AND s.ctid OPERATOR(pg_catalog.<) %L::pg_catalog.tid"
-            f" FOR SHARE ON CONFLICT ({arbiter.replace('%', '%%')}) DO NOTHING"
-        )
+        batch = self._batch(one)
         return f"""DO {
             dollar_quoted(f'''
 DECLARE
@@ -245,6 +239,16 @@ BEGIN
 END
 ''')
         }"""
+
+    def _batch(self, one: Leaving) -> str:
+        """What copies the rows between two places of the table, as pg_catalog.format() takes it with these two."""
+        arbiter = ", ".join(map(ident, self.unique.columns))
+        rows = f"INSERT INTO {self.stage} ({self._listed()}) SELECT {self._listed('s.')} FROM ONLY {one.sql} s"
+        return (
+            f"{rows.replace('%', '%%')} WHERE s.ctid OPERATOR(pg_catalog.>=) %L::pg_catalog.tid"
+            " AND s.ctid OPERATOR(pg_catalog.<) %L::pg_catalog.tid"
+            f" FOR SHARE ON CONFLICT ({arbiter.replace('%', '%%')}) DO NOTHING"
+        )
 
     # --- the proof ---
 

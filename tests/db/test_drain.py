@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg2
@@ -12,12 +13,14 @@ from sqlalchemy import Engine
 from core.console.desk import Desk
 from core.doctor.findings import Severity
 from core.errors import DeskError, Refused
+from core.names import qualified
 from core.plans.drain import Drain
 from core.plans.under_way import Abandon
+from core.postgres.connection import parse_url, working_engine
 from tests import desks
 from tests.conftest import ADMIN, OpenSession
 from tests.moving import TRACES, everything, make_visits
-from tests.tables import Run, describe
+from tests.tables import Made, Run, describe
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -236,3 +239,55 @@ def test_a_publication_by_the_root_is_no_obstacle(run: Run, desk: Desk) -> None:
     rows = everything(run, "visits")
     drain(desk)
     assert everything(run, "visits") == rows
+
+
+def test_names_of_any_kind_and_moments_in_a_zone(make_table: Callable[..., Made], run: Run, worker: Engine) -> None:
+    made = make_table(
+        schema="No.rth", name="Kid \"A\" 100%; $(x) 'b'", key="The Day: %s", key_type="timestamptz", default=True
+    )
+    made.insert(date(2026, 1, 1), date(2027, 1, 1), 300)
+    made.insert(date(2031, 1, 1), date(2032, 1, 1), 50)
+    rows = everything(run, made.sql)
+    desk = desks.desk(worker, now=NOW)
+    desk.run(desk.plan(Drain(made.address)), ADMIN)
+    assert everything(run, made.sql) == rows
+    assert everything(run, f"ONLY {qualified(made.schema, made.default)}")[0][0] == 0
+    assert len(desk.read(made.address).ranges) == 5
+
+
+def test_writers_of_another_role_with_few_rights_are_carried_over(
+    make_role: Callable[..., tuple[str, str]], run: Run
+) -> None:
+    """The owner acts; who may only write through the table, and whom row security binds, goes on writing."""
+    owner, url = make_role("pd_owner")
+    writer, _ = make_role("pd_writer")
+    make_visits(run, cascade=False)
+    run(f"GRANT CREATE, USAGE ON SCHEMA public TO {owner}; GRANT USAGE ON SCHEMA public TO {writer}")
+    run(f"GRANT CREATE ON DATABASE {run('SELECT current_database()')[0][0]} TO {owner}")
+    for name in ("visits", "visits_2024_11", "visits_2024_12", "visits_default", "kids"):
+        run(f"ALTER TABLE {name} OWNER TO {owner}")
+    run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON visits TO {writer}; ALTER TABLE visits ENABLE ROW LEVEL SECURITY")
+    run(f"CREATE POLICY own ON visits TO {writer} USING (kid_id < 50) WITH CHECK (kid_id < 50)")
+    run(f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {writer}")
+    engine = working_engine(parse_url(url))
+    try:
+        desk = desks.desk(engine, now=NOW)
+
+        def between(doing: str, _: object) -> None:
+            if doing.startswith(("Copy", "Compare")):
+                run(f"SET ROLE {writer}")
+                run("UPDATE visits SET note = note || '+' WHERE day < '2025-02-01'")
+                run("DELETE FROM visits WHERE id % 9 = 1")
+                run("INSERT INTO visits (id, kid_id, day) SELECT max(id) + 7000, 1, '2025-02-03' FROM visits")
+                for name in ("visits_2025_01", "visits_default_new"):
+                    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                        run(f"SELECT 1 FROM {name}")
+                run("RESET ROLE")
+                rows[:] = everything(run, "visits")
+
+        rows: list[Any] = []
+        desk.run(desk.plan(Drain("visits")), ADMIN, progress=between)
+    finally:
+        engine.dispose()
+    assert everything(run, "visits") == rows
+    assert run(TRACES) == []

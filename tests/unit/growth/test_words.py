@@ -15,7 +15,7 @@ from core.growth.report import report_html
 from core.growth.savings import Money, Prices
 from core.growth.words import about, amount, limit_size, percent, signed, signed_percent, stands, verdict
 from dashboard.charts.theme import Theme
-from dashboard.growth.cards import cards, costs
+from dashboard.growth.cards import cards, costs, further
 from dashboard.growth.figures import figures
 from tests.unit.growth_factories import MB, TODAY, growth
 
@@ -28,7 +28,7 @@ def said_by(made: Growth) -> dict[str, str]:
     drawn = figures(made, 365).values()
     page = [
         verdict(made, 365),
-        *(f"{card.value} {card.note} {card.help}" for card in (*cards(made, 365), *costs(made))),
+        *(f"{card.value} {card.note} {card.help}" for card in (*cards(made, 365), *further(made), *costs(made))),
         *(f"{figure.alt} {figure.note}" for figure in drawn),
     ]
     told = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.console.actor import Origin
 from core.console.journal import read_last_of
+from core.console.maintained import read_upkeep
 from core.growth.samples.read import read_runs
 from core.tables.table import PartitionedTable
 from core.text import human_date, plural
@@ -29,8 +30,8 @@ class Unattended:
 
 
 def unattended(desk: Desk, table: PartitionedTable) -> tuple[Unattended, ...]:
-    """The day's sample, the table's planned drops, and the restore drill."""
-    return _sample(desk), _drops(desk, table), _drill(desk)
+    """The day's sample, the table's planned drops, the restore drill, and what rules want."""
+    return _sample(desk), _drops(desk, table), _drill(desk), _rules(desk)
 
 
 def _sample(desk: Desk) -> Unattended:
@@ -59,3 +60,17 @@ def _drill(desk: Desk) -> Unattended:
     if desk.settings.drill is None:
         return Unattended(what, "not by itself, as PARTITION_DESK_DRILL is not set", last, on=False)
     return Unattended(what, f"at night, a backup last proven {desk.settings.drill} ago or more", last)
+
+
+def _rules(desk: Desk) -> Unattended:
+    what, upkeep = "Rules are kept to", read_upkeep(desk)
+    run = upkeep.last if upkeep is not None else None
+    if upkeep is None or not upkeep.tables:
+        return Unattended(what, "no table has rules", on=False)
+    on = desk.settings.maintain
+    again = "within ten minutes" if on else "when somebody runs partitions maintain, as PARTITION_DESK_MAINTAIN is off"
+    if run is None:
+        return Unattended(what, again, on=on)
+    did = plural(sum(one.good for one in run.did), "act")
+    left = f", {plural(len(run.failed), 'thing')} left that needs somebody" if run.failed else ""
+    return Unattended(what, f"{again}; {did} done last{left}", run.ended, on=on)

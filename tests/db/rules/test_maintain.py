@@ -15,6 +15,7 @@ from core.console import maintain as maintaining
 from core.console.maintain import maintain
 from core.console.maintained import read_runs, read_upkeep
 from core.console.ruled import wish_for
+from core.console.unattended import unattended
 from core.console.worker import Worker
 from core.errors import Asked
 from core.period import Period
@@ -224,6 +225,7 @@ def findings(road: Road, made: Made, now: datetime) -> list[str]:
 
 def test_the_heartbeat_tells_when_it_ran_and_whether_that_is_late(road: Road, made: Made) -> None:
     assert upkeep(road).tables == ()
+    assert unattended(desk_of(road), desk_of(road).read(made.address))[-1].next == "no table has rules"
     assert findings(road, made, TODAY) == ["It has no rules: nothing is done of itself"]
     rule(road, made, ahead=1, archive_after="4 years")
     assert upkeep(road).is_late(TODAY)
@@ -234,6 +236,9 @@ def test_the_heartbeat_tells_when_it_ran_and_whether_that_is_late(road: Road, ma
     assert found.last is not None
     assert (found.tables, found.is_late(TODAY), found.last.ended) == ((made.address,), False, TODAY)
     assert findings(road, made, TODAY) == ["Its rules are kept: maintain ran just now"]
+    by_itself = unattended(desk_of(road), desk_of(road).read(made.address))[-1]
+    assert (by_itself.last, by_itself.on) == (TODAY, False)
+    assert by_itself.next.endswith("as PARTITION_DESK_MAINTAIN is off; 2 acts done last")
     told = road.done("metrics").out
     for line in ("maintain_tables 1", "maintain_late 0", "maintain_acts 2", "maintain_left 0"):
         assert f"partition_desk_{line}\n" in told

@@ -116,4 +116,7 @@ def calendar_words(calendar: Calendar | None) -> str:
 
 def calendar_note(calendar: Calendar | None) -> str:
     """What the calendar tells, and where that is from."""
-    return f"{calendar.told} {calendar.how}" if calendar is not None else ""
+    if calendar is None:
+        return ""
+    signs = " In the picture: 0 is no rows, x no partition, ? not known." if calendar.holes else ""
+    return f"{calendar.told}{signs} {calendar.how}"

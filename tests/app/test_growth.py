@@ -329,4 +329,6 @@ def test_the_calendar_shows_holes_in_the_data(console: Open, make_table: Callabl
     assert "7 days with rows, 2 days without a row, 1 day without a partition." in chart.alt
     signs = [row["sign"] for row in chart_rows(app, -1)]
     assert signs == ["", "", "", "0", "0", "", "x", "", "", ""]
-    assert "for each partition, of its last vacuum or analyze" in texts(app)
+    said = texts(app)
+    assert "0 is no rows, x no partition, ? not known" in said
+    assert "for each partition, of its last vacuum or analyze" in said

@@ -86,7 +86,7 @@ def _limit(growth: Growth, horizon: int) -> Card:
         return Card("Limit passed", "already", f"{signed(growth.server - growth.limit)} over it", help, urgent=True)
     if kept.expected is None:
         left = f"{human_bytes(growth.limit - growth.server)} left"
-        return Card("Limit passed", f"not within {years(horizon)}", f"{left}{_maybe(kept, growth.today)}", help)
+        return Card("Limit passed", f"over {years(horizon)}", f"{left}{_maybe(kept, growth.today)}", help)
     near = (kept.expected - growth.today).days < 365
     return Card("Limit passed", about(kept.expected, growth.today), between(kept, growth.today), help, urgent=near)
 

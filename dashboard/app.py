@@ -77,7 +77,7 @@ ACTIVITY = st.Page(
     icon=":material/history:",
     help="What was done, by whom, why, with which SQL, and how it ended.",
 )
-PAGES = (OVERVIEW, PARTITIONS, ARCHIVE, DOCTOR, GROWTH, ACTIVITY)
+PAGES = (OVERVIEW, PARTITIONS, ARCHIVE, RULES, DOCTOR, GROWTH, ACTIVITY)
 OPERATION = st.Page("app_pages/operation.py", title="Operation", visibility="hidden")
 
 page = st.navigation(

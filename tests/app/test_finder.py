@@ -58,7 +58,7 @@ def test_some_of_a_name_leads_to_page_partition_and_act(
     act(plan_archive(read_table(reader, absences.address), absences.first, now=datetime.now(UTC)))
     app = console("growth")
     app.button(key="go_to").click().run()
-    assert offered(app)[:6] == ["Overview", "Partitions", "Archive", "Doctor", "Growth", "Activity"]
+    assert offered(app)[:7] == ["Overview", "Partitions", "Archive", "Rules", "Doctor", "Growth", "Activity"]
     assert len(offered(app)) == finder.MOST
     assert "The first 10 are shown" in texts(app)
     year = str(THIS_YEAR - 4)

@@ -7,7 +7,7 @@ there now, and the plan is run in place or put into the queue.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
+from core.console.sight import Sight
 from core.errors import Refused
 from core.names import address, split_qualified
 from core.period import Width
@@ -25,11 +26,8 @@ from core.postgres.publications import MAKE_THERE, read_publishing, why_not
 from core.postgres.server import read_server
 from core.settings import FIRST_TABLE, Settings
 from core.tables.catalog.address import read_address, read_path
-from core.tables.catalog.archived import read_alone
 from core.tables.catalog.coverage import read_coverage
 from core.tables.catalog.highest import read_highest
-from core.tables.catalog.rows import count_default_rows, count_outside, read_key_range
-from core.tables.catalog.siblings import read_equipped_of
 from core.tables.catalog.summaries import read_tables
 from core.tables.catalog.table import read_table
 from core.tables.coverage import IdsLeft, ids_left
@@ -53,24 +51,13 @@ if TYPE_CHECKING:
     from core.growth.read import Growth
     from core.growth.samples.daily import Sampled
     from core.growth.savings import Prices
-    from core.plans.drop import Hanging
-    from core.plans.manifest import Backup
-    from core.plans.operation import Operation, Wish
+    from core.plans.operation import Wish
     from core.plans.plan import Plan
     from core.plans.proof import Kept
-    from core.plans.restore import Surroundings
     from core.postgres.server import Server
     from core.seal import Seal
-    from core.tables.archived import Archived
-    from core.tables.bounds import Bounds
     from core.tables.coverage import Coverage
-    from core.tables.equipment import Equipped
     from core.tables.find import Found
-    from core.tables.indexes import TreeIndexes
-    from core.tables.key import KeyRange
-    from core.tables.move import Ground, Move, Strewn
-    from core.tables.partition import Partition
-    from core.tables.plain import Plain, Whole
     from core.tables.summaries import TableSummary
     from core.tables.table import PartitionedTable
 
@@ -83,14 +70,9 @@ def _clock() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Sight):
     """One database, how to read it, how to act on it, and under which settings."""
 
-    settings: Settings
-    reading: Engine
-    working: Engine
-    storage: StorageSettings
-    """Where its backups are kept."""
     url: URL | None = None
     """None on an application's own engine."""
     embedded: bool = False
@@ -137,11 +119,6 @@ class Desk:
     def zone(self) -> str:
         """The application's time zone, in which a date begins."""
         return self.settings.time_zone
-
-    @property
-    def archive_schema(self) -> str:
-        """Where archived partitions go."""
-        return self.settings.archive_schema
 
     @property
     def now(self) -> datetime:
@@ -353,116 +330,6 @@ class Desk:
             keep=self.settings.keep_samples,
             weekly_after=self.settings.weekly_after,
         )
-
-    # --- what a wish may look at ---
-
-    def plain(self, table: PartitionedTable, key: str) -> Plain:
-        """A table that is not partitioned, and what its rows say of that column. Reads all of them."""
-        from core.plans.inplace import our_indexes
-        from core.tables.catalog.plain import read_plain
-
-        return read_plain(self.reading, table.schema, table.name, key, our_indexes(table.name))
-
-    def whole(self, table: PartitionedTable) -> Whole:
-        """A partitioned table, and which of its partitions hold rows."""
-        from core.tables.catalog.plain import read_whole
-
-        parts = tuple((one.schema, one.name) for one in table.partitions)
-        return read_whole(self.reading, table.schema, table.name, parts)
-
-    def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
-        """How many rows of the ranges its DEFAULT partition holds."""
-        return count_default_rows(self.reading, table, tuple(ranges))
-
-    def alone(self, table: PartitionedTable, address: str) -> Archived | None:
-        """The table of that address, where it hangs on no parent, as what may become a partition of `table`."""
-        return read_alone(self.reading, table, address)
-
-    def outside(self, table: PartitionedTable, alone: Archived, bounds: Bounds) -> int:
-        """How many rows of such a table do not lie in the bounds. Reads all of it."""
-        return count_outside(self.reading, table, alone, bounds)
-
-    def under_way(self, table: PartitionedTable) -> Move | None:
-        """The move of rows between its partitions that was begun and not finished."""
-        from core.tables.catalog.moves import read_move
-
-        return read_move(self.reading, table)
-
-    def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
-        """What has to be known of these partitions before their rows are moved."""
-        from core.tables.catalog.moves import read_ground
-
-        return read_ground(self.reading, table, oids)
-
-    def strewn(self, table: PartitionedTable, one: Partition, sane: Bounds) -> Strewn:
-        """How the rows of a partition lie about a range. Reads all of them."""
-        from core.tables.catalog.moves import read_strewn
-
-        return read_strewn(self.reading, table, one, sane)
-
-    def cells(self, table: PartitionedTable, ends: Sequence[Bounds]) -> Mapping[Bounds, int]:
-        """How many rows of the DEFAULT lie in each of these ranges, one beside the other; none without rows."""
-        from core.tables.catalog.moves import read_cells
-
-        return read_cells(self.reading, table, ends)
-
-    def tree_indexes(self, table: PartitionedTable) -> TreeIndexes:
-        """The indexes of a table and of all below it. Raises CatalogBusy."""
-        from core.tables.catalog.indexes import read_tree_indexes
-
-        return read_tree_indexes(self.reading, table.oid)
-
-    def key_range(self, table: PartitionedTable, archived: Archived) -> KeyRange | None:
-        """The smallest and the largest key among the rows of an archived table."""
-        return read_key_range(self.reading, table, archived)
-
-    def equipped(self, table: PartitionedTable, archived: Archived) -> Equipped | None:
-        """What an archived table of that table has of its own; None where that can't be read just now."""
-        found = read_equipped_of(self.reading, table, [archived.oid])
-        return found[0] if found else None
-
-    def hanging(self, archived: Archived) -> Hanging:
-        """What hangs on an archived table. Raises CatalogBusy while somebody holds it."""
-        from core.console.hanging import read_hanging
-
-        return read_hanging(self.reading, archived)
-
-    def surroundings(self, backup: Backup) -> Surroundings:
-        """What there is of what a backup needs to be brought back."""
-        from core.backups.restore import read_surroundings
-
-        return read_surroundings(self.reading, backup, archive_schema=self.archive_schema)
-
-    def done_at(self, operation: Operation, table: str, backup: str) -> datetime | None:
-        """When an operation on that table was last done with that backup, as the journal has it."""
-        from core.console.journal import read_done
-
-        return read_done(self.reading, operation, table, backup)
-
-    def holds(self, relation: str, backup: Backup) -> bool:
-        """Whether a table, quoted and qualified, is what a backup holds. Reads all of its rows."""
-        from core.backups.restore import holds
-
-        return holds(self.reading, relation, backup)
-
-    def dump_tool(self, version_num: int) -> str:
-        """The pg_dump that reads the rows of such a server, as "pg_dump 18.4". Raises ToolMissing."""
-        from core.postgres.programs import find_pg_dump
-
-        return f"pg_dump {find_pg_dump(version_num, environ=self.storage.environ).version}"
-
-    def lacking(self, archived: Archived, backup: Backup) -> tuple[str, ...]:
-        """What of the definition of an archived table is not in a backup of it. Raises CatalogBusy."""
-        from core.backups.differences import read_lacking
-
-        return read_lacking(self.reading, archived, backup)
-
-    def proof_doubts(self, table: PartitionedTable, oids: Iterable[int]) -> tuple[str, ...]:
-        """Why a backup of these tables could not be proven as things are, a sentence each."""
-        from core.backups.proving import Proving, doubts
-
-        proving = Proving(self.storage.home, self.storage.environ, self.settings.proof_url or "")
-        return doubts(self.reading, oids, table.server.version_num, proving)
 
     # --- acting ---
 

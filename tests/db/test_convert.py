@@ -236,6 +236,10 @@ def test_what_stands_in_the_way_is_told_and_changes_nothing(
         assert done.code == 1, done.out
         assert told in done.err
         assert dump() == before
+    printed = re.search(r"SELECT .*", done.err)
+    assert (printed is not None) is ("years ahead" in told)
+    if printed is not None:
+        assert len(run(printed.group())) == 1
 
 
 def test_who_does_not_own_it_may_not(partitions: Partitions, run: Run, make_role: MakeRole) -> None:  # noqa: F811

@@ -19,6 +19,7 @@ from core.plans.refusals import require_nothing_pending, require_served
 from core.plans.spread import spread_like_parent
 from core.plans.steps import default_meanwhile, exclude_from_default, validate
 from core.plans.target import called_in
+from core.plans.under_way import require_still
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
@@ -83,13 +84,14 @@ class Release:
     partition: str
 
     def plan(self, desk: Sources) -> Plan:
-        """Reads nothing but the tables."""
+        """Reads whether its rows are being moved."""
         table = table_for(desk, self.table)
         found = _found(desk, table, self.partition)
         if not isinstance(found, Partition):
             called = address(found.schema, found.name)
             why = f"{called} is no partition of {table.label}."
             return nothing_to_do(RELEASE, table.address, called, why, command=_release_twin(table, called))
+        require_still(table, desk.under_way(table), table.called(found))
         return plan_release(table, found)
 
 

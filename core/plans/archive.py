@@ -39,6 +39,7 @@ from core.plans.steps import (
     prove_bounds,
 )
 from core.plans.target import Target, called_in, partition_of
+from core.plans.under_way import require_still
 from core.tables.archived import Archived
 from core.tables.bounds import Bounds, within
 from core.tables.commands import twin
@@ -63,9 +64,10 @@ class Archive:
     """Also where its dates are not over yet."""
 
     def plan(self, desk: Sources) -> Plan:
-        """Reads nothing but the table."""
+        """Reads whether its rows are being moved."""
         table = table_for(desk, self.table)
         name = partition_of(table, self.partition, desk.zone)
+        require_still(table, desk.under_way(table), name)
         return plan_archive(table, name, now=desk.now, zone=desk.zone, allow_current=self.allow_current)
 
 

@@ -52,6 +52,17 @@ def require_own(table: PartitionedTable, begun: Move | None, act: str, names: tu
     )
 
 
+def require_still(table: PartitionedTable, begun: Move | None, name: str) -> None:
+    """Raises Refused where rows of that partition are being moved: what is carried over would be left behind."""
+    one = table.find(name)
+    if begun is not None and one is not None and one.oid in {left.oid for left in begun.course.leaving}:
+        back = "" if begun.switched else f" Or take it back: {goes_on(table, begun.course, '--abandon')}"
+        raise Refused(
+            f"The rows of {name} are being moved into other partitions.",
+            next=f"Finish that first: {goes_on(table, begun.course)}{back}",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Abandon:
     """That a move of rows that was begun leaves no trace; the rows are where they were all the time."""

@@ -13,6 +13,8 @@ from sqlalchemy import Engine
 from core.console.desk import Desk
 from core.errors import Overlap, Refused, UsageError
 from core.period import Width
+from core.plans.adopt import Release
+from core.plans.archive import Archive
 from core.plans.drain import Drain
 from core.plans.ensure import Ensure
 from core.plans.operation import Wish
@@ -132,6 +134,11 @@ def test_one_move_of_a_table_at_a_time_and_each_goes_on_by_its_own_command(run: 
     for other in (Drain("visits"), Split("visits", "visits_2024_11", WEEK), Merge("visits", ("a", "b"))):
         with pytest.raises(Refused, match=r"partitions split --partition visits_2024_12 --table public.visits"):
             desk.plan(other)
+    for leaving in (Archive("visits", "visits_2024_12"), Release("visits", "public.visits_2024_12")):
+        with pytest.raises(Refused, match=r"The rows of .*visits_2024_12 are being moved") as refused:
+            desk.plan(leaving)
+        assert "partitions split --partition visits_2024_12 --abandon" in refused.value.next
+    assert desk.plan(Archive("visits", "visits_2024_11")).steps
     done(desk, Split("visits", "visits_2024_12", None))
     assert everything(run, "visits") == rows
     assert run(TRACES) == []

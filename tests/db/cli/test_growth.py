@@ -250,6 +250,7 @@ def test_nothing_at_all(desk: Road) -> None:
         ("partition_desk_journal_up", ()),
         ("partition_desk_backups_up", ()),
         ("partition_desk_sample_age_seconds", ()),
+        ("partition_desk_maintain_tables", ()),
     }
 
 

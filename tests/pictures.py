@@ -38,6 +38,7 @@ PAGES = {
     "doctor": "/doctor",
     "growth": "/growth",
     "activity": "/activity?operation=1",
+    "rules": "/rules",
     "operation": "/operation?operation=1",
 }
 _MANY = """

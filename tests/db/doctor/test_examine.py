@@ -15,6 +15,7 @@ from core.doctor.examine import examine
 from core.doctor.findings import Case, Finding, Severity
 from core.errors import NotAttachable
 from core.plans.archive import plan_archive
+from core.plans.index import CreateIndex
 from core.plans.plan import Plan
 from core.plans.steps import out_of_default
 from core.postgres.connection import parse_url, reading_engine, session, working_engine
@@ -22,6 +23,7 @@ from core.tables.catalog.rows import count_all_default_rows
 from core.tables.catalog.table import read_table
 from tests import desks
 from tests.road import Road
+from tests.tables import shell_words
 
 TODAY = date(2026, 10, 20)
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
@@ -358,7 +360,7 @@ def test_an_invalid_index_is_built_again_by_the_words(engine: Engine) -> None:
 
 @pytest.mark.every_version
 def test_an_index_that_partitions_lack_is_completed_by_the_words(engine: Engine) -> None:
-    run(engine, "CREATE INDEX by_reason ON ONLY public.kid_absences (reason)")
+    run(engine, "CREATE INDEX by_reason ON ONLY public.kid_absences (lower(reason))")
     found = only(engine, "invalid_indexes")
     assert "by_reason" in found.title
     _, select, _, create, attach = found.hint.splitlines()
@@ -368,6 +370,16 @@ def test_an_index_that_partitions_lack_is_completed_by_the_words(engine: Engine)
         assert len(lacking) == number
         words = (create + attach).replace("its_index", f"reason_{number}").replace("its_partition", lacking[0])
         run(engine, words.replace(f"PARTITION reason_{number}", f"PARTITION public.reason_{number}"))
+    assert is_fine(engine, "invalid_indexes")
+
+
+def test_an_index_of_columns_that_partitions_lack_is_completed_by_the_command(engine: Engine) -> None:
+    run(engine, "CREATE INDEX by_reason ON ONLY public.kid_absences (reason)")
+    words = shell_words(only(engine, "invalid_indexes").hint)
+    assert words[:3] == ["partitions", "index", "create"]
+    plan = desks.desk(engine).plan(CreateIndex("public.kid_absences", "reason", name="by_reason"))
+    assert shell_words(plan.command) == words
+    apply(engine, plan)
     assert is_fine(engine, "invalid_indexes")
 
 

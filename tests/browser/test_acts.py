@@ -8,7 +8,7 @@ from datetime import date
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import THIS_YEAR, Console, button, dialog
+from tests.browser.conftest import THIS_YEAR, Console, button, dialog, settled
 from tests.conftest import OpenSession
 from tests.tables import Made, Run
 
@@ -63,6 +63,7 @@ def test_archive_and_reattach(console: Console, open_page: OpenPage, absences: M
     expect(dialog(page)).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog(page)).to_be_hidden()
+    settled(page)
     assert run("SELECT to_regclass('partition_desk.operation')") == [(None,)]
 
     button(page, "Review archive").first.click()

@@ -40,6 +40,7 @@ def go_to(page: Page, words: str, target: str) -> None:
     expect(dialog(page).get_by_role("textbox")).to_be_focused()
     page.keyboard.type(words)
     expect(dialog(page).get_by_text("1 place to go to")).to_be_visible()
+    expect(button(dialog(page), target)).to_have_count(1)  # the list before it has gone
     page.keyboard.press("Tab")
     expect(button(dialog(page), target)).to_be_focused()
     page.keyboard.press("Enter")

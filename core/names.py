@@ -48,6 +48,14 @@ def literal(text: str) -> str:
     return f" E'{quoted.replace(chr(92), chr(92) * 2)}'" if "\\" in text else f"'{quoted}'"
 
 
+def dollar_quoted(body: str) -> str:
+    """`body` between dollar quotes that do not occur in it."""
+    tag = "$desk$"
+    while tag in body:
+        tag = f"{tag[:-1]}_$"
+    return f"{tag}{body}{tag}"
+
+
 def fit(stem: str, suffix: str) -> str:
     """`stem + suffix` within 63 bytes; a stem that has to be cut gets six hex digits that tell it from its like."""
     whole = stem + suffix

@@ -8,14 +8,14 @@ name and everything that hung on it. What the parent has only because it is part
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
 from typing import ClassVar
 
 from core.errors import NameTaken, OffCalendar, Refused
-from core.names import fit, ident, literal, qualified
+from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.period import Width
 from core.plans.convertible import Target, require_partitionable, require_rights, widened
 from core.plans.operation import Danger, Operation, Sources
@@ -24,11 +24,12 @@ from core.plans.steps import READ_A_SECOND, add_check, validate
 from core.tables.bounds import Bounds, spoken_end, within
 from core.tables.commands import option, twin
 from core.tables.cut import Cut, cut_by
-from core.tables.definition import Constraint, Definition, IncomingKey
+from core.tables.definition import Constraint, DefinedIndex, Definition, IncomingKey
 from core.tables.ends import End
 from core.tables.key import Clock
 from core.tables.plain import CHECK, Plain, signature_sql
 from core.tables.rebuild import belongings, in_tablespace, indexing, like, owner, put_aside, sequences, told
+from core.tables.structure import Index
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, plural, to_run
 
@@ -138,9 +139,10 @@ def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: da
     bounds, grid = first_bounds(plain, every, now, zone)
     constraints, notes = widened(definition, key.column)
     names = _Names.of(plain)
+    wider = next((one for one in constraints if one.kind == "p" and one is not definition.primary_key), None)
     steps = (
         *_refuse_others(table, plain, bounds),
-        *_build_key(table, plain, constraints, names),
+        *(build_key(definition, wider, names.key_index, is_built(table.indexes, names.key_index)) if wider else ()),
         _prove(definition),
         _switch(table, plain, bounds, constraints, names),
         *(prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
@@ -239,31 +241,31 @@ def _refuse_others(table: PartitionedTable, plain: Plain, bounds: Bounds) -> tup
     )
 
 
-def _build_key(
-    table: PartitionedTable, plain: Plain, constraints: tuple[Constraint, ...], names: _Names
-) -> tuple[Step, ...]:
-    """The unique index of a PRIMARY KEY that gets the partition column, built while everybody works."""
-    definition = plain.definition
-    wider = next((one for one in constraints if one.kind == "p"), None)
-    if wider is None or wider is definition.primary_key:
+def build_key(definition: Definition, primary: Constraint, name: str, valid: bool | None) -> tuple[Step, ...]:
+    """The unique index that a PRIMARY KEY of a table is to be made from, built while everybody works.
+
+    `valid` says whether an earlier try has finished it; None where none has begun.
+    """
+    if valid:
         return ()
-    there = next((index for index in table.indexes if index.name == names.key_index), None)
-    if there is not None and there.valid:
-        return ()
-    index = qualified(definition.schema, names.key_index)
+    index = qualified(definition.schema, name)
     lock = (Lock(definition.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
     build = Step(
-        f"Build the index of the primary key ({', '.join(wider.columns)})",
-        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(names.key_index)} ON {definition.sql} {key_parts(wider)[0]}",),
+        f"Build the index of the primary key ({', '.join(primary.columns)})",
+        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(name)} ON {definition.sql} {key_parts(primary)[0]}",),
         lock,
         transactional=False,
         leaves=index,
         undo=(f"DROP INDEX {index}",),
     )
-    if there is None:
+    if valid is None:
         return (build,)
-    drop = Step(f"Take away the unfinished index {names.key_index}", (f"DROP INDEX CONCURRENTLY {index}",), lock, False)
-    return (drop, build)
+    return (Step(f"Take away the unfinished index {name}", (f"DROP INDEX CONCURRENTLY {index}",), lock, False), build)
+
+
+def is_built(indexes: Iterable[Index | DefinedIndex], name: str) -> bool | None:
+    """Whether the index of that name is valid; None where there is none."""
+    return next((index.valid for index in indexes if index.name == name), None)
 
 
 _KEY = re.compile(
@@ -351,7 +353,7 @@ BEGIN
   PERFORM pg_catalog.set_config('search_path', path, true);
 END
 """
-    return f"DO $unchanged${body}$unchanged$"
+    return f"DO {dollar_quoted(body)}"
 
 
 def _step_aside(plain: Plain, constraints: tuple[Constraint, ...], names: _Names) -> Iterator[str]:

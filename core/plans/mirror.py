@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from core.names import fit, ident, literal, qualified
+from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.plans.equip import closed
 from core.postgres.connection import OUT_OF_STEP
 from core.postgres.session import ROW_TEXT
 from core.tables.bounds import Bounds, within
 from core.tables.catalog.moves import PROGRESS, STAGE
-from core.tables.fingerprint import dollar_quoted, fingerprint_sql
+from core.tables.fingerprint import fingerprint_sql
 from core.tables.move import Course, Leaving, Unique
 from core.tables.table import PartitionedTable
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.names import ident, literal, qualified, split_qualified
+from core.names import dollar_quoted, ident, literal, qualified, split_qualified
 from core.plans.manifest import Backup, Level, Needed
 from core.postgres.session import PORTABLE
-from core.tables.fingerprint import dollar_quoted
 from core.tables.marks import Hold, Marks, Tag
 from core.tables.table import PartitionedTable
 

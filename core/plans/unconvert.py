@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.errors import NameTaken, Refused
-from core.names import fit, ident, literal, qualified
+from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.plans.convertible import narrowed, nullable_again, require_rights, require_unpartitionable
-from core.plans.inplace import key_parts, prove_referrer, unchanged, unproven
+from core.plans.inplace import build_key, is_built, key_parts, prove_referrer, unchanged, unproven
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.tables.commands import option, twin
@@ -73,7 +73,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
         subject=table.label,
         basis=basis(table, all_partitions=True),
         steps=(
-            *(_build_key(kept, narrow, built) if narrow is not None else ()),
+            *(build_key(kept, narrow, built, is_built(kept.indexes, built)) if narrow is not None else ()),
             _switch(whole, constraints, indexes, nullable, own, (narrow, built)),
             *(prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
         ),
@@ -128,26 +128,6 @@ def _parent(definition: Definition) -> str:
     return fit(definition.name, "_parent")
 
 
-def _build_key(kept: Definition, narrow: Constraint, built: str) -> tuple[Step, ...]:
-    """The unique index of the PRIMARY KEY that the plain table had, on the one partition, while everybody works."""
-    there = next((index for index in kept.indexes if index.name == built), None)
-    if there is not None and there.valid:
-        return ()
-    index = qualified(kept.schema, built)
-    lock = (Lock(kept.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
-    build = Step(
-        f"Build the index of the primary key ({', '.join(narrow.columns)})",
-        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(built)} ON {kept.sql} {key_parts(narrow)[0]}",),
-        lock,
-        transactional=False,
-        leaves=index,
-        undo=(f"DROP INDEX {index}",),
-    )
-    if there is None:
-        return (build,)
-    return (Step(f"Take away the unfinished index {built}", (f"DROP INDEX CONCURRENTLY {index}",), lock, False), build)
-
-
 def _switch(
     whole: Whole,
     constraints: tuple[Constraint, ...],
@@ -197,14 +177,11 @@ def _without(definition: Definition, foreign: tuple[Constraint, ...]) -> tuple[C
 
 def _empty(others: tuple[str, ...]) -> str:
     """Raises where one of the partitions that go holds a row by now."""
-    looks = "\n".join(
-        f"  IF EXISTS (SELECT FROM {one}) THEN RAISE EXCEPTION 'rows lie in % by now', {literal(one).strip()}; END IF;"
+    looks = "".join(
+        f" IF EXISTS (SELECT FROM {one}) THEN RAISE EXCEPTION 'rows lie in % by now', {literal(one).strip()}; END IF;\n"
         for one in others
     )
-    tag = "$empty$"
-    while tag in looks:
-        tag = f"{tag[:-1]}_$"
-    return f"DO {tag}\nBEGIN\n{looks}\nEND\n{tag}"
+    return f"DO {dollar_quoted(f'BEGIN {looks} END')}"
 
 
 def _stripped(kept: Definition) -> Iterator[str]:

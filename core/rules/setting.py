@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.errors import Refused
-from core.names import literal
+from core.names import dollar_quoted, literal
 from core.period import Duration
 from core.plans.operation import Danger, Operation, Sources, table_for
 from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.rules.file import TableRules, written
 from core.rules.value import Rules
 from core.tables.commands import option, twin
-from core.tables.fingerprint import dollar_quoted
 from core.tables.table import PartitionedTable
 
 RULES = Operation(

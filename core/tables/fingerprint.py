@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.names import ident, literal
+from core.names import dollar_quoted, ident, literal
 from core.postgres.connection import MISMATCH
 from core.postgres.session import ROW_TEXT
 
@@ -177,11 +177,3 @@ def _pinned(settings: Mapping[str, str]) -> tuple[str, str, str]:
         for number, name in enumerate(settings, 1)
     )
     return f"  of_before CONSTANT text[] := ARRAY[{kept}];", sets, back
-
-
-def dollar_quoted(body: str) -> str:
-    """`body` between dollar quotes that do not occur in it."""
-    tag = "$desk$"
-    while tag in body:
-        tag = f"{tag[:-1]}_$"
-    return f"{tag}{body}{tag}"

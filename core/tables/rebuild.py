@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.names import comment_sql, fit, ident, literal, qualified
+from core.names import comment_sql, dollar_quoted, fit, ident, literal, qualified
 from core.tables.definition import Constraint, DefinedIndex, Definition, Grant, Rights, Statistics
 
 
@@ -87,10 +87,7 @@ BEGIN
   END IF;
 END
 """
-    tag = "$compare$"
-    while tag in body:
-        tag = f"{tag[:-1]}_$"
-    return f"DO {tag}{body}{tag}"
+    return f"DO {dollar_quoted(body)}"
 
 
 def indexing(

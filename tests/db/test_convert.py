@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from core.console.execute import Budget
 from core.errors import LockNotObtained
-from core.names import ident
+from core.names import address, ident
 from core.period import Width
 from core.plans.inplace import Convert
 from core.plans.plan import Plan
@@ -200,6 +200,19 @@ def test_to_its_end_what_it_held_is_split_by_period(partitions: Partitions, run:
     again = partitions("convert", "--key", "date", "--every", "1 year", "--table", "kid_absences")
     assert again.code == 0, again.err
     assert len(run(TREE)) == len(years)
+
+
+@pytest.mark.parametrize("name", ["a$desk$b$unchanged$c", 'Kid "A" 100%; $$(x)'])
+def test_odd_names_there_and_back(partitions: Partitions, run: Run, name: str) -> None:  # noqa: F811
+    run(f"CREATE TABLE {ident(name)} (id bigserial PRIMARY KEY, day date NOT NULL)")
+    run(f"INSERT INTO {ident(name)} (day) SELECT date '2024-01-01' + g FROM generate_series(1, 99) g")
+    words = ("--table", address("public", name))
+    there = partitions("convert", "--key", "day", "--every", "1 year", "--split-later", *words)
+    assert there.code == 0, there.err
+    back = partitions("unconvert", *words)
+    assert back.code == 0, back.err
+    assert run(f"SELECT count(*), count(DISTINCT id) FROM {ident(name)}") == [(99, 99)]
+    assert run("SELECT count(*) FROM pg_partitioned_table") == [(0,)]
 
 
 REFUSED = {

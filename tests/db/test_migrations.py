@@ -165,7 +165,7 @@ def test_timestamps_by_the_applications_time_zone(
 
 
 @pytest.mark.parametrize(
-    "name", ['Od"d 100 % :name', "Größe", "select", "x" * 63, "wide_" + "ü" * 29, "back\\slash'quote", "$compare$.dot"]
+    "name", ['Od"d 100 % :name', "Größe", "select", "x" * 63, "wide_" + "ü" * 29, "back\\slash'quote", "$desk$.dot"]
 )
 def test_hostile_names(
     alembic: Alembic, run: Run, monkeypatch: pytest.MonkeyPatch, dump: Callable[[], str], name: str

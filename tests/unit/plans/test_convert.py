@@ -61,7 +61,7 @@ LIKE = (
     " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS"
 )
 COMPARE = """\
-DO $compare$
+DO $desk$
 DECLARE
   original record;
   copied record;
@@ -76,7 +76,7 @@ FROM "public"."kid_absences";
     RAISE EXCEPTION 'the copy differs from the table: % rows before, % rows after', original.rows, copied.rows;
   END IF;
 END
-$compare$;"""
+$desk$;"""
 WAS = 'partition-desk: {"was": "PRIMARY KEY (id)", "nullable": true}'
 ADDED = 'partition-desk: {"was": "", "nullable": false}'
 
@@ -321,9 +321,9 @@ def test_quoted_columns_stay_whole_in_a_wider_key() -> None:
 
 
 def test_a_name_that_closes_the_quotes_of_the_comparison() -> None:
-    odd = replace(SIMPLE, name="$compare$")
+    odd = replace(SIMPLE, name="$desk$")
     assert any(
-        statement.startswith("DO $compare_$") and statement.endswith("$compare_$")
+        statement.startswith("DO $desk_$") and statement.endswith("$desk_$")
         for statement in plan_partition(odd, ROWS, TARGET, today=TODAY).statements
     )
 

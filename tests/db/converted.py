@@ -98,3 +98,12 @@ def fill(run: Run) -> None:
         "'2019-12-20'::date + g / 7, 'reason ' || g, '{\"a\": 1}', point(g, 0.1), g % 5 = 0, repeat('x', g % 90)"
         " FROM generate_series(1, 1500) g"
     )
+
+
+def make_everything(run: Run, owner: str, reader: str) -> None:
+    """The table with everything, filled, with all that can hang on it."""
+    run(f"GRANT CREATE ON SCHEMA public TO {ident(owner)}")
+    run(EVERYTHING)
+    fill(run)
+    run(HANGING_ON_IT.format(owner=ident(owner), reader=ident(reader)))
+    run("INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 40")

@@ -21,7 +21,7 @@ from core.plans.plan import Plan
 from core.plans.unconvert import Unconvert
 from tests import desks
 from tests.db.cli.test_commands import Partitions, partitions  # noqa: F401 a fixture
-from tests.db.converted import EVERYTHING, HANGING_ON_IT, fill, plain
+from tests.db.converted import make_everything, plain
 from tests.faults import ADA, Console, Strike, terminate
 from tests.servers import connect
 from tests.tables import Run
@@ -48,11 +48,7 @@ def test_everything_hangs_on_the_parent(
     make_role: MakeRole,
 ) -> None:
     owner, granted = make_role(f"owner%{os.getpid()}")[0], make_role(f"reader {os.getpid()}")[0]
-    run(f"GRANT CREATE ON SCHEMA public TO {ident(owner)}")
-    run(EVERYTHING)
-    fill(run)
-    run(HANGING_ON_IT.format(owner=ident(owner), reader=ident(granted)))
-    run("INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 40")
+    make_everything(run, owner, granted)
     before, rows = dump(), run("SELECT * FROM kid_absences ORDER BY id")
     position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
     file = run("SELECT pg_relation_filenode('kid_absences')")
@@ -109,41 +105,6 @@ def test_rows_in_two_partitions_are_told_before_anything_is_changed(
     assert back.code == 1
     assert f"its rows lie in 2 partitions, public.kid_absences_before, public.kid_absences_{THIS_YEAR + 2}" in back.err
     assert dump() == before
-
-
-def test_the_way_back_broken_at_every_statement_is_asked_for_again(
-    partitions: Partitions,  # noqa: F811
-    run: Run,
-    database_url: str,
-) -> None:
-    with Console(database_url) as console:
-        for at in range(1, 200):
-            run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-            plain(run)
-            run("CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
-                " date)); INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 9")  # fmt: skip
-            before = run(ALL)
-            assert console.ask(lambda _: _wish(console)) == "done"
-            strike = Strike(at, partial(terminate, database_url))
-            ended = console.ask(lambda _: _back(console), strike)
-            if not strike.reached:
-                assert ended == "done", ended
-                break
-            assert run(ALL) == before, strike.statement
-            for _ in range(4):
-                ended = console.ask(lambda _: _back(console))
-                if ended == "nothing":
-                    break
-                assert ended == "done", (strike.statement, ended)
-            assert run(ALL) == before, strike.statement
-            assert run(UNFINISHED) == [], strike.statement
-            assert run("SELECT relkind, relname FROM pg_class WHERE relname LIKE 'kid_absences%' AND relkind IN"
-                       " ('r', 'p')") == [("r", "kid_absences")], strike.statement  # fmt: skip
-        assert at > 15
-
-
-def _back(console: Console) -> Plan:
-    return desks.desk(console.reader).plan(Unconvert("public.kid_absences"))
 
 
 @pytest.mark.every_version
@@ -322,26 +283,51 @@ def _wish(console: Console) -> Plan:
     return desks.desk(console.reader).plan(Convert("public.kid_absences", "date", Width(months=12)))
 
 
-def test_broken_at_every_statement_it_is_asked_for_again(run: Run, database_url: str) -> None:
-    with Console(database_url) as console:
+def _back(console: Console) -> Plan:
+    return desks.desk(console.reader).plan(Unconvert("public.kid_absences"))
+
+
+def _break_everywhere(
+    run: Run, url: str, wish: Callable[[Console], Plan], least: int, goal: Callable[[], bool], *, converted: bool
+) -> None:
+    """Ends the working session at each statement in turn; each time the same is asked for again until it is done."""
+    with Console(url) as console:
         for at in range(1, 200):
             run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
             plain(run)
             run("CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
                 " date)); INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 9")  # fmt: skip
             before = run(ALL)
-            strike = Strike(at, partial(terminate, database_url))
-            ended = console.ask(lambda _: _wish(console), strike)
+            if converted:
+                assert console.ask(lambda _: _wish(console)) == "done"
+            strike = Strike(at, partial(terminate, url))
+            ended = console.ask(lambda _: wish(console), strike)
             if not strike.reached:
                 assert ended == "done", ended
                 break
             assert run(ALL) == before, strike.statement
             for _ in range(4):
-                ended = console.ask(lambda _: _wish(console))
+                ended = console.ask(lambda _: wish(console))
                 if ended == "nothing":
                     break
                 assert ended == "done", (strike.statement, ended)
             assert run(ALL) == before, strike.statement
             assert run(UNFINISHED) == [], strike.statement
-            assert [row[0] for row in run(TREE)] == ["kid_absences_before"], strike.statement
-        assert at > 20
+            assert goal(), strike.statement
+        assert at > least
+
+
+def test_broken_at_every_statement_it_is_asked_for_again(run: Run, database_url: str) -> None:
+    def goal() -> bool:
+        return [row[0] for row in run(TREE)] == ["kid_absences_before"]
+
+    _break_everywhere(run, database_url, _wish, 20, goal, converted=False)
+
+
+def test_the_way_back_broken_at_every_statement_is_asked_for_again(run: Run, database_url: str) -> None:
+    left = "SELECT relkind, relname FROM pg_class WHERE relname LIKE 'kid_absences%' AND relkind IN ('r', 'p')"
+
+    def goal() -> bool:
+        return run(left) == [("r", "kid_absences")]
+
+    _break_everywhere(run, database_url, _back, 15, goal, converted=True)

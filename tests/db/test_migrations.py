@@ -29,7 +29,7 @@ from core.names import ident, literal
 from core.postgres.connection import parse_url
 from core.tables.catalog.table import read_table
 from tests.conftest import OpenSession
-from tests.db.converted import EVERYTHING, HANGING_ON_IT, fill, plain
+from tests.db.converted import make_everything, plain
 from tests.tables import Run, fingerprint
 
 ROOT = Path(__file__).parents[2]
@@ -75,11 +75,7 @@ def test_there_and_back_gives_an_equal_table(
     alembic: Alembic, run: Run, dump: Callable[[], str], make_role: MakeRole
 ) -> None:
     owner, granted = make_role(f"owner%{os.getpid()}")[0], make_role(f"reader {os.getpid()}")[0]
-    run(f"GRANT CREATE ON SCHEMA public TO {ident(owner)}")
-    run(EVERYTHING)
-    fill(run)
-    run(HANGING_ON_IT.format(owner=ident(owner), reader=ident(granted)))
-    run("INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 40")
+    make_everything(run, owner, granted)
     before, rows = dump(), run("SELECT * FROM kid_absences ORDER BY id")
     position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -13,23 +13,19 @@ from core.doctor.findings import (
     Case,
     Finding,
     Severity,
-    archive_fine,
     gently,
-    one_line,
     planned,
     script,
     spoken_period,
 )
 from core.errors import OffCalendar, Refused
-from core.names import comment_sql, fit, ident, literal, qualified
+from core.names import fit, literal, qualified
 from core.plans.drain import DRAIN
 from core.plans.ensure import Cell, next_cells, now_in, plan_ensure, uncut
 from core.plans.plan import Plan
 from core.plans.reading import ask_for_reading
 from core.plans.refusals import require_nothing_pending
-from core.plans.steps import EXCLUSION, attach, out_of_default
-from core.plans.under_way import goes_on
-from core.tables.archived import Archived
+from core.plans.steps import attach, out_of_default
 from core.tables.bounds import Bounds, spoken_end
 from core.tables.commands import option, twin
 from core.tables.coverage import (
@@ -44,9 +40,7 @@ from core.tables.coverage import (
 )
 from core.tables.cut import Cut
 from core.tables.ends import KeyType
-from core.tables.marks import Marks
 from core.tables.partition import Partition
-from core.tables.table import PartitionedTable
 from core.text import human_date, listed, plural
 
 
@@ -278,136 +272,6 @@ def _gap_by_hand(case: Case, gap: Gap) -> str:
     )
 
 
-def overlaps(case: Case) -> Iterator[Finding]:
-    """WARNING for each archived table whose range a partition, or another archived table, holds too."""
-    pairs = tuple(_overlapping(case.table))
-    found = [
-        *(_can_not_come_back(case, archived, holder) for archived, holder in _attached(pairs)),
-        *(_archived_twice(case, one, other) for one, other in pairs if isinstance(other, Archived)),
-    ]
-    yield from found
-    if not found:
-        yield archive_fine(case, "overlaps", "No partition stands where {} came from")
-
-
-def _overlapping(table: PartitionedTable) -> Iterator[tuple[Archived, Partition | Archived]]:
-    """Each archived table with each partition, or archived table after it, that holds a part of its range."""
-    everything: tuple[Partition | Archived, ...] = (*table.ranges, *table.archived)
-    known = [(one.bounds, one) for one in everything if one.bounds is not None]
-    under_way: list[tuple[Bounds, Partition | Archived]] = []
-    for bounds, one in sorted(known, key=lambda pair: pair[0].order):
-        # what ends before this one begins meets none that begins later
-        under_way = [(other, that) for other, that in under_way if other.overlaps(bounds)]
-        for _, that in under_way:
-            if isinstance(that, Archived):
-                yield that, one
-            elif isinstance(one, Archived):
-                yield one, that
-        under_way.append((bounds, one))
-
-
-def _attached(pairs: Iterable[tuple[Archived, Partition | Archived]]) -> list[tuple[Archived, Partition]]:
-    """Each archived table with the first partition that holds a part of its range."""
-    first: dict[int, tuple[Archived, Partition]] = {}
-    for archived, holder in pairs:
-        if isinstance(holder, Partition):
-            first.setdefault(archived.oid, (archived, holder))
-    return list(first.values())
-
-
-def _can_not_come_back(case: Case, archived: Archived, holder: Partition) -> Finding:
-    return Finding(
-        "overlaps",
-        Severity.WARNING,
-        f"{archived.schema}.{archived.name} can't come back: {holder.name} holds a part of its range",
-        "Two partitions can't share a date; its rows of that time are in two tables now.",
-        hint=_merge(case, holder, archived) if _may_give_way(case, holder, archived) else _both_stay(holder, archived),
-        subject=case.called(archived),
-    )
-
-
-def _archived_twice(case: Case, one: Archived, other: Archived) -> Finding:
-    column = case.key.sql
-    return Finding(
-        "overlaps",
-        Severity.WARNING,
-        f"{one.schema}.{one.name} and {other.schema}.{other.name} hold the same range",
-        "Only one of them can come back.",
-        hint="-- Compare them:\n"
-        + script(*(f"SELECT count(*), min({column}), max({column}) FROM {each.sql}" for each in (one, other))),
-        subject=case.called(one),
-    )
-
-
-def _may_give_way(case: Case, holder: Partition, archived: Archived) -> bool:
-    """Whether all rows of a partition can go to an archived table, and it can go, without anybody missing it.
-
-    Not where it holds more than the archived range or days that are not over, or is held; nor where a trigger or a
-    rule could keep rows from arriving, or a DEFAULT would take those that come meanwhile.
-    """
-    bounds, its = archived.bounds, holder.bounds
-    return (
-        bounds is not None
-        and its is not None
-        and its.upper is not None
-        and case.key.clock is not None
-        and its.upper <= case.moment
-        and bounds.covers(its)
-        and case.table.default is None
-        and case.table.pending is None
-        and holder.is_plain
-        and archived.is_plain
-        and holder.hold is None
-        and archived.hold is None
-        and archived.drop is None
-        and not archived.fires
-    )
-
-
-def _both_stay(holder: Partition, archived: Archived) -> str:
-    """What to do where the partition can't give way as a whole."""
-    name = f"{archived.schema}.{archived.name}"
-    return (
-        f"Leave both where they are: no row is lost, and those of {name} can be read there. This console has no safe"
-        f" way to bring them together while {holder.name} holds more than the range of {name}, days that are not over,"
-        " or what is on either has to stay as it is. Ask your DBA if they have to be in one table."
-    )
-
-
-def _merge(case: Case, holder: Partition, archived: Archived) -> str:
-    """SQL that moves all rows of a partition within the archived table's range there, or none.
-
-    Writers to the partition wait while its rows are copied, and everybody for the moment of the detach.
-    """
-    table = case.table
-    columns = _columns(table)
-    return "\n".join(
-        (
-            f"-- Put the rows of {one_line(holder.name)} to the archived ones, then bring those back. Until then reads"
-            " miss them:",
-            gently(
-                "SET LOCAL row_security = off",
-                f"LOCK TABLE {holder.sql} IN SHARE ROW EXCLUSIVE MODE",
-                f"INSERT INTO {archived.sql} ({columns}) SELECT {columns} FROM ONLY {holder.sql}",
-                f"ALTER TABLE {table.sql} DETACH PARTITION {holder.sql}",
-                f"DROP TABLE {holder.sql}",
-            ),
-            f"-- {twin('reattach', table, _called_alone(table, holder, archived))}",
-        )
-    )
-
-
-def _called_alone(table: PartitionedTable, holder: Partition, archived: Archived) -> str:
-    """What the archived table will be called once the partition that holds its range is gone."""
-    rest = tuple(p for p in table.partitions if p is not holder)
-    return replace(table, partitions=rest).called(archived)
-
-
-def _columns(table: PartitionedTable) -> str:
-    """The columns that can be written, in the table's order; that of a partition may be another."""
-    return ", ".join(ident(column.name) for column in table.columns if not column.generated)
-
-
 COUNTING_STOPS = 1_000_000
 """Where core.tables.catalog.rows.count_default_rows stops; a count that reaches it means at least so many."""
 
@@ -480,59 +344,3 @@ def _periods_in_default(case: Case, default: Partition) -> str:
             f"SELECT date_trunc('{unit}', {moment}) AS period, count(*) FROM {default.rows_sql} GROUP BY 1 ORDER BY 1;",
         )
     )
-
-
-def leftovers(case: Case) -> Iterator[Finding]:
-    """WARNING for a CHECK that an interrupted operation left on the DEFAULT; NOTE for a tag left on a partition."""
-    found = [*_left_moves(case), *_left_checks(case), *_left_tags(case)]
-    yield from found
-    if not found:
-        yield Finding("leftovers", Severity.OK, "No interrupted operation has left anything on the partitions")
-
-
-def _left_moves(case: Case) -> Iterator[Finding]:
-    if case.move is None:
-        return
-    course = case.move.course
-    names = listed(one.name for one in course.leaving)
-    back = "" if case.move.switched else f"\n# Or take it back:\n{goes_on(case.table, course, '--abandon')}"
-    yield Finding(
-        "leftovers",
-        Severity.WARNING,
-        f"The rows of {names} are being moved, and that is not finished",
-        "As long as it is not, every write to it is carried over, which makes it slower, and the copy takes its place"
-        " on disk. All rows are where they were, or in their new partitions: none is lost.",
-        hint=f"# Unless it runs just now, go on with it:\n{goes_on(case.table, course)}{back}",
-    )
-
-
-def _left_checks(case: Case) -> Iterator[Finding]:
-    default = case.table.default
-    for check in default.checks if default else ():
-        if default and check.name.startswith(EXCLUSION):
-            range_name = check.name.removeprefix(EXCLUSION)
-            yield Finding(
-                "leftovers",
-                Severity.WARNING,
-                f"{default.name} still refuses the rows of {range_name}",
-                "An operation that was interrupted left a CHECK constraint on it: until that is gone, rows of that"
-                " range fail where they have no partition. It belongs there only while an operation runs.",
-                hint="-- Unless an operation runs just now:\n"
-                + gently(f"ALTER TABLE {default.sql} DROP CONSTRAINT {ident(check.name)}"),
-                subject=case.called(default),
-            )
-
-
-def _left_tags(case: Case) -> Iterator[Finding]:
-    for partition in case.table.partitions:
-        comment, marks = Marks.split(partition.comment)
-        if marks.tag is not None and not partition.pending:
-            yield Finding(
-                "leftovers",
-                Severity.NOTE,
-                f"{partition.name} is attached, and its comment says that it was archived",
-                "An archive began and did not get as far as the detach. It harms nothing; archiving it again"
-                " writes the comment anew.",
-                hint=script(comment_sql(partition.sql, replace(marks, tag=None).beside(comment))),
-                subject=case.called(partition),
-            )

@@ -15,8 +15,8 @@ from dashboard.state import current, keys, reads
 
 Colour = Literal["gray", "orange", "red"]
 T = TypeVar("T")
-APART = 24
-"""Pixels between words and act; where they have no room beside them, as on a telephone, the act goes below."""
+WORDS_WIDTH = 440
+"""Pixels of the words of a line; where an act has no room beside them, as on a telephone, it goes below."""
 ACT_WIDTH = 168
 """Pixels of a button at the end of a line, so that all of them are of one width."""
 
@@ -91,12 +91,14 @@ def line(
 
     `more` draws what else can be done, after the act.
     """
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with st.container(width="stretch", gap=None):
+    alone = act is None and more is None
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small"):
+        with st.container(width="stretch" if alone else WORDS_WIDTH, gap=None):
             st.markdown(words)
             if reason:
                 st.caption(plain(reason))
-        st.space(APART)
+        if alone:
+            return
         with st.container(horizontal=True, vertical_alignment="center", width="content", wrap=False, gap="small"):
             if act is not None:
                 with st.container(width=ACT_WIDTH):

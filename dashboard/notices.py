@@ -91,8 +91,9 @@ def _no_table() -> None:
         " This page shows the first one as soon as it is there.",
         icon=":material/table_rows:",
     )
-    st.markdown("A plain `kid_absences` becomes a partitioned one, with all its rows, by")
-    st.code("alembic upgrade head", language="bash")
+    st.markdown("A plain table becomes a partitioned one where it stands, while everybody works, by")
+    st.code('partitions convert --table kid_absences --key date --every "1 year"', language="bash")
+    st.markdown("or, in one transaction for which everybody waits, by `alembic upgrade head`.")
     st.markdown("Any table made with `PARTITION BY` is shown, and one by RANGE is looked after.")
 
 

@@ -24,9 +24,9 @@ EXCEPTED = {
 _RUN = """
 async ([excepted, rules]) => {
     const within = document.querySelector('[role="dialog"]') ?? document;  // below a dialog is out of reach, and dimmed
-    const found = await axe.run(within, {resultTypes: ["violations"], ...rules});
+    const found = await axe.run(within, {resultTypes: ["violations"], elementRef: true, ...rules});
     return found.violations.flatMap((one) => one.nodes
-        .filter((node) => !(excepted[one.id] && document.querySelector(node.target.at(-1))?.matches(excepted[one.id])))
+        .filter((node) => !(excepted[one.id] && node.element.matches(excepted[one.id])))  // drawn anew, it is not found again
         .map((node) => `${one.id}: ${node.html.slice(0, 200)}: ${node.failureSummary}`));
 }
 """

@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo-reset check test format hashes bench soak pictures clean
+.PHONY: help setup run demo-reset check test test-all format hashes bench soak pictures clean
 
 python := .venv/bin/python
 # The environment is built anew only when what it is built from has changed.
@@ -42,9 +42,13 @@ check: $(ready) ## Lint, format, types, what bandit finds, and unit tests
 	$(python) -m bandit --quiet --configfile pyproject.toml --recursive core dashboard
 	$(python) -m pytest -n 2 tests/unit
 
-test: check ## Everything: check, then real PostgreSQL, every page, a real browser
+test: check ## check, then real PostgreSQL, every page, a real browser; of many like cells some
 	$(python) -m pytest -n 3 --dist worksteal --durations 12 tests/db tests/app
 	$(python) -m pytest -n 2 --dist worksteal tests/browser
+
+test-all: check ## The same with every cell of every test on each server version: most of an hour, before a release
+	$(python) -m pytest --every -n 3 --dist worksteal --durations 12 tests/db tests/app
+	$(python) -m pytest --every -n 2 --dist worksteal tests/browser
 
 format: $(ready) ## Rewrite the code in the one format
 	$(python) -m ruff check --fix-only .

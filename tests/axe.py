@@ -24,9 +24,10 @@ EXCEPTED = {
 _RUN = """
 async ([excepted, rules]) => {
     const within = document.querySelector('[role="dialog"]') ?? document;  // below a dialog is out of reach, and dimmed
+    // by element: what is drawn anew meanwhile is not found again by its path
     const found = await axe.run(within, {resultTypes: ["violations"], elementRef: true, ...rules});
     return found.violations.flatMap((one) => one.nodes
-        .filter((node) => !(excepted[one.id] && node.element.matches(excepted[one.id])))  // drawn anew, it is not found again
+        .filter((node) => !(excepted[one.id] && node.element.matches(excepted[one.id])))
         .map((node) => `${one.id}: ${node.html.slice(0, 200)}: ${node.failureSummary}`));
 }
 """

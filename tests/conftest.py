@@ -1,14 +1,18 @@
 """The fixtures of every test that needs a server.
 
-A test that asks for `database_url` gets a fresh database on PostgreSQL 18. One marked `every_version` runs on 15 and 14
+A test that asks for `database_url` gets a fresh database on PostgreSQL 18. One marked `every_version` is for 15 and 14
 as well, between which and 18 lies everything that was seen to differ; one marked `all_versions`, which is the life of a
-partition, on all five. TEST_DATABASE_URL puts one given server in the place of all.
+partition, for all five. TEST_DATABASE_URL puts one given server in the place of all.
+
+All of that is run with `--every` (`make test-all`). Without it (`make test`) each of those tests runs on one of its
+servers, in turn, and of the cells of a test marked `one_in` so many are run, evenly spread; who names a file gets all.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,6 +56,8 @@ hypothesis.settings.load_profile("here")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "one_in(n): without --every, run one in n of its cells")
+    config.addinivalue_line("markers", "thorough: run with --every alone")
     config.addinivalue_line("markers", "every_version: run on 18, 15 and 14, not on 18 alone")
     config.addinivalue_line("markers", "all_versions: run on 18, 17, 16, 15 and 14")
     config.addinivalue_line("markers", "newest_version: run on 18 alone, in a file marked every_version")
@@ -86,6 +92,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = (mark.name for mark in metafunc.definition.iter_markers())  # a test's own come before its file's
     majors = next((_RUN_ON[name] for name in marks if name in _RUN_ON), MAJORS[:1])
     metafunc.parametrize("major", majors, ids=[f"pg{major}" for major in majors])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every", action="store_true", help="run every cell of every test, on each of its servers")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--every") or any(".py" in argument for argument in config.args):
+        return
+    kept = set(_spread(items))
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
+def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """One server for each cell, and so many cells of each test as its mark says."""
+    cells: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cells.setdefault(re.sub(r"(?<=[\[-])pg\d\d(-|(?=\]))", "", item.nodeid), []).append(item)
+    one_each = [on_its_servers[turn % len(on_its_servers)] for turn, on_its_servers in enumerate(cells.values())]
+    turns: dict[str, Iterator[int]] = {}
+    kept = []
+    for item in one_each:
+        mark = item.get_closest_marker("one_in")
+        turn = next(turns.setdefault(item.nodeid.partition("[")[0], itertools.count()))
+        if item.get_closest_marker("thorough") is None and turn % (mark.args[0] if mark else 1) == 0:
+            kept.append(item)
+    return kept
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,7 @@ def test_texts_are_drawn_in_their_order(console: Open, run: Run) -> None:
     assert list(listed["From"]) == ["p", "h", ""]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens(console: Open, run: Run, page: str) -> None:
     for sql, name in ((HOURS, "ticks"), (IDS, "things"), (TEXTS, "words")):

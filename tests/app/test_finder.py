@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
@@ -41,6 +42,7 @@ def chosen(app: AppTest, label: str) -> AppTest:
     return button.click().run()
 
 
+@pytest.mark.thorough
 def test_a_date_typed_on_any_page_tells_where_its_rows_are(console: Open, absences: Made) -> None:
     day = absences.ranges[1][0]
     for page in PAGES:

@@ -169,6 +169,7 @@ def test_no_limit_and_one_that_is_no_size(console: Open, sampled: Made) -> None:
     assert cards(app)["Limit passed"] == ("no limit", "set one above")
 
 
+@pytest.mark.thorough
 def test_money_stands_beside_bytes(console: Open, sampled: Made) -> None:
     app = console("growth")
     assert "Costs a month" not in cards(app)
@@ -189,6 +190,7 @@ def test_prices_and_the_limit_come_from_the_environment(
     assert "the limit of 500 GB" in texts(app)
 
 
+@pytest.mark.thorough
 def test_the_address_bar_sets_the_filters(console: Open, sampled: Made) -> None:
     app = console("growth", limit="20 GB", ahead="5 years", old="stays in the archive")
     assert app.text_input(key="limit").value == "20 GB"
@@ -206,6 +208,7 @@ def test_overview_has_the_line_of_the_same_samples(console: Open, sampled: Made)
     assert values == sorted(values, reverse=True) or values[-1] != values[0]
 
 
+@pytest.mark.thorough
 def test_every_picture_has_words_a_table_and_files_in_both_themes(sampled: Made, reader: Engine) -> None:
     growth = measured(reader, sampled.address, limit=9 * GIB, prices=Prices(0.5, 0.1))
     for key, figure in figures(growth, 365).items():
@@ -271,6 +274,7 @@ def many() -> Iterator[Past]:
             yield Past(f"public.events_{number:02}", f"events_{number:02}_{lower:%Y_%m}", None, bounds, changes)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_partitions_by_365_days(
     console: Open,
     absences: Made,

@@ -48,6 +48,7 @@ def hostile(run: Run, worker: Engine, monkeypatch: pytest.MonkeyPatch) -> list[s
     return [parent, *found]
 
 
+@pytest.mark.thorough
 def test_on_every_page(hostile: list[str], console: Open) -> None:
     assert len(set(hostile)) == COUNT + 1
     seen = ""

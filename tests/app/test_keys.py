@@ -45,6 +45,7 @@ def readings(request: pytest.FixtureRequest, run: Run) -> str:
     return str(key)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("page", ["overview", "partitions", "growth", "archive", "doctor"])
 def test_every_page_of_every_key(console: Open, readings: str, page: str) -> None:
     app = console(page, table="public.readings")

@@ -60,6 +60,7 @@ def acting(app: AppTest) -> dict[str, list[bool]]:
     return found
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("role", list(Role))
 def test_each_role_has_its_buttons(console: Open, archived: Made, as_role: As, role: Role) -> None:
     as_role(role)
@@ -76,6 +77,7 @@ def test_each_role_has_its_buttons(console: Open, archived: Made, as_role: As, r
     assert set(looks) == {role in (Role.VIEWER, Role.AUDITOR)}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("role", [None, Role.VIEWER, Role.AUDITOR, Role.OPERATOR])
 def test_a_click_that_was_allowed_when_it_was_drawn_is_refused(
     console: Open, archived: Made, as_role: As, role: Role | None, run: Run

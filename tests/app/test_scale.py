@@ -32,6 +32,7 @@ END $$
 """
 
 
+@pytest.mark.thorough
 def test_overview_and_partitions_among_ten_thousand(console: Open, make_table: Callable[..., Made], run: Run) -> None:
     first = THIS_YEAR + 2 - PARTITIONS
     made = make_table(start=date(first, 1, 1), count=PARTITIONS, rows=0)
@@ -59,6 +60,7 @@ def test_overview_and_partitions_among_ten_thousand(console: Open, make_table: C
     ]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("page", "times"), [("overview", 1), ("archive", 1), ("growth", 1), ("activity", 0)])
 def test_a_page_reads_its_table_once(
     console: Open, absences: Made, monkeypatch: pytest.MonkeyPatch, page: str, times: int

@@ -29,6 +29,7 @@ def test_no_address(console_on: OnUrl) -> None:
     assert "DATABASE_URL is not set." in texts(app)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("page", PAGES)
 def test_unreachable_server(console_on: OnUrl, page: str) -> None:
     app = console_on("postgresql://me:hush-hush@127.0.0.1:9/school")(page)
@@ -100,6 +101,7 @@ def test_server_that_takes_no_changes(console: Open, absences: Made, run: Run) -
     assert all(b.disabled and "read-only" in str(b.help) for b in acts)
 
 
+@pytest.mark.thorough
 def test_role_that_may_only_read_the_catalog(
     make_role: Callable[..., tuple[str, str]], console_on: OnUrl, absences: Made, run: Run
 ) -> None:
@@ -137,6 +139,7 @@ def test_partition_held_exclusively_is_busy(console: Open, absences: Made, sessi
     assert "busy: somebody holds it exclusively" in app.table[0].value.iloc[3, 0].replace("\\", "")
 
 
+@pytest.mark.thorough
 def test_table_held_exclusively_is_shown_as_it_was(console: Open, absences: Made, session: OpenSession) -> None:
     for page in PAGES:
         assert console(page).title

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import THIS_YEAR, Console, button, dialog, settled
@@ -91,6 +92,7 @@ def test_archive_and_reattach(console: Console, open_page: OpenPage, absences: M
     assert reasons == [("archive", "done", "past the three years we keep"), ("reattach", "done", "")]
 
 
+@pytest.mark.thorough
 def test_tab_closed_in_the_middle_of_an_archive(
     console: Console, open_page: OpenPage, absences: Made, run: Run, session: OpenSession
 ) -> None:
@@ -142,6 +144,7 @@ def test_double_click_archives_once(console: Console, open_page: OpenPage, absen
     assert outcomes(run) == [("archive", "done")]
 
 
+@pytest.mark.thorough
 def test_two_browsers_at_once(
     console: Console, open_page: OpenPage, absences: Made, run: Run, session: OpenSession
 ) -> None:

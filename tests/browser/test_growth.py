@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
@@ -45,6 +46,7 @@ def file(page: Page, label: str) -> Path:
     raise AssertionError(f"{label} was not downloaded: {failure}")
 
 
+@pytest.mark.thorough
 def test_a_view_is_shared_and_its_pictures_are_taken_away(
     start_console: Callable[..., Console], open_page: OpenPage, absences: Made, worker: Engine, database_url: str
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_view_is_shared_and_its_pictures_are_taken_away(
     assert not [url for url in asked if not url.startswith((console.address, "data:", "blob:"))]
 
 
+@pytest.mark.thorough
 def test_overview_shows_the_line_of_its_total(
     start_console: Callable[..., Console], open_page: OpenPage, absences: Made, worker: Engine, database_url: str
 ) -> None:

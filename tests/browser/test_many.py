@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Console, button, dialog
@@ -13,6 +14,7 @@ ROW, MARKER = 35, 16
 """The height of a row of the table, and where the box lies that selects it."""
 
 
+@pytest.mark.thorough
 def test_two_are_selected_and_archived(
     console: Console, open_page: Callable[..., Page], absences: Made, run: Run
 ) -> None:

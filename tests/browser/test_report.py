@@ -41,6 +41,7 @@ CASES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", list(CASES))
 def test_the_report_prints_on_one_page(browser: Browser, tmp_path: Path, name: str) -> None:
     file = tmp_path / "report.html"

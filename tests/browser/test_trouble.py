@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from urllib.parse import quote_plus
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from core.postgres.connection import parse_url
@@ -46,6 +47,7 @@ def test_database_gone_and_back(
     assert "hush-hush" not in console.log.read_text()
 
 
+@pytest.mark.thorough
 def test_names_are_shown_as_they_stand(
     start_console: Callable[..., Console], open_page: OpenPage, make_table: Callable[..., Made], database_url: str
 ) -> None:

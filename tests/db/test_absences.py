@@ -250,6 +250,7 @@ def test_twenty_processes_at_once_create_each_partition_once(database_url: str, 
         assert sum(f"Created partition {name}" in out for out in outputs) == 1
 
 
+@pytest.mark.thorough
 def test_twenty_processes_without_a_journal_create_each_partition_once(
     database_url: str, application: Engine, run: Any, make_role: Any
 ) -> None:

@@ -171,6 +171,7 @@ def killed(road: Road, at: int, *words: str) -> bool:
     return process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("at", [4, 7, 9, 11, 13, 15, 18, 25])
 def test_the_same_command_after_a_kill_leads_to_the_same_end(road: Road, make_table: Make, at: int) -> None:
     made = make_table(rows=5, foreign_key=False)

@@ -33,6 +33,7 @@ def kept_of(road: Road, planted: Planted) -> str:
     return kept.backup.id
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.every_version
 @pytest.mark.parametrize("kind", [*SERVED, "three levels", "empty"])
 def test_a_branch_walks_the_whole_road(road: Road, run: Run, kind: str) -> None:
@@ -192,6 +193,7 @@ def test_a_damaged_leaf_is_found(road: Road, run: Run) -> None:
 ANOTHER = "no backup of archive.visit_2023 as it is now"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -251,6 +253,7 @@ def test_what_hangs_below_is_compared_under_the_lock(road: Road, run: Run, chang
         run(compared)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("at", [4, 9, 14, 22, 33])
 def test_a_branch_after_a_kill_at_any_act_comes_to_the_same_end(road: Road, run: Run, at: int) -> None:
     plant(run, "range-list")

@@ -324,6 +324,7 @@ def test_broken_at_every_statement_it_is_asked_for_again(run: Run, database_url:
     _break_everywhere(run, database_url, _wish, 20, goal, converted=False)
 
 
+@pytest.mark.thorough
 def test_the_way_back_broken_at_every_statement_is_asked_for_again(run: Run, database_url: str) -> None:
     left = "SELECT relkind, relname FROM pg_class WHERE relname LIKE 'kid_absences%' AND relkind IN ('r', 'p')"
 

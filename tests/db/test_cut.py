@@ -88,6 +88,7 @@ def bounds(run: Run) -> list[tuple[str, str, str]]:
     return [(name, lower, upper) for name, lower, upper in rows]
 
 
+@pytest.mark.one_in(2)
 def test_what_comes_next_begins_where_the_last_one_ends(
     readings: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +127,7 @@ def test_new_names_follow_those_of_the_siblings(readings: str, run: Run) -> None
     assert name.rstrip("0123456789")[:2] == names[-1].rstrip("0123456789")[:2]
 
 
+@pytest.mark.one_in(4)
 def test_the_start_of_an_application_goes_on_as_the_table_is_cut(readings: str, run: Run, worker: Engine) -> None:
     before = bounds(run)
     year = date.fromisoformat(before[-1][2][:10]).year

@@ -190,6 +190,7 @@ def test_it_is_there_once(filled: Demo) -> None:
     assert len(read_operations(filled.engine)) == 3
 
 
+@pytest.mark.thorough
 def test_cut_short_it_is_finished_with_the_same_rows(
     filled: Demo, worker: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

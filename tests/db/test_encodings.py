@@ -66,6 +66,7 @@ def fill(run: Run, table: str) -> None:
 WAYS = {"LATIN1": "éa", "WIN1252": "é€", "EUC_JP": "表日", "EUC_KR": "표", "SQL_ASCII": "é表"}
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("encoding", "name"), WAYS.items(), ids=list(WAYS))
 def test_the_whole_road(road_in: Callable[[str], Road], encoding: str, name: str) -> None:
     road = road_in(encoding)

@@ -24,7 +24,7 @@ from tests.tables import runner
 Note = Callable[[str, object], None]
 ELSEWHERE = ("archive", "archive-default", "reattach-default")
 """The acts that are broken on the other versions, too."""
-KILLED = ("ensure-default", "archive", "archive-default", "reattach-stripped")
+KILLED = ("archive", "ensure-default", "archive-default", "reattach-stripped")
 """The acts whose process is killed: between them they have every kind of step."""
 ROWS = (
     "SELECT count(*), sum(hash_record_extended(t, 0)) FROM"
@@ -116,6 +116,7 @@ def desk(database_url: str) -> Iterator[Console]:
         yield console
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
 @pytest.mark.parametrize("during", [False, True], ids=["after", "during"])
 def test_a_backend_that_is_terminated_at_any_statement_leaves_what_can_be_finished(
@@ -124,6 +125,7 @@ def test_a_backend_that_is_terminated_at_any_statement_leaves_what_can_be_finish
     record_property("faults", break_everywhere(act, desk, run, during=during))
 
 
+@pytest.mark.thorough
 @pytest.mark.older_versions
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ELSEWHERE], ids=lambda act: act.name)
 def test_so_does_one_of_an_older_server(
@@ -132,6 +134,7 @@ def test_so_does_one_of_an_older_server(
     record_property("faults", break_everywhere(act, desk, run, during=major == 15))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in KILLED], ids=lambda act: act.name)
 def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
     act: Act, desk: Console, run: Callable[[str], Any], record_property: Note
@@ -155,6 +158,7 @@ def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
     record_property("faults", injected)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("act", [a for a in ACTS if a.name in ("archive", "reattach-stripped")], ids=lambda a: a.name)
 def test_a_server_that_crashes_in_the_middle_loses_nothing(
     act: Act, record_property: Note, monkeypatch: pytest.MonkeyPatch

@@ -154,6 +154,7 @@ def test_a_name_and_a_password(tmp_path: Path) -> None:
         assert "correct" not in "".join(desk.said)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("environment", "message"),
     [

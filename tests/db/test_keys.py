@@ -56,6 +56,7 @@ def ids(request: pytest.FixtureRequest, run: Run, database_url: str, monkeypatch
     return str(value)
 
 
+@pytest.mark.one_in(4)
 def test_ranges_of_a_key_that_tells_no_time(ids: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -114,6 +115,7 @@ def times(request: pytest.FixtureRequest, run: Run, database_url: str, monkeypat
     return str(written)
 
 
+@pytest.mark.one_in(2)
 def test_a_key_that_tells_a_time_is_gone_on_with(times: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -215,6 +215,7 @@ def command(
     return run_command
 
 
+@pytest.mark.thorough
 @pytest.mark.every_version
 def test_every_kind_is_looked_at_and_its_sizes_are_those_of_its_leaves(command: Command, run: Run) -> None:
     wrong: list[str] = []

@@ -101,6 +101,7 @@ def test_metrics_beside_the_pages(home: Path, port: int) -> None:
     assert not server_runs(home)
 
 
+@pytest.mark.thorough
 def test_a_second_start_fills_nothing_and_a_reset_goes_on_beside_it(home: Path, port: int) -> None:
     if not (home / "data").exists():  # another of pytest's processes has the first start
         with launched(home, port) as first:
@@ -136,6 +137,7 @@ def test_a_second_start_fills_nothing_and_a_reset_goes_on_beside_it(home: Path, 
     assert not server_runs(home)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 4), (signal.SIGHUP, 1)], ids=["impatient", "hangup"])
 def test_however_it_is_stopped_nothing_is_left(home: Path, port: int, number: signal.Signals, times: int) -> None:
     with launched(home, port) as desk:
@@ -156,6 +158,7 @@ def test_a_taken_port_is_one_clear_line_and_nothing_is_started(tmp_path: Path) -
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -189,6 +192,7 @@ def test_a_server_that_is_away_is_told_without_its_address(tmp_path: Path, port:
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.thorough
 def test_a_server_that_does_not_answer_is_given_up_after_two_seconds(tmp_path: Path, port: int) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,

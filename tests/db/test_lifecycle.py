@@ -139,6 +139,7 @@ def test_every_key_type(desk: Desk, make_table: Make, key_type: str) -> None:
     walk(desk, make_table(key_type=key_type, period=Period.MONTH))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.newest_version
 @pytest.mark.parametrize("period", list(Period))
 @pytest.mark.parametrize("key_type", list(KEY_TYPES))
@@ -146,6 +147,7 @@ def test_every_key_type_and_period(desk: Desk, make_table: Make, key_type: str, 
     walk(desk, make_table(key_type=key_type, period=period, start=date(2023, 12, 29)))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.every_version  # 16 and 17 take names as their neighbours do
 @pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
 def test_hostile_names(desk: Desk, make_table: Make, name: str) -> None:

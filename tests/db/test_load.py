@@ -67,6 +67,7 @@ def tell(record_property: Callable[[str, object], None], measured: Measured, wha
     record_property("said", f"longest stall of any statement in {what}: {measured.longest_ms:.0f} ms")
 
 
+@pytest.mark.thorough
 def test_twenty_cycles(
     database_url: str,
     reader: Engine,
@@ -79,6 +80,7 @@ def test_twenty_cycles(
     tell(record_property, measured, f"{CYCLES} cycles under load")
 
 
+@pytest.mark.thorough
 def test_beside_a_default_partition(
     database_url: str,
     reader: Engine,

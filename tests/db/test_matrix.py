@@ -236,17 +236,20 @@ def live(road: Road, cell: Cell) -> None:
     walk(road, first, **zone)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_a_key_that_tells_a_time(road: Road, cell: Cell) -> None:
     live(road, cell)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.every_version
 @pytest.mark.parametrize("cell", EVERYWHERE, ids=str)
 def test_the_same_on_every_server(road: Road, cell: Cell) -> None:
     live(road, cell)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("key", IDS)
 def test_a_key_that_tells_none(road: Road, key: str) -> None:
     type_, ends, value = IDS[key]
@@ -316,6 +319,7 @@ SEVERAL = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("several", SEVERAL.values(), ids=SEVERAL)
 def test_ends_that_further_columns_tell(road: Road, several: tuple[str, str, list[str], str]) -> None:
     type_, key, ends, row = several
@@ -350,6 +354,7 @@ EXPRESSIONS = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_an_expression(road: Road, expression: tuple[str, str, str, str, bool]) -> None:
     type_, key, end, row, timed = expression
@@ -378,6 +383,7 @@ COLLATIONS = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.every_version
 @pytest.mark.parametrize("collation", COLLATIONS.values(), ids=COLLATIONS)
 def test_texts_in_the_order_of_a_collation(road: Road, collation: tuple[str, list[str]]) -> None:

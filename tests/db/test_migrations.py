@@ -326,6 +326,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(alembic: Alembic, run: Run, dump: Callable[[], str], case: str) -> None:
     statements, reason = REFUSED[case]

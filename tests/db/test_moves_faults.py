@@ -117,6 +117,7 @@ WEEKS = Split("visits", "visits_2024_12", Width(days=10))
 BOTH = Merge("visits", ("visits_2024_11", "visits_2024_12"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wish", [WEEKS, BOTH], ids=["split", "merge"])
 def test_so_is_a_split_or_a_merge(
     run: Run, desk: Desk, database_url: str, record_property: Note, wish: Split | Merge

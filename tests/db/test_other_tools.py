@@ -95,6 +95,7 @@ def found(engine: Engine, check: str = "other_tools") -> list[Finding]:
     return [one for one in some if one.check == check and one.severity is not Severity.OK]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.with_partman
 @pytest.mark.parametrize(
     ("type_", "interval", "back"),

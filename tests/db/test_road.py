@@ -107,6 +107,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("options", OTHERS.values(), ids=list(OTHERS))
 def test_the_same_for_other_tables(road: Road, make_table: Make, options: dict[str, Any]) -> None:
     made = make_table(**options)

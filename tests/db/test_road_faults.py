@@ -188,6 +188,7 @@ def rest_in_peace(road: Road) -> None:
 POINTS = {BACKUP: (1, 2, 3, 4, 5, 6, 7, 8), RESTORE: (1, 3, 7, 8, -2, -4, -6, -8, -10, -12)}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("kind", list(POINTS), ids=str)
 def test_a_process_killed_at_any_point(road: Road, make_table: Make, kind: Operation, record_property: Note) -> None:
     made = make_table()
@@ -221,6 +222,7 @@ def test_a_process_killed_at_any_point(road: Road, make_table: Make, kind: Opera
     record_property("faults", injected)
 
 
+@pytest.mark.thorough
 def test_a_verification_killed_in_each_phase(road: Road, make_table: Make, record_property: Note) -> None:
     made = make_table(rows=0, count=1)
     road.run(f"INSERT INTO {T} (kid_id, date) SELECT g, '2022-03-03' FROM generate_series(1, 150000) g")
@@ -256,6 +258,7 @@ def _words(process: psutil.Process) -> list[str]:
 # Ended by the server ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("kind", "during"), [(DROP, False), (DROP, True), (RESTORE, False)])
 @pytest.mark.every_version
 def test_a_backend_terminated_at_any_statement(
@@ -301,6 +304,7 @@ def test_a_backend_terminated_at_any_statement(
     record_property("faults", injected)
 
 
+@pytest.mark.thorough
 def test_a_server_that_crashes_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], record_property: Note
 ) -> None:
@@ -367,6 +371,7 @@ def _opened(
 # Through the journal ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_worker_tells_how_far_it_is(road: Road, make_table: Make) -> None:
     made = make_table(rows=0, count=1)
     road.run(f"INSERT INTO {T} (kid_id, date) SELECT g, '2022-03-03' FROM generate_series(1, 400000) g")

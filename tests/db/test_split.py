@@ -201,6 +201,7 @@ class Writer(threading.Thread):
         connection.close()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("act", ["drain", "split"])
 def test_eight_writers_and_a_reader_notice_nothing(run: Run, desk: Desk, database_url: str, act: str) -> None:
     make_visits(run, rows=0, cascade=False)

@@ -168,6 +168,7 @@ def test_leaves_that_were_sampled_one_by_one_are_not_told_as_dropped(road: Road,
 # Archive and reattach -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.every_version
 @pytest.mark.parametrize("kind", SERVED)
 @pytest.mark.parametrize("default", [False, True], ids=["", "beside a DEFAULT"])
@@ -298,6 +299,7 @@ def test_a_branch_with_a_foreign_leaf_is_not_backed_up_by_half_and_never_dropped
     assert tree_of(run, "archive.visit_2023") == before
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("at", range(3, 13))
 def test_a_branch_after_a_kill_comes_to_the_same_end(road: Road, run: Run, at: int) -> None:
     plant(run, "range-hash")
@@ -533,6 +535,7 @@ def test_the_dump_that_a_refusal_names_holds_the_whole_tree(road: Road, run: Run
 # The whole road of a partition below two others ---------------------------------------------------------------------
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.every_version
 @pytest.mark.parametrize("kind", ["list-range", "range-range"])
 def test_a_partition_of_a_branch_walks_the_whole_road(road: Road, run: Run, kind: str) -> None:

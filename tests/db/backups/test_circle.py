@@ -54,6 +54,7 @@ NAMES = {
 }
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
 def test_hostile_names(walk: Walk, make_table: Make, alone: Alone, shared: None, name: str) -> None:
     made = make_table(name, schema=f"in {name}"[:20], key=name)
@@ -87,6 +88,7 @@ def test_an_attached_partition(walk: Walk, make_table: Make, alone: Alone) -> No
     assert after[2:] == before[2:]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.all_versions
 @pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
 def test_it_restores_alone(walk: Walk, make_table: Make, alone: Alone, odd: Odd, shared: None) -> None:

@@ -84,6 +84,7 @@ else:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_the_object(s3: S3, record_property: Callable[[str, object], None]) -> None:
     took = {}

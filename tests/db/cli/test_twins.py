@@ -66,6 +66,7 @@ def settled(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "AT", text)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("kind", list(TABLES))
 def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_table: Make, kind: str) -> None:
     made = make_table(**{"rows": 5, **TABLES[kind]})
@@ -155,6 +156,7 @@ def test_the_twin_of_how_a_key_is_read(road: Road) -> None:
         road.run_plan(plan)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("kind", ["plain", "odd names", "dashes", "line end"])
 def test_the_twin_of_rules(road: Road, make_table: Make, kind: str) -> None:
     made = make_table(**{"rows": 0, **TABLES[kind]})

@@ -142,6 +142,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=list(REFUSALS))
 @pytest.mark.parametrize("shape", ["plain", "referenced", "default"])
 def test_an_archive_that_an_event_trigger_refuses_leaves_everything_as_it_was(

@@ -163,6 +163,7 @@ def found(engine: Engine, name: str, check: str) -> list[Finding]:
     return [finding for finding in some if finding.check == check and finding.severity is not Severity.OK]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.every_version
 @pytest.mark.parametrize("name", ["readings", HOSTILE], ids=["plain", "hostile"])
 @pytest.mark.parametrize("what", SITUATIONS)

@@ -230,6 +230,7 @@ def test_cold_storage_is_as_listed_else_as_sampled(reader: Engine, worker: Engin
     assert grown(reader, made.address, kept=()).cold == 0
 
 
+@pytest.mark.thorough
 def test_the_demo_says_that_it_is_invented(reader: Engine, worker: Engine) -> None:
     demo.fill(worker, today=DAY)
     found = grown(reader, "kid_absences", limit=80 * 2**20)
@@ -370,6 +371,7 @@ def _past(table: int, place: int, days: list[date]) -> Past:
     return Past(f"public.t{table:02}", f"t{table:02}_{place}", None, bounds, tuple(changes))
 
 
+@pytest.mark.thorough
 def test_ten_thousand_partitions_of_fifty_tables_over_a_year(
     reader: Engine, worker: Engine, run: Run, record_property: Said
 ) -> None:

@@ -180,6 +180,7 @@ def test_a_history_that_is_generated_is_marked_and_never_put_over_a_real_one(
     assert [one.generated for one in read_runs(reader)] == [False, True, True, True]
 
 
+@pytest.mark.thorough
 def test_the_demo_has_two_years_of_samples_that_today_s_continues(
     worker: Engine, reader: Engine, record_property: Callable[[str, object], None]
 ) -> None:

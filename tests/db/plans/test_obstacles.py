@@ -227,6 +227,7 @@ def judged(reader: Engine, run: Run, act: Act, parent: str, archived: str) -> li
     return [] if run(f"SELECT count(*) FROM {parent}") == [(3,)] else ["rows were lost"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("part", range(4))
 def test_the_verdict_is_that_of_attach_and_the_remedy_helps(
     reader: Engine, run: Run, act: Act, major: int | None, part: int

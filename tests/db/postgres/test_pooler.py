@@ -50,6 +50,7 @@ def settings_of(url: str) -> list[list[tuple[object, ...]]]:
         return sorted(found, key=str)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("idle", [0, 1, pooler.SESSIONS])
 @pytest.mark.parametrize("mode", NOT_KEPT)
 def test_sessions_that_are_given_to_others_are_refused_and_left_as_they_are(pools: Pools, mode: str, idle: int) -> None:

@@ -107,6 +107,7 @@ def run_to_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch, *, killed: bool)
     assert not killed or run.did == ()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("killed", [False, True], ids=["left alone", "killed after every act"])
 def test_three_years(road: Road, make_table: Make, monkeypatch: pytest.MonkeyPatch, *, killed: bool) -> None:
     chosen = TABLES if not killed else {name: TABLES[name] for name in ("years", "creating")}

@@ -14,6 +14,7 @@ from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedI
 from core.tables.ends import TIMES, key_type_of
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
+from core.tables.tied import unfit
 from core.text import to_run
 
 
@@ -43,8 +44,11 @@ def require_rights(table: PartitionedTable) -> None:
         )
 
 
-def require_partitionable(definition: Definition, target: Target) -> Key:
-    """The key, where the table can become partitioned. Raises Refused with every reason that stands against it."""
+def require_partitionable(definition: Definition, target: Target, *, in_place: bool = False) -> Key:
+    """The key, where the table can become partitioned. Raises Refused with every reason that stands against it.
+
+    In place views and the like follow the table's name.
+    """
     if definition.partitioned:
         raise NotServed(
             f"{definition.label} is partitioned already.",
@@ -63,13 +67,13 @@ def require_partitionable(definition: Definition, target: Target) -> Key:
             "not date, timestamp or timestamp with time zone.",
             next="Its type has to be one of them first.",
         )
-    reasons = (*definition.oddities, *_left_behind(definition), *_unfit(definition, column))
+    reasons = (*definition.oddities, *_left_behind(definition, in_place), *_unfit(definition, column))
     if reasons:
         raise Refused(" ".join((f"{definition.label} can't be partitioned as it is.", *reasons)))
     return Key(target.key, type_)
 
 
-def require_unpartitionable(definition: Definition) -> None:
+def require_unpartitionable(definition: Definition, *, in_place: bool = False) -> None:
     """Raises Refused with every reason that stands against a plain table."""
     if not definition.partitioned:
         raise NotServed(f"{definition.label} is not partitioned: there is nothing to take back.")
@@ -86,17 +90,21 @@ def require_unpartitionable(definition: Definition) -> None:
         if child.kind != "r":
             what = "partitioned again" if child.kind == "p" else "a foreign table"
             raise NotServed(f"{child.name} is {what}; the console only shows such a table.")
-    reasons = (*definition.oddities, *_left_behind(definition), *_unowned(definition))
+    reasons = (*definition.oddities, *_left_behind(definition, in_place), *_unowned(definition))
     if reasons:
         raise Refused(" ".join((f"{definition.label} can't become a plain table as it is.", *reasons)))
 
 
-def _left_behind(definition: Definition) -> Iterator[str]:
-    if definition.dependents:
+def _left_behind(definition: Definition, in_place: bool) -> Iterator[str]:
+    following = {one.what for one in definition.tied} if in_place else set()
+    staying = [one for one in definition.dependents if one not in following]
+    if staying:
         yield (
-            f"These would stay with the old table: {', '.join(definition.dependents)}. "
+            f"These would stay with the old table: {', '.join(staying)}. "
             "Drop them first and make them again afterwards."
         )
+    if in_place:
+        yield from unfit(definition.tied)
     if definition.replica_identity == "i":
         yield "Its replica identity is an index. Set it to DEFAULT or FULL first."
 

@@ -21,6 +21,7 @@ from core.plans.convertible import Target, require_partitionable, require_rights
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.steps import READ_A_SECOND, add_check, validate
+from core.tables import tied
 from core.tables.bounds import Bounds, spoken_end, within
 from core.tables.commands import option, twin
 from core.tables.cut import Cut, cut_by
@@ -31,6 +32,7 @@ from core.tables.plain import CHECK, Plain, signature_sql
 from core.tables.rebuild import belongings, in_tablespace, indexing, like, owner, put_aside, sequences, told
 from core.tables.structure import Index
 from core.tables.table import PartitionedTable
+from core.tables.tied import locked_first
 from core.text import human_bytes, plural, to_run
 
 CONVERT = Operation("convert", "Convert", "converting", Danger.DIALOG, counts_rows=False, told_apart_by="steps")
@@ -134,7 +136,7 @@ def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: da
     Raises Refused with every reason that stands in the way.
     """
     definition, key = plain.definition, plain.key
-    require_partitionable(definition, Target(key.column))
+    require_partitionable(definition, Target(key.column), in_place=True)
     _require_convertible(plain)
     bounds, grid = first_bounds(plain, every, now, zone)
     constraints, notes = widened(definition, key.column)
@@ -311,6 +313,7 @@ def _switch(
     return Step(
         f"Put {definition.label} under a parent of its name, as its first partition {names.aside}",
         (
+            *locked_first(definition.tied),
             f"LOCK TABLE {definition.sql} IN ACCESS EXCLUSIVE MODE",
             "SET LOCAL default_tablespace = ''",
             unchanged(definition.oid, plain.signature, (names.key_index,)),
@@ -329,9 +332,20 @@ def _switch(
             *indexing(definition, constraints),
             *belongings(replace(definition, incoming=()), ()),
             f"ALTER TABLE {definition.sql} ATTACH PARTITION {aside} {bounds.sql}",
+            *(one.again for one in definition.tied),
             *(unproven(fk) for fk in definition.incoming),
         ),
-        (Lock(definition.sql, Mode.ACCESS_EXCLUSIVE), *(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in others)),
+        switch_locks(definition, others),
+    )
+
+
+def switch_locks(definition: Definition, others: Iterable[str]) -> tuple[Lock, ...]:
+    """What a switch takes: the views and the like that are made anew in it, the table, and what foreign keys join."""
+    tied = dict.fromkeys(one.relation for one in definition.tied if one.relation)
+    return (
+        *(Lock(one, Mode.ACCESS_EXCLUSIVE) for one in tied),
+        Lock(definition.sql, Mode.ACCESS_EXCLUSIVE),
+        *(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in others),
     )
 
 
@@ -399,4 +413,7 @@ def _effects(plain: Plain, bounds: Bounds, grid: Cut, names: _Names, zone: str) 
         f"While the rows are read through, for about {plural(seconds, 'second')}, reads and writes go on; only new rows"
         f" of {end} and later fail, and there are none now.",
         "The switch itself holds everybody up for some milliseconds.",
+        *tied.told(definition.tied),
+        "Functions whose body is a text, and all that applications send, find the table by its name, as before;"
+        " but what says ONLY before it finds no row from then on.",
     )

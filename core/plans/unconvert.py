@@ -12,14 +12,15 @@ from typing import ClassVar
 from core.errors import NameTaken, Refused
 from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.plans.convertible import narrowed, nullable_again, require_rights, require_unpartitionable
-from core.plans.inplace import build_key, is_built, key_parts, prove_referrer, unchanged, unproven
+from core.plans.inplace import build_key, is_built, key_parts, prove_referrer, switch_locks, unchanged, unproven
 from core.plans.operation import Danger, Operation, Sources
-from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
+from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.tables.commands import option, twin
 from core.tables.definition import Constraint, Contents, DefinedIndex, Definition, Memo
 from core.tables.plain import CHECK, Whole
 from core.tables.rebuild import belongings, commented, put_sequences_aside, sequences
 from core.tables.table import PartitionedTable
+from core.tables.tied import locked_first, told
 from core.text import plural
 
 UNCONVERT = Operation(
@@ -57,7 +58,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
     Raises Refused with every reason that stands in the way.
     """
     definition, kept = whole.definition, whole.kept
-    require_unpartitionable(definition)
+    require_unpartitionable(definition, in_place=True)
     _require_whole(table, whole)
     contents = Contents(0, duplicates=whole.duplicates)
     constraints, indexes, nullable, notes = narrowed(definition, contents)
@@ -83,6 +84,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
             f"{plural(len(whole.others), 'partition')} that {'holds' if len(whole.others) == 1 else 'hold'} no row"
             f" {'goes' if len(whole.others) == 1 else 'go'} with the parent.",
             *notes,
+            *told(definition.tied),
             *([f"Archived and left where they are, not in the plain table: {archived}."] if archived else []),
             *(f"Gone with {one.name}, which alone had it: {', '.join(one.extras)}." for one in left),
         ),
@@ -144,6 +146,7 @@ def _switch(
     return Step(
         f"Put {kept.name} in the place of {definition.label}, and take the parent away",
         (
+            *locked_first(definition.tied),
             f"LOCK TABLE {definition.sql} IN ACCESS EXCLUSIVE MODE",
             "SET LOCAL default_tablespace = ''",
             unchanged(definition.oid, whole.signature, ()),
@@ -156,6 +159,7 @@ def _switch(
             f"ALTER TABLE {kept.sql} RENAME TO {ident(definition.name)}",
             *([f"ALTER TABLE {moved} SET SCHEMA {ident(definition.schema)}"] if moved != definition.sql else []),
             *sequences(definition),
+            *(one.again for one in definition.tied),
             f"DROP TABLE {', '.join((*whole.others, parent))}",
             *_named(definition, constraints, indexes, own, key),
             *nullable_again(definition, nullable),
@@ -167,7 +171,7 @@ def _switch(
             ),
             *(unproven(fk) for fk in definition.incoming),
         ),
-        (Lock(definition.sql, Mode.ACCESS_EXCLUSIVE), *(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in others)),
+        switch_locks(definition, others),
     )
 
 

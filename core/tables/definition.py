@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from core.names import fit, qualified
+from core.tables.tied import Tied
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,8 @@ class Definition:
     comment: str | None = None
     dependents: tuple[str, ...] = ()
     """Views and whatever else would stay behind with the old table, in PostgreSQL's words."""
+    tied: tuple[Tied, ...] = ()
+    """What of that can be made to follow the table's name."""
     oddities: tuple[str, ...] = ()
     """Reasons that need no further look: unlogged, inherited, typed, with rules, ..."""
 

@@ -91,6 +91,13 @@ def signature_sql(oid: int, ours: tuple[str, ...]) -> str:
         f"SELECT ROW(d.classid, d.objid, d.objsubid)::text FROM pg_catalog.pg_depend d"
         f" WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid} AND d.deptype = 'n'"
         f" AND d.classid <> 'pg_catalog.pg_constraint'::regclass",
+        f"SELECT ROW(r.oid, pg_catalog.pg_get_ruledef(r.oid), v.relowner, v.reloptions)::text"
+        f" FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class v ON v.oid = r.ev_class"
+        f" WHERE r.oid IN ({_tied_to(oid, 'pg_rewrite')})",
+        f"SELECT ROW(f.oid, f.proowner, pg_catalog.pg_get_functiondef(f.oid))::text FROM pg_catalog.pg_proc f"
+        f" WHERE f.prokind IN ('f', 'p') AND f.oid IN ({_tied_to(oid, 'pg_proc')})",
+        f"SELECT ROW(p.oid, p.polqual, p.polwithcheck)::text FROM pg_catalog.pg_policy p"
+        f" WHERE p.oid IN ({_tied_to(oid, 'pg_policy')})",
         f"SELECT ROW(o.objsubid, o.description)::text FROM pg_catalog.pg_description o"
         f" WHERE o.classoid = 'pg_catalog.pg_class'::regclass AND o.objoid = {oid}",
         f"SELECT ROW(q.oid, q.relname, q.relacl)::text FROM pg_catalog.pg_class q JOIN pg_catalog.pg_depend d"
@@ -99,3 +106,10 @@ def signature_sql(oid: int, ours: tuple[str, ...]) -> str:
     )
     rows = " UNION ALL ".join(f"SELECT {number} AS n, r AS what FROM ({one}) s(r)" for number, one in enumerate(each))
     return f"(SELECT pg_catalog.md5(pg_catalog.string_agg(what, E'\\n' ORDER BY n, what)) FROM ({rows}) facts)"
+
+
+def _tied_to(oid: int, catalog: str) -> str:
+    return (
+        f"SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::regclass"
+        f" AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = {oid}"
+    )

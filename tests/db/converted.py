@@ -91,6 +91,32 @@ ALTER TABLE kid_absences OWNER TO {owner};
 """
 
 
+READ_THROUGH = """
+CREATE VIEW ill WITH (security_barrier = true, check_option = local) AS
+    SELECT id, kid_id, date, hours, reason AS why FROM kid_absences WHERE how = 'ill';
+ALTER VIEW ill ALTER COLUMN why SET DEFAULT 'told';
+ALTER VIEW ill OWNER TO {owner};
+GRANT SELECT, UPDATE (why) ON ill TO {reader};
+COMMENT ON VIEW ill IS 'who is ill';
+COMMENT ON COLUMN ill.why IS 'as told';
+CREATE VIEW other.named AS SELECT i.*, k.name FROM ill i JOIN kids k ON k.id = i.kid_id;
+CREATE VIEW other."whole %" AS SELECT to_json(a.*) AS line, count(*) OVER () AS n FROM kid_absences a;
+CREATE VIEW whole AS SELECT to_json(a.*) AS line FROM kid_absences a;
+CREATE TRIGGER in_place INSTEAD OF DELETE ON whole FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE RULE by_name AS ON INSERT TO other.named DO INSTEAD
+    INSERT INTO kid_absences (kid_id, date) VALUES (NEW.kid_id, NEW.date);
+COMMENT ON RULE by_name ON other.named IS 'for the import';
+CREATE FUNCTION days_of(kid bigint) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER
+    BEGIN ATOMIC SELECT count(*) FROM kid_absences WHERE kid_id = kid; END;
+GRANT EXECUTE ON FUNCTION days_of TO {reader};
+COMMENT ON FUNCTION days_of IS 'how often; $body$';
+CREATE FUNCTION in_text() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM kid_absences); END';
+CREATE TABLE notes (kid bigint);
+ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+CREATE POLICY "of them %" ON notes USING (kid IN (SELECT kid_id FROM kid_absences)) WITH CHECK (kid > 0);
+"""
+
+
 def fill(run: Run) -> None:
     """1,500 rows of the table with everything."""
     run(

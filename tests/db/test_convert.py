@@ -21,7 +21,7 @@ from core.plans.plan import Plan
 from core.plans.unconvert import Unconvert
 from tests import desks
 from tests.db.cli.test_commands import Partitions, partitions  # noqa: F401 a fixture
-from tests.db.converted import make_everything, plain
+from tests.db.converted import READ_THROUGH, make_everything, plain
 from tests.faults import ADA, Console, Strike, terminate
 from tests.servers import connect
 from tests.tables import Run
@@ -49,6 +49,7 @@ def test_everything_hangs_on_the_parent(
 ) -> None:
     owner, granted = make_role(f"owner%{os.getpid()}")[0], make_role(f"reader {os.getpid()}")[0]
     make_everything(run, owner, granted)
+    run(READ_THROUGH.format(owner=ident(owner), reader=ident(granted)))
     before, rows = dump(), run("SELECT * FROM kid_absences ORDER BY id")
     position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
     file = run("SELECT pg_relation_filenode('kid_absences')")
@@ -60,7 +61,9 @@ def test_everything_hangs_on_the_parent(
     assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
     after = dump()
     assert "ADD CONSTRAINT kid_absences_pkey PRIMARY KEY (id, date) INCLUDE (hours)" in after
-    kept = re.compile(r"(GRANT|CREATE (TRIGGER|POLICY|STATISTICS)|ALTER PUBLICATION|COMMENT ON|.* OWNER TO).*")
+    kept = re.compile(
+        r"(GRANT|CREATE (TRIGGER|POLICY|STATISTICS|VIEW|RULE|FUNCTION)|ALTER PUBLICATION|COMMENT ON|.* OWNER TO).*"
+    )
     lost = {line for line in before.splitlines() if kept.fullmatch(line)} - set(after.splitlines())
     assert lost == {"COMMENT ON CONSTRAINT kid_absences_pkey ON public.kid_absences IS 'ids';"}  # has a second line
     assert run(UNFINISHED) == []
@@ -81,6 +84,7 @@ def test_everything_hangs_on_the_parent(
         with pytest.raises(Exception, match="violates foreign key"):
             run(f"{unhindered}; {refused}")
 
+    assert _tied_to(run) == TIED  # none to a partition
     position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
     back = partitions("unconvert", "--table", "public.kid_absences")
     assert back.code == 0, back.err
@@ -89,7 +93,58 @@ def test_everything_hangs_on_the_parent(
     assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
     assert run("SELECT pg_relation_filenode('kid_absences')") == file
     assert run(UNFINISHED) == []
+    assert _tied_to(run) == TIED
     assert "a plain table already" in partitions("unconvert", "--table", "public.kid_absences").out
+
+
+TIED = [
+    (one, "kid_absences")
+    for one in (
+        "function days_of(bigint)",
+        "policy of them % on table notes",
+        "rule by_name on view other.named",
+        "view ill",
+        'view other."whole %"',
+        "view whole",
+    )
+]
+
+
+def _tied_to(run: Run) -> list[tuple[str, str]]:
+    """What reads a table from outside of it, and which."""
+    rows: list[tuple[str, str]] = run(
+        "SELECT DISTINCT CASE WHEN r.rulename = '_RETURN' THEN pg_describe_object('pg_class'::regclass, r.ev_class, 0)"
+        ' ELSE pg_describe_object(d.classid, d.objid, 0) END COLLATE "C", c.relname::text FROM pg_depend d'
+        " JOIN pg_class c ON c.oid = d.refobjid AND c.relname ~ '^kid_absences' AND c.relkind IN ('r', 'p')"
+        " LEFT JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass"
+        " WHERE d.refclassid = 'pg_class'::regclass AND d.deptype = 'n' AND (r.oid IS NOT NULL"
+        " OR d.classid = 'pg_proc'::regclass OR d.objid IN (SELECT p.oid FROM pg_policy p WHERE p.polrelid <> c.oid"
+        " AND p.polname <> 'own'))"
+    )
+    return sorted(rows)
+
+
+def test_views_and_functions_read_all_rows_there_and_back(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+) -> None:
+    plain(run)
+    run("CREATE VIEW all_of_them AS SELECT kid_id, date FROM kid_absences; CREATE VIEW above AS TABLE all_of_them;"
+        "CREATE FUNCTION how_many() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM kid_absences; END;"
+        "CREATE FUNCTION by_name() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM kid_absences'")  # fmt: skip
+    counted = "SELECT count(*), how_many(), by_name() FROM above"
+    told = partitions(*BY_YEAR)
+    assert told.code == 0, told.err
+    for one in ("view public.all_of_them", "function public.how_many()", "whose body is a text"):
+        assert one in told.out
+    assert "above" not in told.out
+    run(f"INSERT INTO all_of_them VALUES (1, '{THIS_YEAR + 2}-02-02')")
+    assert run(f"SELECT count(*) FROM kid_absences_{THIS_YEAR + 2}") == [(1,)]
+    assert run(counted) == [(243, 243, 243)]
+    run(f"DELETE FROM all_of_them WHERE date = '{THIS_YEAR + 2}-02-02'")
+    back = partitions("unconvert", "--table", "public.kid_absences")
+    assert back.code == 0, back.err
+    assert run(counted) == [(242, 242, 242)]
 
 
 def test_rows_in_two_partitions_are_told_before_anything_is_changed(
@@ -186,7 +241,11 @@ REFUSED = {
     "to itself": ("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id, date) REFERENCES kid_absences (kid_id, date)", "",
                   "foreign key to itself"),
     "unique": ("ALTER TABLE kid_absences ADD UNIQUE (kid_id, id)", "", "needs date in it"),
-    "view": ("CREATE VIEW ill AS SELECT * FROM kid_absences", "", "view public.ill"),
+    "stored view": ("CREATE MATERIALIZED VIEW ill AS SELECT * FROM kid_absences", "", "materialized view public.ill"),
+    "row type": ("CREATE VIEW ill AS SELECT a AS whole FROM kid_absences a", "", "column whole of view public.ill"),
+    "only": ("CREATE VIEW ill AS SELECT id FROM ONLY kid_absences", "", "view public.ill reads ONLY it"),
+    "grouped": ("CREATE VIEW ill AS SELECT id, reason FROM kid_absences GROUP BY id", "",
+                "view public.ill rests on a constraint of it"),
     "name": ("CREATE TABLE kid_absences_before ()", "", "already holds kid_absences_before"),
     "referrer": ("CREATE TABLE notes (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
                  " date)) PARTITION BY RANGE (day)", "", "partitioned itself, references it"),

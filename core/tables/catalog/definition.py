@@ -14,6 +14,7 @@ from core.errors import TableNotFound
 from core.names import literal
 from core.postgres.capabilities import CAPABILITIES, Capabilities, capabilities_of
 from core.postgres.session import Row, rows_of
+from core.tables.catalog.tied import read_dependents, read_tied
 from core.tables.definition import (
     Child,
     Constraint,
@@ -132,7 +133,8 @@ def read_definition(connection: Connection, schema: str, name: str) -> Definitio
         tablespace=row.spcname or "",
         unlogged=row.relpersistence == "u",
         comment=row.comment,
-        dependents=_dependents(connection, row.oid),
+        dependents=read_dependents(connection, row.oid),
+        tied=read_tied(connection, row.oid),
         oddities=tuple(_oddities(row)),
     )
 
@@ -434,50 +436,3 @@ def _children(connection: Connection, oid: int) -> tuple[Child, ...]:
         )
         for row in rows_of(connection, _CHILDREN.format(options=_OPTIONS, oid=oid))
     )
-
-
-# Everything with a normal dependency on the table, its partitions, their row types and identity sequences, less what
-# is made anew with it.
-_DEPENDENTS = """
-WITH rels AS (
-    SELECT {oid}::oid AS oid UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = {oid}
-), types AS (
-    SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typrelid IN (SELECT oid FROM rels)
-    UNION ALL SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.typrelid IN (SELECT oid FROM rels)
-), sources AS (
-    SELECT 'pg_catalog.pg_class'::regclass AS classid, oid FROM rels
-    UNION ALL SELECT 'pg_catalog.pg_type'::regclass, oid FROM types
-    UNION ALL SELECT 'pg_catalog.pg_class'::regclass, d.objid FROM pg_catalog.pg_depend d
-        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
-            AND d.refobjid IN (SELECT oid FROM rels) AND d.refobjsubid > 0 AND d.deptype = 'i'
-)
-SELECT DISTINCT CASE WHEN d.classid = 'pg_catalog.pg_rewrite'::regclass
-        THEN pg_catalog.pg_describe_object('pg_catalog.pg_class'::regclass, r.ev_class, 0)
-        ELSE pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) END AS what
-FROM pg_catalog.pg_depend d
-JOIN sources s ON s.classid = d.refclassid AND s.oid = d.refobjid
-LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
-WHERE d.deptype = 'n'
-    AND NOT coalesce(CASE d.classid
-        WHEN 'pg_catalog.pg_rewrite'::regclass THEN r.ev_class IN (SELECT oid FROM rels)
-        WHEN 'pg_catalog.pg_class'::regclass THEN d.objid IN (SELECT oid FROM rels) OR EXISTS (
-            SELECT 1 FROM pg_catalog.pg_index x WHERE x.indexrelid = d.objid AND x.indrelid IN (SELECT oid FROM rels))
-        WHEN 'pg_catalog.pg_constraint'::regclass THEN (SELECT k.conrelid IN (SELECT oid FROM rels)
-            OR k.confrelid = {oid} OR k.conparentid <> 0 FROM pg_catalog.pg_constraint k WHERE k.oid = d.objid)
-        WHEN 'pg_catalog.pg_attrdef'::regclass THEN (SELECT f.adrelid IN (SELECT oid FROM rels)
-            FROM pg_catalog.pg_attrdef f WHERE f.oid = d.objid)
-        WHEN 'pg_catalog.pg_policy'::regclass THEN (SELECT p.polrelid IN (SELECT oid FROM rels)
-            FROM pg_catalog.pg_policy p WHERE p.oid = d.objid)
-        WHEN 'pg_catalog.pg_trigger'::regclass THEN (SELECT t.tgrelid IN (SELECT oid FROM rels)
-            FROM pg_catalog.pg_trigger t WHERE t.oid = d.objid)
-        WHEN 'pg_catalog.pg_statistic_ext'::regclass THEN (SELECT e.stxrelid IN (SELECT oid FROM rels)
-            FROM pg_catalog.pg_statistic_ext e WHERE e.oid = d.objid)
-        WHEN 'pg_catalog.pg_publication_rel'::regclass THEN (SELECT b.prrelid = {oid}
-            FROM pg_catalog.pg_publication_rel b WHERE b.oid = d.objid)
-    END, false)
-ORDER BY 1
-"""
-
-
-def _dependents(connection: Connection, oid: int) -> tuple[str, ...]:
-    return tuple(row.what for row in rows_of(connection, _DEPENDENTS.format(oid=oid)))

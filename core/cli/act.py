@@ -199,7 +199,9 @@ def cancel(given: Given, *, operation_id: int, dry_run: bool) -> None:
 
 
 @command(
-    "approve", "approve what another admin has asked for, and do it; PARTITION_DESK_TWO_PERSONS says what takes two"
+    "approve",
+    "approve what another admin has asked for, and do it; PARTITION_DESK_TWO_PERSONS says what takes two",
+    saves=False,
 )
 @click.argument("operation_id", metavar="ID", type=number("The operation", 1, 2**63 - 1))
 @click.option("--decline", is_flag=True, help="take it away instead")
@@ -215,7 +217,9 @@ def approve(given: Given, *, operation_id: int, decline: bool, reason: str, dry_
         put(f"Declined: operation {operation_id}.")
 
 
-@command("acknowledge", "answer for an operation that failed, so that it stops to be told as one that waits")
+@command(
+    "acknowledge", "answer for an operation that failed, so that it stops to be told as one that waits", saves=False
+)
 @click.argument("operation_id", metavar="ID", type=number("The operation", 1, 2**63 - 1))
 @click.option(
     "--until", metavar="D", type=calendar_date, help="through this date; without it, for as long as it is not done"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.console.desk import Desk
@@ -18,7 +19,7 @@ from core.errors import DeskError, Failed, PlanOutdated, UsageError
 from core.period import Range
 from core.settings import Settings, read_settings
 from core.tables.table import PartitionedTable
-from core.text import NBSP, Json, shown
+from core.text import NBSP, Json, shell_word, shown
 
 if TYPE_CHECKING:
     from core.console.actor import Actor
@@ -35,6 +36,40 @@ LOOK_S = 0.2
 """How long Ctrl-C may go unnoticed."""
 
 
+@dataclass(slots=True)
+class Saving:
+    """The file that one plan is saved in, where --save-plan names one."""
+
+    path: str
+    saved: bool = False
+
+    def save(self, given: Given, plan: Plan) -> str:
+        """Writes it, and says so; a file that is there is left as it is. Raises UsageError."""
+        from core.console.actor import system_user
+        from core.console.saved import written
+
+        if not plan.steps:
+            return f"Nothing to do, and nothing to save. {' '.join(plan.effects)}"
+        if self.saved:
+            raise self.several
+        text = written(given.desk, plan, system_user())
+        try:
+            with Path(self.path).open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError as error:
+            raise UsageError(f"{self.path} is there already.", next="Name a new file.") from error
+        except OSError as error:
+            raise UsageError(f"{self.path} can't be written: {error.strerror or error}.") from error
+        self.saved = True
+        doing = f"partitions apply {shell_word(self.path)}"
+        return f"Saved, and nothing done: {plan.operation} {shown(plan.subject)}. Do it: {doing}"
+
+    @property
+    def several(self) -> UsageError:
+        """Why several acts are not saved together."""
+        return UsageError("A saved plan is of one act, and this is more than one.", next="Save each by itself.")
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What every command is given."""
@@ -44,6 +79,8 @@ class Given:
     """As it was typed, or PARTITION_DESK_TABLE."""
     interrupted: threading.Event
     """Ctrl-C was pressed."""
+    saving: Saving | None = None
+    """Where the plan goes in place of being done."""
 
     @property
     def actor(self) -> Actor:
@@ -56,13 +93,13 @@ class Given:
 
 
 @contextmanager
-def opened(table: str | None, interrupted: threading.Event) -> Iterator[Given]:
+def opened(table: str | None, interrupted: threading.Event, save_plan: str | None = None) -> Iterator[Given]:
     """The database of a command; the embedded one is started where none is named."""
     settings = read_settings()
     if settings.names_people:  # else whoever has got this far may
         whoever_runs_this(settings)
     with open_desk(settings, say=say) as desk:
-        yield Given(desk, table or settings.table, interrupted)
+        yield Given(desk, table or settings.table, interrupted, Saving(save_plan) if save_plan is not None else None)
 
 
 def whoever_runs_this(settings: Settings) -> Actor:
@@ -109,7 +146,7 @@ def run_plan(
 ) -> Json:
     """Runs one plan and prints how it ended, or only prints it for a dry run.
 
-    Returns what is printed as JSON; `quiet` leaves the printing to the caller.
+    Returns what is printed as JSON; `quiet` leaves the printing to the caller. With --save-plan a dry run saves it.
     """
     from core.cli.output.acts import operation_json, outcome, script
 
@@ -117,7 +154,7 @@ def run_plan(
     if dry_run:
         plan = given.desk.warned(plan)
         told = {"dry_run": True, "plan": json.loads(plan.to_json())}
-        text = script(plan)
+        text = script(plan) if given.saving is None else given.saving.save(given, plan)
     else:
         done = _run(given, plan, actor or given.actor, reason)
         plan = done.plan if done else plan  # the same was under way already, and was followed

@@ -23,6 +23,7 @@ from core.postgres import connection
 COMMANDS = {
     "look": ("status", "doctor", "find", "history", "journal", "grants"),
     "act": ("ensure", "archive", "reattach", "key", "cancel", "approve", "acknowledge"),
+    "saved": ("apply",),
     "shape": ("adopt", "release"),
     "moving": ("drain", "split", "merge"),
     "index": ("index",),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.cli.acting import PLANNED_AGAIN, Given, put, put_json, run_plan, say
+from core.cli.acting import PLANNED_AGAIN, Given, act, put, put_json, run_plan, say
 from core.cli.output.acts import script
 from core.errors import Asked, DeskError, PlanOutdated
 from core.period import Range
@@ -83,6 +83,11 @@ def act_on_each(given: Given, ones: Sequence[One], said: Said) -> int:
     Where one is refused before anything was done, nothing is done unless the others are to go on.
     """
     table = given.read()
+    if given.saving is not None and len(ones) == 1:
+        act(given, ones[0].wish(table), reason=said.reason, dry_run=True, as_json=said.as_json)
+        return 0
+    if given.saving is not None and ones:
+        raise given.saving.several
     every = _plan_all(given, table, ones)
     refused = [one for one in every if one.state is State.REFUSED]
     for one in refused:

@@ -89,18 +89,24 @@ def command(
     needs: tuple[str, ...] = (),
     either: tuple[tuple[str, ...], ...] = (),
     epilog: str | None = None,
+    saves: bool = True,
 ) -> Callable[[Run], Command]:
-    """Makes a function a command, with the option that every one has, and opens the database that it works with."""
+    """Makes a function a command, with the option that every one has, and opens the database that it works with.
+
+    One that acts, for a reason and not in a dry run, also saves its plan, unless it is not one that `saves`.
+    """
 
     def make(run: Run) -> Command:
+        acts = saves and {"reason", "dry_run"} <= {one.name for one in getattr(run, "__click_params__", ())}
+
         @wraps(run)
-        def call(table: str | None, **typed: object) -> int:
-            with opened(table, click.get_current_context().obj) as desk:
-                status = run(desk, **typed)
+        def call(table: str | None, save_plan: str | None = None, **typed: object) -> int:
+            with opened(table, click.get_current_context().obj, save_plan) as desk:
+                status = run(desk, **(typed if save_plan is None else typed | {"dry_run": True}))
                 sys.stdout.flush()
             return status or 0
 
-        made = click.command(
+        make_command = click.command(
             name,
             cls=Command,
             help=f"{does[0].upper()}{does[1:]}.",
@@ -109,7 +115,9 @@ def command(
             needs=needs,
             either=either,
         )
-        return made(TABLE(call))
+        made = make_command(TABLE(call))
+        made.params += [SAVE_PLAN] if acts else []
+        return made
 
     return make
 
@@ -200,6 +208,12 @@ GO_ON = click.option("--go-on", is_flag=True, help="of several: one that is refu
 BACKUP = click.argument("backup", metavar="[BACKUP]", required=False, type=plain_text)
 REASON = click.option("--reason", metavar="TEXT", type=plain_text, default="", help="why, for the history")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="print what would be done and change nothing")
+SAVE_PLAN = click.Option(
+    ("--save-plan",),
+    metavar="FILE",
+    type=plain_text,
+    help="write what would be done into a file, for partitions apply, and change nothing",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="print JSON instead")
 DURATION = Duration.parse
 """The type of a duration, such as 7d."""

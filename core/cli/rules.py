@@ -241,7 +241,7 @@ def check(given: Given, *, file: str, as_json: bool) -> int:
 
 
 @_added
-@command("apply", "have the rules of the database be those of a file")
+@command("apply", "have the rules of the database be those of a file", saves=False)
 @FILE
 @click.option("--plan", "stamp", metavar="PLAN", type=plain_text, help="just what `rules plan` showed, else nothing")
 @REASON

@@ -7,7 +7,7 @@ people alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +29,8 @@ from core.tables.table import PartitionedTable
 if TYPE_CHECKING:
     from core.console.desk import Desk
 
-_WISHES = {wish.__name__: wish for room in ROOMS for wish in room.wishes}
+WISHES = {wish.__name__: wish for room in ROOMS for wish in room.wishes}
+"""What can be wished, by the name of it."""
 
 
 def written(wish: Wish, plan: Plan, at: datetime) -> str:
@@ -64,9 +65,8 @@ def plan_again(desk: Desk, wish: str, shown: Plan) -> Plan:
             raise HoldsAlready(" ".join(plan.effects), safe="Somebody else did it meanwhile; nothing was changed.")
         table = getattr(asked, "table", None)
         changes = outdated(shown, table) if table is not None else ()
-        raise PlanOutdated(
-            f"{shown.table} is no longer as it was when this was planned.", changes or _differences(shown, plan)
-        )
+        changes = changes or differences(shown.sql.splitlines(), plan.sql.splitlines())
+        raise PlanOutdated(f"{shown.table} is no longer as it was when this was planned.", changes)
     return plan
 
 
@@ -77,7 +77,7 @@ def read_wish(desk: Desk, wish: str) -> tuple[Wish, datetime]:
     """
     try:
         raw = json.loads(wish)
-        made = cast(Any, _WISHES[raw["wish"]])
+        made = cast(Any, WISHES[raw["wish"]])
         table = desk.read(raw["table"]) if "table" in raw["said"] else None
         said = {name: _value(value, desk, table) for name, value in raw["said"].items()}
         return made(**(said | ({"table": table} if table is not None else {}))), datetime.fromisoformat(raw["at"])
@@ -85,8 +85,8 @@ def read_wish(desk: Desk, wish: str) -> tuple[Wish, datetime]:
         raise NotSealed("The journal does not say what was wished.", next="Ask for it again.") from error
 
 
-def _differences(shown: Plan, plan: Plan) -> tuple[str, ...]:
-    was, now = shown.sql.splitlines(), plan.sql.splitlines()
+def differences(was: Sequence[str], now: Sequence[str]) -> tuple[str, ...]:
+    """What one text of SQL has and the other hasn't, by lines."""
     return (
         *(f"was: {line}" for line in was if line not in now),
         *(f"is: {line}" for line in now if line not in was),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import types
 import typing
 from dataclasses import MISSING, asdict, dataclass, fields, replace
@@ -375,6 +376,14 @@ def backup_id(database: str, parent_address: str, name: str, at: datetime, token
     """
     folders = "/".join(_segment(part) for part in (database, parent_address, name))
     return f"{folders}/{at:%Y%m%dT%H%M%SZ}-{_segment(token)}"
+
+
+_ID = re.compile(r"(?:[A-Za-z0-9_~%-][A-Za-z0-9_.~%-]*/){3}\d{8}T\d{6}Z-[A-Za-z0-9_.~%-]+", re.ASCII)
+
+
+def is_backup_id(text: str) -> bool:
+    """Whether a text is such a path, and leads nowhere else."""
+    return _ID.fullmatch(text) is not None
 
 
 def may_be_of(path: str, parent_address: str) -> bool:

@@ -1,6 +1,6 @@
 """The twin that a plan shows, pasted into a shell with the same environment, gives the very plan that was shown.
 
-So does the wish that the journal keeps of it, from which a worker builds the plan anew.
+So does the wish that the journal keeps of it, from which a worker builds the plan anew, and the file of a saved plan.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from core.cli.output.acts import script
+from core.console import saved
 from core.console.actor import system_user
 from core.console.register import ROOMS
 from core.console.ruled import wish_for
@@ -78,6 +79,8 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
         plan = desk.plan(wish)
         assert plan.steps, plan.operation
         assert plan_again(desk, plan.wish, plan).to_json() == plan.to_json()
+        file = saved.parse(saved.written(desk, plan, "anna").encode())
+        assert settled(script(saved.planned(desk, file, system_user()))) == settled(script(plan))
         words = shell_words(shown(plan.command))
         assert words[0] == "partitions"
         dry = [*words[1:2], "--dry-run", *words[2:]]

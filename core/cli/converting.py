@@ -2,48 +2,224 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
 import click
 
-from core.cli.acting import Given, act, say
-from core.cli.options import DRY_RUN, REASON, command
-from core.errors import UsageError
+from core.cli.acting import Given, act, put, put_json, say
+from core.cli.options import BATCH_PAUSE, DRY_RUN, JSON, REASON, command
+from core.cli.output.converting import standing_json, standing_text
+from core.console.journal import OperationRecord, read_operations
+from core.console.pausing import pause
+from core.errors import Refused, UsageError
 from core.period import Width
+from core.plans.conversion import Stage, Standing, standing_of
 from core.plans.ensure import Ensure
 from core.plans.inplace import Convert, following
+from core.plans.operation import Wish
 from core.plans.split import Split
 from core.plans.unconvert import Unconvert
-from core.tables.plain import CHECK
+from core.plans.under_way import Abandon
+from core.plans.withdraw import Withdraw
+from core.tables.commands import twin
+from core.tables.move import Move
+from core.tables.table import PartitionedTable
+
+F = TypeVar("F", bound=Callable[..., object])
+_TOLD = {
+    "status": "tell how far it is, whether one can still go back, and what comes next",
+    "pause": "have it stop at its next batch, in whatever process it runs",
+    "resume": "go on where it stopped",
+    "abandon": "take it back, to the table as it was",
+    "finish": "bring it to its end, all of it",
+}
+"""What can be said of one that was begun; one at a time."""
+WORDS = tuple(_TOLD)
 
 
-@command("convert", "make a plain table partitioned where it stands, while everybody works")
-@click.option("--key", metavar="COLUMN", required=True, help="the column of dates or times that it is partitioned by")
-@click.option(
-    "--every", metavar="WIDTH", required=True, type=Width.parse, help="how wide its partitions are to be, as '1 month'"
-)
+def _words(call: F) -> F:
+    for name in reversed(WORDS):
+        call = click.option(f"--{name}", is_flag=True, help=_TOLD[name])(call)
+    return call
+
+
+@command("convert", "make a plain table partitioned where it stands, while everybody works", either=(WORDS,))
+@click.option("--key", metavar="COLUMN", help="the column of dates or times that it is partitioned by")
+@click.option("--every", metavar="WIDTH", type=Width.parse, help="how wide its partitions are to be, as '1 month'")
 @click.option("--split-later", is_flag=True, help="leave what it holds now in one partition")
+@BATCH_PAUSE
+@_words
 @REASON
 @DRY_RUN
-def convert(given: Given, *, key: str, every: Width, split_later: bool, reason: str, dry_run: bool) -> int:
-    act(given, Convert(given.table, key, every), reason=reason, dry_run=dry_run)
-    if dry_run:
-        return 0
-    table = given.read()
-    ahead = following(table, every, given.desk.zone)
-    if ahead:
-        act(given, Ensure(table.address, ranges=ahead, every=every), reason=reason, dry_run=False)
-    first = next((one for one in table.ranges if any(check.name == CHECK for check in one.checks)), None)
-    if split_later or first is None:
-        return 0
-    try:
-        act(given, Split(table.address, table.called(first), every), reason=reason, dry_run=False)
-    except UsageError as error:  # what it is asked for at once is too much; the table is in use all the same
-        say(f"What it held stays in {first.name}: {error}")
-        return 1
-    return 0
+@JSON
+def convert(
+    given: Given,
+    *,
+    key: str | None,
+    every: Width | None,
+    split_later: bool,
+    rest_ms: int | None,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+    **said: bool,
+) -> int:
+    acts = _Acts(given, "convert", reason, dry_run, rest_ms)
+    word = _said(said, as_json=as_json)
+    if word:
+        return acts.control(word, as_json=as_json)
+    if key is None or every is None:
+        missing = "--key" if key is None else "--every"
+        raise click.UsageError(f"Missing option '{missing}'.", click.get_current_context())
+    return acts.convert(key, every, split_later=split_later)
 
 
-@command("unconvert", "make a partitioned table plain where it stands, whose rows lie in one partition")
+@command(
+    "unconvert", "make a partitioned table plain where it stands, whose rows lie in one partition", either=(WORDS,)
+)
+@_words
 @REASON
 @DRY_RUN
-def unconvert(given: Given, *, reason: str, dry_run: bool) -> None:
-    act(given, Unconvert(given.table), reason=reason, dry_run=dry_run)
+@JSON
+def unconvert(given: Given, *, reason: str, dry_run: bool, as_json: bool, **said: bool) -> int:
+    acts = _Acts(given, "unconvert", reason, dry_run)
+    word = _said(said, as_json=as_json)
+    return acts.control(word, as_json=as_json) if word else acts.do(Unconvert(given.table))
+
+
+def _said(said: dict[str, bool], *, as_json: bool) -> str:
+    """The word that was typed, or none. Raises UsageError for --json without --status."""
+    word = next((name for name in WORDS if said[name]), "")
+    if as_json and word != "status":
+        raise UsageError("--json goes with --status.")
+    return word
+
+
+@dataclass(frozen=True, slots=True)
+class _Acts:
+    """What one command does, one operation after the other."""
+
+    given: Given
+    name: str
+    """convert or unconvert."""
+    reason: str
+    dry_run: bool
+    rest_ms: int | None = None
+
+    def do(self, wish: Wish) -> int:
+        act(self.given, wish, reason=self.reason, dry_run=self.dry_run)
+        return 0
+
+    def convert(self, key: str, every: Width, *, split_later: bool) -> int:
+        """Brings a plain table to its first use, and on to its end."""
+        self.do(Convert(self.given.table, key, every))
+        if self.dry_run:
+            return 0
+        found = standing_of(self.given.desk, self._with_periods_ahead(every), "convert")
+        return 0 if split_later or not found.stage.under_way else self._split(found, every)
+
+    def _with_periods_ahead(self, every: Width) -> PartitionedTable:
+        """The table in use, with the partitions after the one of what it held."""
+        table = self.given.read()
+        ahead = following(table, every, self.given.desk.zone)
+        if not ahead:
+            return table
+        self.do(Ensure(table.address, ranges=ahead, every=every))
+        return self.given.read()
+
+    def _split(self, found: Standing, every: Width | None) -> int:
+        """Splits what the table held by period, or goes on with that."""
+        table, leaving = found.table.address, found.move.course.leaving[0].name if found.move is not None else ""
+        if found.first is not None and not leaving:
+            leaving = found.table.called(found.first)
+        try:
+            return self.do(Split(table, leaving, every if found.move is None else None, self.rest_ms))
+        except UsageError as error:  # what it is asked for at once is too much; the table is in use all the same
+            say(f"What it held stays in {leaving}: {error}")
+            return 1
+
+    # --- what was begun ---
+
+    def control(self, word: str, *, as_json: bool) -> int:
+        """Does one of WORDS. Raises Refused where nothing is under way of which it could be said."""
+        found = standing_of(self.given.desk, self.given.read(), self.name)
+        if word == "status":
+            active = self._active(found)
+            if as_json:
+                put_json(standing_json(found, active))
+            else:
+                put(standing_text(found, active))
+            return 0
+        return {"pause": self._pause, "abandon": self._abandon}.get(word, self._go_on)(found)
+
+    def _active(self, found: Standing) -> tuple[OperationRecord, ...]:
+        newest = read_operations(self.given.desk.reading, table=found.table.address, limit=20)
+        return tuple(one for one in newest if one.state.active)
+
+    def _pause(self, found: Standing) -> int:
+        if found.move is not None and found.stage is Stage.MOVING:
+            return self._pause_move(found, found.move)
+        active = self._active(found)
+        if active:
+            one = active[0]
+            raise Refused(
+                f"Operation {one.id}, {one.kind} {one.subject}, has no batches: it ends soon, or is stopped.",
+                next=f"Have it stop: partitions cancel {one.id}. What it made beforehand is taken away then.",
+            )
+        if not found.stage.under_way:
+            raise Refused(f"Nothing is under way that could be paused. {found.said}", next=_begin(found))
+        put(f"Nothing to do: nobody goes on with it. {found.said}")
+        return 0
+
+    def _pause_move(self, found: Standing, move: Move) -> int:
+        resume = found.command("--resume")
+        if self.dry_run:
+            put("Nothing to do: it is paused already." if move.paused else "-- Would pause it at its next batch.")
+        elif pause(self.given.desk, found.table, move, self.given.actor, self.reason, found.command("--pause")):
+            put(f"Paused: it stops at its next batch. Writes are carried over all the same. Go on: {resume}")
+        else:
+            put(f"Nothing to do: it is paused already. Go on: {resume}")
+        return 0
+
+    def _abandon(self, found: Standing) -> int:
+        if found.move is not None and found.stage is Stage.MOVING:
+            self.do(Abandon(found.table.address))
+            if self.name == "unconvert":
+                return 0
+            if self.dry_run:
+                say(f"Then it becomes plain where it stands: {twin('unconvert', found.table)}")
+                return 0
+        elif not found.stage.under_way or found.stage is Stage.BEGUN:
+            return self.do(Withdraw(found.table.address))
+        say(f"{found.table.label} is in use: taking it back is the way to the plain table.")
+        return self.do(Unconvert(found.table.address))
+
+    def _go_on(self, found: Standing) -> int:
+        if self.name == "unconvert":
+            if found.stage is Stage.PARTITIONED:
+                raise Refused(f"No way back was begun. {found.said}", next=_begin(found))
+            return self.do(Unconvert(found.table.address))
+        if found.stage is Stage.PLAIN:
+            raise Refused(found.said, next=_begin(found))
+        asked = found.begun.asked if found.begun is not None else None
+        if found.stage is Stage.PARTITIONED:
+            put(f"Nothing to do: {found.said}")
+            return 0
+        if found.move is not None:
+            return self._split(found, None)
+        if asked is None:
+            raise Refused(
+                "What was begun does not say how wide the partitions are to be.",
+                next=f"Say it: {found.command('--key ... --every ...')}",
+            )
+        if found.stage is Stage.BEGUN:
+            return self.convert(asked.key, asked.every, split_later=False)
+        if not self.dry_run:
+            self._with_periods_ahead(asked.every)
+        return self._split(found, asked.every)
+
+
+def _begin(found: Standing) -> str:
+    return f"Begin it: {found.command(*(('--key ... --every ...',) if found.act == 'convert' else ()))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from core.cli.acting import Given, act, say, target
-from core.cli.options import DRY_RUN, JSON, PARTITION, REASON, YEAR, command, plain_text
+from core.cli.options import BATCH_PAUSE, DRY_RUN, JSON, PARTITION, REASON, YEAR, command, plain_text
 from core.period import Range, Width
 from core.plans.drain import Drain
 from core.plans.split import Merge, Split
@@ -21,12 +21,22 @@ ABANDON = click.option("--abandon", is_flag=True, help="take back what was begun
     type=Width.parse,
     help="how wide partitions are to be, as '1 month', where the table's own don't tell",
 )
+@BATCH_PAUSE
 @ABANDON
 @REASON
 @DRY_RUN
 @JSON
-def drain(given: Given, *, every: Width | None, abandon: bool, reason: str, dry_run: bool, as_json: bool) -> None:
-    wish = Abandon(given.table) if abandon else Drain(given.table, every)
+def drain(
+    given: Given,
+    *,
+    every: Width | None,
+    rest_ms: int | None,
+    abandon: bool,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    wish = Abandon(given.table) if abandon else Drain(given.table, every, rest_ms)
     plan = act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)
     for one in plan.left:
         say(f"Left: {one}")
@@ -36,6 +46,7 @@ def drain(given: Given, *, every: Width | None, abandon: bool, reason: str, dry_
 @YEAR
 @PARTITION
 @click.option("--every", metavar="WIDTH", type=Width.parse, help="how wide the new ones are to be, as '1 month'")
+@BATCH_PAUSE
 @ABANDON
 @REASON
 @DRY_RUN
@@ -46,12 +57,13 @@ def split(
     year: Range | None,
     partition: str | None,
     every: Width | None,
+    rest_ms: int | None,
     abandon: bool,
     reason: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    wish = Abandon(given.table) if abandon else Split(given.table, target(year, partition), every)
+    wish = Abandon(given.table) if abandon else Split(given.table, target(year, partition), every, rest_ms)
     act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)
 
 
@@ -64,12 +76,20 @@ def split(
     multiple=True,
     help="those that become one; each by its name",
 )
+@BATCH_PAUSE
 @ABANDON
 @REASON
 @DRY_RUN
 @JSON
 def merge(
-    given: Given, *, partitions: tuple[str, ...], abandon: bool, reason: str, dry_run: bool, as_json: bool
+    given: Given,
+    *,
+    partitions: tuple[str, ...],
+    rest_ms: int | None,
+    abandon: bool,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
-    wish = Abandon(given.table) if abandon else Merge(given.table, partitions)
+    wish = Abandon(given.table) if abandon else Merge(given.table, partitions, rest_ms)
     act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)

@@ -183,6 +183,15 @@ def column_value(argument: str) -> tuple[str, str]:
     return column, value
 
 
+def milliseconds(argument: str) -> int:
+    """A short while, as 50ms or 1.5s, in milliseconds."""
+    match = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,3})?)\s*(ms|s)", argument)
+    found = round(float(match[1]) * (1000 if match[2] == "s" else 1)) if match else -1
+    if not 0 <= found <= 60_000:
+        raise UsageError(f"{argument!r} is not a pause of up to a minute.", next="Write it as 50ms or 2s.")
+    return found
+
+
 # What several commands have --------------------------------------------------------------------------------------
 
 TABLE = click.option(
@@ -215,5 +224,12 @@ SAVE_PLAN = click.Option(
     help="write what would be done into a file, for partitions apply, and change nothing",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="print JSON instead")
+BATCH_PAUSE = click.option(
+    "--batch-pause",
+    "rest_ms",
+    metavar="50ms",
+    type=milliseconds,
+    help="how long to rest after each batch of rows (default: not at all)",
+)
 DURATION = Duration.parse
 """The type of a duration, such as 7d."""

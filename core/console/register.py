@@ -28,6 +28,7 @@ from core.plans import (
     unconvert,
     under_way,
     verify,
+    withdraw,
 )
 from core.plans.operation import FIND, Danger, Operation, Wish
 from core.rules import setting
@@ -48,7 +49,7 @@ ROOMS: tuple[Room, ...] = (
     Room(drain.DRAIN, (drain.Drain,)),
     Room(split.SPLIT, (split.Split,)),
     Room(split.MERGE, (split.Merge,)),
-    Room(under_way.ABANDON, (under_way.Abandon,)),
+    Room(under_way.ABANDON, (under_way.Abandon, withdraw.Withdraw)),
     Room(inplace.CONVERT, (inplace.Convert,)),
     Room(unconvert.UNCONVERT, (unconvert.Unconvert,)),
     Room(archive.ARCHIVE, (archive.Archive,)),
@@ -79,7 +80,10 @@ DECLINED = Operation("decline", "Decline", "declining", Danger.CLICK, counts_row
 ACKNOWLEDGED = Operation("acknowledge", "Acknowledge", "acknowledging", Danger.CLICK, counts_rows=False)
 """What the journal has of who answered for a failure: core.console.failures."""
 
-_NOTED = {operation.name: operation for operation in (LOOKED, ASKED, DECLINED, ACKNOWLEDGED)}
+PAUSED = Operation("pause", "Pause", "pausing", Danger.CLICK, counts_rows=False)
+"""What the journal has of who paused a move of rows: core.console.pausing."""
+
+_NOTED = {operation.name: operation for operation in (LOOKED, ASKED, DECLINED, ACKNOWLEDGED, PAUSED)}
 _BY_NAME = {room.operation.name: room for room in ROOMS}
 
 

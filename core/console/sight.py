@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from core.backups.storage import StorageSettings
+from core.names import address
 from core.settings import Settings
 from core.tables.catalog.archived import read_alone
 from core.tables.catalog.rows import count_default_rows, count_outside, read_key_range
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from core.tables.key import KeyRange
     from core.tables.move import Ground, Move, Strewn
     from core.tables.partition import Partition
-    from core.tables.plain import Plain, Whole
+    from core.tables.plain import Begun, Plain, Whole
     from core.tables.table import PartitionedTable
 
 
@@ -61,6 +62,19 @@ class Sight:
 
         parts = tuple((one.schema, one.name) for one in table.partitions)
         return read_whole(self.reading, table.schema, table.name, parts)
+
+    def begun(self, table: PartitionedTable) -> Begun | None:
+        """The conversion of a table that was begun, until what it held is split by period."""
+        from core.tables.catalog.plain import read_begun
+
+        return read_begun(self.reading, (table.oid, *(one.oid for one in table.partitions)))
+
+    def filled(self, table: PartitionedTable) -> tuple[str, ...]:
+        """The partitions that hold a row, as `schema.name`."""
+        from core.tables.catalog.plain import read_filled
+
+        parts = ((one.schema, one.name) for one in table.partitions if one.is_plain)
+        return tuple(address(*one) for one in read_filled(self.reading, parts))
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

@@ -17,7 +17,7 @@ from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Plan, nothing_to_do
 from core.plans.refusals import require_served
 from core.plans.repartition import Asked, plan_move, to_prove
-from core.plans.under_way import ground_of, require_own
+from core.plans.under_way import ground_of, require_own, resting
 from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
 from core.tables.cut import Cut
@@ -49,6 +49,8 @@ class Drain:
     table: str | PartitionedTable
     every: Width | None = None
     """How wide a partition is to be, where the table's own do not tell."""
+    rest_ms: int | None = None
+    """How long it is to rest after each batch; None for as it does already, or not at all."""
 
     def plan(self, desk: Sources) -> Plan:
         """Reads every row of the DEFAULT, to see which ranges they are of."""
@@ -56,9 +58,11 @@ class Drain:
         key = require_served(table)
         begun = require_own(table, desk.under_way(table), DRAIN.name)
         words = [option("--every", str(self.every))] if self.every is not None else []
+        words += resting(self.rest_ms)
         command, abandon = twin("drain", table, "", *words), twin("drain", table, "", "--abandon")
         if begun is not None:
-            asked = Asked(DRAIN, begun.course.leaving[0].name, command, abandon, _told(begun.course, {}), _BACK)
+            told = _told(begun.course, {})
+            asked = Asked(DRAIN, begun.course.leaving[0].name, command, abandon, told, _BACK, rest_ms=self.rest_ms)
             return plan_move(table, key, ground_of(desk, table, begun.course, begun), begun, begun.course, asked)
         default = table.default
         if default is None:
@@ -69,7 +73,7 @@ class Drain:
             return nothing_to_do(DRAIN, table.address, default.name, why, command=command)
         course = _course(table, default, rows)
         told, warnings = (*_told(course, rows), *left), (*told_apart(table.equipment), *beside_making(table))
-        asked = Asked(DRAIN, default.name, command, abandon, told, _BACK, warnings=warnings)
+        asked = Asked(DRAIN, default.name, command, abandon, told, _BACK, warnings=warnings, rest_ms=self.rest_ms)
         return plan_move(table, key, desk.ground(table, (default.oid,)), None, course, asked)
 
 

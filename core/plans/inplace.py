@@ -28,7 +28,7 @@ from core.tables.cut import Cut, cut_by
 from core.tables.definition import Constraint, DefinedIndex, Definition, IncomingKey
 from core.tables.ends import End
 from core.tables.key import Clock
-from core.tables.plain import CHECK, Plain, signature_sql
+from core.tables.plain import CHECK, Asked, Begun, Plain, signature_sql
 from core.tables.rebuild import belongings, in_tablespace, indexing, like, owner, put_aside, sequences, told
 from core.tables.structure import Index
 from core.tables.table import PartitionedTable
@@ -55,7 +55,8 @@ class Convert:
         if table.strategy != "plain":
             return _done(table, self.key, self.every)
         require_rights(table)
-        return plan_convert(table, desk.plain(table, self.key), self.every, now=desk.now, zone=desk.zone)
+        plain, begun = desk.plain(table, self.key), desk.begun(table)
+        return plan_convert(table, plain, self.every, begun, now=desk.now, zone=desk.zone)
 
 
 def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
@@ -130,7 +131,9 @@ def _too_far(plain: Plain, now: datetime, zone: str) -> Refused:
 # ---------------------------------------------------------------- the plan
 
 
-def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: datetime, zone: str = "UTC") -> Plan:
+def plan_convert(
+    table: PartitionedTable, plain: Plain, every: Width, begun: Begun | None, *, now: datetime, zone: str = "UTC"
+) -> Plan:
     """A plan that partitions a plain table in place. From whatever a killed one left it plans what is left.
 
     Raises Refused with every reason that stands in the way.
@@ -143,7 +146,7 @@ def plan_convert(table: PartitionedTable, plain: Plain, every: Width, *, now: da
     names = _Names.of(plain)
     wider = next((one for one in constraints if one.kind == "p" and one is not definition.primary_key), None)
     steps = (
-        *_refuse_others(table, plain, bounds),
+        *_refuse_others(table, plain, bounds, begun, Asked(key.column, every)),
         *(build_key(definition, wider, names.key_index, is_built(table.indexes, names.key_index)) if wider else ()),
         _prove(definition),
         _switch(table, plain, bounds, constraints, names),
@@ -226,17 +229,26 @@ def _require_convertible(plain: Plain) -> None:
         raise Refused(" ".join((f"{definition.label} can't be partitioned in place.", *reasons)))
 
 
-def _refuse_others(table: PartitionedTable, plain: Plain, bounds: Bounds) -> tuple[Step, ...]:
-    """The CHECK that holds new rows to the range, unless it is there."""
+def _refuse_others(
+    table: PartitionedTable, plain: Plain, bounds: Bounds, begun: Begun | None, asked: Asked
+) -> tuple[Step, ...]:
+    """The CHECK that holds new rows to the range, and says what is asked for, unless it is there."""
     definition, key = plain.definition, plain.key
     present = next((check for check in table.checks if check.name == CHECK), None)
+    said = f"COMMENT ON CONSTRAINT {ident(CHECK)} ON {definition.sql} IS {literal(asked.written()).strip()}"
     if present is not None and present.says(key, bounds):
-        return ()
+        if begun is not None and begun.asked == asked:
+            return ()
+        return (Step("Write down what is asked for", (said,), (Lock(definition.sql, Mode.ACCESS_SHARE),)),)
     drop = f"ALTER TABLE {definition.sql} DROP CONSTRAINT {ident(CHECK)}"
     return (
         Step(
             f"Hold {definition.label} to rows before {bounds.upper_sql}",
-            (*([drop] if present is not None else []), add_check(definition.sql, CHECK, within(key, bounds))),
+            (
+                *([drop] if present is not None else []),
+                add_check(definition.sql, CHECK, within(key, bounds)),
+                said,
+            ),
             (Lock(definition.sql, Mode.ACCESS_EXCLUSIVE),),
             undo=(drop,),
         ),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.plans.equip import closed
-from core.postgres.connection import OUT_OF_STEP
+from core.postgres.connection import OUT_OF_STEP, PAUSED
 from core.postgres.session import ROW_TEXT
 from core.tables.bounds import Bounds, within
 from core.tables.catalog.moves import PROGRESS, STAGE
@@ -88,7 +88,8 @@ class Mirror:
         yield f"ALTER TABLE {self.stage} ADD {kind} ({', '.join(map(ident, self.unique.columns))})"
         yield (
             f"CREATE TABLE {self.progress} (source oid PRIMARY KEY, node oid NOT NULL, block bigint NOT NULL,"
-            " last bigint NOT NULL, proven boolean NOT NULL DEFAULT false)"
+            " last bigint NOT NULL, proven boolean NOT NULL DEFAULT false, paused boolean NOT NULL DEFAULT false,"
+            " rest_ms int NOT NULL DEFAULT 0)"
         )
         yield f"COMMENT ON TABLE {self.progress} IS {literal(comment).strip()}"
         yield from (sql for one in (self.stage, self.progress) for sql in closed(self.table.equipment, one))
@@ -170,6 +171,18 @@ BEGIN
 END
 """
 
+    def go_on(self, rest_ms: int | None) -> str:
+        """What lets a move go on that was paused, and says how long it is to rest after each batch."""
+        rest = "" if rest_ms is None else f", rest_ms = {rest_ms}"
+        return f"UPDATE {self.progress} SET paused = false{rest}"
+
+    def _halt(self) -> str:
+        """A statement of PL/pgSQL that raises PD003 where somebody has paused the move."""
+        return f"""IF EXISTS (SELECT FROM {self.progress} WHERE paused) THEN
+    RAISE EXCEPTION USING ERRCODE = '{PAUSED}', MESSAGE = 'It was paused.',
+      HINT = 'Asking for the same goes on from there.';
+  END IF"""
+
     # --- the copy ---
 
     @property
@@ -196,15 +209,18 @@ DECLARE
   final bigint;
   waited bigint := 0;
   took bigint;
+  rest int;
   began timestamptz;
 BEGIN
   LOOP
+    {self._halt()};
     began := pg_catalog.clock_timestamp();
     BEGIN
       PERFORM pg_catalog.set_config('lock_timeout', '{WAIT_MS}', true);
       LOCK TABLE ONLY {one.sql} IN ROW SHARE MODE;
       here := pg_catalog.pg_relation_filenode({one.oid});
-      SELECT m.node, m.block, m.last INTO STRICT node, low, final FROM {self.progress} m WHERE m.source = {one.oid};
+      SELECT m.node, m.block, m.last, m.rest_ms INTO STRICT node, low, final, rest
+        FROM {self.progress} m WHERE m.source = {one.oid};
       IF here <> node THEN
         low := 0;
         final := {_blocks(one.oid)};
@@ -234,6 +250,7 @@ BEGIN
       waited := 0;
       pages := CASE WHEN took > {BATCH_MS} THEN greatest(1, pages / 2) WHEN took < {BATCH_MS // 2}
         THEN least({MOST_PAGES}, pages * 2) ELSE pages END;
+      PERFORM pg_catalog.pg_sleep(rest / 1000.0);
     END IF;
   END LOOP;
 END
@@ -268,6 +285,7 @@ DECLARE
   was text;
   copied text;
 BEGIN
+  {self._halt()};
   UPDATE {self.progress} SET proven = false;
   COMMIT;
 {pinned}
@@ -292,6 +310,7 @@ END
         return f"""DO {
             dollar_quoted(f'''
 BEGIN
+  {self._halt()};
   IF (SELECT count(*) FROM {self.progress} WHERE proven) <> {len(self.leaving)}
       OR (SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid IN ({tables}) AND tgenabled = 'A'
         AND tgname IN ({literal(MIRROR)}, {literal(f"{MIRROR}_all")})) <> {2 * len(self.leaving)} THEN

@@ -21,7 +21,7 @@ from core.tables.indexes import TreeIndexes
 from core.tables.key import KeyRange
 from core.tables.move import Ground, Move, Strewn
 from core.tables.partition import Partition
-from core.tables.plain import Plain, Whole
+from core.tables.plain import Begun, Plain, Whole
 from core.tables.table import PartitionedTable
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ LEAST: Mapping[str, Role] = MappingProxyType(
         "split": Role.ADMIN,
         "merge": Role.ADMIN,
         "abandon": Role.ADMIN,
+        "pause": Role.ADMIN,
         "hold": Role.ADMIN,
         "key": Role.ADMIN,
         "rules": Role.ADMIN,
@@ -182,6 +183,12 @@ class Sources(Protocol):
 
     def whole(self, table: PartitionedTable) -> Whole:
         """A partitioned table, and which of its partitions hold rows."""
+
+    def begun(self, table: PartitionedTable) -> Begun | None:
+        """The conversion of a table that was begun, until what it held is split by period."""
+
+    def filled(self, table: PartitionedTable) -> tuple[str, ...]:
+        """The partitions that hold a row, as `schema.name`."""
 
     def default_rows(self, table: PartitionedTable, ranges: Iterable[Bounds]) -> int:
         """How many rows of the ranges its DEFAULT partition holds."""

@@ -43,6 +43,8 @@ class Asked:
     way_back: str
     left: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    rest_ms: int | None = None
+    """How long it rests after each batch; None for as it does already, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def plan_move(
         unique = require_movable(table, ground, course, begun)
         mirror = Mirror(table, unique, course.leaving)
         work = _Work(table, key, ground, course, mirror, tuple(_outfits(table, ground, course)))
-        made = () if begun is not None else (_make(work),)
+        made = _begin(work, begun, asked.rest_ms)
         steps = (*made, *_fill(work, begun), _switch(work), *_last_steps(table, course, to_prove(table)))
     return Plan(
         operation=asked.operation,
@@ -113,7 +115,8 @@ def _told(table: PartitionedTable, ground: Ground, course: Course, asked: Asked,
         yield f"The new partitions are in place already; what is left is to remove the old rows of {names}."
         return
     if begun is not None:
-        yield f"It was begun already: {begun.share:.0%} is copied, and it goes on from there."
+        paused = " It was paused." if begun.paused else ""
+        yield f"It was begun already: {begun.share:.0%} is copied, and it goes on from there.{paused}"
     size, took = ground.bytes, human_seconds(max(1, round(ground.bytes / COPIED_A_SECOND)))
     yield (
         f"The rows are copied in batches, in about {took}, while reads and writes of {names} go on: a trigger carries"
@@ -193,6 +196,14 @@ def _condition(work: _Work, piece: Piece) -> str:
     ranges = [f"({without_nulls(of_range(key, *ends_of(one.text))).printed(key)})" for one in others]
     elsewhere = " AND ".join((*filled, f"({' OR '.join(ranges)})"))
     return f"{key.above} AND NOT ({elsewhere})" if key.above else f"NOT ({elsewhere})"
+
+
+def _begin(work: _Work, begun: Move | None, rest_ms: int | None) -> tuple[Step, ...]:
+    pace = work.mirror.go_on(rest_ms)
+    if begun is None:
+        made = _make(work)
+        return (made if rest_ms is None else replace(made, statements=(*made.statements, pace)),)
+    return (Step("Let it go on", (pace,)),) if begun.paused or rest_ms is not None else ()
 
 
 # --- what fills it ------------------------------------------------------------------------------------------------

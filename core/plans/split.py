@@ -19,7 +19,7 @@ from core.plans.plan import Plan, nothing_to_do
 from core.plans.refusals import require_served
 from core.plans.repartition import Asked, plan_move, to_prove
 from core.plans.target import Target, partition_of
-from core.plans.under_way import called_of, goes_on, ground_of, require_own
+from core.plans.under_way import called_of, goes_on, ground_of, require_own, resting
 from core.tables.bounds import Bounds
 from core.tables.commands import option, twin
 from core.tables.cut import Cut, cut_by
@@ -51,6 +51,8 @@ class Split:
     partition: Target
     every: Width | None
     """None for whoever goes on with what was begun."""
+    rest_ms: int | None = None
+    """How long it is to rest after each batch; None for as it does already, or not at all."""
 
     def plan(self, desk: Sources) -> Plan:
         """Reads what the partition has of its own."""
@@ -71,6 +73,7 @@ class Split:
             course = Course(SPLIT.name, (leaving_of(one),), pieces, to_prove(table))
         source = course.leaving[0]
         words = [option("--every", str(self.every))] if self.every is not None else []
+        words += resting(self.rest_ms)
         asked = Asked(
             SPLIT,
             source.name,
@@ -78,6 +81,7 @@ class Split:
             goes_on(table, course, "--abandon"),
             (f"{source.name} becomes {_spoken(course)}: together they hold the same range, and the same rows.",),
             f"Merge them again: {_merged(table, course.pieces)}",
+            rest_ms=self.rest_ms,
         )
         return plan_move(table, key, ground_of(desk, table, course, begun), begun, course, asked)
 
@@ -89,6 +93,7 @@ class Merge:
     operation: ClassVar = MERGE
     table: str | PartitionedTable
     partitions: tuple[str, ...]
+    rest_ms: int | None = None
 
     def plan(self, desk: Sources) -> Plan:
         """Reads what the partitions have of their own."""
@@ -103,10 +108,11 @@ class Merge:
         asked = Asked(
             MERGE,
             listed(names, 3),
-            goes_on(table, course),
+            goes_on(table, course, *resting(self.rest_ms)),
             goes_on(table, course, "--abandon"),
             (f"{listed(names, 24)} become {course.pieces[0].final}, which holds the range and the rows of all.",),
             f"Split it again: {twin('split', table, course.pieces[0].final, '--every ...')}",
+            rest_ms=self.rest_ms,
         )
         return plan_move(table, key, ground_of(desk, table, course, begun), begun, course, asked)
 

@@ -15,6 +15,8 @@ from core.plans.convertible import narrowed, nullable_again, require_rights, req
 from core.plans.inplace import build_key, is_built, key_parts, prove_referrer, switch_locks, unchanged, unproven
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
+from core.plans.under_way import require_own
+from core.plans.withdraw import built_for_the_way_back
 from core.tables.commands import option, twin
 from core.tables.definition import Constraint, Contents, DefinedIndex, Definition, Memo
 from core.tables.plain import CHECK, Whole
@@ -49,6 +51,7 @@ class Unconvert:
                 )
             return nothing_to_do(UNCONVERT, table.address, table.label, f"{told}.", command=command)
         require_rights(table)
+        require_own(table, desk.under_way(table), UNCONVERT.name)
         return plan_unconvert(table, desk.whole(table))
 
 
@@ -65,7 +68,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
     own = {above: one for one, above in whole.pairs}
     primary = next((one for one in constraints if one.kind == "p"), None)
     narrow = primary if primary is not None and primary.definition != _before(definition) else None
-    built = fit(definition.name, "_after_pkey")
+    built = built_for_the_way_back(definition.name)
     left = tuple(one for one in definition.children if one.extras and one.name != kept.name)
     archived = ", ".join(f"{one.schema}.{one.name}" for one in table.archived)
     return Plan(

@@ -37,6 +37,11 @@ def goes_on(table: PartitionedTable, course: Course, *words: str) -> str:
     return twin(course.act, table, "", *named, *words)
 
 
+def resting(rest_ms: int | None) -> list[str]:
+    """The words that say how long a move rests after each batch."""
+    return [] if rest_ms is None else [option("--batch-pause", f"{rest_ms}ms")]
+
+
 def require_own(table: PartitionedTable, begun: Move | None, act: str, names: tuple[str, ...] = ()) -> Move | None:
     """The move under way, where it is of that act and of these partitions. Raises Refused for another."""
     if begun is None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from core.errors import (
+    Cancelled,
     CatalogBusy,
     ConnectionFailed,
     DeskError,
@@ -265,7 +266,7 @@ def translate(
         return NotAllowed(f"The connected role may not do this: {said}.", safe=safe, next="Connect as the owner.")
     if state == "25006":
         return ReadOnlyServer(f"The server takes no changes: {said}.", safe=safe, next=_READ_ONLY)
-    if state in (MISMATCH, OUT_OF_STEP):
+    if state in (MISMATCH, OUT_OF_STEP, PAUSED):
         return _of_our_own(error, state, said, safe)
     what, next_step = _REFUSED.get(state, ("The server refused", ""))
     return Failed(f"{what}: {said}.", sqlstate=state, server_message=said, safe=safe, next=next_step)
@@ -275,6 +276,8 @@ def _of_our_own(error: DBAPIError, state: str, said: str, safe: str) -> DeskErro
     """What a statement of the console's own has found wrong, and raised."""
     diag = getattr(error.orig, "diag", None)
     primary, hint = (str(getattr(diag, name, None) or "") for name in ("message_primary", "message_hint"))
+    if state == PAUSED:
+        return Cancelled(primary, safe=safe, next=hint)
     if state == OUT_OF_STEP:
         return Failed(primary, sqlstate=state, server_message=said, safe=safe, next=hint)
     return NotVerified(primary or said, next="Back it up again and verify that backup, then ask again.")
@@ -322,3 +325,5 @@ MISMATCH = "PD001"
 """The SQLSTATE that `require_fingerprint_sql` raises."""
 OUT_OF_STEP = "PD002"
 """That of a copy of rows that is not what it was made from; its hint says what to do."""
+PAUSED = "PD003"
+"""That of a move of rows that somebody has paused."""

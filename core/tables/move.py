@@ -96,6 +96,8 @@ class Move:
     """How much of the rows was copied, 0 to 1."""
     keyed: tuple[tuple[str, str], ...] = ()
     """(new partition, name) of each foreign key that it has already."""
+    paused: bool = False
+    """Whether somebody has had it stop until it is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
+from core.errors import UsageError
 from core.names import literal
+from core.period import Width
 from core.tables.definition import Definition
 from core.tables.ends import End
 from core.tables.key import Key
@@ -58,6 +61,41 @@ class Whole:
 
 CHECK = "partition_desk_before"
 """The CHECK that says which keys the table holds, while and after it becomes a partition of itself."""
+_MARK = "partition-desk-convert: "
+"""How the comment on that CHECK begins, which keeps what was asked for until all rows are split by period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a conversion was asked for, as it stands in the database while it lasts."""
+
+    key: str
+    every: Width
+
+    def written(self) -> str:
+        """The comment that says it."""
+        return _MARK + json.dumps({"key": self.key, "every": str(self.every)})
+
+    @classmethod
+    def read(cls, comment: str | None) -> Asked | None:
+        """What `written` gave; None for anything else."""
+        if not comment or not comment.startswith(_MARK):
+            return None
+        try:
+            raw = json.loads(comment.removeprefix(_MARK))
+            return cls(str(raw["key"]), Width.parse(str(raw["every"])))
+        except (ValueError, KeyError, TypeError, UsageError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A conversion whose CHECK stands: on the table before its first use, on its first partition after."""
+
+    oid: int
+    """Of what the CHECK is on."""
+    asked: Asked | None
+    """None where whoever made it did not say, or the comment was changed."""
 
 
 def signature_sql(oid: int, ours: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core import errors
 from core.console.actor import Actor, Origin
-from core.console.register import ACKNOWLEDGED, ROOMS
+from core.console.register import ACKNOWLEDGED, PAUSED, ROOMS
 from core.errors import (
     CatalogBusy,
     ConnectionFailed,
@@ -183,7 +183,7 @@ NEEDS = {
 
 def test_every_operation_has_its_role_here() -> None:
     assert {room.operation.name for room in ROOMS} == set(NEEDS)
-    besides = {NAMES, FIND, SAMPLE, MAINTAIN, ACCOUNTS, SEND_ALARMS, TEST_ALARMS, ACKNOWLEDGED.name}
+    besides = {NAMES, FIND, SAMPLE, MAINTAIN, ACCOUNTS, SEND_ALARMS, TEST_ALARMS, ACKNOWLEDGED.name, PAUSED.name}
     assert set(NEEDS) | besides == set(LEAST)
 
 

@@ -30,13 +30,13 @@ def leftovers(case: Case) -> Iterator[Finding]:
 def _left_moves(case: Case) -> Iterator[Finding]:
     if case.move is None:
         return
-    course = case.move.course
+    course, paused = case.move.course, case.move.paused
     names = listed(one.name for one in course.leaving)
     back = "" if case.move.switched else f"\n# Or take it back:\n{goes_on(case.table, course, '--abandon')}"
     yield Finding(
         "leftovers",
         Severity.WARNING,
-        f"The rows of {names} are being moved, and that is not finished",
+        f"The rows of {names} are being moved, and that is {'paused' if paused else 'not finished'}",
         "As long as it is not, every write to it is carried over, which makes it slower, and the copy takes its place"
         " on disk. All rows are where they were, or in their new partitions: none is lost.",
         hint=f"# Unless it runs just now, go on with it:\n{goes_on(case.table, course)}{back}",

@@ -36,8 +36,10 @@ SELECT pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class p ON p.oid = {oid}
 WHERE c.relname = {name} AND c.relnamespace = p.relnamespace AND c.relowner = p.relowner AND c.relkind = 'r'
 """
-SHARE = "SELECT coalesce(sum(least(block, last)) / nullif(sum(last), 0), 1)::float8 FROM {progress}"
-"""How much of the rows was copied, 0 to 1."""
+_DONE = """
+SELECT coalesce(sum(least(block, last)) / nullif(sum(last), 0), 1)::float8 AS share,
+    coalesce(bool_or(paused), false) AS paused FROM {progress}
+"""
 
 
 def read_move(engine: Engine, table: PartitionedTable) -> Move | None:
@@ -51,11 +53,12 @@ def read_move(engine: Engine, table: PartitionedTable) -> Move | None:
                     course = Course.read(row.comment)
                     if course is None:
                         continue
-                    share = 1.0
+                    share, paused = 1.0, False
                     if row.staged and row.readable:
-                        done = rows_of(connection, SHARE.format(progress=qualified(table.schema, name)))
-                        share = float(done[0][0])
-                    return Move(course, not row.staged, share, tuple((one, key) for one, key in row.keyed or ()))
+                        done = rows_of(connection, _DONE.format(progress=qualified(table.schema, name)))[0]
+                        share, paused = done.share, done.paused
+                    keyed = tuple((one, key) for one, key in row.keyed or ())
+                    return Move(course, not row.staged, share, keyed, paused)
         except DBAPIError as error:
             raise translate(error) from error
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
@@ -10,12 +11,13 @@ from sqlalchemy.exc import DBAPIError
 from core.errors import NotServed, Refused
 from core.names import ident, literal, qualified
 from core.postgres.connection import session, translate
-from core.postgres.session import as_the_role, reading, rows_of
+from core.postgres.session import READ_TIMEOUT_MS, as_the_role, reading, rows_of
 from core.tables.catalog.definition import read_definition
+from core.tables.catalog.ownership import oid_array
 from core.tables.definition import Definition, remembered_key
 from core.tables.ends import TIMES, End, key_type_of
 from core.tables.key import Key
-from core.tables.plain import CHECK, Plain, Whole, signature_sql
+from core.tables.plain import CHECK, Asked, Begun, Plain, Whole, signature_sql
 
 READ_MS = 600_000
 """How long reading every row may take."""
@@ -34,6 +36,35 @@ JOIN pg_catalog.pg_class c ON c.oid = k.conrelid AND c.relkind = 'p'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE k.confrelid = {oid} AND k.contype = 'f' ORDER BY 1
 """
+
+
+_BEGUN = """
+SELECT k.conrelid::bigint AS oid, pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment
+FROM pg_catalog.pg_constraint k WHERE k.contype = 'c' AND k.conname = {check} AND k.conrelid = ANY ({oids})
+ORDER BY k.conrelid LIMIT 1
+"""
+
+
+def read_begun(engine: Engine, oids: Iterable[int]) -> Begun | None:
+    """Which of these tables a conversion has put its CHECK on, and what that was asked for. Raises ConnectionFailed."""
+    with session(engine) as connection:
+        try:
+            with reading(connection, timeout_ms=READ_TIMEOUT_MS):
+                rows = rows_of(connection, _BEGUN.format(check=literal(CHECK), oids=oid_array(oids)))
+        except DBAPIError as error:
+            raise translate(error) from error
+    return next((Begun(row.oid, Asked.read(row.comment)) for row in rows), None)
+
+
+def read_filled(engine: Engine, parts: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Which of the tables `(schema, name)` hold a row. Raises ConnectionFailed."""
+    with session(engine) as connection:
+        try:
+            with reading(connection, timeout_ms=READ_TIMEOUT_MS):
+                as_the_role(connection)
+                return tuple(one for one in parts if _holds_rows(connection, qualified(*one)))
+        except DBAPIError as error:
+            raise translate(error) from error
 
 
 def read_taken(connection: Connection, schema: str) -> frozenset[str]:

@@ -37,6 +37,7 @@ from core.plans.split import Merge, Split
 from core.plans.unconvert import Unconvert
 from core.plans.under_way import Abandon
 from core.plans.verify import Verify
+from core.plans.withdraw import Withdraw
 from core.rules.setting import SetRules
 from core.rules.value import parse_rules
 from core.tables.key import Reading
@@ -56,7 +57,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "dashes": {"schema": "-s", "name": "--table", "key": "-k"},
     "line end": {"name": "a\nb 'c'"},
 }
-ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert, Unconvert}
+ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert, Unconvert, Withdraw}
 """Whose twins have tests of their own, below or where they are tested."""
 REASONS = ("the audit", '-it\'s; 100 % of "it"', "--lift", "$(reboot) `id`\nnew line")
 
@@ -102,6 +103,7 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     same(Archive(table, second, allow_current=True))
     same(Split(table, second, Width(months=6) if made.period is Period.YEAR else Width(days=7)))
     same(Merge(table, (first, second)))
+    same(Merge(table, (first, second), 50))
     for reason in REASONS:
         same(PutHold(table, second, Hold("2099-12-31", reason, system_user())))
     same(PutHold(table, second, Hold("", REASONS[0], system_user())))
@@ -110,6 +112,7 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     column = ident(made.key.column)
     road.run(f"CREATE TABLE {qualified(made.schema, made.default)} PARTITION OF {made.sql} DEFAULT")
     road.run(f"INSERT INTO {made.sql} (kid_id, {column}) VALUES (1, '2027-05-05')")
+    same(Drain(table, rest_ms=1500))
     same(Drain(table))
     drained = desks.desk(road.reader).plan(Drain(table))
     for statement in drained.steps[0].statements:
@@ -138,6 +141,13 @@ def test_the_twin_of_a_conversion(road: Road) -> None:
     desk = desks.desk(road.reader, road.worker)
     plan = desk.plan(Convert('public."Odd 1"', "The Day:", Width(months=1)))
     assert plan_again(desk, plan.wish, plan).to_json() == plan.to_json()
+    for statement in plan.steps[0].statements:
+        road.run(statement)
+    taken = desk.plan(Withdraw('public."Odd 1"'))
+    assert plan_again(desk, taken.wish, taken).to_json() == taken.to_json()
+    words = shell_words(shown(taken.command))
+    assert settled(road.done("convert", "--dry-run", *words[2:]).out).strip() == settled(script(taken)).strip()
+    road.run_plan(taken)
     words = shell_words(shown(plan.command))
     assert settled(road.done("convert", "--dry-run", *words[2:]).out).strip() == settled(script(plan)).strip()
     road.run_plan(plan)

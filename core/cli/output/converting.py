@@ -1,0 +1,55 @@
+"""What is printed of how far a conversion is, or its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from core.console.journal import OperationRecord
+from core.plans.conversion import Standing
+from core.text import Json, shown
+
+
+def standing_text(found: Standing, active: Sequence[OperationRecord]) -> str:
+    return "\n".join(shown(line) for line in _lines(found, active))
+
+
+def _lines(found: Standing, active: Sequence[OperationRecord]) -> Iterator[str]:
+    yield found.said
+    if found.paused:
+        yield "It is paused."
+    for one in active:
+        doing = f" {one.doing}." if one.doing else ""
+        yield f"Operation {one.id} ({one.kind}) of {one.actor} is {one.state}.{doing}"
+    if found.stage.under_way and not active:
+        yield "Nobody goes on with it just now."
+    yield f"Can I still go back? {found.back}"
+    for what, command in found.next:
+        yield f"{what}: {command}"
+
+
+def standing_json(found: Standing, active: Sequence[OperationRecord]) -> Json:
+    asked = found.begun.asked if found.begun is not None else None
+    move = found.move
+    return {
+        "table": found.table.address,
+        "act": found.act,
+        "stage": found.stage.value,
+        "under_way": found.stage.under_way,
+        "paused": found.paused,
+        "said": found.said,
+        "key": asked.key if asked is not None else None,
+        "every": str(asked.every) if asked is not None else None,
+        "periods": found.periods,
+        "periods_done": None if found.periods is None or move is None else found.periods if move.switched else 0,
+        "share": move.share if move is not None else None,
+        "rows_estimate": found.rows,
+        "rows_moved_estimate": found.moved,
+        "bytes": found.bytes,
+        "seconds_left_estimate": None if found.seconds is None else round(found.seconds),
+        "operations": [
+            {"id": one.id, "kind": one.kind, "state": one.state.value, "actor": one.actor, "doing": one.doing}
+            for one in active
+        ],
+        "go_back": found.back,
+        "next": [{"what": what, "command": command} for what, command in found.next],
+    }

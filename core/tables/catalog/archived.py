@@ -17,12 +17,12 @@ from core.tables.archived import Archived, Source
 from core.tables.catalog.order import in_order, of_bounds, of_checks
 from core.tables.catalog.ownership import detached, name_array, oid_array, read_parents
 from core.tables.catalog.relation import (
-    ACTIVITY,
     BUSY,
     CHECKS,
     COLUMNS,
     OWNERS,
     SPEAKS_FOR,
+    activity_columns,
     activity_of,
     checks_of,
     columns_of,
@@ -102,7 +102,7 @@ def read_alone(engine: Engine, table: PartitionedTable, address: str) -> Archive
         busy=BUSY,
         owners=OWNERS,
         size=size_columns(exact=True),
-        activity=ACTIVITY,
+        activity=activity_columns(),
         columns=COLUMNS.format(parent=table.oid),
         checks=CHECKS.format(parent=table.oid),
         indexes=indexes_column(definition=False),
@@ -138,7 +138,7 @@ def read_archived(
         busy=BUSY,
         owners=OWNERS,
         size=size_columns(exact),
-        activity=ACTIVITY,
+        activity=activity_columns(),
         columns=COLUMNS.format(parent=parent.oid),
         checks=CHECKS.format(parent=parent.oid),
         indexes=indexes_column(definition=False),

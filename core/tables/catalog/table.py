@@ -24,12 +24,13 @@ from core.tables.catalog.order import in_order, of_bounds
 from core.tables.catalog.ownership import name_array
 from core.tables.catalog.publications import publications_of, subscriptions_of
 from core.tables.catalog.relation import (
-    ACTIVITY,
     BUSY,
     CHECKS,
     COLUMNS,
+    INDEXED,
     KEY,
     KEY_WORDS,
+    activity_columns,
     activity_of,
     checks_of,
     columns_of,
@@ -102,9 +103,9 @@ WHERE c.relname = {name} AND c.relkind IN ('p', 'r') AND n.nspname = {schema}
 
 # Bounds hold constants alone: printed without the partition that they are of, no partition is opened or waited for.
 _CHILDREN = """
-WITH busy AS ({busy}), invalid AS (
-    SELECT x.indrelid AS oid, array_agg(ic.relname::text ORDER BY ic.relname) AS indexes FROM pg_catalog.pg_index x
-    JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE NOT x.indisvalid GROUP BY x.indrelid)
+WITH busy AS ({busy}), {indexed}, constrained AS (
+    SELECT k.conrelid AS oid, array_agg(k.conname::text) AS names FROM pg_catalog.pg_constraint k
+    WHERE k.conrelid IN ({those}) GROUP BY k.conrelid)
 SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
     c.relpersistence = 'u' AS unlogged, {pending} AS pending, b.oid IS NOT NULL AS busy,
     pg_catalog.pg_get_expr(c.relpartbound, 0) AS bounds,
@@ -113,15 +114,13 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relo
     CASE WHEN b.oid IS NULL AND c.relkind = 'r' AND c.oid = (SELECT p.partdefid
         FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = {parent})
         THEN pg_catalog.pg_relation_size(c.oid) END AS read_through,
-    ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid) AS constraint_names,
-    ARRAY(SELECT ic.relname::text FROM pg_catalog.pg_index x
-        JOIN pg_catalog.pg_class ic ON ic.oid = x.indexrelid WHERE x.indrelid = c.oid ORDER BY 1) AS index_names,
-    v.indexes AS invalid_indexes
+    k.names AS constraint_names, x.names AS index_names, x.invalid AS invalid_indexes
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN busy b ON b.oid = c.oid
-LEFT JOIN invalid v ON v.oid = c.oid
+LEFT JOIN indexed x ON x.oid = c.oid
+LEFT JOIN constrained k ON k.oid = c.oid
 LEFT JOIN pg_catalog.pg_description d
     ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = 0
 WHERE i.inhparent = {parent}
@@ -313,11 +312,14 @@ def _key(row: Row) -> tuple[Key | None, str | None]:
 
 
 def _children(connection: Connection, parent: Row, server: Server, exact: bool) -> Sequence[Row]:
+    those = f"SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = {parent.oid}"
     sql = _CHILDREN.format(
         busy=BUSY,
+        indexed=INDEXED.format(of=those),
+        those=those,
         pending="i.inhdetachpending" if server.can.concurrent_detach else "false",
-        size=size_columns(exact),
-        activity=ACTIVITY,
+        size=size_columns(exact, indexed=True),
+        activity=activity_columns(indexed=True),
         checks=CHECKS.format(parent=parent.oid),
         parent=parent.oid,
     )
@@ -349,9 +351,9 @@ def _partition(row: Row, key: Key | None, spread: Spread, exact: bool) -> Partit
         pending=row.pending,
         kind=kind_of(row.relkind),
         checks=checks_of(row.checks),
-        index_names=tuple(row.index_names),
+        index_names=tuple(row.index_names or ()),
         comment=row.comment,
-        constraint_names=tuple(row.constraint_names),
+        constraint_names=tuple(row.constraint_names or ()),
         busy=row.busy,
         size=None if row.relkind == "f" else shards.size if shards else size_of(row, exact),
         rows=shards.rows if shards else row.rows,

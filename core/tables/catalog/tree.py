@@ -12,7 +12,7 @@ from core.postgres.capabilities import Capabilities
 from core.postgres.session import Row, rows_of
 from core.tables.archived import Archived
 from core.tables.catalog.ownership import oid_array
-from core.tables.catalog.relation import ACTIVITY, BUSY, activity_of, size_columns, size_of
+from core.tables.catalog.relation import BUSY, activity_columns, activity_of, size_columns, size_of
 from core.tables.distribution import Spread
 from core.tables.partition import Partition
 from core.tables.structure import OwnSequence
@@ -93,7 +93,7 @@ def read_trees(
         roots=oid_array(roots),
         pending="i.inhdetachpending" if can.concurrent_detach else "false",
         size=size_columns(exact),
-        activity=ACTIVITY,
+        activity=activity_columns(),
         foreign_keys=_FOREIGN_KEYS if archived else "NULL::json",
     )
     splits: dict[int, str] = {}

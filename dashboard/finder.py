@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from itertools import islice
 
@@ -21,7 +21,7 @@ from core.tables.table import PartitionedTable
 from core.text import human_date, plural
 from dashboard import layout
 from dashboard.dialog import ask
-from dashboard.format import plain, short
+from dashboard.format import parse_day, plain, short
 from dashboard.state import access, acts, clock, current, database, keys
 
 MOST = 10
@@ -86,7 +86,7 @@ def box() -> None:
 def _typed() -> None:
     text = str(st.session_state.get(keys.FINDING) or "").strip()
     st.session_state[keys.FINDING] = ""
-    day = _day(text)
+    day = parse_day(text)
     if day is not None and _tells_dates():
         _find(day)
     elif text:
@@ -155,7 +155,7 @@ def matching(found: Iterable[tuple[str, Target]], typed: str) -> Iterator[Target
 
 def targets(typed: str, pages: Sequence[Page]) -> Iterator[tuple[str, Target]]:
     """All that there is, each with the words that it is found by: dates, pages, tables, partitions, acts."""
-    day = _day(typed.strip())
+    day = parse_day(typed)
     if day is not None and _tells_dates():
         yield (
             typed.strip().casefold(),
@@ -213,13 +213,6 @@ def _named(of: tuple[str, int, datetime, str], _table: PartitionedTable) -> tupl
     return tuple(found)
 
 
-def _day(text: str) -> date | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError:
-        return None
-
-
 def _tells_dates() -> bool:
     """Whether the rows of a date can be looked for in the current table."""
     try:
@@ -230,7 +223,7 @@ def _tells_dates() -> bool:
 
 
 def _find(day: date) -> None:
-    st.session_state["date"] = day
+    st.session_state[keys.DATE] = str(day)
     _turn_to(layout.PAGES["doctor"], date=str(day))
 
 

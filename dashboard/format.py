@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from core.cli.output import acts
@@ -46,6 +46,14 @@ def clock_time(moment: datetime, zone: str | None) -> str:
     except (ValueError, KeyError, OSError):  # what no browser should say, or a machine without its zones
         local = moment.astimezone(UTC)
     return f"{local:%H:%M:%S %Z}"
+
+
+def parse_day(text: str) -> date | None:
+    """A date that somebody typed as 2025-03-14; None where it is none."""
+    try:
+        return datetime.strptime(text.strip(), "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return None
 
 
 def short(bounds: Bounds | None, name: str, zone: str = "UTC") -> str:

@@ -17,7 +17,7 @@ Colour = Literal["gray", "orange", "red"]
 T = TypeVar("T")
 WORDS_WIDTH = 440
 """Pixels of the words of a line; where an act has no room beside them, as on a telephone, it goes below."""
-ACT_WIDTH = 168
+ACT_WIDTH = 212
 """Pixels of a button at the end of a line, so that all of them are of one width."""
 
 
@@ -99,7 +99,7 @@ def line(
                 st.caption(plain(reason))
         if alone:
             return
-        with st.container(horizontal=True, vertical_alignment="center", width="content", wrap=False, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             if act is not None:
                 with st.container(width=ACT_WIDTH):
                     act()
@@ -110,15 +110,15 @@ def line(
 
 def paged(found: Sequence[T], draw: Callable[[T], None], *, key: str, size: int) -> None:
     """So many of them, and below them the way to the rest."""
-    pages = -(-len(found) // size)
-    page = min(max(1, int(st.session_state.get(key, 1))), max(1, pages))
-    for one in found[(page - 1) * size : page * size]:
-        draw(one)
+    pages, page = -(-len(found) // size), 1
+    lines = st.container(gap="small")
     if pages > 1:
-        st.session_state[key] = page
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.pagination(pages, key=key)
+            page = st.pagination(pages, key=key)
             st.caption(f"{(page - 1) * size + 1:,} to {min(page * size, len(found)):,} of {len(found):,}")
+    with lines:
+        for one in found[(page - 1) * size : page * size]:
+            draw(one)
 
 
 def only_shown(table: PartitionedTable) -> None:

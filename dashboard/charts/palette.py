@@ -102,7 +102,7 @@ def styled(chart: Chart, height: int | alt.Step, colours: Ink | None = None) -> 
             symbolStrokeWidth=1.5,
             offset=8,
             columnPadding=8,
-            columns=4,
+            columns=alt.ExprRef("width < 460 ? 2 : 4"),
         )
     )
     return made

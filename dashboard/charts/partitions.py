@@ -17,8 +17,8 @@ from dashboard.partitions.items import PHASES, Item, Status
 
 SIZES = {"rows": "#2f6fed", "indexes": "#7fb3a8", "large values": "#c9a0dc"}
 Orient = Literal["bottom", "top"]
-STRIP_PX = 620
-"""Width of the strip on a narrow page, to judge which labels fit."""
+WHERE_IT_FITS = "scale('x', datum.upper) - scale('x', datum.lower) > 8 * length(datum.label) ? datum.label : ''"
+"""The label of a bar that is wide enough for it, as wide as the page is just now: an expression of Vega's."""
 
 
 def _placed(spot: Spot) -> Any:
@@ -36,11 +36,9 @@ def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
         for item in items
         if item.lower is not None and item.upper is not None
     ]
-    whole = max(u for _, _, u in known) - min(lo for _, lo, _ in known) if known else None
     rows = [
         {
             "label": item.label,
-            "word": item.label if whole and (upper - lower) / whole * STRIP_PX > 8 * len(item.label) else "",
             "state": str(item.status),
             "lower": lower,
             "upper": upper,
@@ -50,7 +48,7 @@ def strip_frame(items: Sequence[Item], ink: Ink = LIGHT_INK) -> pd.DataFrame:
         }
         for item, lower, upper in known
     ]
-    return pd.DataFrame(rows, columns=["label", "word", "state", "lower", "upper", "middle", "ink", *TOLD])
+    return pd.DataFrame(rows, columns=["label", "state", "lower", "upper", "middle", "ink", *TOLD])
 
 
 TOLD = ("Where", "Range", "Rows", "Size")
@@ -88,8 +86,8 @@ def coverage(items: Sequence[Item], now: datetime | None) -> Chart | None:
         strokeDash=coded.dash,
         tooltip=TOOLTIP,
     )
-    words = base.mark_text(fontSize=12, fontWeight=600).encode(
-        x=f"middle:{_kind(now)}", y=_level(0.39), text="word:N", color=alt.Color("ink:N", scale=None)
+    words = base.mark_text(fontSize=12, fontWeight=600, text=alt.ExprRef(WHERE_IT_FITS)).encode(
+        x=f"middle:{_kind(now)}", y=_level(0.39), color=alt.Color("ink:N", scale=None)
     )
     return styled(alt.layer(bars, words, *_today(now)), 138)
 

@@ -58,8 +58,6 @@ ICON = {
     SCHEDULE: ":material/event:",
     RULES: ":material/rule:",
 }
-SHORT = 11
-"""A name of fewer letters has room on a button."""
 LOOK_S = 2
 """How often what is under way is looked at."""
 KEEP_ICON, LIFT_ICON = ":material/undo:", ":material/lock_open:"
@@ -127,12 +125,12 @@ def menu(choices: Mapping[str, Choice], *, key: str, of: str) -> None:
             acts.attempt(chosen.act)()
 
     st.menu_button(
-        f"More for {plain(of)}" if len(of) < SHORT else "More",
+        f"More for {plain(of)}",
         offered or list(choices),
         key=key,
         type="tertiary",
         disabled=not offered,
-        help=f"What else can be done with {plain(of)}" if offered else next(iter(closed.values())),
+        help="What else can be done with it" if offered else next(iter(closed.values())),
         on_click=act,
     )
 
@@ -141,7 +139,7 @@ def review(plan: Plan, *, key: str, primary: bool = False) -> None:
     """The button of a plan that is ready: what it will do comes first, unless it can do no harm."""
     label = f"Create {plain(plan.subject)}" if len(plan.subject) < 12 else "Create them"
     if plan.operation is not ENSURE:
-        label = f"Review {plan.operation}"
+        label = f"Review {plan.operation} of {plain(spoken(plan.subject))}"
     button(
         label,
         lambda: one_click.run(acts.plan_fix(plan)),
@@ -160,17 +158,15 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
         review(finding.fix, key=key, primary=primary)
         return True
     name, backup = finding.subject, finding.backup
+    of = spoken(name)
     if finding.wants is BACKUP:
-        table = current.table()
-        named = table.named(name)
-        label = short(named[0].bounds, name, clock.zone()) if len(named) == 1 else name
-        backup_button(name, key=key, primary=primary, label=f"Back up {label}" if len(label) < SHORT else "Back up")
+        backup_button(name, key=key, of=of, primary=primary)
     elif finding.wants is VERIFY:
-        verify_button(backup, key=key, primary=primary)
+        verify_button(backup, key=key, of=of, primary=primary)
     elif finding.wants is SCHEDULE:
-        keep_button(name, key=key)
+        keep_button(name, key=key, of=of)
     elif finding.wants is HOLD:
-        lift_button(name, key=key)
+        lift_button(name, key=key, of=of)
     elif finding.wants is DRAIN:
         drain_button(name, key=key, primary=primary)
     else:
@@ -178,11 +174,18 @@ def remedy(finding: Finding, *, key: str, primary: bool = False) -> bool:
     return True
 
 
+def spoken(name: str) -> str:
+    """What people call a partition or an archived table of that name; its name, where it is none of the table now."""
+    named = current.table().named(name) if name else ()
+    return short(named[0].bounds, name, clock.zone()) if len(named) == 1 else name
+
+
 def archive_button(partition: Partition, *, key: str, primary: bool = False) -> None:
     """Asks to archive a partition, or to finish the detach that was begun."""
     name = current.table().called(partition)
+    of = plain(spoken(name))
     button(
-        "Finish the detach" if partition.pending else "Review archive",
+        f"Finish the detach of {of}" if partition.pending else f"Review archive of {of}",
         lambda: ask.archive(name),
         operation=ARCHIVE,
         key=key,
@@ -211,7 +214,7 @@ def reattach_button(archived: Archived, *, key: str) -> None:
     """Asks to bring an archived table back."""
     name = current.table().called(archived)
     button(
-        "Review reattach",
+        f"Review reattach of {plain(spoken(name))}",
         lambda: ask.reattach(name),
         operation=REATTACH,
         key=key,
@@ -222,11 +225,11 @@ def reattach_button(archived: Archived, *, key: str) -> None:
 
 
 def backup_button(
-    name: str, *, key: str, primary: bool = False, label: str = "Back up", closed: str | None = None
+    name: str, *, key: str, of: str, primary: bool = False, again: bool = False, closed: str | None = None
 ) -> None:
-    """Backs a partition up with one click."""
+    """Backs a partition up with one click, which people call `of`."""
     button(
-        label,
+        f"Back up {plain(of)}{' again' if again else ''}",
         lambda: one_click.back_up(name),
         operation=BACKUP,
         key=key,
@@ -238,10 +241,10 @@ def backup_button(
     )
 
 
-def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
-    """Proves a backup with one click."""
+def verify_button(backup: str, *, key: str, of: str, primary: bool = False) -> None:
+    """Proves a backup with one click; `of` is what it holds."""
     button(
-        "Verify",
+        f"Verify {plain(of)}",
         lambda: one_click.verify(backup),
         operation=VERIFY,
         key=key,
@@ -252,10 +255,10 @@ def verify_button(backup: str, *, key: str, primary: bool = False) -> None:
     )
 
 
-def drop_button(name: str, *, key: str) -> None:
+def drop_button(name: str, *, key: str, of: str) -> None:
     """Asks to drop an archived table, now or later."""
     button(
-        "Review drop",
+        f"Review drop of {plain(of)}",
         lambda: ask.drop(name),
         operation=DROP,
         key=key,
@@ -266,10 +269,10 @@ def drop_button(name: str, *, key: str) -> None:
     )
 
 
-def restore_button(backup: str, *, key: str) -> None:
+def restore_button(backup: str, *, key: str, of: str) -> None:
     """Asks to bring a backup back."""
     button(
-        "Review restore",
+        f"Review restore of {plain(of)}",
         lambda: ask.restore(backup),
         operation=RESTORE,
         key=key,
@@ -279,10 +282,10 @@ def restore_button(backup: str, *, key: str) -> None:
     )
 
 
-def keep_button(name: str, *, key: str) -> None:
+def keep_button(name: str, *, key: str, of: str) -> None:
     """Calls a planned drop off with one click."""
     button(
-        "Keep it",
+        f"Keep {plain(of)}",
         lambda: one_click.keep(name),
         operation=SCHEDULE,
         key=key,
@@ -292,10 +295,10 @@ def keep_button(name: str, *, key: str) -> None:
     )
 
 
-def lift_button(name: str, *, key: str) -> None:
+def lift_button(name: str, *, key: str, of: str) -> None:
     """Ends a hold with one click."""
     button(
-        "Lift the hold",
+        f"Lift the hold of {plain(of)}",
         lambda: one_click.lift(name),
         operation=HOLD,
         key=key,

@@ -14,7 +14,7 @@ from core.tables.table import PartitionedTable
 from core.text import plural
 from dashboard import layout, notices
 from dashboard.dialog import buttons
-from dashboard.format import plain
+from dashboard.format import parse_day, plain
 from dashboard.state import access, keys, reads
 
 PLACES = {
@@ -34,14 +34,14 @@ def find_my_data(table: PartitionedTable) -> None:
     with st.container(border=True, gap="small"):
         layout.heading("Find my data", "where are the rows of a date?")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            day = st.date_input(
+            # a text, as Enter takes what was typed there: a date input of Streamlit's waits until it is left
+            typed = st.text_input(
                 "Date",
-                value=None,
-                min_value="0002-01-01",
-                max_value="9998-12-31",
-                format="YYYY-MM-DD",
+                key=keys.DATE,
+                placeholder="such as 2025-03-14",
+                icon=":material/calendar_today:",
+                max_chars=10,
                 width=220,
-                key="date",
                 bind="query-params",
             )
             where, may_find = {}, access.may(FIND)
@@ -57,8 +57,15 @@ def find_my_data(table: PartitionedTable) -> None:
                     if may_find
                     else f"To look for one value takes an {LEAST[FIND]}",
                 )
+        if not (typed or "").strip():
+            st.caption("Type a date. The answer: attached, archived, in no partition, or out of all bounds.")
+            return
+        day = parse_day(typed)
         if day is None:
-            st.caption("Choose a date. The answer: attached, archived, in no partition, or out of all bounds.")
+            st.warning(
+                f"{plain(typed)} is no date. Write it as year, month and day: 2025-03-14.",
+                icon=":material/event_busy:",
+            )
             return
         try:
             found = reads.find(day, {name: value for name, value in where.items() if value})

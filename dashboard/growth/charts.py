@@ -150,7 +150,12 @@ def ahead(
     first = min(past["day"].min(), days[0]) if len(past) else days[0]
     x = time_axis("day:T", first, days[-1])
     words = alt.Legend(
-        columns=2, labelLimit=320, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3, symbolSize=300
+        columns=alt.ExprRef("width < 420 ? 1 : 2"),
+        labelLimit=320,
+        symbolOpacity=1,
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolSize=300,
     )
     colour = coloured(names, [CURVES[name] or theme.ink.text for name in names], words)
     dash = alt.StrokeDash(

@@ -12,6 +12,7 @@ from core.period import Width
 from core.plans.backup import BACKUP
 from core.plans.drop import DROP
 from core.plans.hold import HOLD
+from core.plans.manifest import Backup
 from core.plans.plan import Plan
 from core.plans.proof import Kept
 from core.plans.reattach import REATTACH
@@ -147,20 +148,22 @@ def act(life: Lifecycle, *, known: bool, primary: bool = False, key: str = "") -
         if one is not None:
             buttons.archive_button(one, key=key, primary=primary)
         elif best is not None and life.damaged is not None:
-            buttons.verify_button(best.backup.id, key=key)
+            buttons.verify_button(best.backup.id, key=key, of=life.label)
         elif best is not None:
-            buttons.restore_button(best.backup.id, key=key)
+            buttons.restore_button(best.backup.id, key=key, of=life.label)
     elif life.drop is not None:
-        buttons.keep_button(life.called, key=key)
+        buttons.keep_button(life.called, key=key, of=life.label)
     elif _held(life) or not one.is_here:  # what is elsewhere has no backup here
         buttons.reattach_button(one, key=key)
     elif best is None or life.damaged is not None:
-        label = "Back up again" if best else "Back up"
-        buttons.backup_button(life.called, key=key, primary=primary, label=label, closed=None if known else NOT_READ)
+        closed = None if known else NOT_READ
+        buttons.backup_button(
+            life.called, key=key, of=life.label, primary=primary, again=best is not None, closed=closed
+        )
     elif best.proven is None or life.is_stale(clock.verify_before()):
-        buttons.verify_button(best.backup.id, key=key, primary=primary)
+        buttons.verify_button(best.backup.id, key=key, of=life.label, primary=primary)
     else:
-        buttons.drop_button(life.called, key=key)
+        buttons.drop_button(life.called, key=key, of=life.label)
 
 
 def others(life: Lifecycle, *, known: bool) -> dict[str, Choice]:
@@ -241,11 +244,16 @@ def listing(life: Lifecycle, *, key: str = "") -> None:
             f"{human_time(_moment(backup.finished_at))}{rests}  \n{_proof_words(kept)}",
             f"{human_rows(backup.rows)} rows, {human_bytes(backup.bytes)}, by {backup.actor}"
             f"{f': {backup.reason}' if backup.reason else ''} · {backup.id}",
-            partial(buttons.verify_button, backup.id, key=f"{key}verify_{backup.id}"),
-            partial(buttons.menu, _of_backup(life, backup.id), key=f"{key}menu_{backup.id}")
+            partial(buttons.verify_button, backup.id, key=f"{key}verify_{backup.id}", of=_of_day(life, backup)),
+            partial(buttons.menu, _of_backup(life, backup.id), key=f"{key}menu_{backup.id}", of=_of_day(life, backup))
             if life.one is None
             else None,
         )
+
+
+def _of_day(life: Lifecycle, backup: Backup) -> str:
+    """One of several backups of a period: 2021 of 23 January 2026."""
+    return f"{life.label} of {human_date(_moment(backup.finished_at).date())}"
 
 
 def _of_backup(life: Lifecycle, backup: str) -> dict[str, Choice]:

@@ -187,21 +187,21 @@ def _next(operation: OperationRecord) -> list[Callable[[], None]]:
         return [partial(outcome.resume_button, operation, key=f"resume_{operation.id}")]
     if operation.table != current.address():
         return []
-    archived = outcome.archived_of(operation)
+    archived, of = outcome.archived_of(operation), buttons.spoken(operation.subject)
     if archived is None:
-        return [partial(buttons.restore_button, backup, key=key)] if kind is DROP else []
+        return [partial(buttons.restore_button, backup, key=key, of=of)] if kind is DROP else []
     name = current.table().called(archived)
     found: list[Callable[[], None]] = []
     if kind in (ARCHIVE, RESTORE):
         found.append(partial(buttons.reattach_button, archived, key=f"back_{operation.id}"))
     if kind is ARCHIVE:
-        found.append(partial(buttons.backup_button, name, key=key))
+        found.append(partial(buttons.backup_button, name, key=key, of=of))
     elif kind is BACKUP:
-        found.append(partial(buttons.verify_button, backup, key=key))
+        found.append(partial(buttons.verify_button, backup, key=key, of=of))
     elif kind is VERIFY and not _binds(archived.hold):
-        found.append(partial(buttons.drop_button, name, key=key))
+        found.append(partial(buttons.drop_button, name, key=key, of=of))
     elif kind is SCHEDULE and archived.drop is not None:
-        found.append(partial(buttons.keep_button, name, key=key))
+        found.append(partial(buttons.keep_button, name, key=key, of=of))
     return found
 
 

@@ -74,9 +74,7 @@ def _backups(life: Lifecycle) -> None:
             closed = None if found is not None and found.kept is not None else lines.NOT_READ
             if life.one is not None and not life.one.is_here:
                 closed = "Some of its leaves are foreign tables: their rows are on another server."
-            buttons.backup_button(
-                life.called, key="backup_one", label="Back up again" if life.backups else "Back up", closed=closed
-            )
+            buttons.backup_button(life.called, key="backup_one", of=life.label, again=bool(life.backups), closed=closed)
 
 
 def _act(table: PartitionedTable, one: Partition | Archived) -> None:

@@ -118,7 +118,7 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     done(app, f"Back up {name}")
     assert "backed up, not proven" in texts(app)
     assert stop_of(app, label) == "Backed up"
-    assert app.button(key=f"act_{name}").label == "Verify"
+    assert app.button(key=f"act_{name}").label == f"Verify {label}"
 
     app.button(key=f"act_{name}").click().run()
     done(app, f"Verify {name}")
@@ -140,7 +140,7 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     settle(app, lambda page: "Write down that" in texts(page) and "is done" in texts(page))
     assert app.title[0].value.startswith(f"{name} is to be dropped on ")
     assert "Planned drops" in texts(app)
-    assert app.button(key=f"planned_act_{name}").label == "Keep it"
+    assert app.button(key=f"planned_act_{name}").label == f"Keep {THIS_YEAR - 5}"
     assert absences.run(f"SELECT count(*) FROM archive.{name}") == [(200,)]
 
     app.button(key=f"planned_act_{name}").click().run()
@@ -173,7 +173,7 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     done(app, f"Restore {name}")
     assert run(f"SELECT count(*) FROM archive.{name}") == [(200,)]
     assert "Restored from a backup" in texts(app)
-    assert app.button(key=f"act_{name}").label == "Review reattach"  # held: it was brought back to be used
+    assert app.button(key=f"act_{name}").label == f"Review reattach of {label}"  # held: it was brought back to be used
     assert [row[0] for row in run("SELECT state FROM partition_desk.operation ORDER BY id")] == ["done"] * 7
 
 
@@ -189,24 +189,24 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     assert app.title[0].value == f"The backup of {first} is damaged"
     assert ":red-badge[:material/gpp_bad: backup damaged]" in said
     assert ":red[Its bytes were changed: the checksum is not the manifest's.]" in said
-    assert app.button(key=f"act_{first}").label == "Back up again"
+    assert app.button(key=f"act_{first}").label == f"Back up {THIS_YEAR - 5} again"
     assert "proof is 500 days old" in said
     assert "1 of 2 backups proven, 1 damaged" in said
     assert {row["month"]: row["backups"] for row in chart_rows(app, number=1) if row["backups"]} == {"before": 1}
     assert "says nothing of any day since" in said
-    assert app.button(key=f"act_{second}").label == "Verify"
+    assert app.button(key=f"act_{second}").label == f"Verify {THIS_YEAR - 4}"
     assert "Verify its backup" in app.menu_button(key=f"more_{second}").options
     # the Doctor and Overview tell the same, each with its one button
     app = console()
     assert "is damaged" in texts(app)
     assert "was last restored and compared on" in texts(app)
-    assert {"Verify", f"Back up {THIS_YEAR - 5}"} <= {button.label for button in app.button}
+    assert {f"Verify {THIS_YEAR - 4}", f"Back up {THIS_YEAR - 5}"} <= {button.label for button in app.button}
     assert {metric.label: metric.delta for metric in app.metric}["Archived"] == "1 of 2 verified"
     # a new backup, proven: the road goes on, and the old one is folded away
     road.prove(road.back_up(first))
     reads.refresh()
     app = console("archive")
-    assert app.button(key=f"act_{first}").label == "Review drop"
+    assert app.button(key=f"act_{first}").label == f"Review drop of {THIS_YEAR - 5}"
     months = [row["backups"] for row in chart_rows(app, number=1)]
     assert (len(months), months[0], months[-1], sum(months)) == (13, 1, 1, 2)
     assert older.id not in texts(app)
@@ -233,11 +233,11 @@ def test_holds_are_set_with_a_reason_and_lifted(console: Open, absences: Made, r
     said = texts(app)
     assert f"held until 31 January {THIS_YEAR + 2}" in said
     assert "the audit of 2027" in said
-    assert app.button(key=f"act_{name}").label == "Review reattach"  # nothing drops it meanwhile
+    assert app.button(key=f"act_{name}").label == f"Review reattach of {THIS_YEAR - 5}"  # nothing drops it meanwhile
     assert "Drop, now or later" not in app.menu_button(key=f"more_{name}").options
     app.menu_button(key=f"more_{name}").click("Lift the hold").run()
     done(app, f"Lift the hold of {name}")
-    assert app.button(key=f"act_{name}").label == "Review drop"
+    assert app.button(key=f"act_{name}").label == f"Review drop of {THIS_YEAR - 5}"
 
 
 def test_detail_shows_backups_hold_and_planned_drop(console: Open, absences: Made, road: Road) -> None:
@@ -252,7 +252,7 @@ def test_detail_shows_backups_hold_and_planned_drop(console: Open, absences: Mad
     app.session_state["backups_one"] = True
     app.run()
     assert backup.id in texts(app)
-    assert app.button(key=f"one_verify_{backup.id}").label == "Verify"
+    assert app.button(key=f"one_verify_{backup.id}").label.startswith(f"Verify {THIS_YEAR - 3} of ")
 
 
 def test_drop_is_refused_with_its_reason(
@@ -430,7 +430,7 @@ def test_hundreds_of_archived_periods_are_paged(console: Open, make_table: Calla
         run(f"ALTER TABLE {made.partition(lower)} SET SCHEMA archive")
     app = console("archive")
     assert "1 to 12 of 50" in texts(app)
-    assert len([b for b in app.button if b.label == "Back up"]) == 12
+    assert len([b for b in app.button if b.label.startswith("Back up ")]) == 12
     app.pagination(key="page_archived").set_value(5).run()
     assert "49 to 50 of 50" in texts(app)
-    assert len([b for b in app.button if b.label == "Back up"]) == 2
+    assert len([b for b in app.button if b.label.startswith("Back up ")]) == 2

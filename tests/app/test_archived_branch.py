@@ -18,13 +18,13 @@ def test_an_archived_branch_is_offered_what_any_other_is(
     on = ("--year", "2023", "--table", "visit")
     assert main(["archive", *on]) == 0
     app = console("archive", table="public.visit")
-    assert "Back up" in [button.label for button in app.button]
+    assert "Back up 2023" in [button.label for button in app.button]
     assert main(["backup", *on]) == 0
     assert main(["verify", *on]) == 0
     st.cache_resource.clear()  # the list of backups is read anew every 15 seconds
     app = console("archive", table="public.visit")
     (drop,) = (button for button in app.button if button.key.endswith("act_visit_2023"))
-    assert drop.label == "Review drop"
+    assert drop.label == "Review drop of 2023"
     drop.click().run()
     assert "visit_2023" in texts(app)
     assert "900" in texts(app)

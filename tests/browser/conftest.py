@@ -96,8 +96,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def button(page: Page, name: str) -> Any:
-    """The button of that label, icons aside."""
-    return page.get_by_role("button", name=re.compile(rf"{re.escape(name)}$"))
+    """The button of that label, or of the act of that name on whatever it is; icons aside."""
+    return page.get_by_role("button", name=re.compile(rf"(^|\W){re.escape(name)}( of \S+| \d+)?$"))
 
 
 def settled(page: Page) -> None:

@@ -17,8 +17,10 @@ from core.errors import Refused, UsageError
 from core.period import Width
 from core.plans.conversion import Stage, Standing, standing_of
 from core.plans.ensure import Ensure
+from core.plans.gather import gathering
 from core.plans.inplace import Convert, following
 from core.plans.operation import Wish
+from core.plans.reattach import Reattach
 from core.plans.split import Split
 from core.plans.unconvert import Unconvert
 from core.plans.under_way import Abandon
@@ -76,17 +78,26 @@ def convert(
     return acts.convert(key, every, split_later=split_later)
 
 
-@command(
-    "unconvert", "make a partitioned table plain where it stands, whose rows lie in one partition", either=(WORDS,)
-)
+@command("unconvert", "make a partitioned table plain, while everybody works", either=(WORDS,))
+@click.option("--with-archived", is_flag=True, help="bring its archived partitions back first, to be part of it")
+@BATCH_PAUSE
 @_words
 @REASON
 @DRY_RUN
 @JSON
-def unconvert(given: Given, *, reason: str, dry_run: bool, as_json: bool, **said: bool) -> int:
-    acts = _Acts(given, "unconvert", reason, dry_run)
+def unconvert(
+    given: Given,
+    *,
+    with_archived: bool,
+    rest_ms: int | None,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+    **said: bool,
+) -> int:
+    acts = _Acts(given, "unconvert", reason, dry_run, rest_ms)
     word = _said(said, as_json=as_json)
-    return acts.control(word, as_json=as_json) if word else acts.do(Unconvert(given.table))
+    return acts.control(word, as_json=as_json) if word else acts.unconvert(with_archived=with_archived)
 
 
 def _said(said: dict[str, bool], *, as_json: bool) -> str:
@@ -139,6 +150,18 @@ class _Acts:
         except UsageError as error:  # what it is asked for at once is too much; the table is in use all the same
             say(f"What it held stays in {leaving}: {error}")
             return 1
+
+    def unconvert(self, *, with_archived: bool = False) -> int:
+        """Brings the rows of a table into one partition, where they lie in several, and makes that the plain table."""
+        table = self.given.read()
+        for one in table.archived if with_archived else ():
+            self.do(Reattach(table.address, table.called(one)))
+        while (first := gathering(self.given.desk, self.given.read(), self.rest_ms)) is not None:
+            self.do(first)
+            if self.dry_run:
+                say("Its rows lie in several partitions: this comes first, and the rest is planned once it is done.")
+                return 0
+        return self.do(Unconvert(self.given.table))
 
     # --- what was begun ---
 
@@ -194,13 +217,13 @@ class _Acts:
         elif not found.stage.under_way or found.stage is Stage.BEGUN:
             return self.do(Withdraw(found.table.address))
         say(f"{found.table.label} is in use: taking it back is the way to the plain table.")
-        return self.do(Unconvert(found.table.address))
+        return self.unconvert()
 
     def _go_on(self, found: Standing) -> int:
         if self.name == "unconvert":
             if found.stage is Stage.PARTITIONED:
                 raise Refused(f"No way back was begun. {found.said}", next=_begin(found))
-            return self.do(Unconvert(found.table.address))
+            return self.unconvert()
         if found.stage is Stage.PLAIN:
             raise Refused(found.said, next=_begin(found))
         asked = found.begun.asked if found.begun is not None else None

@@ -77,6 +77,7 @@ def split(
     help="those that become one; each by its name",
 )
 @BATCH_PAUSE
+@click.option("--across-gaps", is_flag=True, help="let ranges between them that have no partition be part of it")
 @ABANDON
 @REASON
 @DRY_RUN
@@ -86,10 +87,11 @@ def merge(
     *,
     partitions: tuple[str, ...],
     rest_ms: int | None,
+    across_gaps: bool,
     abandon: bool,
     reason: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    wish = Abandon(given.table) if abandon else Merge(given.table, partitions, rest_ms)
+    wish = Abandon(given.table) if abandon else Merge(given.table, partitions, rest_ms, across_gaps)
     act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)

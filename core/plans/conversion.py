@@ -96,7 +96,7 @@ def standing_of(desk: Sources, table: PartitionedTable, act: str) -> Standing:
         return _told_begun(replace(plain, begun=begun, stage=Stage.BEGUN)) if left else _told_plain(plain)
     move, begun = desk.under_way(table), desk.begun(table)
     if act == "unconvert":
-        move = move if move is not None and move.course.act == act else None
+        move = move if move is not None and move.course.act == "merge" else None  # as `gathering` begins it
         stage = _stage_of(move) or (Stage.BEGUN if made_indexes(table) else Stage.PARTITIONED)
         return _told_back(replace(plain, stage=stage, move=move), desk)
     first = next((one for one in table.partitions if begun is not None and one.oid == begun.oid), None)

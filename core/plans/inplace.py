@@ -29,7 +29,7 @@ from core.tables.definition import Constraint, DefinedIndex, Definition, Incomin
 from core.tables.ends import End
 from core.tables.key import Clock
 from core.tables.plain import CHECK, Asked, Begun, Plain, signature_sql
-from core.tables.rebuild import belongings, in_tablespace, indexing, like, owner, put_aside, sequences, told
+from core.tables.rebuild import belongings, commented, in_tablespace, indexing, like, owner, put_aside, sequences, told
 from core.tables.structure import Index
 from core.tables.table import PartitionedTable
 from core.tables.tied import locked_first
@@ -345,7 +345,7 @@ def _switch(
             *belongings(replace(definition, incoming=()), ()),
             f"ALTER TABLE {definition.sql} ATTACH PARTITION {aside} {bounds.sql}",
             *(one.again for one in definition.tied),
-            *(unproven(fk) for fk in definition.incoming),
+            *unproven(definition.incoming),
         ),
         switch_locks(definition, others),
     )
@@ -361,9 +361,11 @@ def switch_locks(definition: Definition, others: Iterable[str]) -> tuple[Lock, .
     )
 
 
-def unproven(fk: IncomingKey) -> str:
-    """Has a foreign key of another table hold for new rows at once, without a look at those that are there."""
-    return f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition} NOT VALID"
+def unproven(keys: Iterable[IncomingKey]) -> Iterator[str]:
+    """Has foreign keys of other tables hold for new rows at once, without a look at those that are there."""
+    for fk in keys:
+        yield f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition} NOT VALID"
+        yield from commented(f"CONSTRAINT {ident(fk.name)} ON {fk.other}", fk.comment)
 
 
 def unchanged(oid: int, signature: str, ours: tuple[str, ...]) -> str:

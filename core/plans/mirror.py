@@ -19,6 +19,7 @@ from core.postgres.session import ROW_TEXT
 from core.tables.bounds import Bounds, within
 from core.tables.catalog.moves import PROGRESS, STAGE
 from core.tables.fingerprint import fingerprint_sql
+from core.tables.key import Key
 from core.tables.move import Course, Leaving, Unique
 from core.tables.table import PartitionedTable
 
@@ -141,7 +142,7 @@ class Mirror:
         conflict = f"DO UPDATE SET {sets}" if rest else "DO NOTHING"
         emptied = f"TRUNCATE {self.stage}"
         if len(self.leaving) > 1 and key is not None:
-            emptied = f"DELETE FROM {self.stage} WHERE {within(key, Bounds.parse(one.bounds, key))}"
+            emptied = f"DELETE FROM {self.stage} WHERE {self._within(key, one)}"
         return f"""
 #variable_conflict use_column
 BEGIN
@@ -182,6 +183,13 @@ END
     RAISE EXCEPTION USING ERRCODE = '{PAUSED}', MESSAGE = 'It was paused.',
       HINT = 'Asking for the same goes on from there.';
   END IF"""
+
+    def _within(self, key: Key, one: Leaving) -> str:
+        """A condition: of the rows that move together, those of this partition."""
+        if one.bounds != "DEFAULT":
+            return within(key, Bounds.parse(one.bounds, key))
+        ranges = (within(key, Bounds.parse(each.bounds, key)) for each in self.leaving if each is not one)
+        return " AND ".join(f"({each}) IS NOT TRUE" for each in ranges)
 
     # --- the copy ---
 

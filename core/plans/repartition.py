@@ -69,9 +69,11 @@ class _Work:
 
     @property
     def whole(self) -> Bounds | None:
-        """All of the range that is moved; None where that is the DEFAULT's."""
+        """All of the range that is moved; None where the DEFAULT's rows are."""
+        if any(one.bounds == "DEFAULT" for one in self.course.leaving):
+            return None
         bounds = sorted((self.bounds(one.bounds) for one in self.course.leaving), key=lambda one: one.order)
-        return None if bounds[0].is_default else Bounds.of(self.key, bounds[0].lower, bounds[-1].upper)
+        return Bounds.of(self.key, bounds[0].lower, bounds[-1].upper)
 
     def bounds(self, text: str) -> Bounds:
         return Bounds.parse(text, self.key)
@@ -184,13 +186,16 @@ def _condition(work: _Work, piece: Piece) -> str:
     bounds = work.bounds(piece.bounds)
     if not bounds.is_default:
         return within(work.key, bounds)
+    gone = {one.oid for one in work.course.leaving}
     others = sorted(
         (
-            *(one.bounds for one in work.table.ranges if one.bounds is not None),
+            *(one.bounds for one in work.table.ranges if one.bounds is not None and one.oid not in gone),
             *(work.bounds(one.bounds) for one in work.course.pieces if one.bounds != "DEFAULT"),
         ),
         key=lambda one: one.order,
     )
+    if not others:
+        return "true"
     key = work.key
     filled = [f"{part.sql} IS NOT NULL" for part in key.parts]
     ranges = [f"({without_nulls(of_range(key, *ends_of(one.text))).printed(key)})" for one in others]

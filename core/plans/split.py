@@ -38,6 +38,7 @@ MERGE = Operation(
 )
 _EPOCH = date(2000, 1, 1)
 _MONTH = Width(months=1)
+_APART = "They stand in several schemas: nothing tells where their heir is to stand."
 MOST_PIECES = 60
 """The most partitions that one becomes: each takes some thousandths of a second of the switch."""
 
@@ -94,27 +95,63 @@ class Merge:
     table: str | PartitionedTable
     partitions: tuple[str, ...]
     rest_ms: int | None = None
+    across_gaps: bool = False
+    """Whether a range between them that has no partition becomes theirs, too."""
 
     def plan(self, desk: Sources) -> Plan:
         """Reads what the partitions have of their own."""
         table = table_for(desk, self.table)
         key = require_served(table)
         begun = require_own(table, desk.under_way(table), MERGE.name, self.partitions)
-        if begun is not None:
-            course = begun.course
-        else:
-            course = _merging(table, key, [_attached(table, name, desk.zone) for name in self.partitions], desk.zone)
+        course = begun.course if begun is not None else self._course(desk, table, key)
         names = tuple(one.name for one in course.leaving)
         asked = Asked(
             MERGE,
             listed(names, 3),
-            goes_on(table, course, *resting(self.rest_ms)),
+            goes_on(table, course, *(["--across-gaps"] if self.across_gaps else []), *resting(self.rest_ms)),
             goes_on(table, course, "--abandon"),
             (f"{listed(names, 24)} become {course.pieces[0].final}, which holds the range and the rows of all.",),
-            f"Split it again: {twin('split', table, course.pieces[0].final, '--every ...')}",
+            f"Split it again: {_split_again(table, course.pieces[0])}",
             rest_ms=self.rest_ms,
         )
         return plan_move(table, key, ground_of(desk, table, course, begun), begun, course, asked)
+
+    def _course(self, desk: Sources, table: PartitionedTable, key: Key) -> Course:
+        default = table.default
+        named = [partition_of(table, name, desk.zone) for name in self.partitions]
+        if self.across_gaps and default is not None and any(table.find(name) == default for name in named):
+            return _all_into_default(table, default, {one.oid for name in named if (one := table.find(name))})
+        chosen = [_attached(table, name, desk.zone) for name in self.partitions]
+        course = _merging(table, key, chosen, desk.zone, across_gaps=self.across_gaps)
+        if self.across_gaps:
+            _require_none_between(desk, table, Bounds.parse(course.pieces[0].bounds, key))
+        return course
+
+
+def _split_again(table: PartitionedTable, piece: Piece) -> str:
+    return (
+        twin("drain", table, "", "--every ...")
+        if piece.bounds == "DEFAULT"
+        else twin("split", table, piece.final, "--every ...")
+    )
+
+
+def _all_into_default(table: PartitionedTable, default: Partition, oids: set[int]) -> Course:
+    """The DEFAULT takes the rows of all others. Raises UsageError where one is left out."""
+    if left := [table.called(one) for one in table.partitions if one.oid not in oids]:
+        raise UsageError(
+            f"{default.name}, the DEFAULT, can become one only with all others.",
+            next=f"Name these, too: {listed(left)}.",
+        )
+    every = (*table.ranges, default)
+    if len({one.schema for one in every}) > 1:
+        raise Refused(_APART)
+    return Course(
+        MERGE.name,
+        tuple(leaving_of(one) for one in every),
+        (_piece(default, default.name, "DEFAULT", every),),
+        to_prove(table),
+    )
 
 
 def _attached(table: PartitionedTable, target: Target, zone: str) -> Partition:
@@ -195,19 +232,32 @@ def _piece(like: Partition, final: str, bounds: str, leaving: Iterable[Partition
     return Piece(like.schema, fit(final, "_new") if final in taken else final, bounds, final)
 
 
-def _merging(table: PartitionedTable, key: Key, chosen: list[Partition], zone: str) -> Course:
-    """Raises UsageError for fewer than two, Overlap where they do not lie side by side."""
+def _require_none_between(desk: Sources, table: PartitionedTable, whole: Bounds) -> None:
+    """Raises Refused where the DEFAULT holds rows of a range that becomes part of another partition."""
+    if table.default is not None and desk.default_rows(table, [whole]):
+        raise Refused(
+            f"{table.default.name} holds rows of the ranges between them.",
+            next=f"Give those partitions of their own first: {twin('drain', table)}",
+        )
+
+
+def _merging(
+    table: PartitionedTable, key: Key, chosen: list[Partition], zone: str, *, across_gaps: bool = False
+) -> Course:
+    """Raises UsageError for fewer than two, Overlap where others, or with a gap nothing, lies between them."""
     every = sorted({one.oid: one for one in chosen}.values(), key=table.partitions.index)
     if len(every) < 2:
         raise UsageError("It takes two partitions at least.", next="Name each with --partition.")
     for one, following in pairwise(every):
-        if one.bounds is None or following.bounds is None or one.bounds.upper != following.bounds.lower:
+        beside = one.bounds is not None and following.bounds is not None and one.bounds.upper == following.bounds.lower
+        next_to_it = table.partitions.index(following) == table.partitions.index(one) + 1
+        if not (beside or (across_gaps and next_to_it)):
             raise Overlap(
                 f"{one.name} and {following.name} do not lie side by side.",
                 next=f"Name all between them as well: {listed(table.calls().values(), 24)}.",
             )
     if len({one.schema for one in every}) > 1:
-        raise Refused("They stand in several schemas: nothing tells where their heir is to stand.")
+        raise Refused(_APART)
     first, last = every[0].bounds, every[-1].bounds
     whole = Bounds.of(key, first.lower if first else None, last.upper if last else None)
     taken = {*table.taken, *table.equipment.taken, *(each.name for each in table.partitions)}

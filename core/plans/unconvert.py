@@ -61,7 +61,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
     Raises Refused with every reason that stands in the way.
     """
     definition, kept = whole.definition, whole.kept
-    require_unpartitionable(definition, in_place=True)
+    require_free(whole)
     _require_whole(table, whole)
     contents = Contents(0, duplicates=whole.duplicates)
     constraints, indexes, nullable, notes = narrowed(definition, contents)
@@ -104,15 +104,20 @@ def _before(definition: Definition) -> str:
 
 
 def _require_whole(table: PartitionedTable, whole: Whole) -> None:
+    if len(whole.filled) < 2:
+        return
+    names = ", ".join(whole.filled[:3]) + (f" and {len(whole.filled) - 3:,} more" if whole.filled[3:] else "")
+    raise Refused(
+        f"{whole.definition.label} can't become plain where it stands:"
+        f" its rows lie in {plural(len(whole.filled), 'partition')}, {names}.",
+        next=f"Have them brought into one, while everybody works, which this does first: {twin('unconvert', table)}",
+    )
+
+
+def require_free(whole: Whole) -> None:
+    """Raises Refused for what keeps the table from becoming plain in place, wherever its rows lie."""
     definition = whole.definition
-    if len(whole.filled) > 1:
-        names = ", ".join(whole.filled[:3]) + (f" and {len(whole.filled) - 3:,} more" if whole.filled[3:] else "")
-        raise Refused(
-            f"{definition.label} can't become plain where it stands:"
-            f" its rows lie in {plural(len(whole.filled), 'partition')}, {names}.",
-            next="Have it done in one transaction, in which everybody waits while the rows are copied:"
-            " alembic downgrade -1.",
-        )
+    require_unpartitionable(definition, in_place=True)
     if whole.partitioned_referrers:
         tables = ", ".join(whole.partitioned_referrers)
         raise Refused(f"{tables}, partitioned itself, references it: that foreign key can't be made anew online.")
@@ -172,7 +177,7 @@ def _switch(
                 for one in foreign
                 for line in commented(f"CONSTRAINT {ident(one.name)} ON {definition.sql}", one.comment)
             ),
-            *(unproven(fk) for fk in definition.incoming),
+            *unproven(definition.incoming),
         ),
         switch_locks(definition, others),
     )

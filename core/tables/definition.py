@@ -164,6 +164,7 @@ class IncomingKey:
     """The columns that it references."""
     owned: bool
     """Whether the connected role may alter the other table."""
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

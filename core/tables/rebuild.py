@@ -142,6 +142,7 @@ def belongings(definition: Definition, children: tuple[str, ...]) -> Iterator[st
         yield from commented(f"CONSTRAINT {ident(one.name)} ON {table}", one.comment)
     for fk in definition.incoming:
         yield f"ALTER TABLE {fk.other} ADD CONSTRAINT {ident(fk.name)} {fk.definition}"
+        yield from commented(f"CONSTRAINT {ident(fk.name)} ON {fk.other}", fk.comment)
     yield from _column_settings(definition, children)
     identity = {"f": "FULL", "n": "NOTHING"}.get(definition.replica_identity)
     if identity:

@@ -114,7 +114,9 @@ def test_what_can_t_be_done_is_told_before_anything_is_made(run: Run, desk: Desk
     run("CREATE TABLE visits_2024_01 PARTITION OF visits FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')")
     for wish, error, why in (
         (Merge("visits", ("visits_2024_01", "visits_2024_11")), Overlap, "do not lie side by side"),
+        (Merge("visits", ("visits_2024_01", "visits_2024_12"), across_gaps=True), Overlap, "do not lie side by side"),
         (Merge("visits", ("visits_2024_11", "visits_2024_11")), UsageError, "takes two"),
+        (Merge("visits", ("visits_2024_12", "visits_default"), across_gaps=True), UsageError, "only with all others"),
         (Split("visits", "visits_default", MONTH), Refused, "partitions drain --table public.visits"),
         (Split("visits", "visits_2024_11", None), UsageError, "How wide"),
     ):

@@ -296,7 +296,8 @@ def _indexes(connection: Connection, oid: int) -> tuple[DefinedIndex, ...]:
 _INCOMING = """
 SELECT k.conname, pg_catalog.format('%I.%I', n.nspname, c.relname) AS other,
     pg_catalog.pg_get_constraintdef(k.oid) AS definition, {columns} AS columns,
-    pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned
+    pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
+    pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -308,7 +309,7 @@ ORDER BY n.nspname, c.relname, k.conname
 def _incoming(connection: Connection, oid: int) -> tuple[IncomingKey, ...]:
     sql = _INCOMING.format(columns=_names("k.confkey", "k.confrelid"), oid=oid)
     return tuple(
-        IncomingKey(row.conname, row.other, row.definition, tuple(row.columns), row.owned)
+        IncomingKey(row.conname, row.other, row.definition, tuple(row.columns), row.owned, row.comment)
         for row in rows_of(connection, sql)
     )
 

@@ -104,6 +104,7 @@ def test_the_twin_of_every_act_gives_the_plan_that_was_shown(road: Road, make_ta
     same(Split(table, second, Width(months=6) if made.period is Period.YEAR else Width(days=7)))
     same(Merge(table, (first, second)))
     same(Merge(table, (first, second), 50))
+    same(Merge(table, (first, second), across_gaps=True))
     for reason in REASONS:
         same(PutHold(table, second, Hold("2099-12-31", reason, system_user())))
     same(PutHold(table, second, Hold("", REASONS[0], system_user())))

@@ -71,7 +71,7 @@ def written(desk: Desk, plan: Plan, by: str) -> str:
         "operation": plan.operation.name,
         "subject": plan.subject,
         "saved_by": by,
-        "effects": list(plan.effects),
+        "effects": [*plan.effects, *plan.meanwhile],
         "warnings": list(plan.warnings),
         "way_back": plan.way_back,
         "command": plan.command,

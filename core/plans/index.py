@@ -210,11 +210,14 @@ def plan_index(
             f"{plural(len(building), 'partition')} of {table.label} {'gets' if len(building) == 1 else 'get'} an index"
             f" on {said}{', in which no two rows are alike' if unique else ''}, one after the other.",
             *([f"{plural(used, 'partition')} had an equal one, which is used."] if used else []),
-            "Reads and writes go on while they are built. New partitions get it from the first step on.",
+            "New partitions get it from the first step on.",
+        ),
+        meanwhile=(
+            "Reads and writes go on while they are built; each build waits for the transactions that are open when it"
+            " begins.",
         ),
         way_back=f"Drop it: {_by_name(table, 'drop', own)}",
         command=command,
-        warnings=("Each build waits for the transactions that are open when it begins.",),
     )
 
 

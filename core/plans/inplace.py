@@ -164,6 +164,7 @@ def plan_convert(
         basis=basis(table),
         steps=steps,
         effects=(*_effects(plain, bounds, grid, names, zone), *notes, *told(definition)),
+        meanwhile=_meanwhile(plain, spoken_end(bounds.upper, zone)),
         way_back=f"Take it back as quickly, while nothing lies in a partition made after it:"
         f" {twin('unconvert', table)}",
         command=_twin(table, key.column, every),
@@ -418,16 +419,21 @@ def _step_aside(plain: Plain, constraints: tuple[Constraint, ...], names: _Names
 def _effects(plain: Plain, bounds: Bounds, grid: Cut, names: _Names, zone: str) -> tuple[str, ...]:
     definition = plain.definition
     end = spoken_end(bounds.upper, zone)
-    seconds = max(1, round(2 * plain.heap / READ_A_SECOND))
     rows = plural(plain.rows, "row")
     return (
         f"{definition.label} is partitioned by RANGE ({plain.key.column}): its {rows}, {human_bytes(plain.size)}, stay"
         f" where they are, in one partition {names.aside} of all before {end}; none is copied.",
-        f"From {end} on each {grid.width} gets a partition of its own.",
-        f"While the rows are read through, for about {plural(seconds, 'second')}, reads and writes go on; only new rows"
-        f" of {end} and later fail, and there are none now.",
-        "The switch itself holds everybody up for some milliseconds.",
+        f"From {end} on there is a partition for every {grid.width.noun}.",
         *tied.told(definition.tied),
         "Functions whose body is a text, and all that applications send, find the table by its name, as before;"
         " but what says ONLY before it finds no row from then on.",
+    )
+
+
+def _meanwhile(plain: Plain, end: str) -> tuple[str, ...]:
+    seconds = max(1, round(2 * plain.heap / READ_A_SECOND))
+    return (
+        f"While the rows are read through, for about {plural(seconds, 'second')}, reads and writes go on; only new rows"
+        f" of {end} and later fail, and there are none now.",
+        "The switch itself holds everybody up for some milliseconds.",
     )

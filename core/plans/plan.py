@@ -130,7 +130,9 @@ class Plan:
     """The facts it rests on, one a line; applied only while the catalog still says them all."""
     steps: tuple[Step, ...]
     effects: tuple[str, ...] = ()
-    """What happens, in plain sentences."""
+    """What happens, in plain sentences that are as true once it is done."""
+    meanwhile: tuple[str, ...] = ()
+    """How it goes and what others notice of it; told before it is done, and not after."""
     way_back: str = ""
     command: str = ""
     """The same from the command line."""
@@ -178,7 +180,7 @@ class Plan:
         What is told of it, figures among that, is not in it; nor is whether the archive schema has to be made.
         """
         raw = asdict(self) | {"operation": self.operation.name}
-        for told in ("effects", "warnings", "way_back", "command", "bytes", "left", "wish"):
+        for told in ("effects", "meanwhile", "warnings", "way_back", "command", "bytes", "left", "wish"):
             del raw[told]
         if self.request is None:  # as the plans of older journals, whose seals still fit
             del raw["request"]
@@ -223,6 +225,7 @@ class Plan:
             basis=tuple(raw["basis"]),
             steps=steps,
             effects=tuple(raw["effects"]),
+            meanwhile=tuple(raw.get("meanwhile", ())),
             way_back=raw["way_back"],
             command=raw["command"],
             warnings=tuple(raw["warnings"]),

@@ -100,7 +100,8 @@ def plan_move(
         subject=asked.subject,
         basis=basis(table, *(one.oid for one in course.leaving), all_partitions=True),
         steps=tuple(steps),
-        effects=(*asked.effects, *_told(table, ground, course, asked, begun)),
+        effects=asked.effects,
+        meanwhile=tuple(_meanwhile(table, ground, course, asked, begun)),
         warnings=asked.warnings,
         makes=tuple(one.final for one in course.pieces),
         ranges=tuple(one.bounds for one in course.pieces),
@@ -111,7 +112,9 @@ def plan_move(
     )
 
 
-def _told(table: PartitionedTable, ground: Ground, course: Course, asked: Asked, begun: Move | None) -> Iterator[str]:
+def _meanwhile(
+    table: PartitionedTable, ground: Ground, course: Course, asked: Asked, begun: Move | None
+) -> Iterator[str]:
     names = listed(one.name for one in course.leaving)
     if begun is not None and begun.switched:
         yield f"The new partitions are in place already; what is left is to remove the old rows of {names}."

@@ -83,7 +83,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
         ),
         effects=(
             f"{definition.label} is a plain table again: all its rows lie in {kept.name}, which gets its name; none is"
-            " copied. The switch holds everybody up for some milliseconds.",
+            " copied.",
             f"{plural(len(whole.others), 'partition')} that {'holds' if len(whole.others) == 1 else 'hold'} no row"
             f" {'goes' if len(whole.others) == 1 else 'go'} with the parent.",
             *notes,
@@ -91,6 +91,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
             *([f"Archived and left where they are, not in the plain table: {archived}."] if archived else []),
             *(f"Gone with {one.name}, which alone had it: {', '.join(one.extras)}." for one in left),
         ),
+        meanwhile=("The switch holds everybody up for some milliseconds.",),
         way_back="Convert it again: "
         + twin("convert", table, "", option("--key", definition.key or ""), "--every ...", "--split-later"),
         command=twin("unconvert", table),

@@ -59,7 +59,9 @@ def _body() -> None:
         inputs.until()
     with st.container(gap="xxsmall"):
         layout.heading("What happens")
-        st.markdown("\n".join(f"{number}. {plain(effect)}" for number, effect in enumerate(plan.effects, 1)))
+        st.markdown(
+            "\n".join(f"{number}. {plain(effect)}" for number, effect in enumerate((*plan.effects, *plan.meanwhile), 1))
+        )
         for warning in plan.warnings:
             st.caption(f":material/info: {plain(warning)}")
     if plan.locks:

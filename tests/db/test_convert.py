@@ -192,6 +192,8 @@ def test_to_its_end_what_it_held_is_split_by_period(partitions: Partitions, run:
     before = run(ALL)
     done = partitions("convert", "--key", "date", "--every", "1 year", "--table", "kid_absences")
     assert done.code == 0, done.err
+    assert "Until then" not in done.out, "what was true while it ran is told as if it were so still"
+    assert "does not get the CHECK" not in done.out, "the check that holds its own bounds is nobody's else"
     assert run(ALL) == before
     assert run(UNFINISHED) == []
     years = range(2019, THIS_YEAR + 4)

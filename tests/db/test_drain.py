@@ -167,7 +167,7 @@ def test_it_goes_on_where_it_was_and_copies_a_table_anew_that_was_rewritten(run:
     rows = everything(run, "visits")
     begun(desk, "Copy")
     plan = desk.plan(Drain("visits"))
-    assert plan.effects[1].startswith("It was begun already: 0% is copied")
+    assert plan.meanwhile[0].startswith("It was begun already: 0% is copied")
     run("UPDATE partition_desk_move_{} SET block = last".format(run("SELECT 'visits'::regclass::oid")[0][0]))
     run("VACUUM FULL visits_default")
     drain(desk)

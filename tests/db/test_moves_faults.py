@@ -173,7 +173,7 @@ def test_a_copy_that_is_killed_between_two_batches_goes_on_from_the_last(
     assert ended[0].startswith("ConnectionFailed")
     before = run(copied)[0][0]
     plan = desk.plan(Drain("visits"))
-    assert plan.effects[1].startswith("It was begun already: ")
+    assert plan.meanwhile[0].startswith("It was begun already: ")
     assert before > 10
     reach_the_end(desk, Drain("visits"))
     assert everything(run, "visits") == rows

@@ -27,6 +27,7 @@ def script(plan: Plan) -> str:
     comments = [
         f"{plan.operation} {plan.subject}, table {plan.table}. This is a dry run: nothing was changed.",
         *plan.effects,
+        *plan.meanwhile,
         *(f"Note: {warning}" for warning in plan.warnings),
         *(f"Locks {lock.relation}: {lock.mode} ({lock.mode.meaning})" for lock in plan.locks),
     ]

@@ -19,6 +19,7 @@ from core.tables.definition import COLUMN_OPTIONS
 from core.tables.equipment import Equipped, Kind, Trait
 from core.tables.key import Key
 from core.tables.marks import Marks
+from core.tables.plain import CHECK as OPEN_BOUNDS
 from core.tables.structure import Check
 
 # Each part names what it tells of in `kind`, and gives in `what` a list that `_READ` turns into traits. The parent's
@@ -299,7 +300,7 @@ def _constraint(row: Row, key: Key, user: str) -> Iterator[Trait]:
         yield Trait(Kind.FOREIGN_KEY, parts, said, row.name, state="" if to_itself else other, lacks=lacks)
         return
     found = Check(row.name, definition, True).range_on(key)
-    if found is not None and found.lower is not None and found.upper is not None:
+    if (found is not None and found.lower is not None and found.upper is not None) or row.name == OPEN_BOUNDS:
         return  # its own bounds, which a partition keeps that was attached
     lacks = ""
     if set(columns) <= set(key.columns) and re.search(r"['\d]", definition):

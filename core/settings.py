@@ -65,6 +65,8 @@ class Settings:
     """PARTITION_DESK_PROXY: the addresses and networks that this header is believed from."""
     provider: Provider | None
     """PARTITION_DESK_OIDC_...: who signs people in; None where nobody does."""
+    role_claim: str
+    """PARTITION_DESK_ROLE_CLAIM: the claim whose values lists of people may name, as groups=desk-admins; or empty."""
     accounts: bool
     """PARTITION_DESK_ACCOUNTS: whether people sign in with a name and a password that are kept in the home."""
     session_s: int
@@ -148,6 +150,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         user_header=_header(environ, "PARTITION_DESK_USER_HEADER"),
         proxies=_networks(environ, "PARTITION_DESK_PROXY"),
         provider=_provider(environ),
+        role_claim=environ.get("PARTITION_DESK_ROLE_CLAIM", "").strip(),
         accounts=_truth(environ, "PARTITION_DESK_ACCOUNTS", "false"),
         session_s=_seconds(environ, "PARTITION_DESK_SESSION", "12 hours"),
         metrics_token=_key(environ, "PARTITION_DESK_METRICS_TOKEN"),
@@ -197,6 +200,11 @@ def _require_whole_sign_in(found: Settings) -> None:
         raise SettingError(
             "PARTITION_DESK_USER_HEADER is set, and PARTITION_DESK_PROXY does not say from where it is believed.",
             next="Set it to the address of the reverse proxy: whoever else can reach this could say to be anyone.",
+        )
+    if found.role_claim and (found.provider is None or not re.fullmatch(r"[^\s=,@][^\s=,]{0,199}", found.role_claim)):
+        raise SettingError(
+            f"PARTITION_DESK_ROLE_CLAIM is {found.role_claim!r}, which is no claim of a sign-in by OpenID Connect.",
+            next="Write one such as groups, beside the PARTITION_DESK_OIDC_URL of the provider that says it.",
         )
     ways = {
         "PARTITION_DESK_USER_HEADER": found.user_header,

@@ -22,6 +22,8 @@ NAME_HEADER = "x-partition-desk-name"
 """Who it is, as the gate tells it."""
 SESSION_HEADER = "x-partition-desk-session"
 """Which sign-in it is, and until when it holds: `Session`."""
+SAID_HEADER = "x-partition-desk-said"
+"""What the provider said of them that may give a role: `Said`."""
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 """What a proxy adds to a request that it passes on."""
 

@@ -30,7 +30,7 @@ _OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _PROBES = ("/readyz", "/_stcore/health")
 """Tell yes or no, and nothing else, to anybody; the first one answers to any name: a probe knows an address alone."""
 _METRICS = "/metrics"
-_OURS = tuple(name.encode() for name in (door.VOUCHER_HEADER, door.NAME_HEADER, door.SESSION_HEADER))
+_OURS = tuple(name.encode() for name in (door.VOUCHER_HEADER, door.NAME_HEADER, door.SESSION_HEADER, door.SAID_HEADER))
 WHERE_THE_LINK_IS = (
     "It was started with a link, which it printed where it runs: in that terminal, or in its log. Open that link in"
     " this browser once; it holds until the dashboard is stopped."
@@ -162,13 +162,15 @@ class Gate:
             and door.closed_because(Way.OPEN, self._address, headers.keys()) is None
         )
 
-    def _visitor(self, scope: Scope, headers: Headers) -> tuple[str, str] | None:
-        """Who it is, and by which sign-in; no name is whoever runs the dashboard, None is who has not shown it."""
+    def _visitor(self, scope: Scope, headers: Headers) -> tuple[str, ...] | None:
+        """Who it is, by which sign-in and what it said; no name is whoever runs this, None is who has not shown it."""
         if self._way is Way.SIGN_IN:
             from starlette.requests import HTTPConnection
 
             found = sign_in.signed_in(self._settings, HTTPConnection(scope).cookies)
-            return (found.name, str(found.session)) if isinstance(found, SignedIn) else None
+            return (
+                (found.name, str(found.session), quote(str(found.said or ""))) if isinstance(found, SignedIn) else None
+            )
         if self._way is Way.ACCOUNT:
             account = self._passwords.visitor(_cookie(headers, _cookie_name(scope)))
             return (account[0], str(account[1])) if account else None
@@ -188,8 +190,9 @@ class Gate:
         closed = door.closed_because(self._way, self._address, headers.keys())
         known = None if closed else self._visitor(scope, headers)
         if known is not None:
-            name, session = known
-            kept += zip(_OURS, (door.VOUCHER.encode(), quote(name).encode(), session.encode()), strict=True)
+            name, *others = known
+            told = (door.VOUCHER, quote(name), *others)
+            kept += zip(_OURS, (text.encode() for text in told), strict=False)  # not every way tells all
         return {**scope, "headers": kept}
 
     def _came_by_the_link(self, scope: Scope) -> bool:

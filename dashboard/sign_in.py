@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from core.console.said import Said, said_in
 from core.settings import Provider, Settings
 from dashboard.door import Session
 
@@ -34,6 +35,7 @@ class SignedIn:
 
     name: str
     session: Session
+    said: Said | None
 
 
 def secrets_of(settings: Settings) -> dict[str, SecretsValue]:
@@ -77,7 +79,10 @@ def signed_in(settings: Settings, cookies: Mapping[str, str]) -> SignedIn | str:
     if isinstance(begun, bool) or not isinstance(begun, int | float) or begun > time.time() + _AHEAD_S:
         return "The sign-in does not say when it was."
     session = Session(hashlib.sha256(whole).hexdigest()[:32], begun + settings.session_s)
-    return "Your sign-in has ended." if session.is_over else SignedIn(name, session)
+    if session.is_over:
+        return "Your sign-in has ended."
+    claim = settings.role_claim
+    return SignedIn(name, session, said_in(claims, claim, session.until) if claim else None)
 
 
 def _name(provider: Provider, claims: Mapping[str, object]) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from core.console.said import Said
 from core.errors import NotAllowed, SettingError
 from core.plans.operation import ACCOUNTS, FIND, LEAST, MAINTAIN, NAMES, SAMPLE, Operation, Role
 from core.settings import EVERYBODY, Settings, parse_names
@@ -56,11 +57,13 @@ class Actor:
     """How it is known who that is, where that is not told by where it was asked for."""
     address: str = ""
     """Where the person sits, as far as that is known."""
+    said: Said | None = None
+    """What the person's sign-in said that gives the role, where no list has the name itself."""
 
     @property
     def known_by(self) -> str:
-        """How it is known who that is."""
-        return self.verified or _KNOWN_BY[self.origin]
+        """How it is known who that is, and by what they have their role where that is not by name."""
+        return f"{self.verified or _KNOWN_BY[self.origin]}{self.said or ''}"
 
     def may(self, what: Operation | str) -> bool:
         """Whether the role suffices, for an operation or for what `LEAST` names besides."""
@@ -93,33 +96,56 @@ def system_user() -> str:
         return f"uid {os.getuid()}"
 
 
-def role_of(settings: Settings, name: str) -> Role | None:
-    """The role that the settings give to a name just now; None where they name others only.
+def role_of(settings: Settings, name: str, said: Said | None = None) -> Role | None:
+    """The role that the settings give just now; None where they name others only.
 
     Where they name nobody, everyone who has got this far is an admin. Raises SettingError for a list that can't be
     read, and for a name in two of them.
     """
+    return _standing(settings, name, said)[0]
+
+
+def _standing(settings: Settings, name: str, said: Said | None) -> tuple[Role | None, Said | None]:
+    """The role, and what gives it of what the sign-in said; a name that is listed itself counts before that."""
     if not settings.names_people:
-        return Role.ADMIN
+        return Role.ADMIN, None
     lists = {role: _listed(setting, entries) for role, setting, entries in _lists(settings)}
-    found = [role for role, names in lists.items() if _alike(name) in names]
+    of_claim = bool(settings.role_claim) and name.startswith(f"{settings.role_claim}=")  # nobody is called so
+    found = [] if of_claim else [role for role, names in lists.items() if _alike(name) in names]
     if len(found) > 1:
         raise SettingError(
             f"{name} is named as {found[0]} and as {found[1]}.", next="Take the name out of one of both lists."
         )
-    return found[0] if found else Role.VIEWER if EVERYBODY in lists[Role.VIEWER] else None
+    if found:
+        return found[0], None
+    if said is not None and not said.is_over:
+        for role, names in lists.items():  # the highest first
+            if counting := tuple(one for one in said.values if _alike(one) in names):
+                return role, replace(said, values=counting)
+    return Role.VIEWER if EVERYBODY in lists[Role.VIEWER] else None, None
 
 
-def person(settings: Settings, name: str, origin: Origin) -> Actor:
+def person(settings: Settings, name: str, origin: Origin, said: Said | None = None) -> Actor:
     """Somebody with the role that the settings give just now. Raises NotAllowed for who has none."""
-    role = role_of(settings, name)
+    role, counting = _standing(settings, name, said)
     if role is None:
         raise NotAllowed(
             f"{name} has no role here.",
             next="An administrator names who may do what: PARTITION_DESK_ADMINS, PARTITION_DESK_OPERATORS,"
             " PARTITION_DESK_AUDITORS, PARTITION_DESK_VIEWERS.",
         )
-    return Actor(name, role, origin)
+    return Actor(name, role, origin, said=counting)
+
+
+def require_named(settings: Settings, actor: Actor, operation: Operation) -> None:
+    """Raises NotAllowed where the role ends with a sign-in, and what is asked for is done after that."""
+    if actor.said is not None:
+        least = operation.role
+        raise NotAllowed(
+            f"{actor.name} is {article(actor.role)} {actor.role} by {settings.role_claim} alone, which ends with the"
+            f" sign-in; to {operation} counts for longer, and takes {article(least)} {least} by name.",
+            next="Have the name put into PARTITION_DESK_ADMINS, or ask somebody who is there.",
+        )
 
 
 def as_of_now(settings: Settings, actor: Actor) -> Actor:
@@ -130,7 +156,7 @@ def as_of_now(settings: Settings, actor: Actor) -> Actor:
     """
     if actor.origin in (Origin.START_UP, Origin.DRILL, Origin.UPKEEP):
         return replace(actor, role=min(actor.role, Role.OPERATOR, key=_ORDER.index))
-    now = person(settings, actor.name, actor.origin)
+    now = person(settings, actor.name, actor.origin, actor.said)
     return replace(now, role=min(actor.role, now.role, key=_ORDER.index))
 
 

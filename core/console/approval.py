@@ -22,6 +22,7 @@ from core.console.journal import (
 )
 from core.console.queue import note
 from core.console.register import ASKED, DECLINED, named
+from core.console.said import parse
 from core.console.wishes import plan_again
 from core.errors import Asked, NotAllowed, NotSealed
 from core.plans.archive import ARCHIVE
@@ -72,6 +73,11 @@ def takes_two(settings: Settings, plan: Plan) -> bool:
     if plan.operation is RULES:  # what they have done takes nobody else then
         return any(name in settings.two_persons for name in (RULES.name, ARCHIVE.name, DROP.name))
     return plan.operation.name in settings.two_persons
+
+
+def counts_later(plan: Plan) -> bool:
+    """Whether something is done in the name of who asked for it, long after."""
+    return bool(plan.steps) and (plan.operation is RULES or (plan.operation is SCHEDULE and bool(plan.backup)))
 
 
 def require_second(desk: Desk, plan: Plan, actor: Actor, reason: str) -> None:
@@ -164,7 +170,7 @@ def _require_other(desk: Desk, plan: Plan, by: str) -> Request:
     who = found.record.actor
     if found.is_of(by):
         raise NotAllowed(f"{by} has asked for it, and can't approve it.", next="Another admin can.")
-    if role_of(desk.settings, who) is not Role.ADMIN:
+    if role_of(desk.settings, who, parse(found.record.verified)) is not Role.ADMIN:
         raise NotAllowed(f"{who} has asked for it, and is no admin any more.", next="Ask for it again.")
     return found
 

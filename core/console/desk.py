@@ -440,9 +440,15 @@ class Desk(Sight):
         return make_seal(self.settings.key, self.settings.home)
 
     def _require_allowed(self, plan: Plan, actor: Actor, reason: str) -> None:
-        from core.console.actor import as_of_now
+        from core.console.actor import as_of_now, require_named
 
-        as_of_now(self.settings, actor).require(plan.operation)
+        here = as_of_now(self.settings, actor)
+        here.require(plan.operation)
+        if here.said is not None:
+            from core.console.approval import counts_later
+
+            if counts_later(plan):
+                require_named(self.settings, here, plan.operation)
         if plan.operation.destroys:
             from core.plans.drop import require_drops
 

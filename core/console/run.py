@@ -23,6 +23,7 @@ from core.console.journal import BEAT_S, OperationRecord, OperationState, read_o
 from core.console.queue import Claimed, claim, request_cancel, set_aside, start
 from core.console.record import Record
 from core.console.register import room
+from core.console.said import parse
 from core.console.wishes import plan_again
 from core.errors import (
     Cancelled,
@@ -195,9 +196,10 @@ def run_queued(
     """Runs what was taken from the queue, unless who asked for it may not do it any more."""
     plan, record = claimed.shown, claimed.record
     try:
-        asked = read_operation(desk.working, record.id)
+        asked = read_operation(desk.working, record.id, desk.make_seal())
         if asked is not None:
-            actor = Actor(asked.actor, Role(asked.role), Origin(asked.origin))
+            said = parse(asked.verified) if asked.sealed else None
+            actor = Actor(asked.actor, Role(asked.role), Origin(asked.origin), said=said)
             as_of_now(desk.settings, actor).require(plan.operation)
             require_approved(desk, plan, asked)
     except DeskError as error:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import streamlit as st
 
 from core.console.actor import Actor, Origin, article, person, system_user
+from core.console.said import parse
 from core.errors import DeskError, NotAllowed, SettingError
 from core.plans.drop import DROPS_ARE_OFF
 from core.plans.operation import Operation
@@ -25,7 +26,9 @@ def no_drop_reason() -> str | None:
 
 def actor() -> Actor:
     """Who is here, with the role of this moment. Raises NotAllowed for who has none, or is not known; SettingError."""
-    found = person(database.desk().settings, _name(), Origin.DASHBOARD)
+    name = _name()
+    said = parse(unquote(st.context.headers.get(door.SAID_HEADER, ""))) if _way() is Way.SIGN_IN else None
+    found = person(database.desk().settings, name, Origin.DASHBOARD, said)
     return replace(found, verified=str(_way()), address=str(st.context.ip_address or ""))
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.console.actor import Actor, Origin, system_user
+from core.console.approval import approved
 from core.console.desk import Desk
 from core.console.execute import Cancellation
 from core.console.journal import OperationState, read_operation, read_operations
@@ -16,14 +17,19 @@ from core.console.planned_drops import plan_due_drops
 from core.console.queue import claim
 from core.console.register import ROOMS
 from core.console.run import let_go, run_queued
-from core.errors import NotAllowed
+from core.console.said import Said
+from core.errors import Asked, NotAllowed
+from core.plans.archive import Archive
+from core.plans.drop import SCHEDULE
+from core.plans.ensure import Ensure
 from core.plans.operation import LEAST, Operation, Role
 from core.plans.plan import Plan, Step
 from core.postgres.connection import session
+from core.rules.setting import RULES
 from tests import desks
 from tests.desks import SEAL
 from tests.road import Road
-from tests.tables import Made
+from tests.tables import Made, Run
 
 OPERATIONS = [room.operation for room in ROOMS]
 LISTS = {Role.ADMIN: "ADMINS", Role.OPERATOR: "OPERATORS", Role.AUDITOR: "AUDITORS", Role.VIEWER: "VIEWERS"}
@@ -187,3 +193,57 @@ def test_the_embedded_demo_and_start_up_need_no_names(worker: Engine) -> None:
     assert desk.enqueue(plan_of(OPERATIONS[0], "at start-up"), start_up).new
     with pytest.raises(NotAllowed):
         desk.enqueue(plan_of(OPERATIONS[1], "at start-up"), replace(start_up, role=Role.ADMIN))
+
+
+@pytest.fixture
+def made(make_table: Make) -> Made:
+    return make_table(rows=5)
+
+
+def test_a_role_by_a_group_is_what_its_sealed_row_says_until_the_group_has_none(worker: Engine, made: Made) -> None:
+    desk = desks.desk(worker, admins=("ada", "groups=desk-admins"), role_claim="groups")
+    gus = Actor("gus", Role.ADMIN, Origin.DASHBOARD, "by a provider", said=Said(("groups=desk-admins",), 4e9))
+    ticket = desk.enqueue(desk.plan(Archive(made.address, made.first)), gus)
+    with session(worker) as work:
+        claimed = claim(work, ticket.id, SEAL)
+        assert claimed is not None
+        none = replace(desk, settings=replace(desk.settings, admins=("ada",)))
+        with pytest.raises(NotAllowed, match="gus has no role here"):
+            run_queued(none, work, claimed, None)
+        let_go(work)
+        again = claim(work, desk.enqueue(desk.plan(Archive(made.address, made.first)), gus).id, SEAL)
+        assert again is not None
+        run_queued(desk, work, again, None)
+        let_go(work)
+    assert desk.read(made.address).find_archived(made.first) is not None
+
+
+def test_a_row_that_was_changed_after_it_was_taken_gives_no_role(worker: Engine, made: Made, run: Run) -> None:
+    desk = desks.desk(worker, admins=("ada", "groups=desk-admins"), operators=("groups=desk",), role_claim="groups")
+    gus = Actor("gus", Role.OPERATOR, Origin.DASHBOARD, "by a provider", said=Said(("groups=desk",), 4e9))
+    ticket = desk.enqueue(desk.plan(Ensure(made.address)), gus)
+    with session(worker) as work:
+        claimed = claim(work, ticket.id, SEAL)
+        assert claimed is not None
+        run("UPDATE partition_desk.operation SET verified = replace(verified, 'until 2', 'until 3')")
+        with pytest.raises(NotAllowed, match="gus has no role here"):
+            run_queued(desk, work, claimed, None)
+        let_go(work)
+
+
+def test_what_counts_after_the_sign_in_takes_a_name(worker: Engine, made: Made) -> None:
+    desk = desks.desk(worker, admins=("ada", "groups=desk-admins"), role_claim="groups", two_persons=("archive",))
+    gus = Actor("gus", Role.ADMIN, Origin.DASHBOARD, "by a provider", said=Said(("groups=desk-admins",), 4e9))
+    for operation in (SCHEDULE, RULES):
+        plan = replace(plan_of(operation, "later"), backup="a/b/c")
+        with pytest.raises(NotAllowed, match=f"gus is an admin by groups alone.*; to {operation} counts for longer"):
+            desk.enqueue(plan, gus)
+    asked = desk.plan(Archive(made.address, made.first))
+    with pytest.raises(Asked) as found:
+        desk.enqueue(asked, gus)
+    number = int(found.value.next.rpartition(" ")[2].rstrip("."))
+    ada = Actor("ada", Role.ADMIN, Origin.DASHBOARD)
+    assert approved(desk, number, ada).request == number
+    none = replace(desk, settings=replace(desk.settings, admins=("ada",)))
+    with pytest.raises(NotAllowed, match="gus has asked for it, and is no admin any more"):
+        approved(none, number, ada)

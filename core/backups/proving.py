@@ -22,7 +22,7 @@ from core.names import ident, literal
 from core.plans.manifest import Backup
 from core.postgres.connection import parse_url, server_message, session, sqlstate, translate, working_engine
 from core.postgres.programs import ServerPrograms, find_servers
-from core.postgres.session import rows_of
+from core.postgres.session import Row, rows_of
 from core.tables.catalog.ownership import oid_array
 
 _SETTING = "PARTITION_DESK_PROOF_URL"
@@ -57,8 +57,10 @@ class Ground:
     """For people: "PostgreSQL 15.20 of this machine"."""
 
 
-def where_proven(servers: Sequence[ServerPrograms], major: int, extensions: Sequence[str]) -> ServerPrograms:
-    """The programs that are nearest to a server of this major version and have the extensions.
+def where_proven(
+    servers: Sequence[ServerPrograms], major: int, extensions: Sequence[str], *, xml: bool = False
+) -> ServerPrograms:
+    """The programs that are nearest to a server of this major version, with the extensions and, if asked for, XML.
 
     A newer server reads what an older one wrote, and not the other way round; where nothing is as new as the source,
     the newest there is. Raises Unprovable, which says what lacks and where it could be proven.
@@ -66,15 +68,16 @@ def where_proven(servers: Sequence[ServerPrograms], major: int, extensions: Sequ
     newer = sorted((one for one in servers if one.major >= major), key=lambda one: one.major)
     order = newer or sorted(servers, key=lambda one: -one.major)[:1]
     for one in order:
-        if not one.lacking(extensions):
+        if not one.lacking(extensions) and (not xml or one.has_xml):
             return one
     if not order:
         raise Unprovable(
             "There is no PostgreSQL server on this machine that it could be restored into.", next=_NAME_ONE
         )
     lacking = ", ".join(order[0].lacking(extensions))
+    needed = f"the extension {lacking}" if lacking else "XML"
     raise Unprovable(
-        f"It needs the extension {lacking}, which no PostgreSQL {major} or later on this machine has.",
+        f"It needs {needed}, which no PostgreSQL {major} or later on this machine has.",
         next=f"Install postgresql-{major} with it here, or name a server that has it: {_NAME_ONE}",
     )
 
@@ -93,7 +96,8 @@ def ground(backup: Backup, proving: Proving, folder: Path) -> Iterator[Ground]:
             yield found
         return
     major = backup.server_version_num // 10000
-    programs = where_proven(find_servers(environ=proving.environ), major, backup.extensions)
+    xml = any(column.type.removesuffix("[]") == "xml" for column in backup.columns)
+    programs = where_proven(find_servers(environ=proving.environ), major, backup.extensions, xml=xml)
     with throwaway_server(folder, programs) as (main, poor):
         alike = _make_database(main, "backup", poor.username or "", backup)
         about = f"PostgreSQL {programs.version} of this machine"
@@ -238,11 +242,59 @@ ORDER BY 1, 2
 """
 
 
+_OWN_FUNCTIONS = """
+SELECT DISTINCT w.generated, w.name, p.oid::regprocedure::text AS function
+FROM (SELECT true AS generated, a.attname AS name, 'pg_catalog.pg_attrdef'::regclass AS classid, d.oid
+        FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+        WHERE d.adrelid = ANY ({oids}) AND a.attgenerated <> ''
+    UNION ALL SELECT false, k.conname, 'pg_catalog.pg_constraint'::regclass, k.oid FROM pg_catalog.pg_constraint k
+        WHERE k.conrelid = ANY ({oids}) AND k.contype = 'c') w
+JOIN pg_catalog.pg_depend n ON n.classid = w.classid AND n.objid = w.oid
+    AND n.refclassid = 'pg_catalog.pg_proc'::regclass AND n.refobjid >= 16384
+JOIN pg_catalog.pg_proc p ON p.oid = n.refobjid
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+    WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
+ORDER BY 1 DESC, 2, 3
+"""
+
+
+def _of_own_functions(rows: Sequence[Row]) -> Iterator[str]:
+    """What functions of the user's mean for a backup: it holds the table, and no function."""
+    for row in rows:
+        if row.generated:
+            yield (
+                f"The column {row.name} is generated with {row.function}, which a server that holds this table alone"
+                " lacks: no backup of it is made. Write its expression with PostgreSQL's own functions, or make it an"
+                " ordinary column (ALTER TABLE ... ALTER COLUMN ... DROP EXPRESSION), first."
+            )
+        else:
+            yield (
+                f"The CHECK {row.name} calls {row.function}, which a server that holds this table alone lacks: a backup"
+                " is proven without that CHECK; a restore puts it back where the function is."
+            )
+
+
+def _without_xml(proving: Proving) -> Iterator[str]:
+    """Why the server that is named can't prove a column of XML."""
+    try:
+        with _proving_session(parse_url(proving.url, _SETTING)) as connection:
+            connection.exec_driver_sql("SELECT pg_catalog.xml_is_well_formed('<a/>')")
+    except DBAPIError as error:
+        if sqlstate(error) != _NOT_BUILT_IN:
+            raise translate(error) from error
+        yield f"As things are, a backup could not be proven: the server that {_SETTING} names was built without XML."
+
+
+_NOT_BUILT_IN = "0A000"
+
+
 def doubts(engine: Engine, oids: Iterable[int], version_num: int, proving: Proving) -> tuple[str, ...]:
     """Why a backup of these tables could not be proven as things are, a sentence each. Raises ConnectionFailed."""
     with session(engine) as connection:
         try:
-            rows = rows_of(connection, _DOUBTS.format(oids=oid_array(list(oids))))
+            listed = oid_array(list(oids))
+            rows = rows_of(connection, _DOUBTS.format(oids=listed))
+            functions = rows_of(connection, _OWN_FUNCTIONS.format(oids=listed))
         except DBAPIError as error:
             raise translate(error) from error
     found: list[str] = []
@@ -253,10 +305,14 @@ def doubts(engine: Engine, oids: Iterable[int], version_num: int, proving: Provi
             f"The values of {columns} name other tables, functions or roles, which a server that holds this table alone"
             " lacks: a backup can't be proven if any of them is not PostgreSQL's own, and nothing dropped on it."
         )
+    found += _of_own_functions(functions)
     extensions = list(dict.fromkeys(row.extension for row in rows if row.extension))
-    if not proving.url:
+    xml = any(row.type == "xml" for row in rows)
+    if proving.url:
+        found += _without_xml(proving) if xml else ()
+    else:
         try:
-            where_proven(find_servers(environ=proving.environ), version_num // 10000, extensions)
+            where_proven(find_servers(environ=proving.environ), version_num // 10000, extensions, xml=xml)
         except Unprovable as error:
             found.append(f"As things are, a backup could not be proven here. {error.what} {error.next}")
     return tuple(found)

@@ -44,6 +44,11 @@ class ServerPrograms:
                 return tuple(one for one in extensions if not (share / "extension" / f"{one}.control").exists())
         return ()
 
+    @property
+    def has_xml(self) -> bool:
+        """Whether it was built with libxml: only one that was not holds the words that say so."""
+        return b"server to be built with libxml support" not in (self.folder / "postgres").read_bytes()
+
     def _shares(self) -> Iterator[Path]:
         up = self.folder.parent
         yield up / "share" / "postgresql"

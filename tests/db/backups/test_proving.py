@@ -17,7 +17,7 @@ from core.backups.kept import read_all_kept, read_kept
 from core.backups.proving import Proving, doubts
 from core.backups.storage.folder import Folder
 from core.cli.main import main
-from core.errors import DeskError, NotVerified, StorageFailed
+from core.errors import BackupUnusable, DeskError, NotVerified, StorageFailed
 from core.plans.drop import plan_drop
 from core.plans.manifest import Backup, Locale
 from core.plans.proof import Verdict
@@ -102,6 +102,65 @@ def test_a_type_that_no_server_here_has_is_no_damage(walk: Walk, run: Run, wheel
     walk.archive(made, made.first)
     with pytest.raises(NotVerified, match=r"could not be proven so far: It needs the extension citext"):
         plan_drop(walk.read(made), made.first, kept, today=NOW.date())
+
+
+@pytest.mark.with_contrib
+def test_xml_is_proven_where_a_server_has_it_and_told_before_where_none_has(
+    walk: Walk, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_with(run, "xml[]", "ARRAY['<a>ä</a>'::xml]")
+    found = walk.read(made).find(made.first)
+    assert found is not None
+    here = Proving(walk.home, os.environ)
+    assert doubts(walk.reader, [found.oid], 150020, here) == ()
+    backup = walk.back_up(made, made.first)
+    proof = walk.verify(backup)
+    assert (proof.verdict, proof.reason) == (Verdict.PROVEN, "")
+    wheel = tuple(one for one in find_servers(environ=os.environ) if "pginstall" in str(one.folder))
+    monkeypatch.setattr(proving, "find_servers", lambda **_: wheel)
+    (doubt,) = doubts(walk.reader, [found.oid], 150020, here)
+    why = "It needs XML, which no PostgreSQL 15 or later on this machine has."
+    assert f"As things are, a backup could not be proven here. {why} Install postgresql-15" in doubt
+    proof = walk.verify(backup)
+    assert (proof.verdict, proof.reason) == (Verdict.UNPROVABLE, why)
+
+
+def test_a_named_server_without_xml_is_told_before_the_backup(walk: Walk, run: Run, database_url: str) -> None:
+    made = make_with(run, "text", "")
+    found = walk.read(made).find(made.first)
+    assert found is not None
+    named = Proving(walk.home, os.environ, database_url)
+    assert doubts(walk.reader, [found.oid], 180000, named) == ()
+    run("ALTER TABLE kid_absences ADD COLUMN page xml")
+    (doubt,) = doubts(walk.reader, [found.oid], 180000, named)
+    assert doubt.endswith("the server that PARTITION_DESK_PROOF_URL names was built without XML.")
+
+
+def test_functions_of_ones_own_are_told_before_the_backup(walk: Walk, run: Run) -> None:
+    made = tables.make_table(run)
+    found = walk.read(made).find(made.first)
+    assert found is not None
+
+    def told() -> tuple[str, ...]:
+        return doubts(walk.reader, [found.oid], 180000, Proving(walk.home, os.environ))
+
+    run("CREATE FUNCTION public.twice(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2'")
+    run("ALTER TABLE kid_absences ADD CONSTRAINT is_even CHECK (public.twice(kid_id) % 2 = 0)")
+    (check,) = told()
+    assert check.startswith("The CHECK is_even calls public.twice(bigint), which a server that holds this table alone")
+    backup = walk.back_up(made, made.first)
+    assert walk.verify(backup).verdict is Verdict.PROVEN
+    assert "constraint is_even" in [one.what for one in backup.left_out]
+    run("ALTER TABLE kid_absences ADD COLUMN doubled bigint GENERATED ALWAYS AS (public.twice(kid_id)) STORED")
+    column, other = told()
+    assert column.startswith("The column doubled is generated with public.twice(bigint), which")
+    assert "no backup of it is made. Write its expression with PostgreSQL's own functions" in column
+    assert other == check
+    with pytest.raises(BackupUnusable, match="The column doubled is generated with"):
+        walk.back_up(made, made.first)
+    run("ALTER TABLE kid_absences ALTER COLUMN doubled DROP EXPRESSION")  # the way out that is told
+    assert told() == (check,)
+    assert walk.verify(walk.back_up(made, made.first)).verdict is Verdict.PROVEN
 
 
 @pytest.mark.with_contrib

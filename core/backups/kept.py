@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 
 from core.backups.storage import StorageSettings
@@ -19,6 +19,7 @@ from core.plans.proof import (
     Proof,
     Unreadable,
     Verdict,
+    is_since,
     newest_last,
     proof_path,
     proofs_from_json,
@@ -33,16 +34,18 @@ LEFTOVER = "An object without a manifest: a backup that did not come to its end.
 """The reason with which `read_all_kept` tells of leftovers."""
 
 
-def read_kept(storage: Storage, id: str, proofs: Iterable[str] | None = None) -> Kept:
-    """A backup and its proofs, of which the paths may be known.
+def read_kept(storage: Storage, id: str, proofs: Iterable[str] | None = None, *, since: date | None = None) -> Kept:
+    """A backup and its proofs, of which the paths may be known; with `since` all that were tried from that day on.
 
     Raises BackupNotFound, BackupUnusable, BackupDamaged for its manifest, StorageFailed.
     """
-    kept, _ = read_with_manifest(storage, id, proofs)
+    kept, _ = read_with_manifest(storage, id, proofs, since=since)
     return kept
 
 
-def read_with_manifest(storage: Storage, id: str, proofs: Iterable[str] | None = None) -> tuple[Kept, str]:
+def read_with_manifest(
+    storage: Storage, id: str, proofs: Iterable[str] | None = None, *, since: date | None = None
+) -> tuple[Kept, str]:
     """(the same, the text of its manifest)."""
     manifest = storage.read_text(id + MANIFEST)
     backup = Backup.from_json(manifest)
@@ -52,30 +55,57 @@ def read_with_manifest(storage: Storage, id: str, proofs: Iterable[str] | None =
         )
     if proofs is None:
         proofs = [one.path for one in storage.list(id.rpartition("/")[0]) if proven_backup(one.path) == id]
-    ours, foreign = _read_proofs(storage, proofs, manifest)
-    return Kept(backup, ours, foreign, sha256(manifest.encode()).hexdigest()), manifest
+    paths = newest_last(proofs)[: -PROOFS_READ - 1 : -1]
+    ours, foreign, read = _read_proofs(storage, paths, manifest)
+    earlier = [_sealed(storage, path, manifest) for path in paths[read:] if since is not None and is_since(path, since)]
+    tried = (*(proof for each in reversed(earlier) for proof in each), *ours) if since is not None else ()
+    return Kept(backup, ours, foreign, sha256(manifest.encode()).hexdigest(), tried), manifest
 
 
-def _read_proofs(storage: Storage, paths: Iterable[str], manifest: str) -> tuple[tuple[Proof, ...], bool]:
-    """(those with this console's seal, from the newest that says anything of the backup on; whether others lie there).
+def _read_proofs(storage: Storage, paths: Sequence[str], manifest: str) -> tuple[tuple[Proof, ...], bool, int]:
+    """(those with this console's seal, from the newest that says anything of the backup on; whether others lie there;
+    how many of the paths, newest first, that took).
 
     What can't be read has no seal either.
     """
     found: tuple[Proof, ...] = ()
     foreign = False
-    for path in newest_last(paths)[: -PROOFS_READ - 1 : -1]:
+    for read, path in enumerate(paths, 1):
         try:
             each = proofs_from_json(storage.read_text(path))
         except BackupNotFound:  # deleted meanwhile
             continue
         except BackupDamaged:
             each = ()
-        ours = tuple(p for p in each if storage.seal is not None and storage.seal.fits(p.seal, *p.said(manifest)))
+        ours = _with_seal(storage, each, manifest)
         foreign |= not each or len(ours) < len(each)
         found = (*ours, *found)
         if any(proof.verdict is not Verdict.UNPROVABLE for proof in ours):
-            break
-    return found, foreign
+            return found, foreign, read
+    return found, foreign, len(paths)
+
+
+def _with_seal(storage: Storage, each: Iterable[Proof], manifest: str) -> tuple[Proof, ...]:
+    return tuple(p for p in each if storage.seal is not None and storage.seal.fits(p.seal, *p.said(manifest)))
+
+
+_EARLIER: dict[tuple[str, str], str] = {}
+"""Texts of proofs by place and path: none is ever written anew, and a page asks for a year of them each time."""
+_MOST_EARLIER = 10_000
+
+
+def _sealed(storage: Storage, path: str, manifest: str) -> tuple[Proof, ...]:
+    """What an earlier verification found, where this console's key has sealed it; nothing of what can't be read."""
+    key = (storage.label, path)
+    try:
+        if key not in _EARLIER:
+            text = storage.read_text(path)
+            if len(_EARLIER) >= _MOST_EARLIER:
+                _EARLIER.clear()
+            _EARLIER[key] = text
+        return _with_seal(storage, proofs_from_json(_EARLIER.get(key, "")), manifest)
+    except (BackupNotFound, BackupDamaged):
+        return ()
 
 
 def keep_proof(storage: Storage, id: str, proof: Proof) -> None:
@@ -83,7 +113,9 @@ def keep_proof(storage: Storage, id: str, proof: Proof) -> None:
     storage.write_text(proof_path(id, datetime.now(UTC), secrets.token_hex(3)), proofs_to_json((proof,)))
 
 
-def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple[Kept, ...], tuple[Unreadable, ...]]:
+def read_all_kept(
+    storage: Storage, *, parent: str | None = None, since: date | None = None
+) -> tuple[tuple[Kept, ...], tuple[Unreadable, ...]]:
     """Every backup in the place, or those of the table with the address `parent`, newest first, by manifests alone.
 
     The second are what looks like a backup and is none, leftovers among them (`LEFTOVER`). Raises StorageFailed.
@@ -102,7 +134,7 @@ def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple
     ]
     kept: list[Kept] = []
     with ThreadPoolExecutor(8, thread_name_prefix="partition-desk-manifests") as pool:
-        for found in pool.map(lambda id: _kept_or_not(storage, id, sizes, proofs.get(id, ())), ids):
+        for found in pool.map(lambda id: _kept_or_not(storage, id, sizes, proofs.get(id, ()), since), ids):
             if isinstance(found, Unreadable):
                 strange.append(found)
             elif found is not None and (parent is None or found.backup.parent == parent):
@@ -111,9 +143,11 @@ def read_all_kept(storage: Storage, *, parent: str | None = None) -> tuple[tuple
     return tuple(kept), tuple(strange)
 
 
-def _kept_or_not(storage: Storage, id: str, sizes: dict[str, int], proofs: Iterable[str]) -> Kept | Unreadable | None:
+def _kept_or_not(
+    storage: Storage, id: str, sizes: dict[str, int], proofs: Iterable[str], since: date | None
+) -> Kept | Unreadable | None:
     try:
-        kept = read_kept(storage, id, proofs)
+        kept = read_kept(storage, id, proofs, since=since)
     except BackupNotFound:
         return None  # deleted meanwhile
     except (BackupUnusable, BackupDamaged, StorageFailed) as error:
@@ -142,13 +176,16 @@ class Backups:
     """Why it could not be read."""
 
 
-def read_backups(settings: StorageSettings, address: str, server: Server) -> Backups:
-    """The backups of the table `address` of a database, by their manifests alone; never raises a DeskError."""
+def read_backups(settings: StorageSettings, address: str, server: Server, *, since: date | None = None) -> Backups:
+    """The backups of the table `address` of a database, by their manifests alone; never raises a DeskError.
+
+    With `since`, each with all that was tried with it from that day on.
+    """
     label = settings.url
     try:
         storage = settings.open()
         label = storage.label
-        found, unusable = read_all_kept(storage, parent=address)
+        found, unusable = read_all_kept(storage, parent=address, since=since)
     except DeskError as error:
         return Backups(label, None, unread=error)
     own = tuple(kept for kept in found if kept.backup.is_from(server.database, server.cluster))

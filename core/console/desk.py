@@ -240,11 +240,14 @@ class Desk(Sight):
         """The server and the session that looks at it."""
         return read_server(self.reading)
 
-    def backups(self, table: str, server: Server) -> Backups:
-        """The backups of the table of that address, by their manifests alone; never raises a DeskError."""
+    def backups(self, table: str, server: Server, *, since: date | None = None) -> Backups:
+        """The backups of the table of that address, by their manifests alone; never raises a DeskError.
+
+        With `since`, each with all that was tried with it from that day on.
+        """
         from core.backups.kept import read_backups  # so is what reads backups
 
-        return read_backups(self.storage, table, server)
+        return read_backups(self.storage, table, server, since=since)
 
     def examine(self, table: PartitionedTable, backups: Backups | None) -> tuple[Finding, ...]:
         """What the Doctor says of a table; without its backups, what can be said before they are read."""

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from core.errors import BackupDamaged
@@ -83,6 +83,12 @@ def newest_last(paths: Iterable[str]) -> list[str]:
     return sorted(paths, key=lambda path: (found["moment"] or "") if (found := _PROOF.fullmatch(path)) else "")
 
 
+def is_since(path: str, day: date) -> bool:
+    """Whether a proof was written on that day or later, by its path."""
+    found = _PROOF.fullmatch(path)
+    return bool(found and found["moment"] and found["moment"] >= f"-{day:%Y%m%d}")
+
+
 def proofs_to_json(proofs: tuple[Proof, ...]) -> str:
     """A JSON list, newest last."""
     return json.dumps([asdict(proof) for proof in proofs], ensure_ascii=False, indent=1) + "\n"
@@ -127,6 +133,8 @@ class Kept:
     """Whether there is one, newer than what these say of the backup, that has no seal of this console's key."""
     manifest_sha256: str = field(default="", compare=False)
     """Of the manifest's text, as it lies in the place."""
+    tried: tuple[Proof, ...] = field(default=(), compare=False)
+    """Every verification since the day that was asked for, oldest first."""
 
     @property
     def unproven(self) -> str:

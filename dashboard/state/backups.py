@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import streamlit as st
 
+from core.backups.kept import Backups
 from core.errors import BackupNotFound, StorageFailed
 from core.plans.proof import Kept
 from dashboard.state import current, database, keys
 from dashboard.state.backup_reading import BackupReading, KnownBackups
 
+YEAR = timedelta(days=366)
+"""Of so long ago the proofs are read."""
 BACKUPS_WAIT_S = 1.5
 """How long a page waits for the place of the backups; what comes later comes to the next look."""
 
@@ -36,9 +41,13 @@ def reading() -> BackupReading:
     """The reading of the backups of the current table, begun where there was none."""
     opened, here = database.opened(), database.server()
     key = (here.database, here.cluster, current.address())
+
+    def read() -> Backups:
+        return opened.desk.backups(key[2], here, since=opened.desk.today - YEAR)
+
     found = opened.readings.get(key)
     if found is None:
-        found = opened.readings.setdefault(key, BackupReading(lambda: opened.desk.backups(key[2], here)))
+        found = opened.readings.setdefault(key, BackupReading(read))
     return found
 
 

@@ -102,6 +102,13 @@ def cards(app: AppTest) -> dict[str, str]:
     return {metric.label: f"{metric.value} · {metric.delta}" for metric in app.metric}
 
 
+def calendar(app: AppTest) -> dict[tuple[str, str], int]:
+    """The proofs of each month by what they found."""
+    rows = chart_rows(app, number=1)
+    assert len({row["month"] for row in rows}) == 12
+    return {(row["month"], row["found"]): row["proofs"] for row in rows if row["proofs"]}
+
+
 def done(app: AppTest, what: str) -> AppTest:
     return settle(app, lambda page: f"{what}** is done" in texts(page), 40)
 
@@ -191,8 +198,9 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     assert ":red[Its bytes were changed: the checksum is not the manifest's.]" in said
     assert app.button(key=f"act_{first}").label == f"Back up {THIS_YEAR - 5} again"
     assert "proof is 500 days old" in said
-    assert "1 of 2 backups proven, 1 damaged" in said
-    assert {row["month"]: row["backups"] for row in chart_rows(app, number=1) if row["backups"]} == {"before": 1}
+    assert "of the newest backups 1 of 2 proven, 1 damaged" in said
+    this = f"{datetime.now(UTC):%b %Y}"
+    assert calendar(app) == {(this, "damaged"): 1}
     assert "says nothing of any day since" in said
     assert app.button(key=f"act_{second}").label == f"Verify {THIS_YEAR - 4}"
     assert "Verify its backup" in app.menu_button(key=f"more_{second}").options
@@ -203,12 +211,14 @@ def test_proofs_that_failed_or_are_old_are_told(console: Open, absences: Made, r
     assert {f"Verify {THIS_YEAR - 4}", f"Back up {THIS_YEAR - 5}"} <= {button.label for button in app.button}
     assert {metric.label: metric.delta for metric in app.metric}["Archived"] == "1 of 2 verified"
     # a new backup, proven: the road goes on, and the old one is folded away
-    road.prove(road.back_up(first))
+    newer = road.back_up(first)
+    for ago in (40, 0):
+        road.prove(newer, ago=ago)
     reads.refresh()
     app = console("archive")
     assert app.button(key=f"act_{first}").label == f"Review drop of {THIS_YEAR - 5}"
-    months = [row["backups"] for row in chart_rows(app, number=1)]
-    assert (len(months), months[0], months[-1], sum(months)) == (13, 1, 1, 2)
+    before = f"{datetime.now(UTC) - timedelta(days=40):%b %Y}"
+    assert calendar(app) == {(before, "proven"): 1, (this, "proven"): 1, (this, "damaged"): 1}
     assert older.id not in texts(app)
     app.session_state[f"backups_{first}"] = True
     app.run()
@@ -383,9 +393,9 @@ def test_place_that_does_not_answer_holds_no_page_up(
     road.prove(road.back_up(absences.first))
     answered = threading.Event()
 
-    def slow(*given: Any) -> kept_module.Backups:
+    def slow(*given: Any, **more: Any) -> kept_module.Backups:
         answered.wait(30)
-        return read(*given)
+        return read(*given, **more)
 
     read = kept_module.read_backups
     monkeypatch.setattr(kept_module, "read_backups", slow)

@@ -1,8 +1,9 @@
 """The fixtures of every test that needs a server.
 
 A test that asks for `database_url` gets a fresh database on PostgreSQL 18. One marked `every_version` is for 15 and 14
-as well, between which and 18 lies everything that was seen to differ; one marked `all_versions`, which is the life of a
-partition, for all five. TEST_DATABASE_URL puts one given server in the place of all.
+as well, between which and 18 lies everything that was seen to differ; one marked `attacked_versions`, which is an
+attack, is for 16 besides; one marked `all_versions`, which is the life of a partition, for all five. TEST_DATABASE_URL
+puts one given server in the place of all.
 
 All of that is run with `--every` (`make test-all`). Without it (`make test`) each of those tests runs on one of its
 servers, in turn, and of the cells of a test marked `one_in` so many are run, evenly spread; who names a file gets all.
@@ -16,6 +17,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import hypothesis
@@ -32,12 +34,14 @@ from core.names import ident
 from core.plans import steps
 from core.plans.operation import Role
 from core.plans.plan import Plan
+from core.postgres.account import user_name
 from core.postgres.connection import parse_url, reading_engine, working_engine
 from tests import desks, tables
 from tests.binaries import PARTMAN, NotHere
 from tests.objects import S3, ObjectServer
 from tests.plans_kept import keep_plans
 from tests.servers import (
+    ATTACKED,
     DIFFERENT,
     GIVEN,
     MAJORS,
@@ -60,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "thorough: run with --every alone")
     config.addinivalue_line("markers", "every_version: run on 18, 15 and 14, not on 18 alone")
     config.addinivalue_line("markers", "all_versions: run on 18, 17, 16, 15 and 14")
+    config.addinivalue_line("markers", "attacked_versions: an attack, run on 18, 16, 15 and 14")
     config.addinivalue_line("markers", "newest_version: run on 18 alone, in a file marked every_version")
     config.addinivalue_line("markers", "older_versions: run on 15 and 14")
     config.addinivalue_line("markers", "with_partman: run on 15, the one that pg_partman can be had for")
@@ -80,6 +85,7 @@ _RUN_ON = {
     "newest_version": MAJORS[:1],
     "every_version": DIFFERENT,
     "all_versions": MAJORS,
+    "attacked_versions": ATTACKED,
 }
 
 
@@ -310,12 +316,23 @@ def large_default(monkeypatch: pytest.MonkeyPatch) -> None:
 _ROLES = itertools.count(1)
 
 
+def _lets_in(url: URL) -> bool:
+    try:
+        connect(url).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
 @pytest.fixture
 def make_role(database_url: str, run: tables.Run) -> Iterator[Callable[..., tuple[str, str]]]:
-    """Makes a role without rights and returns (its name, the test database's address for it)."""
+    """Makes a role without rights and returns (its name, the test database's address for it).
+
+    Before 16 that is a superuser's session which has become the role, unless it is to log in as `itself`.
+    """
     made: list[str] = []
 
-    def make(name: str = "pd_role") -> tuple[str, str]:
+    def make(name: str = "pd_role", *, itself: bool = False) -> tuple[str, str]:
         role = f"{name}_{os.getpid()}_{next(_ROLES)}"
         url = parse_url(database_url)
         password = f" PASSWORD '{url.password}'" if url.password else ""
@@ -323,6 +340,12 @@ def make_role(database_url: str, run: tables.Run) -> Iterator[Callable[..., tupl
         made.append(role)
         if GIVEN or run("SHOW server_version_num")[0][0] >= "160000":
             own = url.set(username=role)
+        elif itself:
+            own = url.set(username=role)
+            with Path(run("SHOW ident_file")[0][0]).open("a") as mapping:
+                mapping.write(f'desk "{user_name()}" {role}\n')
+            run("SELECT pg_reload_conf()")
+            until(lambda: _lets_in(own))
         else:  # the embedded server lets nobody but postgres in before 16
             own = url.update_query_dict({"options": f"-c role={role}"})
         return role, own.render_as_string(hide_password=False)

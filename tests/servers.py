@@ -27,6 +27,8 @@ from tests.binaries import NotHere, unpack
 MAJORS = (18, 17, 16, 15, 14)
 DIFFERENT = (18, 15, 14)
 """What most tests run on that run on several: both ends, and 15, whose newest releases write options of their own."""
+ATTACKED = (18, 16, 15, 14)
+"""What the attacks are made on: the rights of CREATEROLE changed with 16, those of PUBLIC in `public` with 15."""
 GIVEN = os.environ.get("TEST_DATABASE_URL") or None
 """A server to use instead of those that are started here."""
 

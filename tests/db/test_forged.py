@@ -17,6 +17,8 @@ from tests.db.cli.test_commands import Partitions, make_absences, partitions
 from tests.servers import connect
 from tests.tables import Run, runner
 
+pytestmark = pytest.mark.attacked_versions
+
 __all__ = ["partitions"]
 MakeRole = Callable[..., tuple[str, str]]
 

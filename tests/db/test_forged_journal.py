@@ -34,7 +34,7 @@ from tests.desks import SEAL
 from tests.road import Road
 from tests.tables import Made, Run
 
-pytestmark = pytest.mark.every_version
+pytestmark = pytest.mark.attacked_versions
 
 Make = Callable[..., Made]
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)

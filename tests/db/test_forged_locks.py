@@ -24,6 +24,8 @@ from tests.conftest import ADMIN, Act, OpenSession, Session, until
 from tests.desks import SEAL
 from tests.tables import Made, Run
 
+pytestmark = pytest.mark.attacked_versions
+
 Make = Callable[..., Made]
 NOW = datetime(2026, 10, 20, 9, 30, tzinfo=UTC)
 ALL = f"""
@@ -41,7 +43,7 @@ def made(make_table: Make) -> Made:
 @pytest.fixture
 def stranger(make_role: Callable[..., tuple[str, str]]) -> Iterator[Session]:
     """A session of a role that may connect, and nothing else."""
-    _, url = make_role()
+    _, url = make_role(itself=True)
     opened = Session(url)
     yield opened
     opened.close()

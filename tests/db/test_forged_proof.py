@@ -20,6 +20,8 @@ from tests.desks import SEAL
 from tests.road import Road
 from tests.tables import Made
 
+pytestmark = pytest.mark.attacked_versions
+
 Make = Callable[..., Made]
 GARBAGE = b"nothing of the table"
 

@@ -17,6 +17,8 @@ from core.plans.proof import Kept
 from core.plans.script import after_rows, before_rows
 from tests.db.backups.walks import Make, Walk, bad
 
+pytestmark = pytest.mark.attacked_versions
+
 
 @pytest.mark.parametrize(
     "statement",

@@ -60,8 +60,9 @@ hashes: $(ready) ## Write constraints-hashed.txt anew, after constraints.txt has
 bench: $(ready) ## Measure on real servers what the README claims
 	@exec $(python) -m tests.bench
 
-soak: $(ready) ## Kill the server 200 times in the middle of every act; an hour at most
-	@exec $(python) -m tests.soak
+soak: $(ready) ## Kill the server 200 times in the middle of every act, judge 500 backups; two hours at most
+	$(python) -m tests.soak
+	$(python) -m tests.soak --backups 500
 
 pictures: $(ready) ## Shoot every page in every state into build/pictures, and README's into their place
 	@exec $(python) -m tests.pictures

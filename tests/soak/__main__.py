@@ -1,10 +1,10 @@
 """Kills the server with -9 at random moments of every act, starts it at once, and asks for the same again.
 
-python -m tests.soak [--kills 200] [--minutes 60] [--seed N]
+python -m tests.soak [--kills 200 | --backups 500] [--minutes 60] [--seed N]
 
 Each time the act has to end with 0, the table has to be as it leaves it, and every row has to be there once; after a
 drop they are in the backup alone, which the restore after it brings back. It stops after so many kills or minutes, or
-at the first that is wrong, and prints what was.
+at the first that is wrong, and prints what was. With --backups it kills nothing, and spoils backups instead.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import psutil
 from core.cli.main import main as partitions
 from core.postgres.embedded import running_server
 from tests.servers import connect
+from tests.soak.backups import soak as soak_backups
 from tests.tables import make_table, runner
 
 YEAR, NAME = "2022", "kid_absences_2022"
@@ -200,12 +201,17 @@ def soaking(seed: int) -> Iterator[Soak]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--backups", type=int, help="make so many random backups, spoil a fifth of them, and judge all")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
     out = sys.stdout
     with soaking(options.seed) as soak:
+        if options.backups:
+            url = os.environ["DATABASE_URL"]
+            print(soak_backups(soak.home.parent, url, count=options.backups, until=until, seed=options.seed), file=out)
+            return 0
         with closing(connect(os.environ["DATABASE_URL"])) as connection:
             make_table(runner(connection), rows=ROWS)
             known = Rows.read(runner(connection))

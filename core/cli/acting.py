@@ -38,7 +38,7 @@ LOOK_S = 0.2
 
 @dataclass(slots=True)
 class Saving:
-    """The file that one plan is saved in, where --save-plan names one."""
+    """The file that one plan is saved in, where --save-plan names one; - for standard output."""
 
     path: str
     saved: bool = False
@@ -53,6 +53,9 @@ class Saving:
         if self.saved:
             raise self.several
         text = written(given.desk, plan, system_user())
+        self.saved = True
+        if self.path == "-":
+            return text.rstrip()
         try:
             with Path(self.path).open("x", encoding="utf-8") as file:
                 file.write(text)
@@ -60,7 +63,6 @@ class Saving:
             raise UsageError(f"{self.path} is there already.", next="Name a new file.") from error
         except OSError as error:
             raise UsageError(f"{self.path} can't be written: {error.strerror or error}.") from error
-        self.saved = True
         doing = f"partitions apply {shell_word(self.path)}"
         return f"Saved, and nothing done: {plan.operation} {shown(plan.subject)}. Do it: {doing}"
 

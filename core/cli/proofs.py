@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import click
 
 from core.cli.acting import Given, act, put, put_json, whoever_runs_this
+from core.cli.files import text_of
 from core.cli.options import DRY_RUN, DURATION, JSON, REASON, command, plain_text
 from core.console.drill import OLDER, WHY, find_next
-from core.errors import UsageError
 from core.period import Duration
 from core.plans.verify import Verify
 from core.settings import read_settings
@@ -55,11 +54,6 @@ def proof(what: str, named: str) -> int:
         place = StorageSettings(settings.backup_url, settings.home, os.environ, settings.key).open()
         put(record_of(read_kept(place, named), make_seal(settings.key, settings.home)).rstrip())
         return 0
-    try:
-        text = Path(named).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise UsageError(f"{named} can't be read: {why}.") from error
-    found = check(text, trusted_seal(settings.key, settings.home))
+    found = check(text_of(named), trusted_seal(settings.key, settings.home))
     put(found.said)
     return 0 if found.proven else 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.cli.acting import Given, act, put, put_json
+from core.cli.files import text_of
 from core.cli.options import DRY_RUN, JSON, REASON, Command, command, plain_text
 from core.errors import PlanOutdated, UsageError
 from core.rules.file import Difference, TableRules, differences, parse_file, schema, written
@@ -270,12 +271,7 @@ def _compared(given: Given, file: str) -> tuple[tuple[TableRules, ...], tuple[Di
     """(what the file wants, by the addresses of the tables, where the database differs). Raises UsageError."""
     from core.console.ruled import read_in_force
 
-    try:
-        text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise UsageError(f"{file} can't be read: {why}.") from error
-    wanted = tuple(TableRules(given.desk.address_of(one.name), one.rules) for one in parse_file(text))
+    wanted = tuple(TableRules(given.desk.address_of(one.name), one.rules) for one in parse_file(text_of(file)))
     here = (one.as_in_file for one in read_in_force(given.desk))
     found = differences([one for one in here if one is not None], wanted)
     return wanted, tuple(one for one in found if one.wanted != (one.here or Rules()))

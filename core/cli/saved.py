@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
-
 import click
 from click.core import ParameterSource
 
 from core.cli.acting import Given, run_plan
+from core.cli.files import contents
 from core.cli.options import DRY_RUN, JSON, REASON, command, plain_text
 from core.console import saved
 from core.console.actor import system_user
-from core.errors import Refused, UsageError
+from core.errors import Refused
 from core.tables.commands import option
 
 _TOLD = """\
@@ -28,7 +26,7 @@ name that a drop asks for are as for the command itself."""
 @DRY_RUN
 @JSON
 def apply(given: Given, *, file: str, confirm: str | None, reason: str, dry_run: bool, as_json: bool) -> None:
-    found = saved.parse(_read(file))
+    found = saved.parse(contents(file, saved.MOST_BYTES))
     _require_table(given, found)
     plan = saved.planned(given.desk, found, system_user())
     if saved.needs_name(plan) and plan.steps and not dry_run and confirm != plan.subject:
@@ -39,17 +37,6 @@ def apply(given: Given, *, file: str, confirm: str | None, reason: str, dry_run:
             next="Nothing is dropped by a slip of the hand.",
         )
     run_plan(given, plan, reason=reason, dry_run=dry_run, as_json=as_json)
-
-
-def _read(file: str) -> bytes:
-    try:
-        if not stat.S_ISREG(Path(file).stat().st_mode):
-            raise UsageError(f"{file} is no file.")
-        with Path(file).open("rb") as opened:
-            return opened.read(saved.MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"{file} can't be read: {why}.") from error
 
 
 def _require_table(given: Given, found: saved.Saved) -> None:

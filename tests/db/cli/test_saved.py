@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,14 @@ def test_whatever_stands_in_a_file_is_a_plan_or_an_error_of_ours(road: Road, run
 def test_what_is_no_saved_plan_is_told(text: bytes) -> None:
     with pytest.raises(DeskError, match="That file is no saved plan"):
         saved.parse(text)
+
+
+def test_through_a_pipe(road: Road, run: Run, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = road.done("archive", "--table", made.address, "--partition", made.first, "--save-plan", "-").out
+    assert not Path("-").exists()
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(written.encode())))
+    assert road("apply", "-").code == 0
+    assert run(f"SELECT to_regclass('archive.{made.first}') IS NOT NULL") == [(True,)]
 
 
 @pytest.mark.parametrize("name", ["nothing", "."])

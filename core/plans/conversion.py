@@ -157,16 +157,22 @@ def _told(one: Standing, desk: Sources) -> Standing:
     name = one.first.name if one.first is not None else listed(each.name for each in _leaving(one))
     back = ("Take it back, to a plain table", one.command("--abandon"))
     if one.stage is Stage.IN_USE:
-        said = f"{by}; what it held, about {human_rows(one.rows)} rows, {human_bytes(one.bytes)}, lies in one"
+        said = f"{by}; what it held, {_rows(one)}{human_bytes(one.bytes)}, lies in one"
         said += f" partition {name} and is not split by period yet."
         finish = ("Split what is left, which ends the quick way back", one.command("--finish"))
         return replace(one, said=said, back=_way_back(one, desk), next=(finish, back))
     share = one.move.share if one.move is not None else 0.0
     said = f"{by}; the rows of {name} are being moved into {plural(one.periods or 0, 'period')}: {share:.0%} is copied,"
-    said += f" about {human_rows(one.moved)} of {human_rows(one.rows)} rows, and takes its place when all of it is"
-    said += f" proven. What is left takes about {human_seconds(one.seconds)}."
+    moved = "" if one.rows is None else f" about {human_rows(one.moved)} of {human_rows(one.rows)} rows,"
+    said += (
+        f"{moved} and takes its place when all of it is proven. What is left takes about {human_seconds(one.seconds)}."
+    )
     pause = () if one.paused else (("Pause it", one.command("--pause")),)
     return replace(one, said=said, back=_way_back(one, desk), next=(go_on, *pause, back))
+
+
+def _rows(one: Standing) -> str:
+    return "" if one.rows is None else f"about {human_rows(one.rows)} rows, "
 
 
 def _leaving(one: Standing) -> Iterator[Partition]:

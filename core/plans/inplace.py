@@ -212,7 +212,11 @@ def _require_convertible(plain: Plain) -> None:
     definition = plain.definition
     reasons: list[str] = []
     if plain.nulls:
-        reasons.append(f"{plural(plain.nulls, 'row')} of it have no {plain.key.column}: no partition can hold them.")
+        have = "has" if plain.nulls == 1 else "have"
+        reasons.append(
+            f"{plural(plain.nulls, 'row')} of it {have} no {plain.key.column}, and no partition can hold such. Give"
+            " each one, or delete it, first."
+        )
     if any(one.to_itself for one in definition.constraints):
         reasons.append(
             "It has a foreign key to itself, which can't be made anew without reading all rows under a lock. Drop it"

@@ -223,7 +223,7 @@ REFUSED = {
     "no such column": ("", "--key day", "has no column day"),
     "no time": ("", "--key reason", "its type is text"),
     "rows without": ("ALTER TABLE kid_absences ALTER date DROP NOT NULL; INSERT INTO kid_absences (kid_id) VALUES (1)",
-                     "", "1 row of it have no date"),
+                     "", "1 row of it has no date"),
     "for ever": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, '9999-12-31')", "", "more than 10 years ahead"),
     "infinite": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, 'infinity')", "", "more than 10 years ahead"),
     "to itself": ("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id, date) REFERENCES kid_absences (kid_id, date)", "",

@@ -93,7 +93,7 @@ def _no_table() -> None:
     )
     st.markdown("A plain table becomes a partitioned one where it stands, while everybody works, by")
     st.code('partitions convert --table kid_absences --key date --every "1 year"', language="bash")
-    st.markdown("or, in one transaction for which everybody waits, by `alembic upgrade head`.")
+    st.markdown("or, which is the same, by `alembic upgrade head`.")
     st.markdown("Any table made with `PARTITION BY` is shown, and one by RANGE is looked after.")
 
 

@@ -12,13 +12,12 @@ from core.cli.acting import Given, act, put, put_json, say
 from core.cli.options import BATCH_PAUSE, DRY_RUN, JSON, REASON, command
 from core.cli.output.converting import standing_json, standing_text
 from core.console.journal import OperationRecord, read_operations
-from core.console.pausing import pause
+from core.console.pausing import at_work, pause
 from core.errors import Refused, UsageError
 from core.period import Width
-from core.plans.conversion import Stage, Standing, standing_of
-from core.plans.ensure import Ensure
+from core.plans.conversion import Stage, Standing, standing_of, to_its_end
 from core.plans.gather import gathering
-from core.plans.inplace import Convert, following
+from core.plans.inplace import Convert
 from core.plans.operation import Wish
 from core.plans.reattach import Reattach
 from core.plans.split import Split
@@ -27,7 +26,6 @@ from core.plans.under_way import Abandon
 from core.plans.withdraw import Withdraw
 from core.tables.commands import twin
 from core.tables.move import Move
-from core.tables.table import PartitionedTable
 
 F = TypeVar("F", bound=Callable[..., object])
 _TOLD = {
@@ -125,31 +123,23 @@ class _Acts:
 
     def convert(self, key: str, every: Width, *, split_later: bool) -> int:
         """Brings a plain table to its first use, and on to its end."""
-        self.do(Convert(self.given.table, key, every))
-        if self.dry_run:
-            return 0
-        found = standing_of(self.given.desk, self._with_periods_ahead(every), "convert")
-        return 0 if split_later or not found.stage.under_way else self._split(found, every)
+        return self._go(every, Convert(self.given.table, key, every), split=not split_later)
 
-    def _with_periods_ahead(self, every: Width) -> PartitionedTable:
-        """The table in use, with the partitions after the one of what it held."""
-        table = self.given.read()
-        ahead = following(table, every, self.given.desk.zone)
-        if not ahead:
-            return table
-        self.do(Ensure(table.address, ranges=ahead, every=every))
-        return self.given.read()
-
-    def _split(self, found: Standing, every: Width | None) -> int:
-        """Splits what the table held by period, or goes on with that."""
-        table, leaving = found.table.address, found.move.course.leaving[0].name if found.move is not None else ""
-        if found.first is not None and not leaving:
-            leaving = found.table.called(found.first)
-        try:
-            return self.do(Split(table, leaving, every if found.move is None else None, self.rest_ms))
-        except UsageError as error:  # what it is asked for at once is too much; the table is in use all the same
-            say(f"What it held stays in {leaving}: {error}")
-            return 1
+    def _go(self, every: Width | None, begin: Convert | None = None, *, split: bool = True) -> int:
+        """One wish after the other; of a dry run the first alone, for the others rest on it."""
+        desk, table = self.given.desk, self.given.read().address
+        for wish in to_its_end(desk, table, every, begin, split=split, rest_ms=self.rest_ms):
+            try:
+                self.do(wish)
+            except UsageError as error:
+                if not isinstance(wish, Split):
+                    raise
+                # what it is asked for at once is too much; the table is in use all the same
+                say(f"What it held stays in one partition: {error}")
+                return 1
+            if self.dry_run:
+                break
+        return 0
 
     def unconvert(self, *, with_archived: bool = False) -> int:
         """Brings the rows of a table into one partition, where they lie in several, and makes that the plain table."""
@@ -169,11 +159,11 @@ class _Acts:
         """Does one of WORDS. Raises Refused where nothing is under way of which it could be said."""
         found = standing_of(self.given.desk, self.given.read(), self.name)
         if word == "status":
-            active = self._active(found)
+            active, who = self._active(found), at_work(self.given.desk, found.table.address)
             if as_json:
-                put_json(standing_json(found, active))
+                put_json(standing_json(found, active, who))
             else:
-                put(standing_text(found, active))
+                put(standing_text(found, active, who))
             return 0
         return {"pause": self._pause, "abandon": self._abandon}.get(word, self._go_on)(found)
 
@@ -190,6 +180,12 @@ class _Acts:
             raise Refused(
                 f"Operation {one.id}, {one.kind} {one.subject}, has no batches: it ends soon, or is stopped.",
                 next=f"Have it stop: partitions cancel {one.id}. What it made beforehand is taken away then.",
+            )
+        who = at_work(self.given.desk, found.table.address)
+        if who:
+            raise Refused(
+                f"{who[:1].upper()}{who[1:]} is at work on {found.table.label}, and has no batches: it ends soon.",
+                next="Ask again in a moment.",
             )
         if not found.stage.under_way:
             raise Refused(f"Nothing is under way that could be paused. {found.said}", next=_begin(found))
@@ -231,7 +227,7 @@ class _Acts:
             put(f"Nothing to do: {found.said}")
             return 0
         if found.move is not None:
-            return self._split(found, None)
+            return self._go(None)
         if asked is None:
             raise Refused(
                 "What was begun does not say how wide the partitions are to be.",
@@ -239,9 +235,7 @@ class _Acts:
             )
         if found.stage is Stage.BEGUN:
             return self.convert(asked.key, asked.every, split_later=False)
-        if not self.dry_run:
-            self._with_periods_ahead(asked.every)
-        return self._split(found, asked.every)
+        return self._go(asked.every)
 
 
 def _begin(found: Standing) -> str:

@@ -49,12 +49,15 @@ class Sight:
         """Where archived partitions go."""
         return self.settings.archive_schema
 
-    def plain(self, table: PartitionedTable, key: str) -> Plain:
-        """A table that is not partitioned, and what its rows say of that column. Reads all of them."""
-        from core.plans.inplace import our_indexes
+    def plain(self, table: PartitionedTable, key: str, unique: tuple[str, ...] = ()) -> Plain:
+        """A table that is not partitioned, and what its rows say of that column, and of those that become unique.
+
+        Reads all of them.
+        """
+        from core.plans.built import our_indexes
         from core.tables.catalog.plain import read_plain
 
-        return read_plain(self.reading, table.schema, table.name, key, our_indexes(table.name))
+        return read_plain(self.reading, table.schema, table.name, key, our_indexes(table.name), unique)
 
     def whole(self, table: PartitionedTable) -> Whole:
         """A partitioned table, and which of its partitions hold rows."""

@@ -15,15 +15,15 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from core.console.desk import Desk
 from core.errors import DeskError, TableNotFound, UsageError
 from core.migrations import version_table
 from core.migrations.convert import Migration
 from core.plans.convertible import require_rights
-from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, pin_each, reading_engine, translate
+from core.postgres.connection import APPLICATION_NAME, CONNECT_TIMEOUT_S, parse_url, pin_each, translate
 from core.postgres.embedded import running_server
 from core.postgres.session import CONSOLE
 from core.settings import Settings, read_settings
-from core.tables.catalog.table import read_table
 from core.tables.table import PartitionedTable
 
 
@@ -38,36 +38,36 @@ def _address(settings: Settings) -> Iterator[URL]:
 
 
 @contextmanager
-def _engines(url: URL) -> Iterator[tuple[Engine, Engine]]:
-    """(the engine that Alembic works on, the engine that reads the catalog beside it)."""
+def _opened(url: URL, settings: Settings) -> Iterator[tuple[Engine, Desk]]:
+    """(the engine that Alembic works on, the desk that reads and does the rest)."""
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": APPLICATION_NAME}
     work = create_engine(url, poolclass=NullPool, connect_args=arguments)
     # Alembic's own table is made under the role's path, as the role's event triggers expect
     pin_each(work, {name: value for name, value in CONSOLE.items() if name != "search_path"})
-    watch = reading_engine(url)
+    desk = Desk.at(url.render_as_string(hide_password=False), settings)
     try:
-        yield work, watch
+        yield work, desk
     finally:
-        watch.dispose()
+        desk.close()
 
 
-def _read(watch: Engine, settings: Settings) -> PartitionedTable:
+def _read(desk: Desk) -> PartitionedTable:
     try:
-        return read_table(watch, settings.table, archive_schema=settings.archive_schema, exact=False)
+        return desk.acting().read()
     except TableNotFound as error:
         raise TableNotFound(error.what, next="Create it first, or name another with PARTITION_DESK_TABLE.") from error
 
 
 def _migrate(url: URL, settings: Settings) -> None:
-    with _engines(url) as (work, watch):
-        table = _read(watch, settings)
+    with _opened(url, settings) as (work, desk):
+        table = _read(desk)
         try:
             with work.connect() as connection:
                 context.configure(
                     connection=connection,
                     version_table=version_table(table.name),
                     version_table_schema=table.schema,
-                    migration=Migration(connection, watch, table, settings),
+                    migration=Migration(connection, desk, table),
                 )
                 if not context.get_context().opts.get("dont_mutate"):  # `alembic current` only looks
                     require_rights(table)
@@ -81,7 +81,11 @@ def main() -> None:
     """Runs what was asked for; what stands in the way is one line, not a traceback."""
     try:
         if context.is_offline_mode():
-            raise UsageError("These migrations read the table before they change it, so --sql can't print them.")
+            raise UsageError(
+                "These migrations read the table before they change it, and go on where one was cut short, so --sql"
+                " can't print them.",
+                next="partitions convert --dry-run and partitions unconvert --dry-run print every statement.",
+            )
         settings = read_settings()
         with _address(settings) as url:
             _migrate(url, settings)

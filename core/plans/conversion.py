@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from core.plans.operation import Sources
+from core.period import Width
+from core.plans.ensure import Ensure
+from core.plans.inplace import Convert, following
+from core.plans.operation import Sources, Wish
 from core.plans.repartition import COPIED_A_SECOND
+from core.plans.split import Split
 from core.plans.withdraw import made_indexes
 from core.tables.commands import twin
 from core.tables.move import Move
@@ -104,6 +108,27 @@ def standing_of(desk: Sources, table: PartitionedTable, act: str) -> Standing:
         move = None
     stage = _stage_of(move) or (Stage.IN_USE if first is not None else Stage.PARTITIONED)
     return _told(replace(plain, stage=stage, move=move, begun=begun, first=first), desk)
+
+
+def to_its_end(
+    desk: Sources, table: str, every: Width | None, begin: Convert | None, *, split: bool, rest_ms: int | None = None
+) -> Iterator[Wish]:
+    """The wishes by which a conversion comes to its end, or without `split` to its first use, from wherever it is.
+
+    Each is to be done before the next is asked for. `every` is None where rows are being moved already.
+    """
+    if begin is not None:
+        yield begin
+    found = standing_of(desk, desk.read(table), "convert")
+    if every is not None and found.stage is Stage.IN_USE:
+        ahead = following(found.table, every, desk.zone)
+        if ahead:
+            yield Ensure(table, ranges=ahead, every=every)
+            found = standing_of(desk, desk.read(table), "convert")
+    if found.move is not None and split:
+        yield Split(table, found.move.course.leaving[0].name, None, rest_ms)
+    elif found.first is not None and split:
+        yield Split(table, found.table.called(found.first), every, rest_ms)
 
 
 def _is_of(move: Move, begun: Begun | None) -> bool:

@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.errors import DetachPending, NotAllowed, NotServed, Refused
-from core.names import address, ident
+from core.names import address, fit, ident
 from core.plans.refusals import require_writable
 from core.tables.commands import option
-from core.tables.definition import Constraint, Contents, DefinedColumn, DefinedIndex, Definition, Memo, remembered_key
+from core.tables.definition import (
+    Constraint,
+    Contents,
+    DefinedColumn,
+    DefinedIndex,
+    Definition,
+    Memo,
+    remembered_key,
+    wanted_unique,
+)
 from core.tables.ends import TIMES, key_type_of
 from core.tables.key import Key
 from core.tables.table import PartitionedTable
@@ -20,11 +29,13 @@ from core.text import to_run
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a plain table is to become: partitioned by years of `key`, with `unique` enforced at the parent."""
+    """What a plain table is to become: partitioned by `key`, with `unique` enforced at the parent."""
 
     key: str
     unique: tuple[str, ...] = ()
     """Left alone where the table lacks one of the columns."""
+    indexed: bool = False
+    """Whether the key gets an index where it has none of its own."""
 
 
 def require_rights(table: PartitionedTable) -> None:
@@ -187,6 +198,21 @@ def widened(definition: Definition, key: str) -> tuple[tuple[Constraint, ...], t
         f"That ({before}) alone is unique is no longer checked."
     )
     return tuple(wider if one is primary else one for one in constraints), (note,)
+
+
+def additions(definition: Definition, target: Target) -> tuple[Constraint | DefinedIndex, ...]:
+    """What the table lacks and gets; the way back takes it away again."""
+    memo = Memo().beside(None)
+    added: list[Constraint | DefinedIndex] = []
+    unique = wanted_unique(definition, target.unique)
+    if unique:
+        listed = ", ".join(map(ident, unique))
+        name = fit(definition.name, fit("_" + "_".join(unique), "_key")[-40:])
+        added.append(Constraint(name, "u", f"UNIQUE ({listed})", unique, comment=memo))
+    if target.indexed and not any(one.columns == (target.key,) and not one.partial for one in definition.indexes):
+        name = fit(definition.name, fit(f"_{target.key}", "_idx")[-40:])
+        added.append(DefinedIndex(name, f"USING btree ({ident(target.key)})", (target.key,), comment=memo))
+    return tuple(added)
 
 
 def called(one: Constraint | DefinedIndex) -> str:

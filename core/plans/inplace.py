@@ -7,7 +7,6 @@ name and everything that hung on it. What the parent has only because it is part
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -17,7 +16,8 @@ from typing import ClassVar
 from core.errors import NameTaken, OffCalendar, Refused
 from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.period import Width
-from core.plans.convertible import Target, require_partitionable, require_rights, widened
+from core.plans.built import build_added, build_key, is_built, key_parts, our_indexes
+from core.plans.convertible import Target, additions, called, require_partitionable, require_rights, widened
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.steps import READ_A_SECOND, add_check, validate
@@ -29,8 +29,18 @@ from core.tables.definition import Constraint, DefinedIndex, Definition, Incomin
 from core.tables.ends import End
 from core.tables.key import Clock
 from core.tables.plain import CHECK, Asked, Begun, Plain, signature_sql
-from core.tables.rebuild import belongings, commented, in_tablespace, indexing, like, owner, put_aside, sequences, told
-from core.tables.structure import Index
+from core.tables.rebuild import (
+    belongings,
+    commented,
+    in_tablespace,
+    indexing,
+    like,
+    make_index,
+    owner,
+    put_aside,
+    sequences,
+    told,
+)
 from core.tables.table import PartitionedTable
 from core.tables.tied import locked_first
 from core.text import human_bytes, plural, to_run
@@ -48,6 +58,10 @@ class Convert:
     table: str | PartitionedTable
     key: str
     every: Width
+    unique: tuple[str, ...] = ()
+    """Columns that become unique together, where the table has them and they are not; the way back takes that away."""
+    indexed: bool = False
+    """Whether the key gets an index where it has none of its own; the way back takes it away."""
 
     def plan(self, desk: Sources) -> Plan:
         """Reads every row of the table, for the first and the last key and for those that have none."""
@@ -55,8 +69,9 @@ class Convert:
         if table.strategy != "plain":
             return _done(table, self.key, self.every)
         require_rights(table)
-        plain, begun = desk.plain(table, self.key), desk.begun(table)
-        return plan_convert(table, plain, self.every, begun, now=desk.now, zone=desk.zone)
+        plain, begun = desk.plain(table, self.key, self.unique), desk.begun(table)
+        target = Target(self.key, self.unique, self.indexed)
+        return plan_convert(table, plain, target, self.every, begun, now=desk.now, zone=desk.zone)
 
 
 def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
@@ -132,22 +147,32 @@ def _too_far(plain: Plain, now: datetime, zone: str) -> Refused:
 
 
 def plan_convert(
-    table: PartitionedTable, plain: Plain, every: Width, begun: Begun | None, *, now: datetime, zone: str = "UTC"
+    table: PartitionedTable,
+    plain: Plain,
+    target: Target,
+    every: Width,
+    begun: Begun | None,
+    *,
+    now: datetime,
+    zone: str = "UTC",
 ) -> Plan:
     """A plan that partitions a plain table in place. From whatever a killed one left it plans what is left.
 
     Raises Refused with every reason that stands in the way.
     """
     definition, key = plain.definition, plain.key
-    require_partitionable(definition, Target(key.column), in_place=True)
+    require_partitionable(definition, target, in_place=True)
     _require_convertible(plain)
     bounds, grid = first_bounds(plain, every, now, zone)
     constraints, notes = widened(definition, key.column)
-    names = _Names.of(plain)
+    added = additions(definition, target)
+    _require_unique(plain, added)
+    names = _Names.of(plain, added)
     wider = next((one for one in constraints if one.kind == "p" and one is not definition.primary_key), None)
     steps = (
         *_refuse_others(table, plain, bounds, begun, Asked(key.column, every)),
         *(build_key(definition, wider, names.key_index, is_built(table.indexes, names.key_index)) if wider else ()),
+        *(step for one, name in names.added for step in build_added(table, definition, one, name)),
         _prove(definition),
         _switch(table, plain, bounds, constraints, names),
         *(prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
@@ -163,7 +188,12 @@ def plan_convert(
         subject=table.label,
         basis=basis(table),
         steps=steps,
-        effects=(*_effects(plain, bounds, grid, names, zone), *notes, *told(definition)),
+        effects=(
+            *_effects(plain, bounds, grid, names, zone),
+            *notes,
+            *(f"{called(one)} was added; the way back takes it away again." for one in added),
+            *told(definition),
+        ),
         meanwhile=_meanwhile(plain, spoken_end(bounds.upper, zone)),
         way_back=f"Take it back as quickly, while nothing lies in a partition made after it:"
         f" {twin('unconvert', table)}",
@@ -187,40 +217,37 @@ class _Names:
     """The unique index that its PRIMARY KEY is made from, where that gets the partition column."""
     renamed: tuple[tuple[str, str], ...]
     """(index or constraint, what it is called then), since the parent's gets its name."""
+    added: tuple[tuple[Constraint | DefinedIndex, str], ...]
+    """(what the parent gets besides, the index of the table that is built for it)."""
 
     @classmethod
-    def of(cls, plain: Plain) -> _Names:
+    def of(cls, plain: Plain, added: tuple[Constraint | DefinedIndex, ...]) -> _Names:
         definition = plain.definition
-        key_index = fit(definition.name, "_before_pkey")
+        key_index, unique, keyed = our_indexes(definition.name)
         renamed = tuple((one.name, fit(one.name, "_before")) for one in definition.indexes if one.name != key_index)
         sequences = [fit(one.name, "_before") for one in definition.sequences if one.identity]
-        clash = sorted({definition.aside, *(name for _, name in renamed), *sequences} & plain.taken)
+        new = [one.name for one in added]
+        clash = sorted({definition.aside, *(name for _, name in renamed), *sequences, *new} & plain.taken)
         if clash:
             raise NameTaken(
                 f"{definition.schema} already holds {', '.join(clash)}, which the conversion needs for itself.",
                 next="Rename what stands there, or move it to another schema.",
             )
-        return cls(definition.aside, key_index, renamed)
-
-
-def our_indexes(name: str) -> tuple[str, ...]:
-    """The indexes that a conversion of the table of that name makes beforehand."""
-    return (fit(name, "_before_pkey"),)
+        built = tuple((one, unique if isinstance(one, Constraint) else keyed) for one in added)
+        return cls(definition.aside, key_index, renamed, built)
 
 
 def _require_convertible(plain: Plain) -> None:
     definition = plain.definition
     reasons: list[str] = []
     if plain.nulls:
-        have = "has" if plain.nulls == 1 else "have"
-        reasons.append(
-            f"{plural(plain.nulls, 'row')} of it {have} no {plain.key.column}, and no partition can hold such. Give"
-            " each one, or delete it, first."
-        )
+        have, them = ("has", "it") if plain.nulls == 1 else ("have", "them")
+        rows = plural(plain.nulls, "row")
+        reasons.append(f"{rows} of {definition.label} {have} no {plain.key.column}: no partition can hold {them}.")
     if any(one.to_itself for one in definition.constraints):
         reasons.append(
             "It has a foreign key to itself, which can't be made anew without reading all rows under a lock. Drop it"
-            " first, or have it migrated in one transaction: alembic upgrade head."
+            " first."
         )
     reasons += [
         f"The foreign key {fk.name} of {fk.other} is not valid for all rows. Have it validated first."
@@ -231,7 +258,26 @@ def _require_convertible(plain: Plain) -> None:
         tables = ", ".join(plain.partitioned_referrers)
         reasons.append(f"{tables}, partitioned itself, references it: that foreign key can't be made anew online.")
     if reasons:
-        raise Refused(" ".join((f"{definition.label} can't be partitioned in place.", *reasons)))
+        without = f"SELECT * FROM {definition.sql} WHERE {plain.key.sql} IS NULL"
+        raise Refused(
+            " ".join((f"{definition.label} can't be partitioned in place.", *reasons)),
+            next=f"Give them one, or move them out: {to_run(without)}" if plain.nulls else "",
+        )
+
+
+def _require_unique(plain: Plain, added: tuple[Constraint | DefinedIndex, ...]) -> None:
+    """Raises Refused where rows are alike in what is to become unique."""
+    columns = next((one.columns for one in added if isinstance(one, Constraint)), ())
+    if columns and plain.duplicates:
+        listed = ", ".join(map(ident, columns))
+        filled = " AND ".join(f"{ident(column)} IS NOT NULL" for column in columns)
+        relation = plain.definition.sql
+        raise Refused(
+            f"({', '.join(columns)}) has to be unique in {plain.definition.label}, and {plain.duplicates:,} pairs of"
+            " values stand in more than one row.",
+            next="Find them: "
+            + to_run(f"SELECT {listed} FROM {relation} WHERE {filled} GROUP BY {listed} HAVING count(*) > 1"),
+        )
 
 
 def _refuse_others(
@@ -258,46 +304,6 @@ def _refuse_others(
             undo=(drop,),
         ),
     )
-
-
-def build_key(definition: Definition, primary: Constraint, name: str, valid: bool | None) -> tuple[Step, ...]:
-    """The unique index that a PRIMARY KEY of a table is to be made from, built while everybody works.
-
-    `valid` says whether an earlier try has finished it; None where none has begun.
-    """
-    if valid:
-        return ()
-    index = qualified(definition.schema, name)
-    lock = (Lock(definition.sql, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False),)
-    build = Step(
-        f"Build the index of the primary key ({', '.join(primary.columns)})",
-        (f"CREATE UNIQUE INDEX CONCURRENTLY {ident(name)} ON {definition.sql} {key_parts(primary)[0]}",),
-        lock,
-        transactional=False,
-        leaves=index,
-        undo=(f"DROP INDEX {index}",),
-    )
-    if valid is None:
-        return (build,)
-    return (Step(f"Take away the unfinished index {name}", (f"DROP INDEX CONCURRENTLY {index}",), lock, False), build)
-
-
-def is_built(indexes: Iterable[Index | DefinedIndex], name: str) -> bool | None:
-    """Whether the index of that name is valid; None where there is none."""
-    return next((index.valid for index in indexes if index.name == name), None)
-
-
-_KEY = re.compile(
-    r'PRIMARY KEY (?P<columns>\((?:"(?:[^"]|"")+"|[^")])*\)(?: INCLUDE \((?:"(?:[^"]|"")+"|[^")])*\))?)(?P<rest>.*)'
-)
-
-
-def key_parts(primary: Constraint) -> tuple[str, str]:
-    """(the columns of an index, what follows USING INDEX) of a PRIMARY KEY as PostgreSQL prints it."""
-    match = _KEY.fullmatch(primary.definition)
-    if match is None:
-        raise Refused(f"The primary key {primary.name} can't be read: {primary.definition}.")
-    return match["columns"], match["rest"]
 
 
 def _prove(definition: Definition) -> Step:
@@ -333,7 +339,7 @@ def _switch(
             *locked_first(definition.tied),
             f"LOCK TABLE {definition.sql} IN ACCESS EXCLUSIVE MODE",
             "SET LOCAL default_tablespace = ''",
-            unchanged(definition.oid, plain.signature, (names.key_index,)),
+            unchanged(definition.oid, plain.signature, our_indexes(definition.name)),
             *(f"ALTER TABLE {fk.other} DROP CONSTRAINT {ident(fk.name)}" for fk in definition.incoming),
             *_step_aside(plain, constraints, names),
             f"CREATE TABLE {definition.sql} ({like(definition)}) PARTITION BY RANGE ({ident(plain.key.column)})"
@@ -346,7 +352,8 @@ def _switch(
                 for one in definition.sequences
                 if one.identity
             ),
-            *indexing(definition, constraints),
+            *indexing(definition, (*constraints, *(one for one, _ in names.added if isinstance(one, Constraint)))),
+            *(line for one, _ in names.added if isinstance(one, DefinedIndex) for line in make_index(definition, one)),
             *belongings(replace(definition, incoming=()), ()),
             f"ALTER TABLE {definition.sql} ATTACH PARTITION {aside} {bounds.sql}",
             *(one.again for one in definition.tied),
@@ -404,11 +411,14 @@ def _step_aside(plain: Plain, constraints: tuple[Constraint, ...], names: _Names
             f"ALTER TABLE {aside} ADD CONSTRAINT {ident(names.key_index)} PRIMARY KEY"
             f" USING INDEX {ident(names.key_index)}{key_parts(wider)[1]}"
         )
+    for one, name in names.added:
+        if isinstance(one, Constraint):
+            yield f"ALTER TABLE {aside} ADD CONSTRAINT {ident(name)} UNIQUE USING INDEX {ident(name)}"
     for old, new in names.renamed:
         if not (swapped and primary is not None and old == primary.name):
             yield f"ALTER INDEX {qualified(definition.schema, old)} RENAME TO {ident(new)}"
-    for one in definition.statistics:
-        yield f"ALTER STATISTICS {qualified(one.schema, one.name)} RENAME TO {ident(fit(one.name, '_before'))}"
+    for kept in definition.statistics:
+        yield f"ALTER STATISTICS {qualified(kept.schema, kept.name)} RENAME TO {ident(fit(kept.name, '_before'))}"
     for trigger in definition.triggers:
         yield f"DROP TRIGGER {ident(trigger.name)} ON {aside}"
     for publication in definition.publications:

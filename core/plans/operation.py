@@ -178,8 +178,11 @@ class Sources(Protocol):
     def tree_indexes(self, table: PartitionedTable) -> TreeIndexes:
         """The indexes of a table and of all below it."""
 
-    def plain(self, table: PartitionedTable, key: str) -> Plain:
-        """A table that is not partitioned, and what its rows say of that column. Reads all of them."""
+    def plain(self, table: PartitionedTable, key: str, unique: tuple[str, ...] = ()) -> Plain:
+        """A table that is not partitioned, and what its rows say of that column, and of those that become unique.
+
+        Reads all of them.
+        """
 
     def whole(self, table: PartitionedTable) -> Whole:
         """A partitioned table, and which of its partitions hold rows."""

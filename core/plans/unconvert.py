@@ -11,12 +11,12 @@ from typing import ClassVar
 
 from core.errors import NameTaken, Refused
 from core.names import dollar_quoted, fit, ident, literal, qualified
+from core.plans.built import build_key, built_for_the_way_back, is_built, key_parts
 from core.plans.convertible import narrowed, nullable_again, require_rights, require_unpartitionable
-from core.plans.inplace import build_key, is_built, key_parts, prove_referrer, switch_locks, unchanged, unproven
+from core.plans.inplace import prove_referrer, switch_locks, unchanged, unproven
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.plans.under_way import require_own
-from core.plans.withdraw import built_for_the_way_back
 from core.tables.commands import option, twin
 from core.tables.definition import Constraint, Contents, DefinedIndex, Definition, Memo
 from core.tables.plain import CHECK, Whole

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.names import fit, ident, qualified
+from core.names import ident, qualified
+from core.plans.built import built_for_the_way_back, our_indexes
 from core.plans.convertible import require_rights
-from core.plans.inplace import our_indexes
 from core.plans.operation import Sources
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.under_way import ABANDON
@@ -83,8 +83,3 @@ def made_indexes(table: PartitionedTable) -> tuple[tuple[str, str, str], ...]:
         return tuple((table.sql, table.schema, index.name) for index in table.indexes if index.name in ours)
     built = built_for_the_way_back(table.name)
     return tuple((one.sql, one.schema, built) for one in table.partitions if built in one.index_names)
-
-
-def built_for_the_way_back(name: str) -> str:
-    """The index that the way back of the table of that name builds beforehand, on the partition that it keeps."""
-    return fit(name, "_after_pkey")

@@ -333,12 +333,6 @@ class Contents:
     """What the rows say, read under the lock."""
 
     rows: int
-    years: tuple[int, ...] = ()
-    """The years that have rows."""
-    without_key: int = 0
-    """Rows whose key is NULL."""
-    out_of_calendar: int = 0
-    """Rows before the year 1 or after 9998, infinity included."""
     duplicates: int = 0
     """Groups of rows that are equal in the columns that are to become unique."""
     taken: frozenset[str] = frozenset()
@@ -381,3 +375,11 @@ def remembered_key(definition: Definition) -> tuple[str, ...]:
     if primary is None or memo is None or not memo.was or primary.columns[-1] != definition.key:
         return ()
     return primary.columns[:-1]
+
+
+def wanted_unique(definition: Definition, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that have to become unique, or none: they are already, or the table lacks one of them."""
+    if not columns or any(definition.column(name) is None for name in columns):
+        return ()
+    found = any(i.unique and not i.partial and set(i.columns) == set(columns) for i in definition.indexes)
+    return () if found else columns

@@ -35,6 +35,8 @@ class Plain:
     """Names of relations, types and statistics of its schema."""
     partitioned_referrers: tuple[str, ...] = ()
     """The tables that reference it and are partitioned themselves, quoted and qualified."""
+    duplicates: int = 0
+    """Groups of rows that are alike in what is to become unique."""
 
 
 @dataclass(frozen=True, slots=True)

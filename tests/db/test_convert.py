@@ -223,7 +223,7 @@ REFUSED = {
     "no such column": ("", "--key day", "has no column day"),
     "no time": ("", "--key reason", "its type is text"),
     "rows without": ("ALTER TABLE kid_absences ALTER date DROP NOT NULL; INSERT INTO kid_absences (kid_id) VALUES (1)",
-                     "", "1 row of it has no date"),
+                     "", "1 row of public.kid_absences has no date"),
     "for ever": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, '9999-12-31')", "", "more than 10 years ahead"),
     "infinite": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, 'infinity')", "", "more than 10 years ahead"),
     "to itself": ("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id, date) REFERENCES kid_absences (kid_id, date)", "",
@@ -258,7 +258,7 @@ def test_what_stands_in_the_way_is_told_and_changes_nothing(
         assert told in done.err
         assert dump() == before
     printed = re.search(r"SELECT .*", done.err)
-    assert (printed is not None) is ("years ahead" in told)
+    assert (printed is not None) is ("years ahead" in told or "has no date" in told)
     if printed is not None:
         assert len(run(printed.group())) == 1
 
@@ -327,7 +327,8 @@ def test_behind_a_reader_it_gives_up_and_takes_back_what_it_began(run: Run, data
 
 
 def _wish(console: Console) -> Plan:
-    return desks.desk(console.reader).plan(Convert("public.kid_absences", "date", Width(months=12)))
+    wish = Convert("public.kid_absences", "date", Width(months=12), ("id", "kid_id", "date"), indexed=True)
+    return desks.desk(console.reader).plan(wish)
 
 
 def _back(console: Console) -> Plan:
@@ -343,8 +344,9 @@ def _break_everywhere(
         for at in range(1, 200):
             run("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
             plain(run)
-            run("CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day) REFERENCES kid_absences (kid_id,"
-                " date)); INSERT INTO excuses SELECT kid_id, date FROM kid_absences LIMIT 9")  # fmt: skip
+            run("DROP INDEX kid_absences_date_idx; CREATE TABLE excuses (kid bigint, day date, FOREIGN KEY (kid, day)"
+                " REFERENCES kid_absences (kid_id, date)); INSERT INTO excuses SELECT kid_id, date FROM kid_absences"
+                " LIMIT 9")  # fmt: skip
             before = run(ALL)
             if converted:
                 assert console.ask(lambda _: _wish(console)) == "done"

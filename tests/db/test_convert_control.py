@@ -20,6 +20,7 @@ from core.plans.plan import Plan
 from core.plans.split import Split
 from core.plans.unconvert import Unconvert
 from core.plans.withdraw import Withdraw
+from core.postgres.advisory import LockKey
 from tests import desks
 from tests.conftest import ADMIN, OpenSession, Session, until
 from tests.db.cli.test_commands import Partitions, partitions  # noqa: F401 a fixture
@@ -75,14 +76,20 @@ def test_nothing_is_under_way(convert: Callable[..., Any], run: Run, dump: Calla
 
 
 def test_before_its_first_use_it_goes_on_or_leaves_no_trace(
-    convert: Callable[..., Any], run: Run, desk: Desk, dump: Callable[[], str]
+    convert: Callable[..., Any], run: Run, desk: Desk, dump: Callable[[], str], session: OpenSession
 ) -> None:
     plain(run)
     before, rows = dump(), run(ALL)
     plan = desk.plan(Convert("public.kid_absences", "date", YEAR))
     only_begin(run, plan, 2)
     found = told(convert)
-    assert (found["stage"], found["key"], found["every"]) == ("begun", "date", "1 year")
+    assert (found["stage"], found["key"], found["every"], found["at_work"]) == ("begun", "date", "1 year", None)
+    assert "Nobody goes on with it just now" in convert("--status").out
+    other = session()
+    other.run(f"SELECT pg_advisory_lock({LockKey.TABLE}, hashtext('public.kid_absences'))")
+    assert f"At work on the table: session {other.pid}" in convert("--status").out
+    assert f"Session {other.pid}" in convert("--pause").err
+    other.run("SELECT pg_advisory_unlock_all()")
     assert found["go_back"].startswith("Yes, in moments")
     paused = convert("--pause")
     assert (paused.code, "nobody goes on with it" in paused.out) == (0, True), paused
@@ -148,6 +155,8 @@ def test_a_split_is_paused_in_another_process_and_goes_on(
     assert (found["stage"], found["paused"], found["operations"]) == ("in use", False, [])
     assert "All rows lie in public.kid_absences_before" in found["go_back"]
     holder, thread = splitting()
+    assert [one["kind"] for one in told(convert)["operations"]] == ["split"]
+    assert "Operation" in convert("--status").out
     paused = convert("--pause", "--reason", "the afternoon")
     assert (paused.code, "Paused" in paused.out) == (0, True), paused
     thread.join()

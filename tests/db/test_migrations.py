@@ -70,6 +70,15 @@ def partitions(run: Run, name: str = "kid_absences") -> list[str]:
     )]  # fmt: skip
 
 
+def from_year(first: int, name: str = "kid_absences") -> list[str]:
+    """The partitions of a table whose first row is of that year: every year, and two beyond those that have one."""
+    return [f"{name}_{year}" for year in range(first, THIS_YEAR + 4)]
+
+
+WHOLE = ["kid_absences_before", f"kid_absences_{THIS_YEAR + 2}", f"kid_absences_{THIS_YEAR + 3}"]
+"""Those of a table whose rows stay in one."""
+
+
 @pytest.mark.every_version
 def test_there_and_back_gives_an_equal_table(
     alembic: Alembic, run: Run, dump: Callable[[], str], make_role: MakeRole
@@ -80,9 +89,11 @@ def test_there_and_back_gives_an_equal_table(
     position = run("SELECT last_value, is_called FROM kid_absences_id_seq")
 
     alembic.upgrade()
-    assert "1,500 rows in 4 partitions" in alembic.told
+    assert "its 1,500 rows" in alembic.told
+    assert "What it held stays in one partition." in alembic.told
+    assert "has FORCE ROW LEVEL SECURITY, which keeps rows from the copy" in alembic.told
     assert "(id, date)" in alembic.told
-    assert partitions(run) == [f"kid_absences_{year}" for year in (2019, 2020, THIS_YEAR, THIS_YEAR + 1)]
+    assert partitions(run) == sorted(WHOLE)
     assert run("SELECT * FROM kid_absences ORDER BY id") == rows
     assert run("SELECT last_value, is_called FROM kid_absences_id_seq") == position
     while_partitioned = dump()
@@ -110,10 +121,10 @@ def test_ids_go_on_and_new_rows_find_their_partition(alembic: Alembic, run: Run)
     assert run("SELECT max(id), count(*), count(DISTINCT id) FROM kid_absences") == [(244, 244, 244)]
     indexes = run(
         "SELECT c.relname, count(*) FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid"
-        " WHERE c.relname ~ '^kid_absences_\\d+$' GROUP BY 1"
+        " WHERE c.relname ~ '^kid_absences_\\d+$' GROUP BY 1 ORDER BY 1"
     )
     assert {count for _, count in indexes} == {3}
-    assert len(indexes) == 4
+    assert [name for name, _ in indexes] == from_year(2019)
     alembic.downgrade()
     run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '1999-06-01')")
     assert run("SELECT max(id), count(*) FROM kid_absences") == [(245, 245)]
@@ -141,7 +152,8 @@ def test_no_rows_no_key(alembic: Alembic, run: Run, dump: Callable[[], str]) -> 
     run("CREATE TABLE kid_absences (kid_id int, date date)")
     before = dump()
     alembic.upgrade()
-    assert partitions(run) == [f"kid_absences_{THIS_YEAR}", f"kid_absences_{THIS_YEAR + 1}"]
+    assert partitions(run) == sorted(WHOLE)
+    assert "has no primary key or unique constraint" in alembic.told
     alembic.downgrade()
     assert dump() == before
 
@@ -151,11 +163,10 @@ def test_timestamps_by_the_applications_time_zone(
     alembic: Alembic, run: Run, monkeypatch: pytest.MonkeyPatch, key_type: str
 ) -> None:
     monkeypatch.setenv("PARTITION_DESK_TIME_ZONE", "Europe/Berlin")
-    run(f"CREATE TABLE kid_absences (kid_id int, at {key_type})")
+    run(f"CREATE TABLE kid_absences (kid_id int PRIMARY KEY, at {key_type})")
     run("INSERT INTO kid_absences VALUES (1, '2020-12-31 23:30+00'), (2, '2021-06-01 12:00+00')")
     alembic.upgrade("key=at")
-    years = ["2021"] if key_type == "timestamptz" else ["2020", "2021"]
-    assert partitions(run) == [f"kid_absences_{year}" for year in (*years, THIS_YEAR, THIS_YEAR + 1)]
+    assert partitions(run) == from_year(2021 if key_type == "timestamptz" else 2020)
     alembic.downgrade()
     assert run("SELECT count(*) FROM kid_absences") == [(2,)]
 
@@ -170,7 +181,7 @@ def test_hostile_names(
     monkeypatch.setenv("PARTITION_DESK_TABLE", ident(name))
     before = dump()
     alembic.upgrade()
-    assert len(partitions(run, name)) == 4
+    assert len(partitions(run, name)) == THIS_YEAR + 4 - 2019
     assert run(f"SELECT count(*) FROM {ident(name)}") == [(242,)]
     alembic.downgrade()
     assert dump() == before
@@ -226,15 +237,15 @@ def test_a_console_table_goes_on_from_here(alembic: Alembic, run: Run, reader: E
 REFUSED = {
     "no table": ("SELECT 1", "or name another with PARTITION_DESK_TABLE"),
     "no key": ("CREATE TABLE kid_absences (id int)", "has no column date"),
-    "text key": ("CREATE TABLE kid_absences (date text)", "its column date is text"),
-    "partitioned": ("CREATE TABLE kid_absences (date date) PARTITION BY RANGE (date)", "is partitioned already"),
+    "text key": ("CREATE TABLE kid_absences (date text)", "its type is text"),
+    "partitioned": ("CREATE TABLE kid_absences (id int, date date) PARTITION BY RANGE (id)", "is partitioned already"),
     "nulls": (
         "CREATE TABLE kid_absences (date date); INSERT INTO kid_absences VALUES (NULL), (NULL), ('2020-01-01')",
         "2 rows of public.kid_absences have no date",
     ),
     "infinity": (
         "CREATE TABLE kid_absences (date date); INSERT INTO kid_absences VALUES ('infinity'), ('0044-03-15 BC')",
-        "2 rows of public.kid_absences have a date that is infinite",
+        "lie more than 10 years ahead, up to infinity",
     ),
     "duplicates": (
         "CREATE TABLE kid_absences (kid_id int, date date);"
@@ -259,11 +270,6 @@ REFUSED = {
         "CREATE TABLE kid_absences (id int PRIMARY KEY, date date, parent int REFERENCES kid_absences)",
         "references (id) of the table itself",
     ),
-    "view": (
-        "CREATE TABLE kid_absences (date date); CREATE VIEW report AS SELECT * FROM kid_absences;"
-        "CREATE MATERIALIZED VIEW stock AS SELECT * FROM report",
-        "These would stay with the old table: view public.report.",
-    ),
     "function": (
         "CREATE TABLE kid_absences (date date);CREATE FUNCTION f(kid_absences) RETURNS int LANGUAGE sql RETURN 1",
         "function public.f(public.kid_absences)",
@@ -271,11 +277,6 @@ REFUSED = {
     "row type": (
         "CREATE TABLE kid_absences (date date); CREATE TABLE log (old kid_absences, more kid_absences[])",
         "column more of table public.log, column old of table public.log",
-    ),
-    "policy elsewhere": (
-        "CREATE TABLE kid_absences (date date); CREATE TABLE log (d date);"
-        "CREATE POLICY p ON log USING (d IN (SELECT date FROM kid_absences))",
-        "policy p on table public.log",
     ),
     "not valid": (
         "CREATE TABLE kid_absences (date date);"
@@ -310,10 +311,6 @@ REFUSED = {
         "CREATE TABLE kid_absences (date date PRIMARY KEY);"
         "ALTER TABLE kid_absences REPLICA IDENTITY USING INDEX kid_absences_pkey",
         "Its replica identity is an index",
-    ),
-    "name taken": (
-        f"CREATE TABLE kid_absences (date date); CREATE VIEW kid_absences_{THIS_YEAR} AS SELECT 1",
-        f"public already holds kid_absences_{THIS_YEAR}",
     ),
     "aside taken": (
         "CREATE TABLE kid_absences (date date); CREATE TYPE kid_absences_before AS ENUM ()",
@@ -363,8 +360,8 @@ def test_downgrade_refused(alembic: Alembic, run: Run, session: OpenSession, dum
         alembic.downgrade()
     run("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2019 FINALIZE")
     run("ALTER TABLE kid_absences RENAME TO was; CREATE TABLE kid_absences (id int, date date)")
-    with pytest.raises(CommandError, match="is not partitioned: there is nothing to take back"):
-        alembic.downgrade()
+    alembic.downgrade()  # as whoever asks again whose first try was cut short after the switch
+    assert "public.kid_absences is a plain table already." in alembic.told
 
 
 @pytest.mark.every_version
@@ -412,20 +409,19 @@ def test_waits_for_a_gap_and_gives_up_in_plain_words(
     run("CREATE TABLE kids (id bigint PRIMARY KEY); INSERT INTO kids SELECT g FROM generate_series(0, 120) g")
     run("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id) REFERENCES kids")
     monkeypatch.setenv("PARTITION_DESK_PATIENCE_S", "0.5")
-    for held in ("kid_absences", "kids"):
-        someone = session()
-        someone.hold(f"SELECT count(*) FROM {held}")
-        with pytest.raises(CommandError, match=rf"could not be locked within 0 s.*session {someone.pid}"):
-            alembic.upgrade()
-        assert run("SELECT relkind FROM pg_class WHERE relname = 'kid_absences'") == [("r",)]
-        someone.release()
+    someone = session()
+    someone.hold("SELECT count(*) FROM kid_absences")
+    with pytest.raises(CommandError, match=rf"no lock within 0 s.*session {someone.pid}"):
+        alembic.upgrade()
+    assert run("SELECT relkind, relchecks FROM pg_class WHERE relname = 'kid_absences'") == [("r", 0)]
+    someone.release()
     monkeypatch.setenv("PARTITION_DESK_PATIENCE_S", "30")
     someone.hold("SELECT count(*) FROM kids")
     timer = threading.Timer(1.5, someone.release)
     timer.start()
     alembic.upgrade()
     timer.join()
-    assert len(partitions(run)) == 4
+    assert partitions(run) == from_year(2019)
 
 
 @pytest.mark.every_version
@@ -457,19 +453,35 @@ def test_writers_lose_nothing(alembic: Alembic, run: Run, session: OpenSession) 
     assert run("SELECT count(*), count(DISTINCT id) FROM kid_absences") == [(242 + len(written), 242 + len(written))]
 
 
+def test_a_name_that_is_taken_leaves_what_it_held_in_one_partition(alembic: Alembic, run: Run) -> None:
+    plain(run)
+    run(f"CREATE VIEW kid_absences_{THIS_YEAR} AS SELECT 1")
+    alembic.upgrade()
+    assert f'The name "public"."kid_absences_{THIS_YEAR}" is taken already' in alembic.told
+    assert partitions(run) == sorted(WHOLE)
+    alembic.downgrade()
+    assert run("SELECT count(*) FROM kid_absences") == [(242,)]
+
+
 @pytest.mark.every_version
-def test_a_copy_that_differs_is_rolled_back(alembic: Alembic, run: Run, dump: Callable[[], str]) -> None:
-    run(
-        "CREATE FUNCTION fickle(int) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT clock_timestamp()::text $$;"
-        "CREATE TABLE kid_absences (date date, kid_id int, t text GENERATED ALWAYS AS (fickle(kid_id)) STORED);"
-        "INSERT INTO kid_absences (date, kid_id) VALUES ('2020-01-01', 1)"
+def test_a_copy_that_differs_takes_nobody_s_place(alembic: Alembic, run: Run) -> None:
+    """What a generated column says now is another thing than what it said when the row was written."""
+    fickle = (
+        "CREATE OR REPLACE FUNCTION fickle(int) RETURNS text IMMUTABLE LANGUAGE sql AS"
+        " $$ SELECT clock_timestamp()::text{} $$"
     )
-    run("CREATE OR REPLACE FUNCTION fickle(int) RETURNS text IMMUTABLE LANGUAGE sql AS"
-        " $$ SELECT clock_timestamp()::text || 'x' $$")  # fmt: skip
-    before = dump()
-    with pytest.raises(CommandError, match="the copy differs from the table: 1 rows before, 1 rows after"):
+    run(fickle.format(""))
+    run("CREATE TABLE kid_absences (date date, kid_id int PRIMARY KEY, t text GENERATED ALWAYS AS (fickle(kid_id))"
+        " STORED); INSERT INTO kid_absences (date, kid_id) VALUES ('2020-01-01', 1)")  # fmt: skip
+    run(fickle.format(" || 'x'"))
+    rows = run("SELECT * FROM kid_absences")
+    with pytest.raises(CommandError, match="The rows that were copied are not those that are there"):
         alembic.upgrade()
-    assert dump() == before
+    assert partitions(run) == sorted(WHOLE)
+    assert run("SELECT * FROM kid_absences") == rows
+    with pytest.raises(CommandError, match="The rows that were copied are not those that are there"):
+        alembic.upgrade()
+    assert run("SELECT * FROM kid_absences") == rows
 
 
 def test_command_line(run: Run, database_url: str) -> None:
@@ -489,12 +501,15 @@ def test_command_line(run: Run, database_url: str) -> None:
 
     done = typed("upgrade", "head")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "is partitioned by RANGE (date): 242 rows in 4 partitions" in done.stdout
+    assert f"{THIS_YEAR + 4 - 2019} partitions, kid_absences_2019 to kid_absences_{THIS_YEAR + 3}" in done.stdout
     done = typed("downgrade", "-1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "is a plain table again: 242 rows from 4 partitions" in done.stdout
+    assert "is a plain table again: 242 rows from" in done.stdout
     done = typed("upgrade", "head", "--sql")
     assert done.returncode != 0
+    assert "partitions convert --dry-run and partitions unconvert --dry-run print every statement" in (
+        done.stderr + done.stdout
+    )
     assert "Traceback" not in done.stderr + done.stdout
     environment["DATABASE_URL"] = "mysql://elsewhere/x"
     done = typed("upgrade", "head")

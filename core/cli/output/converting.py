@@ -9,25 +9,28 @@ from core.plans.conversion import Standing
 from core.text import Json, shown
 
 
-def standing_text(found: Standing, active: Sequence[OperationRecord]) -> str:
-    return "\n".join(shown(line) for line in _lines(found, active))
+def standing_text(found: Standing, active: Sequence[OperationRecord], at_work: str) -> str:
+    """`at_work` is who acts on the table just now, journalled or not."""
+    return "\n".join(shown(line) for line in _lines(found, active, at_work))
 
 
-def _lines(found: Standing, active: Sequence[OperationRecord]) -> Iterator[str]:
+def _lines(found: Standing, active: Sequence[OperationRecord], at_work: str) -> Iterator[str]:
     yield found.said
     if found.paused:
         yield "It is paused."
     for one in active:
         doing = f" {one.doing}." if one.doing else ""
         yield f"Operation {one.id} ({one.kind}) of {one.actor} is {one.state}.{doing}"
-    if found.stage.under_way and not active:
+    if at_work and not active:
+        yield f"At work on the table: {at_work}."
+    if found.stage.under_way and not (active or at_work):
         yield "Nobody goes on with it just now."
     yield f"Can I still go back? {found.back}"
     for what, command in found.next:
         yield f"{what}: {command}"
 
 
-def standing_json(found: Standing, active: Sequence[OperationRecord]) -> Json:
+def standing_json(found: Standing, active: Sequence[OperationRecord], at_work: str) -> Json:
     asked = found.begun.asked if found.begun is not None else None
     move = found.move
     return {
@@ -50,6 +53,7 @@ def standing_json(found: Standing, active: Sequence[OperationRecord]) -> Json:
             {"id": one.id, "kind": one.kind, "state": one.state.value, "actor": one.actor, "doing": one.doing}
             for one in active
         ],
+        "at_work": at_work or None,
         "go_back": found.back,
         "next": [{"what": what, "command": command} for what, command in found.next],
     }

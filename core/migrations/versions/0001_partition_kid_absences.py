@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterable
 
 from alembic import context, op
 
@@ -24,7 +24,7 @@ def _migration() -> Migration:
     return migration
 
 
-def _tell(sentences: tuple[str, ...]) -> None:
+def _tell(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         context.config.print_stdout("%s", sentence)
 
@@ -32,8 +32,8 @@ def _tell(sentences: tuple[str, ...]) -> None:
 def upgrade() -> None:
     """Makes the table partitioned, with all its rows."""
     key = context.get_x_argument(as_dictionary=True).get("key")
-    target = Target(key) if isinstance(key, str) and key != PARTITIONED.key else PARTITIONED
-    _tell(partition(_migration(), target, date.today()))
+    other = isinstance(key, str) and key != PARTITIONED.key
+    _tell(partition(_migration(), Target(str(key), indexed=True) if other else PARTITIONED))
 
 
 def downgrade() -> None:

@@ -14,7 +14,7 @@ from core.postgres.connection import session, translate
 from core.postgres.session import READ_TIMEOUT_MS, as_the_role, reading, rows_of
 from core.tables.catalog.definition import read_definition
 from core.tables.catalog.ownership import oid_array
-from core.tables.definition import Definition, remembered_key
+from core.tables.definition import Definition, remembered_key, wanted_unique
 from core.tables.ends import TIMES, End, key_type_of
 from core.tables.key import Key
 from core.tables.plain import CHECK, Asked, Begun, Plain, Whole, signature_sql
@@ -104,10 +104,12 @@ def key_in(definition: Definition, column: str) -> Key:
     return Key(column, type_, declared="" if found.type == type_.value else found.type)
 
 
-def read_plain(engine: Engine, schema: str, name: str, column: str, ours: tuple[str, ...]) -> Plain:
+def read_plain(
+    engine: Engine, schema: str, name: str, column: str, ours: tuple[str, ...], unique: tuple[str, ...]
+) -> Plain:
     """The table and what its rows say of the column; reads every row. Raises TableNotFound, Refused, NotServed.
 
-    `ours` are the names of indexes that a conversion makes beforehand.
+    `ours` are the names of indexes that a conversion makes beforehand; `unique` are columns that are to become so.
     """
     with session(engine) as connection:
         try:
@@ -128,6 +130,7 @@ def read_plain(engine: Engine, schema: str, name: str, column: str, ours: tuple[
                     f"SELECT count(*) AS rows, count({key.sql}) AS keys, min({key.sql})::text AS lowest,"
                     f" max({key.sql})::text AS highest FROM ONLY {definition.sql}",
                 )[0]
+                duplicates = count_duplicates(connection, definition.sql, wanted_unique(definition, unique))
         except DBAPIError as error:
             raise translate(error) from error
     lowest, highest = _end(key, found.lowest), _end(key, found.highest)
@@ -143,6 +146,7 @@ def read_plain(engine: Engine, schema: str, name: str, column: str, ours: tuple[
         row.signature,
         taken,
         referrers,
+        duplicates,
     )
 
 

@@ -13,13 +13,11 @@ from sqlalchemy import Engine
 from core.backups.storage import StorageSettings
 from core.console.desk import Desk
 from core.errors import BackupUnusable, DeskError, NotAllowed, Refused
-from core.migrations.contents import read_plain_contents
 from core.names import ident, qualified
-from core.plans.convert import plan_partition
-from core.plans.convertible import Target
+from core.period import Width
+from core.plans.inplace import Convert
 from core.plans.proof import Kept
-from core.postgres.connection import parse_url, session, working_engine
-from core.tables.catalog.definition import read_definition
+from core.postgres.connection import parse_url, working_engine
 from tests import desks, printed
 from tests.printed import SITUATIONS, Situation
 from tests.road import NOW, Road
@@ -142,11 +140,7 @@ def test_what_a_conversion_prints_finds_the_rows(run: Run, worker: Engine) -> No
 
 
 def found_by_what_is_printed(run: Run, engine: Engine) -> list[tuple[object, ...]]:
-    target = Target("day", ("day", "I d"))
-    with session(engine) as connection:
-        definition = read_definition(connection, "public", "plain")
-        contents = read_plain_contents(connection, definition, target, "UTC")
     with pytest.raises(Refused) as refused:
-        plan_partition(definition, contents, target, today=NOW.date())
+        desks.desk(engine).plan(Convert("public.plain", "day", Width(months=12), ("day", "I d")))
     (statement,) = re.findall(r"SELECT .*;", refused.value.next)
     return [tuple(str(one) if isinstance(one, date) else one for one in row) for row in run(statement)]

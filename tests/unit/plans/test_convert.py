@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
 from core.absences import PARTITIONED as TARGET
 from core.errors import DetachPending, NameTaken, NotServed, Refused
-from core.plans.convert import (
-    lock_statements,
-    plan_partition,
-    plan_unpartition,
-    wanted_unique,
-)
-from core.plans.convertible import Target
+from core.plans.convert import lock_statements, plan_unpartition
+from core.plans.convertible import Target, additions, require_partitionable, widened
 from core.tables.definition import (
     Child,
     Constraint,
@@ -33,9 +27,20 @@ from core.tables.definition import (
     Statistics,
     Trigger,
     remembered_key,
+    wanted_unique,
+)
+from core.tables.rebuild import (
+    belongings,
+    compare,
+    in_tablespace,
+    indexing,
+    like,
+    owner,
+    sequences,
+    told,
+    with_options,
 )
 
-TODAY = date(2026, 5, 4)
 SIMPLE = Definition(
     oid=1,
     schema="public",
@@ -54,7 +59,7 @@ SIMPLE = Definition(
     constraints=(Constraint("kid_absences_pkey", "p", "PRIMARY KEY (id)", ("id",)),),
     indexes=(DefinedIndex("kid_absences_pkey", "USING btree (id)", ("id",), unique=True, constraint=True),),
 )
-ROWS = Contents(rows=1_234, years=(2019, 2026))
+ROWS = Contents(rows=1_234)
 BEFORE = '"public"."kid_absences_before"'
 LIKE = (
     f"LIKE {BEFORE} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS"
@@ -79,50 +84,6 @@ END
 $desk$;"""
 WAS = 'partition-desk: {"was": "PRIMARY KEY (id)", "nullable": true}'
 ADDED = 'partition-desk: {"was": "", "nullable": false}'
-
-
-def test_partition() -> None:
-    plan = plan_partition(SIMPLE, ROWS, TARGET, today=TODAY)
-    assert (
-        plan.sql
-        == f"""\
-BEGIN;
-LOCK TABLE "public"."kid_absences" IN ACCESS EXCLUSIVE MODE;
-ALTER SEQUENCE "public"."kid_absences_id_seq" RENAME TO "kid_absences_id_seq_before";
-ALTER TABLE "public"."kid_absences" RENAME TO "kid_absences_before";
-CREATE TABLE "public"."kid_absences" ({LIKE}) PARTITION BY RANGE ("date");
-ALTER TABLE "public"."kid_absences" ALTER COLUMN "id" ADD GENERATED ALWAYS AS IDENTITY \
-(SEQUENCE NAME "public"."kid_absences_id_seq" START WITH 1 INCREMENT BY 1);
-SELECT pg_catalog.setval('"public"."kid_absences_id_seq"', last_value, is_called) \
-FROM "public"."kid_absences_id_seq_before";
-CREATE TABLE "public"."kid_absences_2019" PARTITION OF "public"."kid_absences" \
-FOR VALUES FROM ('2019-01-01') TO ('2020-01-01');
-CREATE TABLE "public"."kid_absences_2026" PARTITION OF "public"."kid_absences" \
-FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
-CREATE TABLE "public"."kid_absences_2027" PARTITION OF "public"."kid_absences" \
-FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
-INSERT INTO "public"."kid_absences" ("id", "kid_id", "date", "extra") OVERRIDING SYSTEM VALUE \
-SELECT "id", "kid_id", "date", "extra" FROM "public"."kid_absences_before";
-{COMPARE}
-DROP TABLE "public"."kid_absences_before";
-ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_pkey" PRIMARY KEY (id, "date");
-COMMENT ON CONSTRAINT "kid_absences_pkey" ON "public"."kid_absences" IS '{WAS}';
-ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_kid_id_date_key" UNIQUE ("kid_id", "date");
-COMMENT ON CONSTRAINT "kid_absences_kid_id_date_key" ON "public"."kid_absences" IS '{ADDED}';
-CREATE INDEX "kid_absences_date_idx" ON "public"."kid_absences" USING btree ("date");
-COMMENT ON INDEX "public"."kid_absences_date_idx" IS '{ADDED}';
-ANALYZE "public"."kid_absences";
-COMMIT;"""
-    )
-    assert plan.effects == (
-        "public.kid_absences is partitioned by RANGE (date): 1,234 rows in 3 partitions, "
-        "kid_absences_2019 to kid_absences_2027.",
-        "The primary key kid_absences_pkey is (id, date) now: PostgreSQL needs the partition column in it. "
-        "That (id) alone is unique is no longer checked.",
-        "The unique constraint kid_absences_kid_id_date_key on (kid_id, date) was added; "
-        "the way back takes it away again.",
-        "The index kid_absences_date_idx on (date) was added; the way back takes it away again.",
-    )
 
 
 PARTITIONED = replace(
@@ -233,38 +194,31 @@ def test_of_a_columns_options_only_those_come_along_that_every_server_has() -> N
     assert marked.odd_options == ("of_another=a=b",)
     plain = DefinedColumn("at", "timestamp with time zone", not_null=True, attoptions=("pg_attver=22158904",))
     definition = replace(RICH, columns=(marked, plain))
-    plan = plan_partition(definition, Contents(rows=0), Target("at"), today=TODAY, zone="Europe/Berlin")
-    settings = [statement for statement in plan.statements if " ALTER COLUMN " in statement]
+    settings = [statement for statement in belongings(definition, ("one", "other")) if " ALTER COLUMN " in statement]
     assert len(settings) == 3
     assert {statement.partition(" SET ")[2] for statement in settings} == {"(n_distinct=5, n_distinct_inherited=-0.5)"}
-    assert "The column kid loses options that are not known here: of_another=a=b." in plan.effects
+    assert "The column kid loses options that are not known here: of_another=a=b." in told(definition)
 
 
 def test_everything_that_hangs_on_the_table_comes_along() -> None:
-    plan = plan_partition(RICH, Contents(rows=0), Target("at"), today=TODAY, zone="Europe/Berlin")
-    table, aside = '"School %"."Ab""sences"', '"School %"."Ab""sences_before"'
-    with_options = "WITH (fillfactor='70', toast.autovacuum_enabled='false')"
-    assert plan.locks == (
+    table = '"School %"."Ab""sences"'
+    children = ('"School %"."Ab""sences_2026"', '"School %"."Ab""sences_2027"')
+    assert lock_statements(RICH) == (
         f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
         'ALTER TABLE public.notes DROP CONSTRAINT "back"',
         f'ALTER TABLE {table} DROP CONSTRAINT "to_kid"',
         f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
     )
-    assert plan.locks == lock_statements(RICH)
-    copy = plan.statements.index(f'INSERT INTO {table} ("kid", "at") SELECT "kid", "at" FROM {aside}')
-    assert plan.statements[1:copy] == (
-        f'CREATE TABLE {table} ({LIKE.replace(BEFORE, aside)}) PARTITION BY RANGE ("at") TABLESPACE "slow"',
+    assert (like(RICH), in_tablespace(RICH)) == (
+        LIKE.replace(BEFORE, '"School %"."Ab""sences_before"'),
+        ' TABLESPACE "slow"',
+    )
+    assert with_options(RICH.options) == " WITH (fillfactor='70', toast.autovacuum_enabled='false')"
+    assert (*owner(RICH, table), *sequences(RICH)) == (
         f'ALTER TABLE {table} OWNER TO "own er"',
         f'ALTER SEQUENCE "School %"."numbers" OWNED BY {table}."kid"',
-        f'CREATE TABLE "School %"."Ab""sences_2026" PARTITION OF {table} FOR VALUES FROM '
-        f"('2025-12-31 23:00:00+00') TO ('2026-12-31 23:00:00+00') {with_options}",
-        'ALTER TABLE "School %"."Ab""sences_2026" OWNER TO "own er"',
-        f'CREATE TABLE "School %"."Ab""sences_2027" PARTITION OF {table} FOR VALUES FROM '
-        f"('2026-12-31 23:00:00+00') TO ('2027-12-31 23:00:00+00') {with_options}",
-        'ALTER TABLE "School %"."Ab""sences_2027" OWNER TO "own er"',
     )
-    assert plan.statements[copy + 2 :] == (
-        f"DROP TABLE {aside}",
+    assert (*indexing(RICH, RICH.of_kind("pu")), *belongings(RICH, children)) == (
         f'ALTER TABLE {table} ADD CONSTRAINT "one" UNIQUE (kid, at)',
         f"COMMENT ON CONSTRAINT \"one\" ON {table} IS 'o''ne'",
         "SET LOCAL default_tablespace = '\"fast\"'",
@@ -300,9 +254,8 @@ def test_everything_that_hangs_on_the_table_comes_along() -> None:
         f'GRANT SELECT ("at") ON TABLE {table} TO PUBLIC',
         f"COMMENT ON TABLE {table} IS 'all of it'",
         f'ALTER PUBLICATION "pub" ADD TABLE {table} ("kid") WHERE ((kid > 1))',
-        f"ANALYZE {table}",
     )
-    assert plan.effects[1:] == (
+    assert tuple(told(RICH)) == (
         "Rights that others than the owner had granted are granted by the owner now.",
         "CLUSTER no longer knows one by itself: a partitioned table keeps no such mark.",
     )
@@ -313,38 +266,28 @@ def test_quoted_columns_stay_whole_in_a_wider_key() -> None:
         SIMPLE,
         constraints=(Constraint("pk", "p", 'PRIMARY KEY (id, "a) (b") INCLUDE (kid_id)', ("id", "a) (b")),),
     )
-    plan = plan_partition(odd, ROWS, TARGET, today=TODAY)
-    assert (
-        'ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "pk" PRIMARY KEY (id, "a) (b", "date") INCLUDE (kid_id)'
-        in plan.statements
-    )
+    ((wider,), _) = widened(odd, "date")
+    assert wider.definition == 'PRIMARY KEY (id, "a) (b", "date") INCLUDE (kid_id)'
 
 
 def test_a_name_that_closes_the_quotes_of_the_comparison() -> None:
-    odd = replace(SIMPLE, name="$desk$")
-    assert any(
-        statement.startswith("DO $desk_$") and statement.endswith("$desk_$")
-        for statement in plan_partition(odd, ROWS, TARGET, today=TODAY).statements
-    )
+    found = compare(replace(SIMPLE, name="$desk$"))
+    assert found.startswith("DO $desk_$")
+    assert found.endswith("$desk_$")
 
 
 @pytest.mark.parametrize(
-    ("definition", "contents", "error", "words"),
+    ("definition", "error", "words"),
     [
-        (PARTITIONED, ROWS, NotServed, "public.kid_absences is partitioned already."),
-        (SIMPLE, replace(ROWS, without_key=1_200), Refused, "1,200 rows of public.kid_absences have no date"),
-        (SIMPLE, replace(ROWS, out_of_calendar=1), Refused, "1 rows of public.kid_absences have a date that is inf"),
-        (SIMPLE, replace(ROWS, duplicates=2), Refused, "and 2 pairs of values stand in more than one row"),
-        (SIMPLE, replace(ROWS, taken=frozenset({"kid_absences_2019"})), NameTaken, "already holds kid_absences_2019"),
-        (SIMPLE, replace(ROWS, taken=frozenset({"kid_absences_id_seq_before"})), NameTaken, "kid_absences_id_seq_b"),
-        (replace(SIMPLE, dependents=("view public.v",)), ROWS, Refused, "would stay with the old table: view public.v"),
-        (replace(SIMPLE, oddities=("It is odd.",)), ROWS, Refused, "can't be partitioned as it is. It is odd."),
-        (replace(RICH, columns=(DefinedColumn("date", "text"),)), ROWS, Refused, "its column date is text"),
+        (PARTITIONED, NotServed, "public.kid_absences is partitioned already."),
+        (replace(SIMPLE, dependents=("view public.v",)), Refused, "would stay with the old table: view public.v"),
+        (replace(SIMPLE, oddities=("It is odd.",)), Refused, "can't be partitioned as it is. It is odd."),
+        (replace(RICH, columns=(DefinedColumn("date", "text"),)), Refused, "its column date is text"),
     ],
 )
-def test_partition_refuses(definition: Definition, contents: Contents, error: type[Exception], words: str) -> None:
+def test_partition_refuses(definition: Definition, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as raised:
-        plan_partition(definition, contents, TARGET, today=TODAY)
+        require_partitionable(definition, TARGET)
     assert words in str(raised.value)
 
 
@@ -356,6 +299,8 @@ def test_unpartition_refuses() -> None:
         plan_unpartition(replace(PARTITIONED, children=(Child("public", "a", "p"),)), ROWS)
     with pytest.raises(NotServed, match="nothing to take back"):
         plan_unpartition(SIMPLE, ROWS)
+    with pytest.raises(NameTaken, match="already holds kid_absences_id_seq_before"):
+        plan_unpartition(PARTITIONED, replace(ROWS, taken=frozenset({"kid_absences_id_seq_before"})))
     with pytest.raises(NotServed, match="not partitioned by RANGE of one date"):
         plan_unpartition(replace(PARTITIONED, key=None), ROWS)
 
@@ -378,10 +323,16 @@ def test_remembered_key() -> None:
 
 
 def test_wanted_unique() -> None:
-    assert wanted_unique(SIMPLE, TARGET) == ("kid_id", "date")
-    assert wanted_unique(SIMPLE, Target("date")) == ()
-    assert wanted_unique(SIMPLE, Target("date", ("kid", "date"))) == ()
-    assert wanted_unique(PARTITIONED, TARGET) == ()
+    assert wanted_unique(SIMPLE, ("kid_id", "date")) == ("kid_id", "date")
+    assert wanted_unique(SIMPLE, ()) == ()
+    assert wanted_unique(SIMPLE, ("kid", "date")) == ()
+    assert wanted_unique(PARTITIONED, ("kid_id", "date")) == ()
+
+
+def test_what_the_table_lacks_is_added() -> None:
+    names = [(one.name, one.comment) for one in additions(SIMPLE, TARGET)]
+    assert names == [("kid_absences_kid_id_date_key", ADDED), ("kid_absences_date_idx", ADDED)]
+    assert additions(SIMPLE, Target("date")) == ()
 
 
 @pytest.mark.parametrize("comment", [None, "one line", "two\nlines"])

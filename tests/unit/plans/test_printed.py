@@ -12,7 +12,8 @@ from tests.unit.test_layers import CORE, parsed
 
 ELSEWHERE = {
     "inplace._too_far",  # in tests/db/test_convert.py
-    "convert._require_rows_fit",  # in tests/db/plans/test_printed.py
+    "inplace._require_convertible",  # these two in tests/db/plans/test_printed.py
+    "inplace._require_unique",
     "obstacles.__str__",  # each obstacle, in tests/db/plans/test_obstacles.py
     "restore.type_differs",  # these three in tests/db/plans/test_printed.py
     "restore._require_rights",

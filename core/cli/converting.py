@@ -16,7 +16,7 @@ from core.console.pausing import at_work, pause
 from core.errors import Refused, UsageError
 from core.period import Width
 from core.plans.conversion import Stage, Standing, standing_of, to_its_end
-from core.plans.gather import gathering
+from core.plans.gather import to_plain
 from core.plans.inplace import Convert
 from core.plans.operation import Wish
 from core.plans.reattach import Reattach
@@ -146,12 +146,12 @@ class _Acts:
         table = self.given.read()
         for one in table.archived if with_archived else ():
             self.do(Reattach(table.address, table.called(one)))
-        while (first := gathering(self.given.desk, self.given.read(), self.rest_ms)) is not None:
-            self.do(first)
-            if self.dry_run:
+        for wish in to_plain(self.given.desk, table.address, self.rest_ms):
+            self.do(wish)
+            if self.dry_run and not isinstance(wish, Unconvert):
                 say("Its rows lie in several partitions: this comes first, and the rest is planned once it is done.")
-                return 0
-        return self.do(Unconvert(self.given.table))
+                break
+        return 0
 
     # --- what was begun ---
 

@@ -67,7 +67,7 @@ def _migrate(url: URL, settings: Settings) -> None:
                     connection=connection,
                     version_table=version_table(table.name),
                     version_table_schema=table.schema,
-                    migration=Migration(connection, desk, table),
+                    migration=Migration(desk, table),
                 )
                 if not context.get_context().opts.get("dont_mutate"):  # `alembic current` only looks
                     require_rights(table)

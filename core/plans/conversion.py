@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from core.names import address
 from core.period import Width
 from core.plans.ensure import Ensure
 from core.plans.inplace import Convert, following
@@ -127,8 +128,8 @@ def to_its_end(
             found = standing_of(desk, desk.read(table), "convert")
     if found.move is not None and split:
         yield Split(table, found.move.course.leaving[0].name, None, rest_ms)
-    elif found.first is not None and split:
-        yield Split(table, found.table.called(found.first), every, rest_ms)
+    elif split and (one := found.first) is not None and address(one.schema, one.name) in desk.filled(found.table):
+        yield Split(table, found.table.called(one), every, rest_ms)
 
 
 def _is_of(move: Move, begun: Begun | None) -> bool:

@@ -12,7 +12,6 @@ from core.plans.refusals import require_writable
 from core.tables.commands import option
 from core.tables.definition import (
     Constraint,
-    Contents,
     DefinedColumn,
     DefinedIndex,
     Definition,
@@ -55,16 +54,10 @@ def require_rights(table: PartitionedTable) -> None:
         )
 
 
-def require_partitionable(definition: Definition, target: Target, *, in_place: bool = False) -> Key:
-    """The key, where the table can become partitioned. Raises Refused with every reason that stands against it.
-
-    In place views and the like follow the table's name.
-    """
+def require_partitionable(definition: Definition, target: Target) -> Key:
+    """The key, where the table can become partitioned. Raises Refused with every reason that stands against it."""
     if definition.partitioned:
-        raise NotServed(
-            f"{definition.label} is partitioned already.",
-            next="If it was partitioned in another way, alembic stamp head records that without changing it.",
-        )
+        raise NotServed(f"{definition.label} is partitioned already.")
     column = definition.column(target.key)
     if column is None:
         raise Refused(
@@ -78,13 +71,13 @@ def require_partitionable(definition: Definition, target: Target, *, in_place: b
             "not date, timestamp or timestamp with time zone.",
             next="Its type has to be one of them first.",
         )
-    reasons = (*definition.oddities, *_left_behind(definition, in_place), *_unfit(definition, column))
+    reasons = (*definition.oddities, *_left_behind(definition), *_unfit(definition, column))
     if reasons:
         raise Refused(" ".join((f"{definition.label} can't be partitioned as it is.", *reasons)))
     return Key(target.key, type_)
 
 
-def require_unpartitionable(definition: Definition, *, in_place: bool = False) -> None:
+def require_unpartitionable(definition: Definition) -> None:
     """Raises Refused with every reason that stands against a plain table."""
     if not definition.partitioned:
         raise NotServed(f"{definition.label} is not partitioned: there is nothing to take back.")
@@ -101,21 +94,20 @@ def require_unpartitionable(definition: Definition, *, in_place: bool = False) -
         if child.kind != "r":
             what = "partitioned again" if child.kind == "p" else "a foreign table"
             raise NotServed(f"{child.name} is {what}; the console only shows such a table.")
-    reasons = (*definition.oddities, *_left_behind(definition, in_place), *_unowned(definition))
+    reasons = (*definition.oddities, *_left_behind(definition), *_unowned(definition))
     if reasons:
         raise Refused(" ".join((f"{definition.label} can't become a plain table as it is.", *reasons)))
 
 
-def _left_behind(definition: Definition, in_place: bool) -> Iterator[str]:
-    following = {one.what for one in definition.tied} if in_place else set()
+def _left_behind(definition: Definition) -> Iterator[str]:
+    following = {one.what for one in definition.tied}
     staying = [one for one in definition.dependents if one not in following]
     if staying:
         yield (
             f"These would stay with the old table: {', '.join(staying)}. "
             "Drop them first and make them again afterwards."
         )
-    if in_place:
-        yield from unfit(definition.tied)
+    yield from unfit(definition.tied)
     if definition.replica_identity == "i":
         yield "Its replica identity is an index. Set it to DEFAULT or FULL first."
 
@@ -222,7 +214,7 @@ def called(one: Constraint | DefinedIndex) -> str:
 
 
 def narrowed(
-    definition: Definition, contents: Contents
+    definition: Definition, duplicates: int
 ) -> tuple[tuple[Constraint, ...], tuple[DefinedIndex, ...], bool, tuple[str, ...]]:
     """The constraints and indexes of the plain table, whether its key may be NULL again, and what there is to tell."""
     referenced = [frozenset(fk.columns) for fk in definition.incoming]
@@ -237,10 +229,10 @@ def narrowed(
         elif frozenset(one.columns) in referenced:
             constraints.append(_commented(one, comment))
             notes.append(f"{one.name} stays on ({', '.join(one.columns)}): a foreign key references it.")
-        elif memo.was and contents.duplicates:
+        elif memo.was and duplicates:
             constraints.append(_commented(one, comment))
             notes.append(
-                f"The primary key stays on ({', '.join(one.columns)}): {contents.duplicates:,} values of "
+                f"The primary key stays on ({', '.join(one.columns)}): {duplicates:,} values of "
                 f"({', '.join(remembered_key(definition))}) stand in more than one row."
             )
         elif memo.was:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from core.plans.convertible import require_rights
 from core.plans.drain import Drain
 from core.plans.operation import Sources, Wish
 from core.plans.split import Merge, Split
-from core.plans.unconvert import require_free
+from core.plans.unconvert import Unconvert, require_free
 from core.plans.under_way import called_of
 from core.tables.move import Course
 from core.tables.table import PartitionedTable
@@ -35,6 +37,13 @@ def gathering(desk: Sources, table: PartitionedTable, rest_ms: int | None = None
     first = next(number for number, one in enumerate(table.ranges) if f"{one.schema}.{one.name}" in filled)
     every = table.ranges[first:]  # those too that hold none yet, as new rows come
     return Merge(table.address, tuple(table.called(one) for one in every), rest_ms, True)
+
+
+def to_plain(desk: Sources, table: str, rest_ms: int | None = None) -> Iterator[Wish]:
+    """The wishes by which a partitioned table becomes plain, from wherever it is: each is done before the next."""
+    while (first := gathering(desk, desk.read(table), rest_ms)) is not None:
+        yield first
+    yield Unconvert(table)
 
 
 def _rest(table: PartitionedTable, course: Course, rest_ms: int | None) -> Wish:

@@ -161,7 +161,7 @@ def plan_convert(
     Raises Refused with every reason that stands in the way.
     """
     definition, key = plain.definition, plain.key
-    require_partitionable(definition, target, in_place=True)
+    require_partitionable(definition, target)
     _require_convertible(plain)
     bounds, grid = first_bounds(plain, every, now, zone)
     constraints, notes = widened(definition, key.column)

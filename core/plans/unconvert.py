@@ -18,7 +18,7 @@ from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step, basis, nothing_to_do
 from core.plans.under_way import require_own
 from core.tables.commands import option, twin
-from core.tables.definition import Constraint, Contents, DefinedIndex, Definition, Memo
+from core.tables.definition import Constraint, DefinedIndex, Definition, Memo
 from core.tables.plain import CHECK, Whole
 from core.tables.rebuild import belongings, commented, put_sequences_aside, sequences
 from core.tables.table import PartitionedTable
@@ -63,8 +63,7 @@ def plan_unconvert(table: PartitionedTable, whole: Whole) -> Plan:
     definition, kept = whole.definition, whole.kept
     require_free(whole)
     _require_whole(table, whole)
-    contents = Contents(0, duplicates=whole.duplicates)
-    constraints, indexes, nullable, notes = narrowed(definition, contents)
+    constraints, indexes, nullable, notes = narrowed(definition, whole.duplicates)
     own = {above: one for one, above in whole.pairs}
     primary = next((one for one in constraints if one.kind == "p"), None)
     narrow = primary if primary is not None and primary.definition != _before(definition) else None
@@ -118,7 +117,7 @@ def _require_whole(table: PartitionedTable, whole: Whole) -> None:
 def require_free(whole: Whole) -> None:
     """Raises Refused for what keeps the table from becoming plain in place, wherever its rows lie."""
     definition = whole.definition
-    require_unpartitionable(definition, in_place=True)
+    require_unpartitionable(definition)
     if whole.partitioned_referrers:
         tables = ", ".join(whole.partitioned_referrers)
         raise Refused(f"{tables}, partitioned itself, references it: that foreign key can't be made anew online.")

@@ -84,8 +84,6 @@ class DefinedColumn:
     not_null: bool = False
     generated: bool = False
     """Computed from other columns, so that no value can be inserted."""
-    hashable: bool = True
-    """Whether its type has a hash function of its own; others are compared as text."""
     statistics: int | None = None
     attoptions: tuple[str, ...] = ()
     """Each as name=value, those included that no copy of the table can have."""
@@ -326,17 +324,6 @@ class Definition:
     def of_kind(self, kinds: str) -> tuple[Constraint, ...]:
         """The constraints of the kinds named by their letters."""
         return tuple(one for one in self.constraints if one.kind in kinds)
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What the rows say, read under the lock."""
-
-    rows: int
-    duplicates: int = 0
-    """Groups of rows that are equal in the columns that are to become unique."""
-    taken: frozenset[str] = frozenset()
-    """Names of relations and types of the table's schema."""
 
 
 _MEMO = "partition-desk: "

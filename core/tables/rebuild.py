@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.names import comment_sql, dollar_quoted, fit, ident, literal, qualified
+from core.names import comment_sql, fit, ident, literal, qualified
 from core.tables.definition import Constraint, DefinedIndex, Definition, Grant, Rights, Statistics
 
 
@@ -62,32 +62,6 @@ def sequences(definition: Definition) -> Iterator[str]:
         yield from _grants(f"SEQUENCE {sequence}", one.rights, definition.owner)
         if one.comment is not None:
             yield f"COMMENT ON SEQUENCE {sequence} IS {literal(one.comment).strip()}"
-
-
-def copy(definition: Definition) -> str:
-    """Copies all rows; generated columns are computed again."""
-    columns = ", ".join(ident(column.name) for column in definition.columns if not column.generated)
-    overriding = " OVERRIDING SYSTEM VALUE" if any(one.identity for one in definition.sequences) else ""
-    return f"INSERT INTO {definition.sql} ({columns}){overriding} SELECT {columns} FROM {definition.aside_sql}"
-
-
-def compare(definition: Definition) -> str:
-    """Raises where the copy has not the same rows: their number, and a sum of hashes that no order changes."""
-    row = ", ".join(ident(c.name) + ("" if c.hashable else "::pg_catalog.text") for c in definition.columns)
-    read = f"SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(ROW({row}), 0)) AS hash"
-    body = f"""
-DECLARE
-  original record;
-  copied record;
-BEGIN
-  {read} INTO original FROM {definition.aside_sql};
-  {read} INTO copied FROM {definition.sql};
-  IF original IS DISTINCT FROM copied THEN
-    RAISE EXCEPTION 'the copy differs from the table: % rows before, % rows after', original.rows, copied.rows;
-  END IF;
-END
-"""
-    return f"DO {dollar_quoted(body)}"
 
 
 def indexing(

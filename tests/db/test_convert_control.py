@@ -15,6 +15,7 @@ from core.console.actor import system_user
 from core.console.desk import Desk
 from core.errors import Cancelled
 from core.period import Width
+from core.plans.gather import gathering
 from core.plans.inplace import Convert
 from core.plans.plan import Plan
 from core.plans.split import Split
@@ -247,6 +248,35 @@ def test_the_way_back_is_looked_at_gone_on_with_and_taken_back(
     for word in ("--resume", "--finish", "--abandon"):
         assert back(word).code == 0
     assert json.loads(back("--status", "--json").out)["stage"] == "plain"
+
+
+def test_the_way_back_of_several_partitions_is_paused_and_taken_back(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    desk: Desk,
+    dump: Callable[[], str],
+) -> None:
+    plain(run)
+    before = dump()
+    assert partitions("convert", "--key", "date", "--every", "1 year", *TABLE).code == 0
+    converted, rows, back = dump(), run(ALL), partial(partitions, "unconvert", *TABLE)
+
+    def begin() -> None:
+        first = gathering(desk, desk.read("public.kid_absences"))
+        assert first is not None
+        only_begin(run, desk.plan(first), 1)
+
+    begin()
+    found = json.loads(back("--status", "--json").out)
+    assert (found["stage"], found["share"], found["paused"]) == ("moving", 0, False)
+    assert back("--pause").code == 0
+    assert json.loads(back("--status", "--json").out)["paused"]
+    assert back("--abandon").code == 0
+    assert dump() == converted
+    begin()
+    done = back("--resume")
+    assert done.code == 0, done.err
+    assert (run(ALL), dump()) == (rows, before)
 
 
 def test_taking_it_back_is_broken_at_every_statement(run: Run, database_url: str, dump: Callable[[], str]) -> None:

@@ -153,7 +153,7 @@ def test_no_rows_no_key(alembic: Alembic, run: Run, dump: Callable[[], str]) -> 
     before = dump()
     alembic.upgrade()
     assert partitions(run) == sorted(WHOLE)
-    assert "has no primary key or unique constraint" in alembic.told
+    assert "What it held stays in one partition" not in alembic.told  # there is nothing to split
     alembic.downgrade()
     assert dump() == before
 
@@ -205,9 +205,12 @@ def test_default_partition_comes_along(alembic: Alembic, run: Run) -> None:
     alembic.upgrade()
     run("CREATE TABLE rest PARTITION OF kid_absences DEFAULT")
     run("CREATE INDEX alone ON rest (reason)")
-    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '1999-06-01')")
+    run("ALTER TABLE kid_absences DETACH PARTITION kid_absences_2022")
+    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '2022-06-01')")
+    with pytest.raises(CommandError, match=r"rest has .*make them alike first"):
+        alembic.downgrade()
+    run("DROP INDEX alone")
     alembic.downgrade()
-    assert "index public.alone" in alembic.told
     assert run("SELECT count(*) FROM kid_absences") == [(243,)]
 
 
@@ -443,7 +446,7 @@ def test_writers_lose_nothing(alembic: Alembic, run: Run, session: OpenSession) 
     for writer in writers:
         writer.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             alembic.upgrade()
             alembic.downgrade()
     finally:
@@ -504,7 +507,7 @@ def test_command_line(run: Run, database_url: str) -> None:
     assert f"{THIS_YEAR + 4 - 2019} partitions, kid_absences_2019 to kid_absences_{THIS_YEAR + 3}" in done.stdout
     done = typed("downgrade", "-1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "is a plain table again: 242 rows from" in done.stdout
+    assert "public.kid_absences is a plain table again: all its rows lie in" in done.stdout
     done = typed("upgrade", "head", "--sql")
     assert done.returncode != 0
     assert "partitions convert --dry-run and partitions unconvert --dry-run print every statement" in (

@@ -22,6 +22,11 @@ from tests.tables import Run
 YEAR = Width(months=12)
 
 
+def left_over(run: Run) -> list[str]:
+    """What a move or a conversion has left behind; the table of the revision is none of that."""
+    return [name for (name,) in run(TRACES) if not name.startswith("partition_desk_version")]
+
+
 @pytest.mark.parametrize("steps", [(1,), (4,), (5,), (99,), (99, 99), (99, 99, 1), (99, 99, 3)], ids=str)
 def test_an_upgrade_that_was_cut_short_goes_on(
     alembic: Alembic,  # noqa: F811
@@ -43,7 +48,7 @@ def test_an_upgrade_that_was_cut_short_goes_on(
     alembic.upgrade()
     assert partitions(run) == from_year(2020)
     assert run("SELECT count(*), count(DISTINCT id) FROM kid_absences") == [(9, 9)]
-    assert run(TRACES) == []
+    assert left_over(run) == []
     again = alembic.told
     alembic.downgrade()
     assert dump() == before, again
@@ -68,4 +73,4 @@ def test_a_downgrade_takes_back_a_split_that_was_begun(
     alembic.downgrade()
     assert dump() == before
     assert run("SELECT count(*) FROM kid_absences") == [(243,)]
-    assert run(TRACES) == []
+    assert left_over(run) == []

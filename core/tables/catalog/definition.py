@@ -163,11 +163,6 @@ def _oddities(row: Row) -> Iterable[str]:
 _COLUMNS = """
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull,
     a.attgenerated <> '' AS generated,
-    EXISTS (SELECT 1 FROM pg_catalog.pg_opclass o
-        JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod AND m.amname = 'hash'
-        JOIN pg_catalog.pg_amproc f ON f.amprocfamily = o.opcfamily AND f.amproclefttype = o.opcintype
-            AND f.amprocrighttype = o.opcintype AND f.amprocnum = 2
-        WHERE o.opcdefault AND o.opcintype = a.atttypid) AS hashable,
     nullif(a.attstattarget, -1) AS statistics, to_json(a.attoptions::text[]) AS attoptions, {acl} AS acl
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped
@@ -182,7 +177,6 @@ def _columns(connection: Connection, oid: int) -> tuple[DefinedColumn, ...]:
             type=row.type,
             not_null=row.attnotnull,
             generated=row.generated,
-            hashable=row.hashable,
             statistics=row.statistics,
             attoptions=tuple(row.attoptions or ()),
             grants=tuple(Grant(*one) for one in row.acl or ()),

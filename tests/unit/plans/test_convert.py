@@ -1,4 +1,4 @@
-"""The plans of both migrations, by their whole SQL."""
+"""What a conversion and its way back make anew, by its SQL, and what stands in the way of both."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from dataclasses import replace
 import pytest
 
 from core.absences import PARTITIONED as TARGET
-from core.errors import DetachPending, NameTaken, NotServed, Refused
-from core.plans.convert import lock_statements, plan_unpartition
-from core.plans.convertible import Target, additions, require_partitionable, widened
+from core.errors import DetachPending, NotServed, Refused
+from core.plans.convertible import (
+    Target,
+    additions,
+    narrowed,
+    require_partitionable,
+    require_unpartitionable,
+    widened,
+)
 from core.tables.definition import (
     Child,
     Constraint,
-    Contents,
     DefinedColumn,
     DefinedIndex,
     Definition,
@@ -31,7 +36,6 @@ from core.tables.definition import (
 )
 from core.tables.rebuild import (
     belongings,
-    compare,
     in_tablespace,
     indexing,
     like,
@@ -52,36 +56,18 @@ SIMPLE = Definition(
         DefinedColumn("id", "bigint", not_null=True),
         DefinedColumn("kid_id", "bigint", not_null=True),
         DefinedColumn("date", "date"),
-        DefinedColumn("extra", "json", hashable=False),
+        DefinedColumn("extra", "json"),
         DefinedColumn("twice", "bigint", generated=True),
     ),
     sequences=(OwnedSequence("public", "kid_absences_id_seq", "id", "ALWAYS", "START WITH 1 INCREMENT BY 1"),),
     constraints=(Constraint("kid_absences_pkey", "p", "PRIMARY KEY (id)", ("id",)),),
     indexes=(DefinedIndex("kid_absences_pkey", "USING btree (id)", ("id",), unique=True, constraint=True),),
 )
-ROWS = Contents(rows=1_234)
 BEFORE = '"public"."kid_absences_before"'
 LIKE = (
     f"LIKE {BEFORE} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS"
     " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS"
 )
-COMPARE = """\
-DO $desk$
-DECLARE
-  original record;
-  copied record;
-BEGIN
-  SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(\
-ROW("id", "kid_id", "date", "extra"::pg_catalog.text, "twice"), 0)) AS hash INTO original \
-FROM "public"."kid_absences_before";
-  SELECT pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.hash_record_extended(\
-ROW("id", "kid_id", "date", "extra"::pg_catalog.text, "twice"), 0)) AS hash INTO copied \
-FROM "public"."kid_absences";
-  IF original IS DISTINCT FROM copied THEN
-    RAISE EXCEPTION 'the copy differs from the table: % rows before, % rows after', original.rows, copied.rows;
-  END IF;
-END
-$desk$;"""
 WAS = 'partition-desk: {"was": "PRIMARY KEY (id)", "nullable": true}'
 ADDED = 'partition-desk: {"was": "", "nullable": false}'
 
@@ -105,40 +91,6 @@ PARTITIONED = replace(
         Child("public", "kid_absences_2027", "r"),
     ),
 )
-
-
-def test_unpartition() -> None:
-    plan = plan_unpartition(PARTITIONED, Contents(rows=9), archived=("archive.kid_absences_2019",))
-    assert (
-        plan.sql
-        == f"""\
-BEGIN;
-LOCK TABLE "public"."kid_absences" IN ACCESS EXCLUSIVE MODE;
-ALTER SEQUENCE "public"."kid_absences_id_seq" RENAME TO "kid_absences_id_seq_before";
-ALTER TABLE "public"."kid_absences" RENAME TO "kid_absences_before";
-CREATE TABLE "public"."kid_absences" ({LIKE}) WITH (fillfactor='80');
-ALTER TABLE "public"."kid_absences" ALTER COLUMN "id" ADD GENERATED ALWAYS AS IDENTITY \
-(SEQUENCE NAME "public"."kid_absences_id_seq" START WITH 1 INCREMENT BY 1);
-SELECT pg_catalog.setval('"public"."kid_absences_id_seq"', last_value, is_called) \
-FROM "public"."kid_absences_id_seq_before";
-INSERT INTO "public"."kid_absences" ("id", "kid_id", "date", "extra") OVERRIDING SYSTEM VALUE \
-SELECT "id", "kid_id", "date", "extra" FROM "public"."kid_absences_before";
-{COMPARE}
-DROP TABLE "public"."kid_absences_2026", "other"."Rest", "public"."kid_absences_2027", "public"."kid_absences_before";
-ALTER TABLE "public"."kid_absences" ALTER COLUMN "date" DROP NOT NULL;
-ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_pkey" PRIMARY KEY (id);
-ANALYZE "public"."kid_absences";
-COMMIT;"""
-    )
-    assert plan.effects == (
-        "public.kid_absences is a plain table again: 9 rows from 3 partitions.",
-        "The primary key kid_absences_pkey is (id) again.",
-        "The unique constraint kid_absences_kid_id_date_key on (kid_id, date) was there for the partitions only "
-        "and is gone.",
-        "The index kid_absences_date_idx on (date) was there for the partitions only and is gone.",
-        "Archived and left where they are, not in the plain table: archive.kid_absences_2019.",
-        "Gone with the partitions that alone had them: index public.alone.",
-    )
 
 
 RICH = Definition(
@@ -203,12 +155,6 @@ def test_of_a_columns_options_only_those_come_along_that_every_server_has() -> N
 def test_everything_that_hangs_on_the_table_comes_along() -> None:
     table = '"School %"."Ab""sences"'
     children = ('"School %"."Ab""sences_2026"', '"School %"."Ab""sences_2027"')
-    assert lock_statements(RICH) == (
-        f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
-        'ALTER TABLE public.notes DROP CONSTRAINT "back"',
-        f'ALTER TABLE {table} DROP CONSTRAINT "to_kid"',
-        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
-    )
     assert (like(RICH), in_tablespace(RICH)) == (
         LIKE.replace(BEFORE, '"School %"."Ab""sences_before"'),
         ' TABLESPACE "slow"',
@@ -270,12 +216,6 @@ def test_quoted_columns_stay_whole_in_a_wider_key() -> None:
     assert wider.definition == 'PRIMARY KEY (id, "a) (b", "date") INCLUDE (kid_id)'
 
 
-def test_a_name_that_closes_the_quotes_of_the_comparison() -> None:
-    found = compare(replace(SIMPLE, name="$desk$"))
-    assert found.startswith("DO $desk_$")
-    assert found.endswith("$desk_$")
-
-
 @pytest.mark.parametrize(
     ("definition", "error", "words"),
     [
@@ -294,27 +234,27 @@ def test_partition_refuses(definition: Definition, error: type[Exception], words
 def test_unpartition_refuses() -> None:
     pending = replace(PARTITIONED, children=(Child("public", "a", "r", pending=True),))
     with pytest.raises(DetachPending, match="its rows would be left out"):
-        plan_unpartition(pending, ROWS)
+        require_unpartitionable(pending)
     with pytest.raises(NotServed, match="partitioned again"):
-        plan_unpartition(replace(PARTITIONED, children=(Child("public", "a", "p"),)), ROWS)
+        require_unpartitionable(replace(PARTITIONED, children=(Child("public", "a", "p"),)))
     with pytest.raises(NotServed, match="nothing to take back"):
-        plan_unpartition(SIMPLE, ROWS)
-    with pytest.raises(NameTaken, match="already holds kid_absences_id_seq_before"):
-        plan_unpartition(PARTITIONED, replace(ROWS, taken=frozenset({"kid_absences_id_seq_before"})))
+        require_unpartitionable(SIMPLE)
     with pytest.raises(NotServed, match="not partitioned by RANGE of one date"):
-        plan_unpartition(replace(PARTITIONED, key=None), ROWS)
+        require_unpartitionable(replace(PARTITIONED, key=None))
 
 
-def test_a_key_that_is_needed_stays_as_it_is() -> None:
-    plan = plan_unpartition(PARTITIONED, Contents(rows=9, duplicates=2))
-    assert (
-        'ALTER TABLE "public"."kid_absences" ADD CONSTRAINT "kid_absences_pkey" PRIMARY KEY (id, date)'
-        in plan.statements
-    )
-    assert "The primary key stays on (id, date): 2 values of (id) stand in more than one row." in plan.effects
+def test_what_partitioning_added_goes_and_a_key_that_is_needed_stays_as_it_is() -> None:
+    constraints, indexes, nullable, notes = narrowed(PARTITIONED, 0)
+    assert [one.definition for one in constraints] == ["PRIMARY KEY (id)"]
+    assert [one.name for one in indexes] == ["kid_absences_kid_id_date_key", "kid_absences_pkey"]
+    assert nullable
+    assert "The primary key kid_absences_pkey is (id) again." in notes
+    constraints, _, _, notes = narrowed(PARTITIONED, 2)
+    assert [one.definition for one in constraints] == ["PRIMARY KEY (id, date)"]
+    assert "The primary key stays on (id, date): 2 values of (id) stand in more than one row." in notes
     incoming = (IncomingKey("back", "public.notes", "FOREIGN KEY ...", ("kid_id", "date"), True),)
-    plan = plan_unpartition(replace(PARTITIONED, incoming=incoming), Contents(rows=9))
-    assert "kid_absences_kid_id_date_key stays on (kid_id, date): a foreign key references it." in plan.effects
+    notes = narrowed(replace(PARTITIONED, incoming=incoming), 0)[3]
+    assert "kid_absences_kid_id_date_key stays on (kid_id, date): a foreign key references it." in notes
 
 
 def test_remembered_key() -> None:

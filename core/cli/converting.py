@@ -10,7 +10,7 @@ import click
 
 from core.cli.acting import Given, act, put, put_json, say
 from core.cli.options import BATCH_PAUSE, DRY_RUN, JSON, REASON, command
-from core.cli.output.converting import standing_json, standing_text
+from core.cli.output.converting import prospects_lines, standing_json, standing_text
 from core.console.journal import OperationRecord, read_operations
 from core.console.pausing import at_work, pause
 from core.errors import Refused, UsageError
@@ -123,7 +123,13 @@ class _Acts:
 
     def convert(self, key: str, every: Width, *, split_later: bool) -> int:
         """Brings a plain table to its first use, and on to its end."""
-        return self._go(every, Convert(self.given.table, key, every), split=not split_later)
+        done = self._go(every, Convert(self.given.table, key, every), split=not split_later)
+        table = self.given.read()
+        if self.dry_run and table.strategy == "plain":
+            desk = self.given.desk
+            for line in prospects_lines(desk.prospects(table), key, every, desk.zone, desk.today):
+                say(line)
+        return done
 
     def _go(self, every: Width | None, begin: Convert | None = None, *, split: bool = True) -> int:
         """One wish after the other; of a dry run the first alone, for the others rest on it."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from core.tables.move import Ground, Move, Strewn
     from core.tables.partition import Partition
     from core.tables.plain import Begun, Plain, Whole
+    from core.tables.prospect import Prospect
     from core.tables.table import PartitionedTable
 
 
@@ -65,6 +66,12 @@ class Sight:
 
         parts = tuple((one.schema, one.name) for one in table.partitions)
         return read_whole(self.reading, table.schema, table.name, parts)
+
+    def prospects(self, table: PartitionedTable) -> tuple[Prospect, ...]:
+        """What a plain table could be partitioned by, and what would come out; reads no row."""
+        from core.tables.catalog.prospects import read_prospects
+
+        return read_prospects(self.reading, table.schema, table.name)
 
     def begun(self, table: PartitionedTable) -> Begun | None:
         """The conversion of a table that was begun, until what it held is split by period."""

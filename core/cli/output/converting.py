@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from core.console.journal import OperationRecord
+from core.period import Width
 from core.plans.conversion import Standing
-from core.text import Json, shown
+from core.tables.prospect import SANE_AHEAD, SANE_FROM, Prospect
+from core.text import Json, human_bytes, listed, plural, shown
+
+_WIDTHS = (Width(months=12), Width(months=1), Width(days=1))
+_MOST = 24
+"""So many partitions that would come out are listed."""
 
 
 def standing_text(found: Standing, active: Sequence[OperationRecord], at_work: str) -> str:
@@ -57,3 +64,40 @@ def standing_json(found: Standing, active: Sequence[OperationRecord], at_work: s
         "go_back": found.back,
         "next": [{"what": what, "command": command} for what, command in found.next],
     }
+
+
+def prospects_lines(found: Sequence[Prospect], key: str, every: Width, zone: str, today: date) -> Iterator[str]:
+    """What would come out by the key and the width that are asked for, and by others."""
+    others = [one for one in found if one.key.column != key]
+    if others:
+        yield f"It could be partitioned as well by {listed(map(_candidate, others))}."
+    for one in found:
+        if one.key.column != key:
+            continue
+        if not one.is_known:
+            yield "The planner knows nothing of its rows: after an ANALYZE the partitions are told that would come out."
+            return
+        for width in dict.fromkeys((every, *_WIDTHS)):
+            periods = one.periods(width, zone, today)
+            rows = sorted(each.rows for each in periods)
+            yield (
+                f"Every {width}, by the planner's estimate: {plural(len(periods), 'partition')} with rows,"
+                f" {rows[0]:,} to {rows[-1]:,} rows each."
+                if rows
+                else f"Every {width}: no partition with rows."
+            )
+            if width == every:
+                yield from (
+                    f"  {each.label}: about {each.rows:,} rows, {human_bytes(each.bytes)}" for each in periods[:_MOST]
+                )
+                if periods[_MOST:]:
+                    yield f"  and {len(periods) - _MOST:,} more"
+        odd = one.odd(zone, today)
+        if odd:
+            yield f"About {plural(odd, 'row')} of it lie before {SANE_FROM} or more than {SANE_AHEAD} years ahead."
+
+
+def _candidate(one: Prospect) -> str:
+    against = f", against which stand {listed(one.broken)}" if one.broken else ""
+    nulls = f", {one.nulls:.0%} of the rows without" if one.nulls else ""
+    return f"{one.key.column} ({one.key.type}{', with an index' if one.indexed else ''}{nulls}{against})"

@@ -7,7 +7,7 @@ import streamlit as st
 from core.text import plural
 from dashboard import layout
 from dashboard.format import plain
-from dashboard.operations import detail, journal, waiting
+from dashboard.operations import detail, journal, saved, waiting
 from dashboard.state import clock, keys, reads
 
 
@@ -23,10 +23,12 @@ def main() -> None:
             "Nothing has been done yet. Every act is written down here: who, when, why, the exact SQL, how it ended.",
             icon=":material/history:",
         )
+        saved.draw()
         return
     asked = st.query_params.get(keys.OPERATION_PARAMETER, "")
     head = st.container()
     waiting.draw()
+    saved.draw()
     sought = journal.sought(choices)
     counted = reads.counted(sought)
     with head:

@@ -42,6 +42,8 @@ class Asked:
     """The backup that it rests on, or brings back."""
     done: frozenset[int] = frozenset()
     """What was done on the same before the dialog was opened, by the numbers of the journal."""
+    fixed: bool = False
+    """Whether nothing of it is chosen here: another has asked for it so, or it was saved so."""
     trouble: DeskError | None = None
     """Why what was chosen in the dialog can't be; the plan is that of the choice before."""
 
@@ -94,11 +96,23 @@ def restore(backup: str) -> None:
 
 def approval(number: int) -> None:
     """Opens the dialog for what somebody else has asked for, which is confirmed as it is. Raises NotAllowed."""
-    plan = acts.approved(number)
+    _as_it_is(acts.approved(number))
+
+
+def saved(file: bytes) -> None:
+    """Opens the dialog for a saved plan, which is confirmed as it is. Raises UsageError, Refused, PlanOutdated."""
+    plan = acts.plan_saved(file)
+    if plan.steps:
+        _as_it_is(plan)
+    else:
+        st.session_state[keys.WORD] = told_nothing(plan)
+
+
+def _as_it_is(plan: Plan) -> None:
     if plan.table != current.address():
         current.choose(plan.table)
     st.session_state[keys.TYPED] = ""
-    _open(plan)
+    _open(plan, fixed=True)
 
 
 def hold(name: str) -> None:
@@ -127,7 +141,7 @@ def told_nothing(plan: Plan) -> str:
     return f"Nothing to do: {' '.join(plan.effects)}"
 
 
-def _open(plan: Plan) -> None:
+def _open(plan: Plan, *, fixed: bool = False) -> None:
     subject = current.subject(plan)
     size = subject.size if subject else None
     compared = any(not lock.brief for step in plan.steps for lock in step.locks)
@@ -139,6 +153,7 @@ def _open(plan: Plan) -> None:
         seconds=(size.heap if size else 0) / READ_BYTES_S if compared else 0.0,
         kept=backups.find_kept(plan.backup) if plan.backup else None,
         done=frozenset(operation.id for operation in done_on(plan)),
+        fixed=fixed,
     )
 
 

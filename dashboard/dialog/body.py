@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import streamlit as st
 
+from core.console import saved
 from core.errors import DeskError, Refused
 from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
@@ -14,7 +15,7 @@ from dashboard import layout
 from dashboard.dialog import ask, buttons, figures, inputs, one_click
 from dashboard.dialog.blockers import listed
 from dashboard.format import deed, plain
-from dashboard.state import acts, database, keys, reads
+from dashboard.state import access, acts, database, keys, reads
 
 LOOK_S = 2
 """How often the dialog looks who is in the way."""
@@ -51,8 +52,8 @@ def _body() -> None:
     figures.draw(asked)
     if asked.kept is not None:
         figures.proof(asked.kept, asked.plan)
-    if plan.request is not None:
-        st.caption("It is done just as it was asked for, or not at all.")
+    if asked.fixed:
+        st.caption(f"It is done just as it was {'saved' if plan.request is None else 'asked for'}, or not at all.")
     elif ask.is_drop(plan):
         inputs.when()
     elif plan.operation is HOLD:
@@ -73,7 +74,7 @@ def _body() -> None:
         st.code(plan.sql, language="sql", wrap_lines=True)
         st.caption("The same from the command line")
         st.code(plan.command, language="bash", wrap_lines=True)
-    if plan.operation is not HOLD or plan.request is not None:
+    if plan.operation is not HOLD or asked.fixed:
         st.text_input("Reason", key=keys.REASON, placeholder="Kept in the journal beside your name; may be left empty")
     if ask.is_drop(plan):
         st.text_input(
@@ -86,6 +87,8 @@ def _body() -> None:
         st.error(f"{plain(asked.trouble.what)} {plain(asked.trouble.next)}", icon=":material/block:")
     lacking = _lacking(asked)
     with st.container(horizontal=True, horizontal_alignment="right"):
+        if plan.steps and plan.request is None:
+            _save(plan)
         st.button("Cancel", key="cancel_plan", on_click=_dismiss)
         st.button(
             f":red[{_confirm_label(plan)}]" if ask.is_drop(plan) else _confirm_label(plan),
@@ -96,6 +99,22 @@ def _body() -> None:
             help=lacking,
             on_click=acts.attempt(lambda: _confirm(asked)),
         )
+
+
+def _save(plan: Plan) -> None:
+    """The button that takes the plan away as a file, for later or for somebody else."""
+    desk, name = database.desk(), access.actor().name
+    st.download_button(
+        "Save this plan",
+        lambda: saved.written(desk, plan, name),
+        saved.file_name(plan),
+        "application/json",
+        key="save_plan",
+        icon=":material/download:",
+        help="A file that does just this later, or says what has changed since: on Activity, or by partitions apply.",
+        on_click="ignore",
+        type="tertiary",
+    )
 
 
 def _confirm_label(plan: Plan) -> str:
@@ -112,7 +131,7 @@ def _lacking(asked: ask.Asked) -> str | None:
         return plain(ask.told_nothing(asked.plan))
     if ask.is_drop(asked.plan) and st.session_state.get(keys.TYPED, "") != asked.plan.subject:
         return "Type the table's name first."
-    if asked.plan.operation is HOLD and asked.plan.request is None and not inputs.reason():
+    if asked.plan.operation is HOLD and not asked.fixed and not inputs.reason():
         return "A hold needs its reason, for whoever meets it in a year."
     return None
 

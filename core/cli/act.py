@@ -18,6 +18,7 @@ from core.cli.options import (
     JSON,
     PARTITIONS,
     REASON,
+    SET,
     SEVERAL,
     YEARS,
     calendar_date,
@@ -35,6 +36,7 @@ from core.plans.ensure import Ensure
 from core.plans.plan import Plan
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
+from core.plans.sets import ArchiveSet, ReattachSet
 from core.plans.target import Target
 from core.tables.key import Reading
 from core.tables.retention import due as find_due
@@ -108,6 +110,7 @@ def _ensure(given: Given, wish: Ensure, reason: str, dry_run: bool) -> tuple[str
 @PARTITIONS
 @click.option("--due", is_flag=True, help="all that are over for longer than PARTITION_DESK_ARCHIVE_AFTER")
 @click.option("--allow-current", is_flag=True, help="also where its dates are not over yet")
+@SET
 @GO_ON
 @REASON
 @DRY_RUN
@@ -119,9 +122,11 @@ def archive(
     partitions: tuple[str, ...],
     due: bool,
     allow_current: bool,
+    as_set: bool,
     go_on: bool,
     **said: Any,
 ) -> int:
+    kind = ArchiveSet if as_set else Archive
     if due:
         table = given.read()
         found = find_due(table, given.desk.cutoff, given.desk.today, given.desk.zone)
@@ -129,9 +134,9 @@ def archive(
     else:
         named = targets(years, partitions)
     if due or len(named) > 1:
-        ones = [One(label, partial(Archive, partition=one, allow_current=allow_current)) for label, one in named]
+        ones = [One(label, partial(kind, partition=one, allow_current=allow_current)) for label, one in named]
         return act_on_each(given, ones, Said(**said, go_on=go_on))
-    plan = act(given, Archive(given.table, named[0][1], allow_current), **said)
+    plan = act(given, kind(given.table, named[0][1], allow_current), **said)
     if plan.steps and not said["dry_run"] and not said["as_json"] and given.desk.url is not None:
         with suppress(DeskError):  # it is done already, whatever can be read now
             put_next_steps(given, plan)
@@ -151,16 +156,20 @@ def put_next_steps(given: Given, plan: Plan) -> None:
 @command("reattach", "bring archived partitions back", needs=SEVERAL)
 @YEARS
 @PARTITIONS
+@SET
 @GO_ON
 @REASON
 @DRY_RUN
 @JSON
-def reattach(given: Given, *, years: tuple[Range, ...], partitions: tuple[str, ...], go_on: bool, **said: Any) -> int:
+def reattach(
+    given: Given, *, years: tuple[Range, ...], partitions: tuple[str, ...], as_set: bool, go_on: bool, **said: Any
+) -> int:
+    kind = ReattachSet if as_set else Reattach
     named = targets(years, partitions)
     if len(named) > 1:
-        ones = [One(label, partial(Reattach, partition=one)) for label, one in named]
+        ones = [One(label, partial(kind, partition=one)) for label, one in named]
         return act_on_each(given, ones, Said(**said, go_on=go_on))
-    act(given, Reattach(given.table, named[0][1]), **said)
+    act(given, kind(given.table, named[0][1]), **said)
     return 0
 
 

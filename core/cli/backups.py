@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from core.cli.options import (
     PARTITION,
     PARTITIONS,
     REASON,
+    SET,
     SEVERAL,
     YEAR,
     YEARS,
@@ -55,6 +56,7 @@ from core.errors import (
 from core.names import address, split_qualified
 from core.period import Duration, Range
 from core.plans.backup import BackUp, without_backup
+from core.plans.bound import meant, parts_of
 from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.hold import PutHold
 from core.plans.operation import Wish
@@ -62,6 +64,7 @@ from core.plans.proof import Kept
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.target import Target, archived_of
 from core.plans.verify import Verify
+from core.tables.bonds import Part
 from core.tables.commands import option
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
@@ -74,13 +77,25 @@ NAMED = ("year", "partition")
 @YEARS
 @PARTITIONS
 @click.option("--due", is_flag=True, help="all archived tables that no backup holds")
+@SET
 @GO_ON
 @REASON
 @DRY_RUN
 @JSON
 def backup(
-    given: Given, *, years: tuple[Range, ...], partitions: tuple[str, ...], due: bool, go_on: bool, **said: Any
+    given: Given,
+    *,
+    years: tuple[Range, ...],
+    partitions: tuple[str, ...],
+    due: bool,
+    as_set: bool,
+    go_on: bool,
+    **said: Any,
 ) -> int:
+    if as_set and not due:
+        parts = _set_of(given, targets(years, partitions))
+        ones = [One(part.called, partial(BackUp, partition=part.called), part.table) for part in parts]
+        return act_on_each(given, ones, Said(**said, go_on=go_on))
     named = _unkept(given) if due else targets(years, partitions)
     if due or len(named) > 1:
         ones = [One(label, partial(BackUp, partition=one)) for label, one in named]
@@ -110,6 +125,7 @@ def _all_of(given: Given, table: PartitionedTable) -> tuple[Kept, ...]:
 @PARTITIONS
 @BACKUP
 @click.option("--due", is_flag=True, help="the newest backup of each partition that was never proven")
+@SET
 @GO_ON
 @REASON
 @DRY_RUN
@@ -121,9 +137,14 @@ def verify(
     partitions: tuple[str, ...],
     backup: str | None,
     due: bool,
+    as_set: bool,
     go_on: bool,
     **said: Any,
 ) -> int:
+    if as_set and (years or partitions):
+        parts = _set_of(given, targets(years, partitions))
+        ones = [One(part.called, partial(_verified_part, given, part), part.table) for part in parts]
+        return act_on_each(given, ones, Said(**said, go_on=go_on))
     if due:
         newest = newest_of_each(_all_of(given, given.read()))
         ones = [_one(kept) for kept in newest if kept.proven is None and kept.damaged is None]
@@ -146,6 +167,30 @@ def _one(kept: Kept) -> One:
 def _verified(given: Given, year: Range | None, partition: str | None, _: str | PartitionedTable) -> Wish:
     """Of the newest backup of that year or name."""
     return Verify(_kept(given, year, partition, None, proven_first=False))
+
+
+def _set_of(given: Given, named: Sequence[tuple[str, Target]]) -> tuple[Part, ...]:
+    """What goes with each of these in the tables that are bound to this one, what refers to others first."""
+    table = given.read()
+    found = [
+        part
+        for _, one in named
+        for part in parts_of(given.desk, table, meant(table, archived_of(table, one, given.desk.zone)))
+    ]
+    return tuple({part.one.oid: part for part in found}.values())
+
+
+def _verified_part(given: Given, part: Part, _: str | PartitionedTable) -> Wish:
+    """Of the newest backup of one table of a set."""
+    every, _unreadable = read_all_kept(given.desk.storage.open(), parent=part.table.address)
+    server = part.table.server
+    named = _of_name(part.table, every, part.called)
+    mine = [one for one in named if one.backup.is_from(server.database, server.cluster)]
+    if not mine:
+        raise BackupNotFound(
+            f"No backup is of {part.called}.", next="Back the whole set up first: partitions backup with --set."
+        )
+    return Verify(max(mine, key=lambda kept: kept.backup.finished_at))
 
 
 @command("backups", "list the backups in the place, from their manifests alone")
@@ -201,6 +246,7 @@ def later(argument: str) -> Duration:
 @PARTITION
 @click.option("--due", is_flag=True, help="every planned drop whose time has come")
 @click.option("--confirm", metavar="NAME", type=plain_text, help="the name of the table, typed once more")
+@SET
 @click.option("--backup", metavar="BACKUP", type=plain_text, default="", help="rest on this backup")
 @click.option("--now", is_flag=True, help="at once, not after PARTITION_DESK_DROP_AFTER")
 @click.option("--after", metavar="D", type=later, help="after this long, such as 7d")
@@ -214,6 +260,7 @@ def drop(
     partition: str | None,
     due: bool,
     confirm: str | None,
+    as_set: bool,
     backup: str,
     now: bool,
     after: Duration | None,
@@ -231,11 +278,26 @@ def drop(
     if not dry_run:
         _require_confirmed(given, wanted, partition, confirm)
     every, _ = read_all_kept(given.desk.storage.open())
-    wish: Wish = Drop(given.table, wanted, every, backup)
+    wish: Callable[..., Wish] = partial(Drop, every=every, backup=backup)
     if not now:
-        wish = DropLater(given.table, wanted, every, after or given.desk.settings.drop_after, system_user(), backup)
-    act(given, wish, reason=reason, dry_run=dry_run, as_json=as_json)
+        wait = after or given.desk.settings.drop_after
+        wish = partial(DropLater, every=every, after=wait, by=system_user(), backup=backup)
+    if as_set and backup:
+        raise UsageError("--backup names one backup, and a set has one for each table.", next="Leave it out.")
+    if as_set and _is_there(given, wanted):
+        parts = _set_of(given, [("", wanted)])
+        ones = [One(part.called, partial(wish, partition=part.called), part.table) for part in parts]
+        return act_on_each(given, ones, Said(reason, dry_run, as_json, go_on=False))
+    act(given, wish(given.table, wanted), reason=reason, dry_run=dry_run, as_json=as_json)
     return 0
+
+
+def _is_there(given: Given, wanted: Target) -> bool:
+    table = given.read()
+    try:
+        return bool(table.named(archived_of(table, wanted, given.desk.zone)))
+    except PartitionNotFound:
+        return False
 
 
 def _require_confirmed(given: Given, wanted: Target, partition: str | None, confirm: str | None) -> None:

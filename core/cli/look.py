@@ -36,7 +36,8 @@ def status(given: Given, *, as_json: bool) -> None:
         put_json(status_json(table, given.desk.now, given.desk.zone, branches, given.desk.ids_left(table)))
     else:
         ids = given.desk.ids_left(table)
-        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address, branches, ids))
+        bound = given.desk.bound_to(table)
+        put(status_text(table, given.desk.now, given.desk.zone, given.desk.address, branches, ids, bound))
 
 
 @command("doctor", "check everything that can be wrong, with the reason and the remedy")

@@ -36,6 +36,8 @@ class One:
     """What was typed for it."""
     wish: Callable[[str | PartitionedTable], Wish]
     """On that table. Raises what keeps it from being said: no backup is of that name."""
+    table: PartitionedTable | None = None
+    """Its own, where that is another than the command's."""
 
 
 class State(StrEnum):
@@ -112,8 +114,9 @@ def _plan_all(given: Given, table: PartitionedTable, ones: Sequence[One]) -> lis
     for one in ones:
         told = Told(one)
         try:
-            wish = one.wish(table)
-            told.act = planned(table, wish, given.desk.plan(wish))
+            own = one.table or table
+            wish = one.wish(own)
+            told.act = planned(own, wish, given.desk.plan(wish))
         except DeskError as error:
             told.state, told.error = State.REFUSED, error
         else:

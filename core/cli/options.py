@@ -213,6 +213,12 @@ PARTITIONS = click.option(
     multiple=True,
     help="those of these names",
 )
+SET = click.option(
+    "--set",
+    "as_set",
+    is_flag=True,
+    help="with those of the same period in the tables that foreign keys bind to it, all or none",
+)
 GO_ON = click.option("--go-on", is_flag=True, help="of several: one that is refused or fails does not end the rest")
 BACKUP = click.argument("backup", metavar="[BACKUP]", required=False, type=plain_text)
 REASON = click.option("--reason", metavar="TEXT", type=plain_text, default="", help="why, for the history")

@@ -11,9 +11,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
@@ -34,7 +35,7 @@ from core.errors import (
 )
 from core.names import literal
 from core.plans.archive import ARCHIVE
-from core.plans.plan import Lock, Mode, Plan, Step, outdated
+from core.plans.plan import Lock, Mode, Plan, Step, outdated, tables_of
 from core.postgres.advisory import LockKey, read_holder, try_lock, unlock
 from core.postgres.capabilities import Capabilities
 from core.postgres.connection import (
@@ -48,7 +49,6 @@ from core.postgres.connection import (
 )
 from core.postgres.session import as_the_role, under_own_path
 from core.tables.catalog.table import read_table_on
-from core.tables.table import PartitionedTable
 
 FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5
@@ -209,24 +209,32 @@ def apply(
 
 @contextmanager
 def _table_to_ourselves(run: Run) -> Iterator[None]:
-    """Holds the advisory lock under which one operation at a time acts on a table.
+    """Holds the advisory locks under which one operation at a time acts on a table, those of a set in one order.
 
     Where somebody holds it who may not act here, the journal tells whether another operation is at the table.
     """
-    key = f"pg_catalog.hashtext({literal(run.plan.table)})"
+    with ExitStack() as held:
+        for table in tables_of(run.plan):
+            held.enter_context(_one_to_ourselves(run, table))
+        yield
+
+
+@contextmanager
+def _one_to_ourselves(run: Run, table: str) -> Iterator[None]:
+    key = f"pg_catalog.hashtext({literal(table)})"
     locked = False
     while not (locked := try_lock(run.work, LockKey.TABLE, key)):
         holder = read_holder(run.watch, LockKey.TABLE, key)
         ours = holder is None or holder.ours
-        if not ours and not (run.record is not None and is_behind(run.watch, run.record, run.plan.table)):
-            log.warning("%s holds the lock of operations on %s and may not act here.", holder, run.plan.table)
+        if not ours and not (run.record is not None and is_behind(run.watch, run.record, table)):
+            log.warning("%s holds the lock of operations on %s and may not act here.", holder, table)
             break
         run.told("Waiting for another operation on this table")
         if run.cancellation.wait(_jitter(0.25)) or _cancelled(run):
             raise Cancelled("It was cancelled while another operation ran on this table.")
         if run.left() <= 0:
             raise LockNotObtained(
-                f"Another operation has been running on {run.plan.table} for {run.budget.patience_s:.0f} s"
+                f"Another operation has been running on {table} for {run.budget.patience_s:.0f} s"
                 f"{f', of {holder}' if holder else ''}.",
                 next="Look at Activity (partitions history) and ask again when it has ended.",
             )
@@ -238,14 +246,13 @@ def _table_to_ourselves(run: Run) -> Iterator[None]:
 
 
 def _require_unchanged(run: Run, archive_schema: str) -> None:
-    def read() -> PartitionedTable:
-        return read_table_on(run.work, run.plan.table, archive_schema=archive_schema, exact=False)
-
-    table = _patiently(run, read)
-    run.can = table.server.can
-    changes = outdated(run.plan, table)
-    if changes:
-        raise PlanOutdated(f"{run.plan.table} is no longer as it was when this was planned.", changes)
+    for address in tables_of(run.plan):
+        read = partial(read_table_on, run.work, address, archive_schema=archive_schema, exact=False)
+        table = _patiently(run, read)
+        run.can = table.server.can
+        changes = outdated(run.plan, table)
+        if changes:
+            raise PlanOutdated(f"{address} is no longer as it was when this was planned.", changes)
 
 
 def _patiently(run: Run, read: Callable[[], T]) -> T:

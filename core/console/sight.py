@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.plans.operation import Operation
     from core.plans.restore import Surroundings
     from core.tables.archived import Archived
+    from core.tables.bonds import Bond, OwnKey
     from core.tables.bounds import Bounds
     from core.tables.equipment import Equipped
     from core.tables.indexes import TreeIndexes
@@ -103,6 +104,31 @@ class Sight:
         from core.tables.catalog.moves import read_move
 
         return read_move(self.reading, table)
+
+    def bonds(self, table: PartitionedTable) -> tuple[Bond, ...]:
+        """The foreign keys on the same period that bind the table to others, and those to others yet."""
+        if not (table.references or table.referenced_by):
+            return ()
+        from core.tables.catalog.bonds import read_bonds
+
+        return read_bonds(self.reading, table.oid)
+
+    def bound_to(self, table: PartitionedTable) -> tuple[str, ...]:
+        """The addresses of the tables whose partitions go with its own."""
+        every = (name for bond in self.bonds(table) for name in (bond.referring, bond.referred))
+        return tuple(name for name in dict.fromkeys(every) if name != table.address)
+
+    def own_keys(self, oids: Iterable[int], tables: Iterable[int]) -> tuple[OwnKey, ...]:
+        """The foreign keys of these partitions, and of those that were, to these tables."""
+        from core.tables.catalog.bonds import read_own_keys
+
+        return read_own_keys(self.reading, oids, tables)
+
+    def holds_rows(self, one: Partition | Archived) -> bool:
+        """Whether a partition, or what was one, holds a row."""
+        from core.tables.catalog.bonds import read_holds_rows
+
+        return read_holds_rows(self.reading, one.schema, one.name)
 
     def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
         """What has to be known of these partitions before their rows are moved."""

@@ -19,6 +19,7 @@ from core.plans.attachable import (
     SHARED_NAMES,
 )
 from core.plans.beside import beside_archiving
+from core.plans.bound import require_alone
 from core.plans.branch import (
     homes_below,
     locks_below,
@@ -68,6 +69,7 @@ class Archive:
         table = table_for(desk, self.table)
         name = partition_of(table, self.partition, desk.zone)
         require_still(table, desk.under_way(table), name)
+        require_alone(desk, table, name)
         return plan_archive(table, name, now=desk.now, zone=desk.zone, allow_current=self.allow_current)
 
 
@@ -83,22 +85,10 @@ def plan_archive(
     key = require_served(table)
     partition = table.find(name)
     if partition is None:
-        return _plan_rest(table, key, name)
-    bounds = _require_archivable(table, partition, now, zone, allow_current)
-    tag = Tag(
-        parent=table.sql,
-        schema=partition.schema,
-        bounds=bounds.text,
-        archived_at=now.astimezone(UTC).isoformat(timespec="seconds"),
-        made_check=not any(check.says(key, bounds) for check in partition.checks),
-        key=key.column,
-        oid=table.oid,
-        cluster=table.server.cluster,
-        below=homes_below(partition),
-    )
-    own, marks = Marks.split(partition.comment)
-    comment = comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
-    prepare = (*_make_schema(table), *_hand_over(table, partition))
+        return plan_rest(table, key, name)
+    bounds = require_archivable(table, partition, now, zone, allow_current)
+    comment = noted(table, key, partition, bounds, now)
+    prepare = (*make_schema(table), *hand_over(table, partition))
     if partition.pending:
         steps = (*prepare, *_finish(table, partition, comment))
     elif table.default is None and table.detaches_concurrently:
@@ -117,12 +107,29 @@ def plan_archive(
         effects=_effects(table, partition, target),
         way_back=f"Reattach: {twin('reattach', table, called_in(table, partition, table.archive.name))}",
         command=twin("archive", table, called, *(["--allow-current"] if allow_current else [])),
-        warnings=_warnings(table, partition),
+        warnings=warnings_of(table, partition),
         oid=partition.oid,
     )
 
 
-def _require_archivable(
+def noted(table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds, now: datetime) -> str:
+    """The statement that writes into its comment where it comes from and which range it holds."""
+    tag = Tag(
+        parent=table.sql,
+        schema=partition.schema,
+        bounds=bounds.text,
+        archived_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+        made_check=not any(check.says(key, bounds) for check in partition.checks),
+        key=key.column,
+        oid=table.oid,
+        cluster=table.server.cluster,
+        below=homes_below(partition),
+    )
+    own, marks = Marks.split(partition.comment)
+    return comment_sql(partition.sql, Marks(tag, marks.hold).beside(own))
+
+
+def require_archivable(
     table: PartitionedTable, partition: Partition, now: datetime, zone: str, allow_current: bool
 ) -> Bounds:
     if table.pending is not None and table.pending is not partition:
@@ -140,11 +147,11 @@ def _require_archivable(
             f"{partition.name} holds {what}: it goes up to {partition.bounds.upper_sql}.",
             next="If new rows may fail, allow it explicitly: --allow-current.",
         )
-    _require_room(table, partition)
+    require_room(table, partition)
     return partition.bounds
 
 
-def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
+def require_room(table: PartitionedTable, one: Partition | Archived) -> None:
     archive = table.archive
     if not archive.exists and not table.server.may_create_schema:
         raise NotAllowed(
@@ -168,7 +175,7 @@ def _require_room(table: PartitionedTable, one: Partition | Archived) -> None:
         )
 
 
-def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
+def make_schema(table: PartitionedTable) -> tuple[Step, ...]:
     if table.archive.exists:
         return ()
     schema = ident(table.archive.name)
@@ -182,7 +189,7 @@ def _make_schema(table: PartitionedTable) -> tuple[Step, ...]:
     )
 
 
-def _hand_over(table: PartitionedTable, one: Partition | Archived) -> Iterator[Step]:
+def hand_over(table: PartitionedTable, one: Partition | Archived) -> Iterator[Step]:
     """The sequences that others use stay where programs look for them: with the table's column, else on their own."""
     for owner, own in own_sequences(one):
         if not own.stays:
@@ -205,7 +212,7 @@ def _detach_concurrently(table: PartitionedTable, partition: Partition, comment:
         Step(
             f"Detach {partition.name} while reads and writes go on",
             (f"{detach} CONCURRENTLY",),
-            _detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
+            detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
             transactional=False,
             finish=f"{detach} FINALIZE",
         ),
@@ -228,7 +235,7 @@ def _rehearse(
     if all(fk.owned for fk in table.referenced_by):
         drops = (f"ALTER TABLE {fk.other} DROP CONSTRAINT {ident(fk.name)}" for fk in table.referenced_by)
         detach = (*drops, f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}")
-        locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
+        locks = detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
     else:
         detach = (f"ALTER TABLE {table.sql} ALTER COLUMN {ident(key.columns[0])} SET STATISTICS -1",)
         locks = (Lock(table.sql, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(partition.sql, Mode.ACCESS_EXCLUSIVE))
@@ -254,7 +261,7 @@ def _finish(table: PartitionedTable, partition: Partition, comment: str) -> tupl
         Step(
             f"Finish the detach of {partition.name}",
             (f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql} FINALIZE",),
-            _detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
+            detach_locks(table, partition, Mode.SHARE_UPDATE_EXCLUSIVE),
             waits_for_all=True,
         ),
         _move_step(table, partition),
@@ -282,29 +289,47 @@ def _move_step(table: PartitionedTable, one: Partition | Archived) -> Step:
 def _detach_in_transaction(
     table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds, comment: str
 ) -> tuple[Step, ...]:
-    check = next((c for c in partition.checks if c.says(key, bounds)), None)
-    name = check.name if check else check_name(partition.name, key, partition.constraint_names)
-    add = () if check else (add_check(partition.sql, name, within(key, bounds)),)
-    locks = _detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
+    locks = detach_locks(table, partition, Mode.ACCESS_EXCLUSIVE)
     if table.default is not None:
         locks = (*locks, Lock(table.default.sql, Mode.ACCESS_EXCLUSIVE))
     detach = Step(
         f"Detach {partition.name}, note its bounds and move it to {table.archive.name}",
-        (
-            f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}",
-            *add,
-            comment,
-            *moved_away(partition, table.archive.name),
-        ),
+        detached(table, key, partition, bounds, comment),
         locks,
     )
-    if check and check.validated:
-        return (detach,)
+    return (detach, *proof_after(table, key, partition, bounds))
+
+
+def detached(
+    table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds, comment: str, *between: str
+) -> tuple[str, ...]:
+    """The statements of one transaction that detach it, note its bounds and move it; `between` come after the first."""
+    check = next((c for c in partition.checks if c.says(key, bounds)), None)
+    add = () if check else (add_check(partition.sql, _bounds_name(key, partition, bounds), within(key, bounds)),)
+    return (
+        f"ALTER TABLE {table.sql} DETACH PARTITION {partition.sql}",
+        *between,
+        *add,
+        comment,
+        *moved_away(partition, table.archive.name),
+    )
+
+
+def proof_after(table: PartitionedTable, key: Key, partition: Partition, bounds: Bounds) -> tuple[Step, ...]:
+    """What proves its bounds once it is archived; nothing where they are proven."""
+    if any(check.says(key, bounds) and check.validated for check in partition.checks):
+        return ()
     below = locks_moved(partition, table.archive.name, Mode.SHARE_UPDATE_EXCLUSIVE, brief=False)
-    return detach, prove_bounds(qualified(table.archive.name, partition.name), name, below)
+    name = _bounds_name(key, partition, bounds)
+    return (prove_bounds(qualified(table.archive.name, partition.name), name, below),)
 
 
-def _detach_locks(table: PartitionedTable, partition: Partition, parent: Mode) -> tuple[Lock, ...]:
+def _bounds_name(key: Key, partition: Partition, bounds: Bounds) -> str:
+    check = next((c for c in partition.checks if c.says(key, bounds)), None)
+    return check.name if check else check_name(partition.name, key, partition.constraint_names)
+
+
+def detach_locks(table: PartitionedTable, partition: Partition, parent: Mode) -> tuple[Lock, ...]:
     others = [Lock(other, Mode.SHARE_ROW_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.references)]
     others += [Lock(other, Mode.ACCESS_EXCLUSIVE) for other in dict.fromkeys(fk.other for fk in table.referenced_by)]
     own = (Lock(partition.sql, Mode.ACCESS_EXCLUSIVE), *locks_below(partition, Mode.ACCESS_EXCLUSIVE))
@@ -326,7 +351,7 @@ def _effects(table: PartitionedTable, partition: Partition, target: str) -> tupl
     )
 
 
-def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
+def warnings_of(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
     found: list[str] = []
     if partition.pending:
         found.append("Its detach was begun before and is finished now; its rows are out of the table's sight already.")
@@ -349,7 +374,7 @@ def _warnings(table: PartitionedTable, partition: Partition) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
+def plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     """What an archive that was cut short after its detach still lacks: the move, or the proof of the bounds."""
     archived = table.find_archived(name)
     if archived is None:
@@ -358,9 +383,9 @@ def _plan_rest(table: PartitionedTable, key: Key, name: str) -> Plan:
     called = table.called(archived)
     steps: list[Step] = []
     if archived.tag is not None and archived.schema != table.archive.name:
-        _require_room(table, archived)
+        require_room(table, archived)
         require_movable(table, archived)
-        steps += [*_make_schema(table), *_hand_over(table, archived)]
+        steps += [*make_schema(table), *hand_over(table, archived)]
         steps.append(_move_step(table, archived))
     check = archived.bounds_check(key)
     if archived.tag is not None and check is not None and not check.validated:

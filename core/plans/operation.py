@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from core.period import Width
 from core.plans.refusals import require_served
 from core.tables.archived import Archived
+from core.tables.bonds import Bond, OwnKey
 from core.tables.bounds import Bounds
 from core.tables.equipment import Equipped
 from core.tables.indexes import TreeIndexes
@@ -198,6 +199,15 @@ class Sources(Protocol):
 
     def under_way(self, table: PartitionedTable) -> Move | None:
         """The move of rows between its partitions that was begun and not finished."""
+
+    def bonds(self, table: PartitionedTable) -> tuple[Bond, ...]:
+        """The foreign keys on the same period that bind the table to others, and those to others yet."""
+
+    def own_keys(self, oids: Iterable[int], tables: Iterable[int]) -> tuple[OwnKey, ...]:
+        """The foreign keys of these partitions, and of those that were, to these tables."""
+
+    def holds_rows(self, one: Partition | Archived) -> bool:
+        """Whether a partition, or what was one, holds a row."""
 
     def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
         """What has to be known of these partitions before their rows are moved."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -118,6 +118,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Another table that a plan acts on, as part of a set."""
+
+    table: str
+    """Its address."""
+    oid: int
+    """Of its partition, or of what was one."""
+    basis: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """An operation on one table, ready to be shown and to be run byte by byte as it was shown."""
 
@@ -155,6 +166,8 @@ class Plan:
     """When the drop that it plans is due, as the mark has it; empty for every other plan."""
     request: int | None = None
     """The operation by which another person has asked for it, where it takes two."""
+    beside: tuple[Beside, ...] = ()
+    """The other tables of a set that goes as one; of most plans there are none."""
     wish: str = field(default="", compare=False)
     """What was asked for, as the journal keeps it: a worker builds the plan from it anew. Not a part of its JSON."""
 
@@ -184,6 +197,8 @@ class Plan:
             del raw[told]
         if self.request is None:  # as the plans of older journals, whose seals still fit
             del raw["request"]
+        if not self.beside:
+            del raw["beside"]
         raw["basis"] = [fact for fact in self.basis if not fact.startswith("schema ")]
         raw["steps"] = [asdict(step) for step in self.steps if not step.if_missing]
         for step in raw["steps"]:
@@ -195,6 +210,8 @@ class Plan:
         """The plan as the journal keeps it."""
         raw = asdict(self) | {"operation": self.operation.name}
         del raw["wish"]
+        if not self.beside:
+            del raw["beside"]
         return json.dumps(raw, ensure_ascii=False, sort_keys=True)
 
     @classmethod
@@ -238,7 +255,13 @@ class Plan:
             oid=raw.get("oid"),
             due=raw.get("due", ""),
             request=raw.get("request"),
+            beside=tuple(Beside(one["table"], one["oid"], tuple(one["basis"])) for one in raw.get("beside", ())),
         )
+
+
+def tables_of(plan: Plan) -> tuple[str, ...]:
+    """The addresses of all tables that a plan acts on, each once, in the one order in which they are locked."""
+    return tuple(sorted({plan.table, *(one.table for one in plan.beside)}))
 
 
 def nothing_to_do(
@@ -344,8 +367,12 @@ def _is_of(fact: str, oids: set[int]) -> bool:
 def outdated(plan: Plan, table: PartitionedTable) -> tuple[str, ...]:
     """What of the plan's basis the catalog no longer says, and what it says instead; empty while all holds.
 
-    That the archive schema was made meanwhile is no change: a plan makes it only where it is missing.
+    That the archive schema was made meanwhile is no change: a plan makes it only where it is missing. `table` is the
+    plan's own, or one of those beside it.
     """
+    other = next((one for one in plan.beside if one.table == table.address), None)
+    if other is not None and plan.table != other.table:
+        plan = replace(plan, table=other.table, oid=other.oid, basis=other.basis, beside=())
     now = facts(table)
     shown = set(plan.basis)
     if _schema_fact(table, exists=False) in shown:

@@ -18,6 +18,7 @@ from core.plans.attachable import (
     require_attachable,
 )
 from core.plans.beside import beside_returning
+from core.plans.bound import require_alone_back
 from core.plans.branch import locks_below, moved_home, require_movable, told_below
 from core.plans.operation import Danger, Operation, Scope, Sources, table_for
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
@@ -61,16 +62,32 @@ class Reattach:
         table = table_for(desk, self.table)
         name = archived_of(table, self.partition, desk.zone)
         archived = table.find_archived(name)
-        rows = None
-        default_rows = 0
-        compared = archived is not None and archived.is_plain and bool(table.equipment.shared)
-        own = desk.equipped(table, archived) if archived is not None and compared else None
-        if archived is not None and archived.bounds is not None and table.key is not None:
-            check = archived.bounds_check(table.key)
-            if (check is None or not check.validated) and archived.has_key(table.key):
-                rows = desk.key_range(table, archived)
-            default_rows = desk.default_rows(table, [archived.bounds])
-        return plan_reattach(table, name, rows=rows, default_rows=default_rows, own=own)
+        if archived is None:
+            return plan_reattach(table, name)
+        require_alone_back(desk, table, archived)
+        seen = look_at(desk, table, archived)
+        return plan_reattach(table, name, rows=seen.rows, default_rows=seen.default_rows, own=seen.own)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is read of an archived table before it comes back."""
+
+    rows: KeyRange | None
+    default_rows: int
+    own: Equipped | None
+
+
+def look_at(desk: Sources, table: PartitionedTable, archived: Archived) -> Seen:
+    """Reads the range of its rows where no CHECK proves it, and counts what the DEFAULT holds of it."""
+    rows, default_rows = None, 0
+    own = desk.equipped(table, archived) if archived.is_plain and table.equipment.shared else None
+    if archived.bounds is not None and table.key is not None:
+        check = archived.bounds_check(table.key)
+        if (check is None or not check.validated) and archived.has_key(table.key):
+            rows = desk.key_range(table, archived)
+        default_rows = desk.default_rows(table, [archived.bounds])
+    return Seen(rows, default_rows, own)
 
 
 def plan_reattach(
@@ -125,7 +142,7 @@ def plan_reattach(
         way_back=f"Archive: {twin('archive', table, called_in(table, archived, home))}",
         command=twin("reattach", table, called),
         warnings=(
-            *_reattach_warnings(table, archived, own),
+            *reattach_warnings(table, archived, own),
             *default_meanwhile(table, archived.name),
             *returning(table, archived, home),
             *beside_returning(table),
@@ -192,7 +209,7 @@ def attach_step(
     return Step(title, tuple(statements), locks, refuses=refuses)
 
 
-def _reattach_warnings(table: PartitionedTable, archived: Archived, own: Equipped | None) -> tuple[str, ...]:
+def reattach_warnings(table: PartitionedTable, archived: Archived, own: Equipped | None) -> tuple[str, ...]:
     found: list[str] = []
     missed = table.equipment.missed_by(own) if own is not None else ()
     if missed:

@@ -27,6 +27,7 @@ from dashboard import layout
 from dashboard.dialog import ask, buttons, one_click
 from dashboard.dialog.buttons import Choice
 from dashboard.format import plain
+from dashboard.lifecycle import bound
 from dashboard.lifecycle.periods import Lifecycle, lives
 from dashboard.partitions.items import Status
 from dashboard.state import access, acts, backups, clock, current, database, reads
@@ -90,6 +91,7 @@ def badges(life: Lifecycle) -> str:
         for plan in (request.plan for request in reads.requests())
         if _is_of(plan, life)
     ]
+    said += [one for one in (bound.badge(life.one),) if one]
     if life.whence:
         said.append(f":gray[of {plain(life.whence)}]")
     return " ".join(said)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
 import streamlit as st
 
-from core.plans.archive import ARCHIVE, Archive
+from core.plans.archive import ARCHIVE
 from core.tables.archived import Archived
 from core.tables.commands import twin
 from core.tables.coverage import frontier
@@ -24,7 +23,7 @@ from dashboard.lifecycle import lines
 from dashboard.lifecycle.lines import Read
 from dashboard.lifecycle.periods import Lifecycle
 from dashboard.partitions.items import Status
-from dashboard.state import clock, database, kept, keys
+from dashboard.state import acts, clock, database, kept, keys
 
 PAGE = 12
 """Lines of one stop that are shown at a time."""
@@ -67,7 +66,7 @@ def due(found: Sequence[Lifecycle], read: Read, table: PartitionedTable) -> None
                 many.button(
                     f"Archive all {len(waiting)} that are due",
                     ARCHIVE,
-                    lambda: [(life.called, partial(Archive, partition=life.called)) for life in waiting],
+                    lambda: [(life.called, acts.archiving(life.called)) for life in waiting],
                     key="archive_due",
                     command=twin("archive", table, "", "--due"),
                 )

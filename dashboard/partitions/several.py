@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from core.plans.archive import ARCHIVE, Archive
+from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP, BackUp
 from core.plans.proof import Kept
 from core.plans.verify import VERIFY, Verify
@@ -18,7 +18,7 @@ from core.text import human_bytes, plural
 from dashboard import layout
 from dashboard.dialog import many
 from dashboard.lifecycle import lines
-from dashboard.state import keys
+from dashboard.state import acts, keys
 
 
 def chosen(table: PartitionedTable) -> tuple[Partition | Archived, ...]:
@@ -43,7 +43,7 @@ def draw(table: PartitionedTable, some: Sequence[Partition | Archived]) -> None:
                 many.button(
                     f"Archive {len(attached)}",
                     ARCHIVE,
-                    lambda: [(calls[one.oid], partial(Archive, partition=calls[one.oid])) for one in attached],
+                    lambda: [(calls[one.oid], acts.archiving(calls[one.oid])) for one in attached],
                     key="archive_several",
                 )
             many.button(

@@ -8,7 +8,7 @@ from datetime import date
 
 import streamlit as st
 
-from core.console import approval, failures
+from core.console import approval, failures, saved
 from core.console.alarms.send import send_test
 from core.console.in_order import InOrder
 from core.console.journal import OperationRecord
@@ -17,6 +17,7 @@ from core.errors import AlarmNotSent, DeskError
 from core.period import Duration, Range, Width
 from core.plans.archive import Archive
 from core.plans.backup import BackUp
+from core.plans.bound import is_bound
 from core.plans.drain import Drain
 from core.plans.drop import DROP, Drop, DropLater, Keep, require_drops
 from core.plans.ensure import ENSURE, Ensure
@@ -26,6 +27,7 @@ from core.plans.plan import Plan
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore, hold_of_restored
+from core.plans.sets import ArchiveSet, ReattachSet
 from core.plans.split import Split
 from core.plans.under_way import Abandon
 from core.plans.verify import Verify
@@ -81,14 +83,29 @@ def is_moving(one: Partition) -> bool:
     return False
 
 
+def archiving(name: str) -> Callable[[str | PartitionedTable], Wish]:
+    """To archive a partition: with what is bound to it, which the dialog names, or alone."""
+
+    def wish(table: str | PartitionedTable) -> Wish:
+        return ArchiveSet(table, name) if _is_bound(table, name) else Archive(table, name)
+
+    return wish
+
+
+def _is_bound(table: str | PartitionedTable, name: str) -> bool:
+    desk = database.desk()
+    found = desk.read(table) if isinstance(table, str) else table
+    return is_bound(desk, found, found.find(name) or found.find_archived(name))
+
+
 def plan_archive(name: str) -> Plan:
-    """A plan to archive a partition."""
-    return planned(lambda table: Archive(table, name))
+    """A plan to archive a partition, with what is bound to it."""
+    return planned(archiving(name))
 
 
 def plan_reattach(name: str) -> Plan:
-    """A plan to bring an archived table back."""
-    return planned(lambda table: Reattach(table, name))
+    """A plan to bring an archived table back, with what was bound to it."""
+    return planned(lambda table: ReattachSet(table, name) if _is_bound(table, name) else Reattach(table, name))
 
 
 def plan_backup(name: str) -> Plan:
@@ -156,6 +173,13 @@ def plan_again(operation: OperationRecord) -> Plan:
     reads.refresh()
     desk = database.desk()
     return desk.warned(desk.plan_again(operation))
+
+
+def plan_saved(file: bytes) -> Plan:
+    """The plan of a file that was saved, on what is there now. Raises UsageError, Refused, PlanOutdated."""
+    reads.refresh()
+    desk = database.desk()
+    return desk.warned(saved.planned(desk, saved.parse(file), access.actor().name))
 
 
 def enqueue(plan: Plan, reason: str) -> Ticket:

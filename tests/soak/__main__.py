@@ -1,6 +1,7 @@
 """Kills the server with -9 at random moments of every act, starts it at once, and asks for the same again.
 
 python -m tests.soak [--kills 200 | --backups 500] [--minutes 60] [--seed N]
+python -m tests.soak --years 3 [--tables 40]
 
 Each time the act has to end with 0, the table has to be as it leaves it, and every row has to be there once; after a
 drop they are in the backup alone, which the restore after it brings back. It stops after so many kills or minutes, or
@@ -28,9 +29,11 @@ from typing import Any
 import psutil
 
 from core.cli.main import main as partitions
+from core.postgres.connection import parse_url, working_engine
 from core.postgres.embedded import running_server
 from tests.servers import connect
 from tests.soak.backups import soak as soak_backups
+from tests.soak.years import keep
 from tests.tables import make_table, runner
 
 YEAR, NAME = "2022", "kid_absences_2022"
@@ -204,7 +207,11 @@ def main() -> int:
     parser.add_argument("--backups", type=int, help="make so many random backups, spoil a fifth of them, and judge all")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--years", type=int, default=0, help="keep rules for so long instead of killing anything")
+    parser.add_argument("--tables", type=int, default=40, help="how many tables those are of")
     options = parser.parse_args()
+    if options.years:
+        return _years(options.years, options.tables, options.seed)
     until = time.monotonic() + 60 * options.minutes
     out = sys.stdout
     with soaking(options.seed) as soak:
@@ -222,6 +229,18 @@ def main() -> int:
                 soak.round(act, known, killing=True)
                 print(f"{sum(soak.kills.values())} {act.name}", file=out, flush=True)
         print(_figure(soak, options.seed), file=out)
+    return 0
+
+
+def _years(years: int, tables: int, seed: int) -> int:
+    with soaking(seed), closing(connect(os.environ["DATABASE_URL"])) as connection:
+        engine = working_engine(parse_url(os.environ["DATABASE_URL"]))
+        try:
+            done = keep(engine, runner(connection), tables=tables, days=365 * years + 1)
+        finally:
+            engine.dispose()
+    said = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.items()) if kind != "runs")
+    print(f"{years} years of {tables} tables, {done['runs']:,} runs: {said}. Nothing missing, early or twice.")
     return 0
 
 

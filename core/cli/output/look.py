@@ -27,7 +27,7 @@ from core.tables.key import Key
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.tables.tree import kinds_told
-from core.text import Json, aligned, human_bytes, human_date, human_rows, human_time, plural, shown
+from core.text import Json, aligned, human_bytes, human_date, human_rows, human_time, listed, plural, shown
 
 if TYPE_CHECKING:
     from core.doctor.findings import Finding
@@ -124,6 +124,7 @@ def status_text(
     place: str,
     branches: Sequence[Coverage] = (),
     ids: IdsLeft | None = None,
+    bound: Sequence[str] = (),
 ) -> str:
     """What `status` prints."""
     by = f"by {table.strategy.upper()}" + (f" ({table.key.name})" if table.key else "")
@@ -136,6 +137,10 @@ def status_text(
     ]
     if table.upkeep is not None and not table.upkeep.unread:
         lines.append(f"Managed by {table.upkeep.said} as well.")
+    if bound:
+        lines.append(
+            f"Bound to {listed(bound)} by foreign keys on the same period: archived and brought back as one (--set)."
+        )
     lines = [shown(line) for line in lines]
     if table.partitions or table.archived:
         items = _items(table)

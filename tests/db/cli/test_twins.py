@@ -33,6 +33,7 @@ from core.plans.operation import Wish
 from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore
+from core.plans.sets import ArchiveSet, ReattachSet
 from core.plans.split import Merge, Split
 from core.plans.unconvert import Unconvert
 from core.plans.under_way import Abandon
@@ -57,7 +58,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "dashes": {"schema": "-s", "name": "--table", "key": "-k"},
     "line end": {"name": "a\nb 'c'"},
 }
-ELSEWHERE = {ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert, Unconvert, Withdraw}
+ELSEWHERE = {ArchiveSet, ReattachSet, ReadKey, SetRules, CreateIndex, Reindex, DropIndex, Convert, Unconvert, Withdraw}
 """Whose twins have tests of their own, below or where they are tested."""
 REASONS = ("the audit", '-it\'s; 100 % of "it"', "--lift", "$(reboot) `id`\nnew line")
 

@@ -17,17 +17,16 @@ from core.console import maintain as maintaining
 from core.console.desk import Desk
 from core.console.maintain import maintain
 from core.console.ruled import wish_for
-from core.period import Duration, Period
+from core.period import Period
 from core.plans.archive import ARCHIVE
 from core.rules.calendar import ahead
 from core.rules.due import Moment, due
 from core.rules.value import Rules, parse_rules
-from core.tables.coverage import covered_until
-from core.tables.key import key_value
 from core.tables.table import PartitionedTable
 from tests import desks
 from tests.conftest import ADMIN
 from tests.road import BUDGET, Road
+from tests.soak.years import holds_on
 from tests.tables import Made
 
 Make = Callable[..., Made]
@@ -129,23 +128,9 @@ def test_three_years(road: Road, make_table: Make, monkeypatch: pytest.MonkeyPat
             run_to_the_end(desk, monkeypatch, killed=killed)
             tables = {name: replace(desk.read(one.address), as_of=now) for name, one in made.items()}
         for name, table in tables.items():
-            _holds_on(rules[name], table, now)
+            holds_on(rules[name], table, now)
 
     assert {name: names(table) for name, table in tables.items()} == wanted
     once = "SELECT kind, table_address, subject, count(*) FROM partition_desk.operation WHERE kind <> 'rules'"
     assert road.run(f"{once} GROUP BY 1, 2, 3 HAVING count(*) > 1 AND kind = 'archive'") == []
     assert road.run("SELECT count(*) FROM partition_desk.operation WHERE state <> 'done'") == [(0,)]
-
-
-def _holds_on(rules: Rules, table: PartitionedTable, now: datetime) -> None:
-    """Today's rows, and those ahead, have a place; nothing is archived before its time; nothing is left to do."""
-    assert table.key is not None
-    at = Moment(now, ZONE)
-    found = due(rules, table, at)
-    assert found.acts == () or rules.at_most is not None
-    assert not [one for one in found.held if one.wrong]
-    reach = covered_until(table, now, ZONE)
-    assert reach is None or reach > key_value(table.key, at.today, ZONE)
-    if isinstance(rules.archive_after, Duration):
-        cutoff = key_value(table.key, rules.archive_after.before(at.today), ZONE)
-        assert all(one.bounds and one.bounds.upper is not None and one.bounds.upper <= cutoff for one in table.archived)

@@ -36,6 +36,8 @@ _MOST_TOLD = 4
 """How many of the differences a refusal tells."""
 _FAST = timedelta(minutes=5)
 """How much faster the clock may be of who saved it."""
+MOST_REST_MS = 60_000
+"""The longest rest between batches of rows that the command line takes, too."""
 _NONE = "That file is no saved plan"
 _ANEW = "Save it anew, and look at what it would do now."
 
@@ -260,7 +262,8 @@ def _require_sayable(wish: Wish) -> None:
             raise ValueError("no duration")
         if isinstance(value, Hold):
             _require_hold(value)
-        if one.name == "ahead" and value is not None and not 0 <= value <= MOST_AT_ONCE:
+        most = {"ahead": MOST_AT_ONCE, "rest_ms": MOST_REST_MS}.get(one.name)
+        if most is not None and value is not None and not 0 <= value <= most:
             raise ValueError("too many")
         for span in (value, *(value if isinstance(value, tuple) else ())):
             if isinstance(span, tuple) and len(span) == 2 and isinstance(span[0], date) and not span[0] < span[1]:

@@ -125,7 +125,7 @@ class Sight:
         return read_own_keys(self.reading, oids, tables)
 
     def holds_rows(self, one: Partition | Archived) -> bool:
-        """Whether a partition, or what was one, holds a row."""
+        """Whether a partition, or what was one, holds a row; True, too, where that can't be read."""
         from core.tables.catalog.bonds import read_holds_rows
 
         return read_holds_rows(self.reading, one.schema, one.name)

@@ -207,7 +207,7 @@ class Sources(Protocol):
         """The foreign keys of these partitions, and of those that were, to these tables."""
 
     def holds_rows(self, one: Partition | Archived) -> bool:
-        """Whether a partition, or what was one, holds a row."""
+        """Whether a partition, or what was one, holds a row, as far as that can be read."""
 
     def ground(self, table: PartitionedTable, oids: Iterable[int]) -> Ground:
         """What has to be known of these partitions before their rows are moved."""

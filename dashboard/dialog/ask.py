@@ -68,6 +68,11 @@ def split(name: str, every: Width) -> None:
     about(acts.plan_split(name, every))
 
 
+def merge(names: tuple[str, ...]) -> None:
+    """Opens the dialog for making one partition of several. Raises Refused for what stands in the way."""
+    about(acts.plan_merge(names))
+
+
 def abandon() -> None:
     """Opens the dialog for taking a move of rows back. Raises Refused once it can't be."""
     about(acts.plan_abandon())

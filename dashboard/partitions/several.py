@@ -10,13 +10,15 @@ import streamlit as st
 from core.plans.archive import ARCHIVE
 from core.plans.backup import BACKUP, BackUp
 from core.plans.proof import Kept
+from core.plans.split import MERGE
 from core.plans.verify import VERIFY, Verify
 from core.tables.archived import Archived
+from core.tables.commands import option, twin
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
 from core.text import human_bytes, plural
 from dashboard import layout
-from dashboard.dialog import many
+from dashboard.dialog import ask, buttons, many
 from dashboard.lifecycle import lines
 from dashboard.state import acts, keys
 
@@ -46,6 +48,8 @@ def draw(table: PartitionedTable, some: Sequence[Partition | Archived]) -> None:
                     lambda: [(calls[one.oid], acts.archiving(calls[one.oid])) for one in attached],
                     key="archive_several",
                 )
+            if len(attached) > 1:
+                _merge(table, attached)
             many.button(
                 f"Back up {len(some)}",
                 BACKUP,
@@ -59,6 +63,19 @@ def draw(table: PartitionedTable, some: Sequence[Partition | Archived]) -> None:
                     lambda: [(kept.backup.name, partial(_verify, kept)) for kept in unproven],
                     key="verify_several",
                 )
+
+
+def _merge(table: PartitionedTable, attached: Sequence[Partition]) -> None:
+    """The button that makes one partition of those that are selected and attached; what lies apart is told."""
+    names = tuple(table.called(one) for one in attached)
+    buttons.button(
+        f"Merge {len(names)}",
+        lambda: ask.merge(names),
+        operation=MERGE,
+        key="merge_several",
+        icon=buttons.ICON[MERGE],
+        command=twin("merge", table, "", *(option("--partition", name) for name in names)),
+    )
 
 
 def _verify(kept: Kept, _: PartitionedTable) -> Verify:

@@ -28,7 +28,7 @@ from core.plans.reading import ReadKey
 from core.plans.reattach import Reattach
 from core.plans.restore import Restore, hold_of_restored
 from core.plans.sets import ArchiveSet, ReattachSet
-from core.plans.split import Split
+from core.plans.split import Merge, Split
 from core.plans.under_way import Abandon
 from core.plans.verify import Verify
 from core.tables.bounds import Bounds
@@ -68,6 +68,11 @@ def plan_drain() -> Plan:
 def plan_split(name: str, every: Width) -> Plan:
     """A plan to make several partitions of one."""
     return planned(lambda table: Split(table, name, every))
+
+
+def plan_merge(names: tuple[str, ...]) -> Plan:
+    """A plan to make one partition of several that lie side by side."""
+    return planned(lambda table: Merge(table, names))
 
 
 def plan_abandon() -> Plan:

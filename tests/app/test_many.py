@@ -90,3 +90,15 @@ def test_those_that_are_selected_are_backed_up_together(console: Open, absences:
     app.button(key="archive_several").click().run()
     assert f"kid_absences_{THIS_YEAR} is left out." in texts(app)
     assert "Archive 1 partition: " in texts(app)
+
+
+def test_neighbours_that_are_selected_become_one(console: Open, absences: Made, run: Run) -> None:
+    app = console("partitions")
+    names = [f"kid_absences_{THIS_YEAR - ago}" for ago in (5, 4)]
+    app.session_state[keys.CHOSEN] = [f"public.{name}" for name in names]
+    app.run()
+    assert app.button(key="merge_several").label == "Merge 2"
+    app.button(key="merge_several").click().run()
+    assert f"{names[0]} and {names[1]} become" in texts(app)
+    app.button(key="confirm_plan").click().run()
+    settle(app, lambda page: run(f"SELECT to_regclass('{names[1]}')") == [(None,)], 40)

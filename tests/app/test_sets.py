@@ -13,11 +13,11 @@ FIRST = f"kid_absences_{YEAR}"
 
 def test_a_set_is_one_line_and_goes_in_one_dialog_and_back(console: Open, absences: Made, run: Run) -> None:
     run(
-        "CREATE TABLE notes (id bigint, absence bigint, date date, FOREIGN KEY (absence, date) REFERENCES kid_absences)"
-        " PARTITION BY RANGE (date)"
+        "CREATE TABLE notes (kid_id bigint, date date,"
+        " FOREIGN KEY (kid_id, date) REFERENCES kid_absences (kid_id, date)) PARTITION BY RANGE (date)"
     )
     run(f"CREATE TABLE notes_{YEAR} PARTITION OF notes FOR VALUES FROM ('{YEAR}-01-01') TO ('{YEAR + 1}-01-01')")
-    run(f"INSERT INTO notes SELECT 1, id, date FROM {FIRST}")
+    run(f"INSERT INTO notes SELECT kid_id, date FROM {FIRST}")
     app = console("archive")
     assert f"as one with notes_{YEAR}" in texts(app)
     app.button(key=f"act_{FIRST}").click().run()

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import date, timedelta
+
+from sqlalchemy import Engine
+
+from core.console.actor import Actor, Origin
+from core.names import ident, literal
+from core.plans.archive import plan_archive
+from core.plans.operation import Role
+from core.tables.catalog.table import read_table
+from tests import desks
+from tests.tables import Run
 
 ALIVE = (
     "<script>evil()</script>",
@@ -58,6 +69,27 @@ def names(count: int = 200) -> list[str]:
 def cut(text: str) -> str:
     """As much of a text as an identifier holds."""
     return text.encode()[:63].decode(errors="ignore")
+
+
+def make(run: Run, worker: Engine, count: int) -> list[str]:
+    """A table of a hostile name with as many days of hostile names and comments, two archived for hostile reasons.
+
+    Returns the names, the table's first.
+    """
+    parent, *found = names(count + 1)
+    table, first = ident(parent), date.today() - timedelta(days=count - 1)
+    run(f"CREATE TABLE {table} (id bigint, {ident(found[3])} text, day date NOT NULL) PARTITION BY RANGE (day)")
+    for number, name in enumerate(found):
+        day = first + timedelta(days=number)
+        run(
+            f"CREATE TABLE {ident(name)} PARTITION OF {table} FOR VALUES FROM ('{day}') TO ('{day + timedelta(1)}');"
+            f"COMMENT ON TABLE {ident(name)} IS {literal(name)}"
+        )
+    run(f"COMMENT ON TABLE {table} IS {literal(ALIVE[0])}")
+    for name, reason in ((found[0], ALIVE[0]), (found[4], ALIVE[4])):
+        plan = plan_archive(read_table(worker, f"public.{table}"), name, now=desks.desk(worker).now)
+        desks.desk(worker).run(plan, Actor("Ada", Role.ADMIN, Origin.COMMAND_LINE), reason)
+    return [parent, *found]
 
 
 def alive(markdown: str) -> list[str]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,13 +15,10 @@ from sqlalchemy import Engine
 from core.cli.main import main
 from core.console.alarms.message import Alarm, Event, Message, body
 from core.doctor.findings import Severity
-from core.names import ident, literal
-from core.plans.archive import plan_archive
-from core.tables.catalog.table import read_table
+from core.names import ident
 from tests import desks
 from tests.app.conftest import NAMES, Open, raw
-from tests.conftest import ADMIN
-from tests.hostile import ALIVE, alive, names, unprintable
+from tests.hostile import ALIVE, alive, make, unprintable
 from tests.tables import Run
 
 COUNT = 200
@@ -29,23 +26,10 @@ COUNT = 200
 
 @pytest.fixture
 def hostile(run: Run, worker: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A table of a hostile name with 200 days of hostile names and comments, two archived for hostile reasons."""
-    parent, *found = names(COUNT + 1)
-    table, first = ident(parent), date.today() - timedelta(days=COUNT - 1)
-    run(f"CREATE TABLE {table} (id bigint, {ident(found[3])} text, day date NOT NULL) PARTITION BY RANGE (day)")
-    for number, name in enumerate(found):
-        day = first + timedelta(days=number)
-        run(
-            f"CREATE TABLE {ident(name)} PARTITION OF {table} FOR VALUES FROM ('{day}') TO ('{day + timedelta(1)}');"
-            f"COMMENT ON TABLE {ident(name)} IS {literal(name)}"
-        )
-    run(f"COMMENT ON TABLE {table} IS {literal(ALIVE[0])}")
-    monkeypatch.setenv("PARTITION_DESK_TABLE", f"public.{table}")
+    made = make(run, worker, COUNT)
+    monkeypatch.setenv("PARTITION_DESK_TABLE", f"public.{ident(made[0])}")
     monkeypatch.setenv("PARTITION_DESK_KEY", desks.KEY)
-    for name, reason in ((found[0], ALIVE[0]), (found[4], ALIVE[4])):
-        plan = plan_archive(read_table(worker, f"public.{table}"), name, now=desks.desk(worker).now)
-        desks.desk(worker).run(plan, ADMIN, reason)
-    return [parent, *found]
+    return made
 
 
 @pytest.mark.thorough

@@ -90,9 +90,9 @@ def convert(desk: Desk, schema: str) -> None:
 
 
 SITUATIONS = {
-    "no archive schema, and no right to make one": Situation("archive._require_room", OWNED, archive),
+    "no archive schema, and no right to make one": Situation("archive.require_room", OWNED, archive),
     "an archive schema of somebody else": Situation(
-        "archive._require_room", OWNED + "CREATE SCHEMA {a}", archive
+        "archive.require_room", OWNED + "CREATE SCHEMA {a}", archive
     ),
     "a schema in which nothing may be made": Situation("ensure._require_possible", OWNED, ensure),
     "the same before a conversion": Situation("convertible.require_rights", OWNED, convert),

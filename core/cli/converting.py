@@ -26,6 +26,7 @@ from core.plans.under_way import Abandon
 from core.plans.withdraw import Withdraw
 from core.tables.commands import twin
 from core.tables.move import Move
+from core.tables.plain import Asked
 
 F = TypeVar("F", bound=Callable[..., object])
 _TOLD = {
@@ -49,6 +50,12 @@ def _words(call: F) -> F:
 @click.option("--key", metavar="COLUMN", help="the column of dates or times that it is partitioned by")
 @click.option("--every", metavar="WIDTH", type=Width.parse, help="how wide its partitions are to be, as '1 month'")
 @click.option("--split-later", is_flag=True, help="leave what it holds now in one partition")
+@click.option(
+    "--without",
+    metavar="NAME ...",
+    multiple=True,
+    help="a unique or exclusion constraint, or a foreign key to it, that may be given up; each by its name",
+)
 @BATCH_PAUSE
 @_words
 @REASON
@@ -60,6 +67,7 @@ def convert(
     key: str | None,
     every: Width | None,
     split_later: bool,
+    without: tuple[str, ...],
     rest_ms: int | None,
     reason: str,
     dry_run: bool,
@@ -73,7 +81,7 @@ def convert(
     if key is None or every is None:
         missing = "--key" if key is None else "--every"
         raise click.UsageError(f"Missing option '{missing}'.", click.get_current_context())
-    return acts.convert(key, every, split_later=split_later)
+    return acts.convert(Asked(key, every, without), split_later=split_later)
 
 
 @command("unconvert", "make a partitioned table plain, while everybody works", either=(WORDS,))
@@ -121,13 +129,15 @@ class _Acts:
         act(self.given, wish, reason=self.reason, dry_run=self.dry_run)
         return 0
 
-    def convert(self, key: str, every: Width, *, split_later: bool) -> int:
+    def convert(self, asked: Asked, *, split_later: bool) -> int:
         """Brings a plain table to its first use, and on to its end."""
-        done = self._go(every, Convert(self.given.table, key, every), split=not split_later)
+        every = asked.every
+        begin = Convert(self.given.table, asked.key, every, without=asked.without)
+        done = self._go(every, begin, split=not split_later)
         table = self.given.read()
         if self.dry_run and table.strategy == "plain":
             desk = self.given.desk
-            for line in prospects_lines(desk.prospects(table), key, every, desk.zone, desk.today):
+            for line in prospects_lines(desk.prospects(table), asked.key, every, desk.zone, desk.today):
                 say(line)
         return done
 
@@ -240,7 +250,7 @@ class _Acts:
                 next=f"Say it: {found.command('--key ... --every ...')}",
             )
         if found.stage is Stage.BEGUN:
-            return self.convert(asked.key, asked.every, split_later=False)
+            return self.convert(asked, split_later=False)
         return self._go(asked.every)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from core.errors import DetachPending, NotAllowed, NotServed, Refused
 from core.names import address, fit, ident
+from core.plans.given_up import choice
 from core.plans.refusals import require_writable
 from core.tables.commands import option
 from core.tables.definition import (
@@ -123,19 +124,24 @@ def _unowned(definition: Definition) -> Iterator[str]:
 
 def _unfit(definition: Definition, column: DefinedColumn) -> Iterator[str]:
     key = column.name
+
+    def first(what: str, name: str) -> str:
+        return f" Drop {what} first.{choice(name)}"
+
     if column.generated:
         yield f"{key} is a generated column, which can't be a partition key."
     for fk in definition.incoming:
         if key not in fk.columns:
             yield (
                 f"The foreign key {fk.name} of {fk.other} references ({', '.join(fk.columns)}), which can't stay "
-                f"unique without {key}. Drop that foreign key first."
+                f"unique without {key}.{first('that foreign key', fk.name)}"
             )
     for one in definition.constraints:
-        yield from _unfit_constraint(one, key)
+        yield from _unfit_constraint(one, key, first)
     for index in definition.indexes:
         if index.unique and not index.constraint and key not in index.columns:
-            yield f"The unique index {index.name} can't be kept: PostgreSQL needs {key} in it. Drop it first."
+            needs = f"PostgreSQL needs {key} in it.{first('it', index.name)}"
+            yield f"The unique index {index.name} can't be kept: {needs}"
         if not index.valid:
             yield f"The index {index.name} is invalid. Drop it first, or build it again."
     for trigger in definition.triggers:
@@ -150,15 +156,16 @@ def _unfit(definition: Definition, column: DefinedColumn) -> Iterator[str]:
     yield from _unowned(definition)
 
 
-def _unfit_constraint(one: Constraint, key: str) -> Iterator[str]:
+def _unfit_constraint(one: Constraint, key: str, first: Callable[[str, str], str]) -> Iterator[str]:
     if one.kind == "u" and key not in one.columns:
-        yield f"The unique constraint {one.name} can't be kept: PostgreSQL needs {key} in it. Drop it first."
+        needs = f"PostgreSQL needs {key} in it.{first('it', one.name)}"
+        yield f"The unique constraint {one.name} can't be kept: {needs}"
     if one.kind == "x":
-        yield f"The exclusion constraint {one.name} can't be kept. Drop it first."
+        yield f"The exclusion constraint {one.name} can't be kept.{first('it', one.name)}"
     if one.to_itself and key not in one.to_itself:
         yield (
             f"The foreign key {one.name} references ({', '.join(one.to_itself)}) of the table itself, which can't stay "
-            f"unique without {key}. Drop that foreign key first."
+            f"unique without {key}.{first('that foreign key', one.name)}"
         )
     if not one.validated:
         yield f"The constraint {one.name} is not valid for all rows. Have it validated first."

@@ -16,8 +16,10 @@ from typing import ClassVar
 from core.errors import NameTaken, OffCalendar, Refused
 from core.names import dollar_quoted, fit, ident, literal, qualified
 from core.period import Width
+from core.plans import given_up
 from core.plans.built import build_added, build_key, is_built, key_parts, our_indexes
 from core.plans.convertible import Target, additions, called, require_partitionable, require_rights, widened
+from core.plans.given_up import GivenUp, choice, give_up, taken_away
 from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Lock, Mode, Plan, Step, basis, nothing_to_do
 from core.plans.steps import READ_A_SECOND, add_check, validate
@@ -62,6 +64,8 @@ class Convert:
     """Columns that become unique together, where the table has them and they are not; the way back takes that away."""
     indexed: bool = False
     """Whether the key gets an index where it has none of its own; the way back takes it away."""
+    without: tuple[str, ...] = ()
+    """The constraints, unique indexes and foreign keys to it that may be given up."""
 
     def plan(self, desk: Sources) -> Plan:
         """Reads every row of the table, for the first and the last key and for those that have none."""
@@ -71,7 +75,7 @@ class Convert:
         require_rights(table)
         plain, begun = desk.plain(table, self.key, self.unique), desk.begun(table)
         target = Target(self.key, self.unique, self.indexed)
-        return plan_convert(table, plain, target, self.every, begun, now=desk.now, zone=desk.zone)
+        return plan_convert(table, plain, target, self.every, begun, without=self.without, now=desk.now, zone=desk.zone)
 
 
 def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
@@ -89,8 +93,9 @@ def _done(table: PartitionedTable, key: str, every: Width) -> Plan:
     )
 
 
-def _twin(table: PartitionedTable, key: str, every: Width) -> str:
-    return twin("convert", table, "", option("--key", key), option("--every", str(every)), "--split-later")
+def _twin(table: PartitionedTable, key: str, every: Width, without: Iterable[str] = ()) -> str:
+    words = (option("--key", key), option("--every", str(every)), *(option("--without", one) for one in without))
+    return twin("convert", table, "", *words, "--split-later")
 
 
 def first_bounds(plain: Plain, every: Width, now: datetime, zone: str) -> tuple[Bounds, Cut]:
@@ -153,6 +158,7 @@ def plan_convert(
     every: Width,
     begun: Begun | None,
     *,
+    without: tuple[str, ...] = (),
     now: datetime,
     zone: str = "UTC",
 ) -> Plan:
@@ -160,7 +166,9 @@ def plan_convert(
 
     Raises Refused with every reason that stands in the way.
     """
-    definition, key = plain.definition, plain.key
+    key = plain.key
+    definition, given = give_up(plain.definition, key.column, without)
+    plain = replace(plain, definition=definition)
     require_partitionable(definition, target)
     _require_convertible(plain)
     bounds, grid = first_bounds(plain, every, now, zone)
@@ -170,11 +178,11 @@ def plan_convert(
     names = _Names.of(plain, added)
     wider = next((one for one in constraints if one.kind == "p" and one is not definition.primary_key), None)
     steps = (
-        *_refuse_others(table, plain, bounds, begun, Asked(key.column, every)),
+        *_refuse_others(table, plain, bounds, begun, Asked(key.column, every, without)),
         *(build_key(definition, wider, names.key_index, is_built(table.indexes, names.key_index)) if wider else ()),
         *(step for one, name in names.added for step in build_added(table, definition, one, name)),
         _prove(definition),
-        _switch(table, plain, bounds, constraints, names),
+        _switch(table, plain, bounds, constraints, names, given),
         *(prove_referrer(definition.sql, fk.name, fk.other) for fk in definition.incoming),
         Step(
             f"Have the planner know {definition.label} as a whole",
@@ -190,6 +198,7 @@ def plan_convert(
         steps=steps,
         effects=(
             *_effects(plain, bounds, grid, names, zone),
+            *given_up.told(definition, given),
             *notes,
             *(f"{called(one)} was added; the way back takes it away again." for one in added),
             *told(definition),
@@ -197,7 +206,7 @@ def plan_convert(
         meanwhile=_meanwhile(plain, spoken_end(bounds.upper, zone)),
         way_back=f"Take it back as quickly, while nothing lies in a partition made after it:"
         f" {twin('unconvert', table)}",
-        command=_twin(table, key.column, every),
+        command=_twin(table, key.column, every, without),
         oid=table.oid,
     )
 
@@ -244,10 +253,11 @@ def _require_convertible(plain: Plain) -> None:
         have, them = ("has", "it") if plain.nulls == 1 else ("have", "them")
         rows = plural(plain.nulls, "row")
         reasons.append(f"{rows} of {definition.label} {have} no {plain.key.column}: no partition can hold {them}.")
-    if any(one.to_itself for one in definition.constraints):
+    itself = next((one for one in definition.constraints if one.to_itself), None)
+    if itself is not None:
         reasons.append(
             "It has a foreign key to itself, which can't be made anew without reading all rows under a lock. Drop it"
-            " first."
+            f" first.{choice(itself.name)}"
         )
     reasons += [
         f"The foreign key {fk.name} of {fk.other} is not valid for all rows. Have it validated first."
@@ -327,12 +337,18 @@ def prove_referrer(relation: str, name: str, other: str) -> Step:
 
 
 def _switch(
-    table: PartitionedTable, plain: Plain, bounds: Bounds, constraints: tuple[Constraint, ...], names: _Names
+    table: PartitionedTable,
+    plain: Plain,
+    bounds: Bounds,
+    constraints: tuple[Constraint, ...],
+    names: _Names,
+    given: GivenUp,
 ) -> Step:
     """One transaction in which nothing reads a row: the table steps aside, the parent takes its name and its place."""
     definition = plain.definition
     aside = definition.aside_sql
-    others = dict.fromkeys((*(fk.other for fk in definition.incoming), *(fk.other for fk in table.references)))
+    incoming = (*definition.incoming, *given.incoming)
+    others = dict.fromkeys((*(fk.other for fk in incoming), *(fk.other for fk in table.references)))
     return Step(
         f"Put {definition.label} under a parent of its name, as its first partition {names.aside}",
         (
@@ -341,6 +357,7 @@ def _switch(
             "SET LOCAL default_tablespace = ''",
             unchanged(definition.oid, plain.signature, our_indexes(definition.name)),
             *(f"ALTER TABLE {fk.other} DROP CONSTRAINT {ident(fk.name)}" for fk in definition.incoming),
+            *taken_away(definition, given),
             *_step_aside(plain, constraints, names),
             f"CREATE TABLE {definition.sql} ({like(definition)}) PARTITION BY RANGE ({ident(plain.key.column)})"
             + in_tablespace(definition),

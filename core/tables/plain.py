@@ -73,10 +73,13 @@ class Asked:
 
     key: str
     every: Width
+    without: tuple[str, ...] = ()
+    """The constraints that are given up."""
 
     def written(self) -> str:
         """The comment that says it."""
-        return _MARK + json.dumps({"key": self.key, "every": str(self.every)})
+        without = {"without": self.without} if self.without else {}
+        return _MARK + json.dumps({"key": self.key, "every": str(self.every)} | without)
 
     @classmethod
     def read(cls, comment: str | None) -> Asked | None:
@@ -85,7 +88,8 @@ class Asked:
             return None
         try:
             raw = json.loads(comment.removeprefix(_MARK))
-            return cls(str(raw["key"]), Width.parse(str(raw["every"])))
+            without = tuple(str(one) for one in raw.get("without", ()))
+            return cls(str(raw["key"]), Width.parse(str(raw["every"])), without)
         except (ValueError, KeyError, TypeError, UsageError):
             return None
 

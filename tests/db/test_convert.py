@@ -206,6 +206,56 @@ def test_to_its_end_what_it_held_is_split_by_period(partitions: Partitions, run:
     assert len(run(TREE)) == len(years)
 
 
+def test_what_partitions_can_t_hold_is_given_up_by_name_alone(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+    dump: Callable[[], str],
+) -> None:
+    plain(run)
+    run("ALTER TABLE kid_absences ADD code bigint GENERATED ALWAYS AS (kid_id * 10000 + id) STORED UNIQUE,"
+        " ADD parent bigint REFERENCES kid_absences;"
+        "ALTER TABLE kid_absences ADD EXCLUDE USING gist (box(point(id, id), point(id, id)) WITH &&);"
+        'CREATE UNIQUE INDEX "odd one" ON kid_absences (lower(reason || id));'
+        "CREATE TABLE notes (absence bigint REFERENCES kid_absences); INSERT INTO notes VALUES (1)")  # fmt: skip
+    before, rows = dump(), run(ALL)
+    names = ["kid_absences_code_key", "kid_absences_box_excl", "odd one", "kid_absences_parent_fkey",
+             "notes_absence_fkey"]  # fmt: skip
+    some = [word for name in names[1:] for word in ("--without", name)]
+    refused = partitions(*BY_YEAR, *some)
+    assert (refused.code, refused.err.count("Or give it up")) == (1, 1), refused
+    assert dump() == before
+    shown = partitions(*BY_YEAR, *some, "--without", names[0], "--dry-run")
+    assert shown.code == 0, shown.err
+    assert all(name in shown.out for name in names)
+    again = re.findall(r"(ALTER TABLE \S+ ADD CONSTRAINT \S+ FOREIGN KEY .*?)\s*$", shown.out, flags=re.M)
+    assert len(again) == 2, shown.out
+    done = partitions(*BY_YEAR[:5], *some, "--without", names[0], "--split-later", "--table", "public.kid_absences")
+    assert done.code == 0, done.err
+    assert run(ALL) == rows
+    assert run("SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace") == []
+    with pytest.raises(Exception, match=r"kid_absences_code_key|kid_absences_box_excl|odd one"):
+        run("INSERT INTO kid_absences (id, kid_id, date) OVERRIDING SYSTEM VALUE"
+            " SELECT id, kid_id, '2001-01-01' FROM kid_absences LIMIT 1")  # fmt: skip
+    back = partitions("unconvert", "--table", "public.kid_absences")
+    assert back.code == 0, back.err
+    for statement in again:
+        run(statement.removeprefix("-- "))
+    assert dump() == before
+
+
+def test_what_is_given_up_goes_on_in_each_period(
+    partitions: Partitions,  # noqa: F811
+    run: Run,
+) -> None:
+    plain(run)
+    run("ALTER TABLE kid_absences ADD code bigint; UPDATE kid_absences SET code = id;"
+        "ALTER TABLE kid_absences ADD CONSTRAINT codes UNIQUE (code)")  # fmt: skip
+    done = partitions("convert", "--key", "date", "--every", "1 year", "--without", "codes", "--table", "kid_absences")
+    assert done.code == 0, done.err
+    unique = "SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'u' AND conkey = '{5}' ORDER BY 1"
+    assert run(unique) == [(name,) for name, _ in run(TREE)]
+
+
 @pytest.mark.parametrize("name", ["a$desk$b$unchanged$c", 'Kid "A" 100%; $$(x)'])
 def test_odd_names_there_and_back(partitions: Partitions, run: Run, name: str) -> None:  # noqa: F811
     run(f"CREATE TABLE {ident(name)} (id bigserial PRIMARY KEY, day date NOT NULL)")
@@ -228,7 +278,12 @@ REFUSED = {
     "infinite": ("INSERT INTO kid_absences (kid_id, date) VALUES (1, 'infinity')", "", "more than 10 years ahead"),
     "to itself": ("ALTER TABLE kid_absences ADD FOREIGN KEY (kid_id, date) REFERENCES kid_absences (kid_id, date)", "",
                   "foreign key to itself"),
-    "unique": ("ALTER TABLE kid_absences ADD UNIQUE (kid_id, id)", "", "needs date in it"),
+    "unique": ("ALTER TABLE kid_absences ADD UNIQUE (kid_id, id)", "",
+               "Drop it first. Or give it up: partitions convert --without kid_absences_kid_id_id_key."),
+    "referenced": ("CREATE TABLE notes (absence bigint REFERENCES kid_absences)", "",
+                   "Or give it up: partitions convert --without notes_absence_fkey."),
+    "given up in vain": ("ALTER TABLE kid_absences ADD UNIQUE (kid_id, id)", "--without kid_absences_kid_id_date_key",
+                         "has no kid_absences_kid_id_date_key that would have to be given up"),
     "stored view": ("CREATE MATERIALIZED VIEW ill AS SELECT * FROM kid_absences", "", "materialized view public.ill"),
     "row type": ("CREATE VIEW ill AS SELECT a AS whole FROM kid_absences a", "", "column whole of view public.ill"),
     "only": ("CREATE VIEW ill AS SELECT id FROM ONLY kid_absences", "", "view public.ill reads ONLY it"),

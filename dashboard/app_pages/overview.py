@@ -16,7 +16,7 @@ from dashboard.lifecycle import lines, periods
 from dashboard.overview import attention, cards, lately
 from dashboard.overview.verdict import verdict
 from dashboard.partitions.axis import axis_of
-from dashboard.partitions.items import Item, Status, items
+from dashboard.partitions.items import Item, Status, items, with_default
 from dashboard.state import clock, current, reads
 
 
@@ -45,7 +45,7 @@ def coverage(table: PartitionedTable, shown: tuple[Item, ...], title: str, now: 
     with st.container(border=True, gap="small"):
         what = "dates" if timed or table.key is None else f"values of {plain(table.key.name)}"
         layout.heading("Coverage", f"which {what} have a partition, and where it is")
-        chart = partitions.coverage(shown, now)
+        chart = partitions.coverage(with_default(shown, table), now)
         if chart is None:
             st.caption("No partition has a range.")
         else:
@@ -63,8 +63,9 @@ def how_large(shown: tuple[Item, ...], now: datetime | None) -> None:
     with st.container(height=340 if 12 < len(shown) <= spans.LISTED else "content", border=False):
         chart = partitions.sizes(shown, now)
         st.altair_chart(chart, theme=None, alt="Bytes of each partition: rows, indexes, large values")
-    if (said := spans.summed(shown)) is not None:
-        st.caption(said)
+    for said in (spans.summed(shown), spans.unplaced(shown)):
+        if said is not None:
+            st.caption(said)
     layout.link("growth", "How it grows", ":material/trending_up:")
 
 

@@ -2,137 +2,65 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
 import streamlit as st
 
-from core.period import Width
-from core.plans.ensure import ENSURE
-from core.plans.reading import KEY
-from core.tables.commands import option, twin
 from core.tables.coverage import PACE_UNKNOWN
-from core.tables.key import Key, Reading
-from core.tables.reading import readings_of
 from core.tables.table import PartitionedTable
 from core.tables.tree import kinds_told
 from core.text import plural
 from dashboard import layout, notices
 from dashboard.charts import partitions, spans
-from dashboard.dialog import ask, buttons, one_click
 from dashboard.format import plain
-from dashboard.partitions import detail, listing, several
+from dashboard.overview.verdict import lacks_next
+from dashboard.partitions import detail, dropped, ensuring, listing, several
 from dashboard.partitions.axis import axis_of
-from dashboard.partitions.items import Item, Status, items
+from dashboard.partitions.items import Item, items, with_default
 from dashboard.state import clock, current, keys, reads
 
 VIEWS = ("Sizes", "Rows", "Bounds")
-MOST_AHEAD = 60
-WIDTHS = ("1 year", "1 quarter", "1 month", "1 week", "1 day", "1 hour")
 
 
-def ensuring(table: PartitionedTable, *, missing: bool) -> None:
-    """Creates what is missing of this partition and the next, or further ahead, with one click.
-
-    It stands out where something is `missing`.
-    """
-    cut = table.cut(clock.zone())
-    if isinstance(cut, str):
-        _asking(table, cut)
-        return
-    noun, by_years = cut.width.noun, cut.width == Width(months=12)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container(width="content"):
-            buttons.button(
-                f"Ensure this {noun} and the next" if cut.width.unit[0] == 1 else f"Ensure these {noun} and the next",
-                one_click.ensure,
-                operation=ENSURE,
-                key="ensure_now",
-                primary=missing,
-                icon=":material/add_circle:",
-                command=twin("ensure", table),
-            )
-        if by_years:
-            label, least, most, value = "Another year", 1, 9998, clock.today().year + 2
-        else:
-            label, least, most, value = "Partitions ahead", 1, MOST_AHEAD, 3
-        number = int(st.number_input(label, least, most, value, step=1, width=150, key=f"number_{cut.width}"))
-        with st.container(width="content"):
-            buttons.button(
-                f"Ensure {number}" if by_years else f"Ensure {number} ahead",
-                lambda: (
-                    one_click.ensure(years=((date(number, 1, 1), date(number + 1, 1, 1)),))
-                    if by_years
-                    else one_click.ensure(ahead=number)
-                ),
-                operation=ENSURE,
-                key="ensure_more",
-                command=twin("ensure", table, "", f"--{'year' if by_years else 'ahead'} {number}"),
-            )
-
-
-def _asking(table: PartitionedTable, why: str) -> None:
-    """Asks how wide the next partition is to be, where the others don't tell."""
-    if table.key is None or table.key.clock is None:
-        st.info("Partitions of a key that tells no time are made by hand.", icon=":material/straighten:")
-        if table.key is not None and table.key.reading is None:
-            _asking_for_a_reading(table, table.key)
-        return
-    st.info(f"Nothing tells how wide the next partition is to be: {plain(why)}.", icon=":material/straighten:")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        said = st.selectbox("Width", WIDTHS, index=None, accept_new_options=True, width=200, key="width_said")
-        with st.container(width="content"):
-            buttons.button(
-                f"Ensure {said or 'this and the next'}",
-                lambda: one_click.ensure(every=Width.parse(said or "")),
-                operation=ENSURE,
-                key="ensure_every",
-                closed=None if said else "Choose or type a width first.",
-                icon=":material/add_circle:",
-                command=twin("ensure", table, "", option("--every", said or "1 month")),
-            )
-
-
-def _asking_for_a_reading(table: PartitionedTable, key: Key) -> None:
-    """Asks how the values of the key are read, where that was neither recognised nor said."""
-    readings = readings_of(key)
-    if not readings:
-        return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        said = st.selectbox(
-            f"{plain(key.name)} is",
-            readings,
-            index=None,
-            placeholder="not known",
-            width=200,
-            key="reading_said",
-        )
-        with st.container(width="content"):
-            buttons.button(
-                f"Read it as {said}" if said else "Say how it is read",
-                lambda: ask.reading(Reading(said or Reading.IDS)),
-                operation=KEY,
-                key="say_reading",
-                closed=None if said else "Choose one first; what the newest bounds are by it is shown then.",
-                icon=":material/key:",
-                command=twin("key", table, "", option("--as", said or readings[0])),
-            )
-
-
-def pictures(shown: list[Item], now: datetime | None) -> None:
+def pictures(every: tuple[Item, ...], table: PartitionedTable, now: datetime | None) -> None:
     """Sizes, rows or bounds of all partitions."""
+    shown = [item for item in every if item.name]
     with st.container(border=True, gap="small"):
         st.session_state.setdefault(keys.CHART, VIEWS[0])
         view = st.segmented_control("Chart", VIEWS, label_visibility="collapsed", key=keys.CHART, required=True)
         draw = {"Rows": partitions.rows, "Sizes": partitions.sizes, "Bounds": partitions.timeline}[view or VIEWS[0]]
-        chart = draw(shown, now)
+        placed = view == "Bounds" and table.default is not None
+        chart = draw(with_default(every, table) if placed else shown, now)
         tall = len(shown) > spans.LISTED and view == "Bounds"
         with st.container(height=460 if tall else "content", border=False):
             if chart is None:
                 st.caption("No partition has a range.")
             else:
                 st.altair_chart(chart, theme=None, alt=f"{view} of each partition")
-        if (said := spans.summed(shown)) is not None:
-            st.caption(said)
+        for said in (spans.summed(shown), spans.unplaced(shown) if view != "Bounds" else None):
+            if said is not None:
+                st.caption(said)
+
+
+def selected(table: PartitionedTable) -> None:
+    """What is selected, one or several; else how to, and that the address bar names what there is not."""
+    chosen, some = detail.chosen(table), several.chosen(table)
+    if chosen is not None:
+        detail.draw(table, chosen)
+        return
+    if len(some) > 1 and table.not_served is None:
+        several.draw(table, some)
+        return
+    asked = st.query_params.get(keys.PARTITION_PARAMETER)
+    if asked:
+        here = table.named(asked)
+        why = (
+            f"{plain(asked)} names {len(here):,} of {plain(table.label)}: name it with its schema."
+            if here
+            else f"{plain(table.label)} has no partition {plain(asked)}, neither attached nor archived."
+        )
+        st.warning(why, icon=":material/search_off:")
+    st.caption("Select a row for its bounds, constraints, indexes and acts; several for an act on all of them.")
 
 
 def main() -> None:
@@ -148,7 +76,7 @@ def main() -> None:
     if table.not_served is not None:
         layout.only_shown(table)
     else:
-        ensuring(table, missing=any(item.status is Status.MISSING for item in every))
+        ensuring.draw(table, missing=lacks_next(table, now, clock.zone()))
     notices.pending(table)
     ids = reads.ids_left() if table.key is not None and table.key.clock is None else None
     if ids is not None:
@@ -156,23 +84,12 @@ def main() -> None:
     if not shown:
         st.info("There is no partition yet. Ensure this period and the next to begin.", icon=":material/info:")
         return
-    listing.draw(listing.filtered(shown), axis)
+    listing.draw(listing.filtered(shown), axis, table.name)
+    dropped.draw(table)
     for said in kinds_told((one.kind, one.tree) for one in table.everything):
         st.caption(plain(said))
-    chosen, some = detail.chosen(table), several.chosen(table)
-    if chosen is None and len(some) > 1 and table.not_served is None:
-        several.draw(table, some)
-    elif chosen is not None:
-        detail.draw(table, chosen)
-    else:
-        asked = st.query_params.get(keys.PARTITION_PARAMETER)
-        if asked and not table.named(asked):
-            st.warning(
-                f"{plain(table.label)} has no partition {plain(asked)}, neither attached nor archived.",
-                icon=":material/search_off:",
-            )
-        st.caption("Select a row for its bounds, constraints, indexes and acts; several for an act on all of them.")
-    pictures(shown, axis.now(now))
+    selected(table)
+    pictures(every, table, axis.now(now))
 
 
 main()

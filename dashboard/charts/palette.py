@@ -23,8 +23,9 @@ COLOURS: dict[Status, str] = {
     Status.PENDING: "#9333ea",
     Status.BUSY: "#2f6fed",
     Status.MISSING: "#d64545",
+    Status.CAUGHT: "#0d9488",
 }
-OUTLINED = {Status.BUSY: [1, 0], Status.MISSING: [4, 3], Status.DROPPED: [3, 2]}
+OUTLINED = {Status.BUSY: [1, 0], Status.MISSING: [4, 3], Status.DROPPED: [3, 2], Status.CAUGHT: [2, 2]}
 """States that are drawn as an outline, with the dash of its line."""
 DARK_LABEL = (Status.DUE, Status.AHEAD, Status.ARCHIVED, Status.BACKED_UP, Status.VERIFIED)
 """Filled states whose colour takes dark text."""
@@ -52,7 +53,7 @@ LIGHT_INK = Ink(
     ground="#ffffff",
     today="#c22f2f",
     missing="#a32222",
-    tints={Status.BUSY: "#e6efff", Status.MISSING: "#fdf1f1", Status.DROPPED: "#eef1f5"},
+    tints={Status.BUSY: "#e6efff", Status.MISSING: "#fdf1f1", Status.DROPPED: "#eef1f5", Status.CAUGHT: "#e3f4f2"},
 )
 DARK_INK = Ink(
     axis="#b6c0d1",
@@ -61,7 +62,7 @@ DARK_INK = Ink(
     ground="#0e1420",
     today="#ff9a9a",
     missing="#ff9a9a",
-    tints={Status.BUSY: "#172b52", Status.MISSING: "#2b1418", Status.DROPPED: "#263042"},
+    tints={Status.BUSY: "#172b52", Status.MISSING: "#2b1418", Status.DROPPED: "#263042", Status.CAUGHT: "#0f2a2c"},
 )
 
 
@@ -113,6 +114,21 @@ def label_ink(state: Status, ink: Ink) -> str:
     if state in OUTLINED:
         return ink.missing if state is Status.MISSING else ink.text
     return DARK if state in DARK_LABEL else "#ffffff"
+
+
+STRIPES = 9
+"""Across each stretch that the DEFAULT takes, so that it is told by more than its colour."""
+
+
+def hatched(colours: Ink) -> alt.LinearGradient:
+    """The fill of what goes to the DEFAULT."""
+    pair = (colours.tints[Status.CAUGHT], COLOURS[Status.CAUGHT])
+    stops = [
+        alt.GradientStop(color=pair[stripe % 2], offset=edge / STRIPES)
+        for stripe in range(STRIPES)
+        for edge in (stripe, stripe + 1)
+    ]
+    return alt.LinearGradient(gradient="linear", stops=stops, x1=0, y1=0, x2=1, y2=1)
 
 
 @dataclass(frozen=True, slots=True)

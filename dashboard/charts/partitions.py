@@ -10,8 +10,9 @@ import altair as alt
 import pandas as pd
 
 from core.text import human_bytes, human_date, human_rows, unit_of
-from dashboard.charts.palette import COLOURS, LIGHT_INK, Chart, Ink, ink, label_ink, states, styled
+from dashboard.charts.palette import COLOURS, LIGHT_INK, Chart, Ink, hatched, ink, label_ink, states, styled
 from dashboard.charts.spans import DRAWN, LISTED, bucketed, closed, merged
+from dashboard.charts.spans import along as is_along
 from dashboard.partitions.axis import Spot
 from dashboard.partitions.items import PHASES, Item, Status
 
@@ -60,6 +61,8 @@ TOOLTIP = [
 
 
 def _told(item: Item) -> dict[str, str]:
+    if item.status is Status.CAUGHT:
+        return {"Where": item.name, "Range": item.bounds, "Rows": "in the DEFAULT", "Size": "in the DEFAULT"}
     rows = f"about {human_rows(item.rows)} (estimate)" if item.rows is not None else "not counted yet"
     return {
         "Where": item.name or "no partition",
@@ -89,7 +92,15 @@ def coverage(items: Sequence[Item], now: datetime | None) -> Chart | None:
     words = base.mark_text(fontSize=12, fontWeight=600, text=alt.ExprRef(WHERE_IT_FITS)).encode(
         x=f"middle:{_kind(now)}", y=_level(0.39), color=alt.Color("ink:N", scale=None)
     )
-    return styled(alt.layer(bars, words, *_today(now)), 138)
+    return styled(alt.layer(bars, *_hatched(bars, shown), words, *_today(now)), 138)
+
+
+def _hatched(bars: alt.Chart, shown: Sequence[Item]) -> list[alt.Chart]:
+    """The same bars of what goes to the DEFAULT, with stripes; nothing where nothing does."""
+    if all(item.status is not Status.CAUGHT for item in shown):
+        return []
+    striped = bars.transform_filter(alt.datum.state == str(Status.CAUGHT))
+    return [striped.encode(fill=alt.FillValue(hatched(ink())))]
 
 
 def _level(value: float) -> alt.YDatum:
@@ -127,6 +138,7 @@ def _along(frame: pd.DataFrame, now: datetime | None, field: str = "lower", orie
         grid=False,
         labelFlush=True,
         labelOverlap=True,
+        labelSeparation=8,
         tickCount={"interval": "year", "step": 1} if years > 6 else 8,
         format="%Y" if years > 6 or whole else "%b %Y" if days > 240 else "%-d %b" if days > 5 else "%-d %b %H:%M",
     )
@@ -186,7 +198,7 @@ def timeline(items: Sequence[Item], now: datetime | None) -> Chart | None:
             strokeDash=coded.dash,
         )
     )
-    return styled(alt.layer(bars, *_today(now, word=False)), alt.Step(22))
+    return styled(alt.layer(bars, *_hatched(bars, shown), *_today(now, word=False)), alt.Step(22))
 
 
 def road(items: Sequence[Item], now: datetime | None) -> Chart | None:
@@ -246,7 +258,7 @@ def _stop(state: Status) -> str:
 def sizes(items: Sequence[Item], now: datetime | None) -> Chart:
     """Bytes of each partition, split into rows, indexes and large values: a bar each, or along the axis where many."""
     known = [item for item in items if item.name and item.known]
-    along = len(known) > LISTED and all(item.ranged for item in known)
+    along = is_along(known)
     known = bucketed(closed(known, now), DRAWN) if along else known
     unit, factor = unit_of(max((item.total for item in known), default=0))
     rows = []
@@ -284,7 +296,7 @@ def sizes(items: Sequence[Item], now: datetime | None) -> Chart:
 def rows(items: Sequence[Item], now: datetime | None) -> Chart:
     """The planner's estimate of rows in each partition, in the colour of its state."""
     known = [item for item in items if item.name]
-    along = len(known) > LISTED and all(item.ranged for item in known)
+    along = is_along(known)
     known = bucketed(closed(known, now), DRAWN) if along else known
     rows = [
         {
@@ -350,4 +362,4 @@ def _measured(
 
 def _names() -> alt.Y:
     axis = alt.Axis(labelLimit=180, labelOverlap=False, labelPadding=7, grid=False, ticks=False)
-    return alt.Y("label:N", sort=alt.EncodingSortField("order"), title=None, axis=axis)
+    return alt.Y("label:N", sort=alt.EncodingSortField("order", op="min"), title=None, axis=axis)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from core.period import Period
+from core.text import human_bytes
 from dashboard.partitions.axis import Spot, spoken_spot
 from dashboard.partitions.items import Item, Status
 
@@ -85,10 +86,25 @@ def _sum(run: Sequence[Item], label: str) -> Item:
     )
 
 
+def along(items: Sequence[Item]) -> bool:
+    """Whether a picture of quantities stands along the axis: more have a place there than have room for a name."""
+    return sum(item.ranged for item in items) > LISTED
+
+
+def unplaced(items: Sequence[Item]) -> str | None:
+    """What is in no such picture, as it has no place on the axis, and what it weighs."""
+    known = [item for item in items if item.name and item.known]
+    without = [item for item in known if not item.ranged]
+    if not along(known) or not without:
+        return None
+    names = "The DEFAULT has" if [item.label for item in without] == ["DEFAULT"] else f"{len(without):,} have"
+    return f"{names} no place along the axis, with {human_bytes(sum(item.total for item in without))}."
+
+
 def summed(items: Sequence[Item]) -> str | None:
     """That a picture of quantities sums neighbours, where it does."""
-    known = [item for item in items if item.name and item.known]
-    if len(known) <= DRAWN or not all(item.ranged for item in known):
+    known = [item for item in items if item.name and item.known and item.ranged]
+    if len(known) <= DRAWN:
         return None
     bars = len(bucketed(closed(known, None), DRAWN))
     return f"{len(known):,} partitions are drawn as {bars:,} bars: each is the sum of neighbours."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Literal
 
 import streamlit as st
 
@@ -10,13 +11,19 @@ from core.console import saved
 from core.errors import DeskError, Refused
 from core.plans.drop import SCHEDULE
 from core.plans.hold import HOLD
-from core.plans.plan import Mode, Plan
+from core.plans.plan import Lock, Mode, Plan
 from dashboard import layout
 from dashboard.dialog import ask, buttons, figures, inputs, one_click
 from dashboard.dialog.blockers import listed
 from dashboard.format import deed, plain
 from dashboard.state import access, acts, database, keys, reads
 
+FEW, SCROLLED = 7, 400
+"""So many lines of a plan leave the buttons in view on a page of 900 pixels; more are scrolled in so many pixels."""
+FEW_BESIDE_A_DROP, BESIDE_A_DROP = 3, 250
+"""The same of a drop, which has its proof, its time and the typed name in the dialog besides."""
+LINE, BLOCKED = 150, 3
+"""Letters of a line in the dialog; lines that a session takes which is in the way."""
 LOOK_S = 2
 """How often the dialog looks who is in the way."""
 
@@ -58,31 +65,21 @@ def _body() -> None:
         inputs.when()
     elif plan.operation is HOLD:
         inputs.until()
-    with st.container(gap="xxsmall"):
-        layout.heading("What happens")
-        st.markdown(
-            "\n".join(f"{number}. {plain(effect)}" for number, effect in enumerate((*plan.effects, *plan.meanwhile), 1))
-        )
-        for warning in plan.warnings:
-            st.caption(f":material/info: {plain(warning)}")
-    if plan.locks:
-        _who_is_in_the_way(plan)
-        _locked(plan)
-    if plan.way_back:
-        st.markdown(f"**The way back** — {plain(plan.way_back)}")
-    with st.expander("Exactly what will run", icon=":material/code:"):
-        st.code(plan.sql, language="sql", wrap_lines=True)
-        st.caption("The same from the command line")
-        st.code(plan.command, language="bash", wrap_lines=True)
-    if plan.operation is not HOLD or asked.fixed:
-        st.text_input("Reason", key=keys.REASON, placeholder="Kept in the journal beside your name; may be left empty")
-    if ask.is_drop(plan):
-        st.text_input(
-            "Type the table's name, so that nothing is dropped by a slip of the hand",
-            key=keys.TYPED,
-            placeholder=plan.subject,
-            live=True,
-        )
+    room = _room(plan)
+    with st.container(height=room, border=room != "content"):
+        _told(plan)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if plan.operation is not HOLD or asked.fixed:
+            st.text_input(
+                "Reason", key=keys.REASON, placeholder="Kept in the journal beside your name; may be left empty"
+            )
+        if ask.is_drop(plan):
+            st.text_input(
+                "Type the table's name, so that nothing is dropped by a slip of the hand",
+                key=keys.TYPED,
+                placeholder=plan.subject,
+                live=True,
+            )
     if asked.trouble is not None:
         st.error(f"{plain(asked.trouble.what)} {plain(asked.trouble.next)}", icon=":material/block:")
     lacking = _lacking(asked)
@@ -99,6 +96,36 @@ def _body() -> None:
             help=lacking,
             on_click=acts.attempt(lambda: _confirm(asked)),
         )
+
+
+def _room(plan: Plan) -> int | Literal["content"]:
+    """Pixels of what is told of a plan: a long one is scrolled, so that the buttons below it stay in view."""
+    drops = ask.is_drop(plan)
+    lines = sum(1 + len(said) // LINE for said in (*plan.effects, *plan.meanwhile, *plan.warnings)) + len(_locks(plan))
+    if plan.locks:
+        with suppress(DeskError):  # told where they are listed
+            lines += BLOCKED * len(reads.in_the_way(plan))
+    return "content" if lines <= (FEW_BESIDE_A_DROP if drops else FEW) else (BESIDE_A_DROP if drops else SCROLLED)
+
+
+def _told(plan: Plan) -> None:
+    """What happens, who is in the way, what is locked, the way back, and folded the exact SQL."""
+    with st.container(gap="xxsmall"):
+        layout.heading("What happens")
+        st.markdown(
+            "\n".join(f"{number}. {plain(effect)}" for number, effect in enumerate((*plan.effects, *plan.meanwhile), 1))
+        )
+        for warning in plan.warnings:
+            st.caption(f":material/info: {plain(warning)}")
+    if plan.locks:
+        _who_is_in_the_way(plan)
+        _locked(plan)
+    if plan.way_back:
+        st.markdown(f"**The way back** — {plain(plan.way_back)}")
+    with st.expander("Exactly what will run", icon=":material/code:"):
+        st.code(plan.sql, language="sql", wrap_lines=True)
+        st.caption("The same from the command line")
+        st.code(plan.command, language="bash", wrap_lines=True)
 
 
 def _save(plan: Plan) -> None:
@@ -176,10 +203,18 @@ def _who_is_in_the_way(plan: Plan) -> None:
             st.markdown("**Who is in the way right now** :green-badge[nobody]")
 
 
-def _locked(plan: Plan) -> None:
+def _long_locks(plan: Plan) -> list[Lock]:
+    """Those that are held while rows are compared."""
     locks = dict.fromkeys(lock for step in plan.steps for lock in step.locks)
-    long = [lock for lock in locks if not lock.brief and lock.mode is Mode.SHARE]
-    said = dict.fromkeys((*long, *plan.locks))
+    return [lock for lock in locks if not lock.brief and lock.mode is Mode.SHARE]
+
+
+def _locks(plan: Plan) -> tuple[Lock, ...]:
+    return tuple(dict.fromkeys((*_long_locks(plan), *plan.locks)))
+
+
+def _locked(plan: Plan) -> None:
+    long, said = _long_locks(plan), _locks(plan)
     with st.container(gap="xxsmall"):
         layout.heading("What is locked", "" if long else "for moments, never longer than the lock budget")
         st.markdown(

@@ -13,6 +13,7 @@ from core.plans.index import INDEX, REINDEX, UNINDEX
 from core.plans.plan import Plan
 from core.plans.proof import Kept
 from core.plans.reading import KEY
+from core.plans.reattach import REATTACH
 from core.plans.restore import RESTORE
 from core.tables.fingerprint import ROWS_A_SECOND
 from core.text import human_ago, human_bytes, human_date, human_rows, human_seconds, human_time
@@ -37,10 +38,10 @@ def proof(kept: Kept, plan: Plan) -> None:
         "Rows": human_rows(backup.rows),
         "Fingerprint": plain(backup.fingerprint),
     }
-    with st.container(gap="xxsmall"):
-        words = "what the table has to equal, row by row" if plan.operation is not RESTORE else ""
-        layout.heading("The proof" if proven else "The backup", words)
-        st.caption(plain(backup.id))
+    title = f"The proof: restored and compared {human_ago(kept.proven_at, clock.now())}" if proven else "The backup"
+    with st.expander(title, icon=":material/verified_user:" if proven else ":material/cloud_done:"):
+        words = "The table has to equal it, row by row: " if plan.operation is not RESTORE else ""
+        st.caption(f"{words}{plain(backup.id)}")
         st.table(said, border="horizontal")
 
 
@@ -91,21 +92,28 @@ def _restored(kept: Kept) -> None:
         )
 
 
+MOVED = {
+    ARCHIVE: ("Rows leaving its queries", "Leaving the table"),
+    REATTACH: ("Rows coming back", "Coming back"),
+}
+
+
 def _moved(asked: ask.Asked) -> None:
-    leaves = asked.plan.operation is ARCHIVE
+    rows, size = MOVED.get(asked.plan.operation, ("Rows in it", "Size"))
     read = current.read_at()
     exact = f"Exact, read at {read:%H:%M:%S} UTC: rows, indexes and large values" if read else ""
     with st.grid(3, gap="small", min_column_width=190):
         layout.card(
-            "Rows leaving its queries" if leaves else "Rows coming back",
+            rows,
             human_rows(asked.rows) if asked.rows is not None else "not known",
             "estimate of the last analyze" if asked.rows is not None else "never analyzed",
             help="The planner's estimate; the exact count takes a read of the whole table.",
         )
-        layout.card("Leaving the table" if leaves else "Coming back", human_bytes(asked.bytes), "on disk", help=exact)
-        layout.card(
-            "Expected to take",
-            human_seconds(asked.seconds),
-            "and the wait for others",
-            help="Once nobody is in the way. It waits for others without making anybody wait for it.",
-        )
+        layout.card(size, human_bytes(asked.bytes), "on disk", help=exact)
+        if asked.plan.operation in MOVED:  # the others say it among what happens
+            layout.card(
+                "Expected to take",
+                human_seconds(asked.seconds),
+                "and the wait for others",
+                help="Once nobody is in the way. It waits for others without making anybody wait for it.",
+            )

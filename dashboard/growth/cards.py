@@ -66,7 +66,7 @@ def _pace(growth: Growth) -> Card:
         " measurements, so that single days and one-off changes don't bend it."
     )
     if not growth.forecast.possible:
-        return Card("Growth a month", "not known", growth.forecast.verdict.notes[0], help)
+        return Card("Growth a month", "not known", "too little is known", f"{help} {growth.forecast.verdict.notes[0]}")
     per_month = growth.forecast.per_month
     note = "derived from the data" if growth.derived else f"{signed(12 * per_month)} a year"
     return Card("Growth a month", signed(per_month), note, help)

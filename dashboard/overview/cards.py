@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import time
 
 import streamlit as st
 
+from core.doctor.findings import Severity
 from core.growth.history import sparkline
 from core.growth.series import clean
 from core.period import Width
@@ -24,7 +25,8 @@ from dashboard.partitions.items import Status
 from dashboard.state import clock, database, reads
 
 MIB = 1024**2
-_SOME_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 widths are of the calendar
+_RUNS_OUT = ("current_period", "next_period")
+"""The checks that tell how long there is a place for new rows."""
 
 
 def draw(table: PartitionedTable) -> None:
@@ -34,19 +36,17 @@ def draw(table: PartitionedTable) -> None:
     until = covered_until(table, clock.now(), zone)
     overdue = due(table, clock.cutoff(), clock.today(), zone)
     width = table.width(zone)
-    # a month, but no more than one partition's width where that is shorter
-    soon = min(timedelta(days=31), (width.after(_SOME_DAY) - _SOME_DAY) if width else timedelta(days=31))
     exact = f"Exact, read on {human_time(table.as_of)}."
     unread = sum(p.size is None for p in table.partitions)
     with st.grid(4, gap="small", min_column_width=170):
         if table.key is not None and table.key.clock is None:
-            _ids(table)
+            _ids(table, soon=_is_short())
         else:
             layout.card(
                 "Runway",
                 "unlimited" if left == NEVER else spoken_runway(left),
                 "today has no partition" if not left else f"until {_said(until)}" if until else "open-ended",
-                colour="red" if left < soon else "gray",
+                colour="red" if _is_short() else "gray",
                 help="Days until a date has no partition: from then on, writing it fails.",
             )
         layout.card(
@@ -75,27 +75,34 @@ def draw(table: PartitionedTable) -> None:
         )
 
 
-def _ids(table: PartitionedTable) -> None:
+def _ids(table: PartitionedTable, *, soon: bool) -> None:
     """How many ids have a place, where the key counts; else that nothing tells."""
     means = "Ids that have a partition above the highest in use: beyond them, writing fails."
     ids = reads.ids_left()
     if ids is None:
         key = table.key if table.key is not None and counts_on(table.key) else None
-        why = "its key tells no time" if key is None else "nothing tells the highest id in use"
+        why = "its key tells no time" if key is None else "highest id not known"
         told = "" if key is None else f" An index that begins with {plain(key.name)}, or an ANALYZE, tells it."
         layout.card("Runway", "not known", why, help=means + told)
         return
-    left, above = ids.runway, f"above {ids.highest.text}, the highest in use"
-    soon = left is not None and left < timedelta(days=31)
     counted = "unlimited" if ids.count is None else plural(ids.count, "id")
     lasting = ids.lasting if ids.count is not None else ""
     layout.card(
         "Runway",
         lasting or counted,
-        f"{counted} {above}" if lasting else above,
+        counted if lasting else f"above {plain(_grouped(ids.highest.text))}",
         colour="red" if soon else "gray",
-        help=f"{means} {plain(ids.said if left is not None else PACE_UNKNOWN)}",
+        help=f"{means} {plain(ids.said)}{f' {PACE_UNKNOWN}' if ids.runway is None else ''}",
     )
+
+
+def _is_short() -> bool:
+    """Whether it ends so soon that a line below says so, with what to do."""
+    return any(one.check in _RUNS_OUT and one.severity.rank >= Severity.WARNING.rank for one in reads.findings())
+
+
+def _grouped(number: str) -> str:
+    return f"{int(number):,}" if number.lstrip("-").isdecimal() else number
 
 
 def _said(until: End) -> str:

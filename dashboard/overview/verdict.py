@@ -29,6 +29,18 @@ def verdict(table: PartitionedTable, now: datetime, zone: str = "UTC", elsewhere
     return _of_times(table, table.key, now, zone, elsewhere)
 
 
+def lacks_next(table: PartitionedTable, now: datetime, zone: str = "UTC") -> bool:
+    """Whether the period of now or the one after it has no partition, of a table whose width is known."""
+    cut = table.cut(zone)
+    if table.key is None or table.key.clock is None or not isinstance(cut, Cut):
+        return False
+    if not runway(table, now, zone):
+        return True
+    until = covered_until(table, now, zone)
+    local = cut.local(until) if until is not None else None
+    return local is not None and local <= cut.containing(now_in(cut, now, zone))[1]
+
+
 def _of_times(table: PartitionedTable, key: Key, now: datetime, zone: str, elsewhere: Iterable[Bounds]) -> str:
     """Until when every date of a table has a place, or what fails."""
     today = now.astimezone(ZoneInfo(zone)).date()
@@ -47,6 +59,6 @@ def _of_times(table: PartitionedTable, key: Key, now: datetime, zone: str, elsew
         return "Everything has a place, without an end"
     cut, first = table.cut(zone), spoken_end(until, zone)
     local = cut.local(until) if isinstance(cut, Cut) else None
-    if isinstance(cut, Cut) and local is not None and local <= cut.containing(now_in(cut, now, zone))[1]:
+    if isinstance(cut, Cut) and local is not None and lacks_next(table, now, zone):
         return f"{cut.width.label(local).replace('_', '-')} has no partition: {fails} from {first}"
     return f"Everything has a place until {first}"

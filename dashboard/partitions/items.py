@@ -19,7 +19,7 @@ from core.tables.partition import Partition
 from core.tables.retention import due
 from core.tables.table import PartitionedTable
 from dashboard.format import describe_bounds, describe_days, short, short_of
-from dashboard.partitions.axis import Axis, Spot, axis_of
+from dashboard.partitions.axis import Axis, Spot, axis_of, spoken_spot
 
 HELD, DROP_PLANNED = "Held", "Drop planned"
 
@@ -37,6 +37,7 @@ class Status(StrEnum):
     PENDING = "Detach pending"
     BUSY = "Busy"
     MISSING = "Missing"
+    CAUGHT = "Goes to the DEFAULT"
 
 
 PHASES = (Status.ATTACHED, Status.DUE, Status.ARCHIVED, Status.BACKED_UP, Status.VERIFIED, Status.DROPPED)
@@ -111,6 +112,29 @@ def _items(
     named = Counter(item.label for item in found)
     found = [item if named[item.label] == 1 else replace(item, label=item.name or item.label) for item in found]
     return ordered(found)
+
+
+def with_default(shown: Iterable[Item], table: PartitionedTable) -> tuple[Item, ...]:
+    """The same for a picture of places: what is missing, and what lies beyond the ends, goes to the DEFAULT if any."""
+    found, default = tuple(shown), table.default
+    ranged = [item for item in found if item.ranged]
+    if default is None or not ranged:
+        return found
+    caught = Item("DEFAULT", f"{default.schema}.{default.name}", Status.CAUGHT, None, None, "", None, 0, 0, 0)
+    gaps = [
+        replace(caught, lower=item.lower, upper=item.upper, bounds=item.bounds)
+        if item.status is Status.MISSING
+        else item
+        for item in found
+    ]
+    first = min((item.lower for item in ranged if item.lower is not None), default=None)
+    last = max((item.upper for item in ranged if item.upper is not None), default=None)
+    ends = []
+    if first is not None and all(item.lower is not None for item in ranged):
+        ends.append(replace(caught, upper=first, bounds=f"before {spoken_spot(first)}"))
+    if last is not None and all(item.upper is not None for item in ranged):
+        ends.append(replace(caught, lower=last, bounds=f"from {spoken_spot(last)} on"))
+    return ordered((*gaps, *ends))
 
 
 def ordered(items: Iterable[Item]) -> tuple[Item, ...]:

@@ -39,7 +39,9 @@ def draw(table: PartitionedTable, some: Sequence[Partition | Archived]) -> None:
     oids = {one.oid for one in some}
     unproven = [life.best for life in lives if life.one is not None and life.one.oid in oids and life.best is not None]
     with st.container(border=True):
-        layout.heading(f"{plural(len(some), 'partition')} selected", f"{human_bytes(size)} together")
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            layout.heading(f"{plural(len(some), 'partition')} selected", f"{human_bytes(size)} together")
+            st.button("Select none", key="select_none", icon=":material/deselect:", type="tertiary", on_click=_none)
         with st.container(horizontal=True):
             if attached:
                 many.button(
@@ -76,6 +78,10 @@ def _merge(table: PartitionedTable, attached: Sequence[Partition]) -> None:
         icon=buttons.ICON[MERGE],
         command=twin("merge", table, "", *(option("--partition", name) for name in names)),
     )
+
+
+def _none() -> None:
+    st.session_state[keys.CHOSEN] = []
 
 
 def _verify(kept: Kept, _: PartitionedTable) -> Verify:

@@ -7,12 +7,15 @@ PARTITION_PARAMETER = "partition"
 OPERATION_PARAMETER = "operation"
 
 PARTITION_TEXT, PARTITION_STATES, CHART = "partition_text", "partition_states", "chart_view"
-"""What of the list of partitions is shown, and which picture."""
+PARTITION_ORDER, PARTITION_DROPPED = "partition_order", "partition_dropped"
+"""What of the list of partitions is shown and in which order, whether what was dropped is, and which picture."""
+PARTITION_PAGE = "partition_page"
+"""Which list of partitions was shown last, and which page of it: pair."""
 ARCHIVED_STOPS = "archived_stops"
 """Which stops of the road the list of archived tables shows."""
 KINDS, ENDS, ACTORS, OF, SINCE, TILL, WORDS = "what", "outcome", "who", "of", "from", "to", "words"
 """Which operations Activity shows; each is a parameter of the address bar, too."""
-KEPT = (PARTITION_TEXT, PARTITION_STATES, CHART, ARCHIVED_STOPS)
+KEPT = (PARTITION_TEXT, PARTITION_STATES, PARTITION_ORDER, PARTITION_DROPPED, CHART, ARCHIVED_STOPS)
 """What stays as it was chosen while another page is looked at, though the address bar does not say it."""
 
 TABLE = "table"

@@ -174,6 +174,13 @@ def test_the_whole_road_by_clicks(console: Open, absences: Made, road: Road, run
     assert "freed on the server · " in texts(app)
     assert "nothing freed" not in texts(app)
 
+    listed = console("partitions").toggle(key=keys.PARTITION_DROPPED).set_value(True).run().dataframe[1].value
+    ((backup,),) = run("SELECT plan ->> 'backup' FROM partition_desk.operation WHERE kind = 'drop'")
+    assert [listed[column][0] for column in ("Period", "Table", "By", "Rows", "Backup")] == [
+        label, name, system_user(), 200, backup,
+    ]  # fmt: skip
+    assert listed["Dropped, UTC"][0].date() == datetime.now(UTC).date()
+
     app.button(key=f"act_{name}").click().run()
     assert "Rows coming back 200 counted" in texts(app)
     app.button(key="confirm_plan").click().run()

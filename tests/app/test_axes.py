@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from dashboard.format import plain
+from dashboard.state import keys
 from tests.app.conftest import PAGES, Open, chart_rows, spec
 from tests.tables import Run
 
@@ -81,3 +82,42 @@ def test_every_page_opens(console: Open, run: Run, page: str) -> None:
     for sql, name in ((HOURS, "ticks"), (IDS, "things"), (TEXTS, "words")):
         run(sql)
         assert not console(page, table=f"public.{name}").exception
+
+
+DEFAULT = """
+CREATE TABLE caught (day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE caught_2011 PARTITION OF caught FOR VALUES FROM ('2011-01-01') TO ('2012-01-01');
+CREATE TABLE caught_2013 PARTITION OF caught FOR VALUES FROM ('2013-01-01') TO ('2014-01-01');
+CREATE TABLE caught_else PARTITION OF caught DEFAULT
+"""
+
+
+def test_what_goes_to_the_default_is_hatched(console: Open, run: Run) -> None:
+    run(DEFAULT)
+    app = console("overview", table="public.caught")
+    hatched = "Goes to the DEFAULT"
+    assert [(row["label"], row["state"]) for row in chart_rows(app)] == [
+        ("DEFAULT", hatched),
+        ("2011", "Due for archive"),
+        ("DEFAULT", hatched),
+        ("2013", "Due for archive"),
+        ("DEFAULT", hatched),
+    ]
+    striped = spec(app)["layer"][1]
+    assert striped["transform"] == [{"filter": f"(datum.state === '{hatched}')"}]
+    assert striped["encoding"]["fill"]["value"]["gradient"] == "linear"
+    told = [one.value for one in app.markdown]
+    assert sum("Today," in one and "has no partition" in one for one in told) == 1  # today's gap, once
+    assert not [one for one in told if "0 days" in one]
+    assert "create" in str([button.label for button in app.button]).casefold()  # what is red has its button
+    app = console("partitions", table="public.caught")
+    assert app.button(key="ensure_now").proto.type == "primary"
+    app.segmented_control(key=keys.CHART).set_value("Bounds").run()
+    assert [row["label"] for row in chart_rows(app)] == ["DEFAULT", "2011", "DEFAULT", "2013", "DEFAULT"]
+
+
+def test_notes_of_cards_are_short_enough_for_them(console: Open, run: Run) -> None:
+    run(IDS)
+    for page in ("overview", "growth"):
+        app = console(page, table="public.things")
+        assert [one.delta for one in app.metric if len(one.delta) > 26] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.period import Period
 from dashboard.format import plain
+from dashboard.partitions import listing
 from dashboard.state import keys
 from tests.app.conftest import THIS_YEAR, Open, chart_rows, go, settle, spec, texts
 from tests.conftest import OpenSession
@@ -61,13 +63,42 @@ def test_ensure_another_year_and_nothing_missing(console: Open, absences: Made, 
 def test_many_partitions_are_filtered_and_drawn_along_time(console: Open, make_table: Callable[..., Made]) -> None:
     make_table(start=date(THIS_YEAR - 4, 1, 1), count=66, period=Period.MONTH, rows=2, key_type="timestamptz")
     app = console("partitions")
-    assert len(app.dataframe[0].value) == 66
+    assert len(app.dataframe[0].value) == listing.PAGE
+    assert "1 to 15 of 66" in texts(app)
     drawn = spec(app)
     assert drawn["encoding"]["x"]["field"] == "lower"
     assert len(chart_rows(app)) == 66 * 3
     app.text_input(key="partition_text").set_value(f"{THIS_YEAR - 1}-0").run()
     assert list(app.dataframe[0].value["Period"]) == [f"{THIS_YEAR - 1}-0{month}" for month in range(9, 0, -1)]
-    assert "9 of 66 are shown" in texts(app)
+    assert "9 of 66 partitions like that" in texts(app)
+
+
+def test_a_row_that_is_linked_to_is_on_the_page_that_is_shown(
+    console: Open, make_table: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_table(start=date(THIS_YEAR - 4, 1, 1), count=66, period=Period.MONTH, rows=0)
+    made.insert(date(THIS_YEAR - 1, 5, 1), date(THIS_YEAR - 1, 6, 1))
+    files: dict[str, bytes] = {}
+    keep = lambda label, make, name, **_: files.update({name: make()})  # noqa: E731
+    monkeypatch.setattr(listing.files, "button", keep)
+    app = console("partitions", partition=made.first)
+    assert list(app.dataframe[0].value["Table"]) == [
+        f"public.{made.partition(lower)}" for lower, _ in made.ranges[5::-1]
+    ]
+    assert app.header[0].value == plain(f"public.{made.first}")
+    assert "61 to 66 of 66" in texts(app)
+    (pages,) = app.get("pagination")
+    app.pagination(key=pages.key).set_value(1).run()  # and on to the others
+    assert made.first not in str(app.dataframe[0].value)
+    assert app.header[0].value == plain(f"public.{made.first}")
+    app = console("partitions")
+    app.selectbox(key=keys.PARTITION_ORDER).set_value("Largest first").run()
+    assert str(app.dataframe[0].value["Period"].iloc[0]) == f"{THIS_YEAR - 1}-05"
+    (written,) = files.values()
+    rows = written.decode("utf-8-sig").splitlines()
+    assert rows[0].startswith("Period,Table,State,Holds,Rows (estimate),Size (bytes)")
+    assert len(rows) == 1 + 66
+    assert re.search(r",\d{4,},\d{4,},\d{4,},\d+$", rows[1])
 
 
 @pytest.mark.parametrize(("view", "field"), [("Rows", "to"), ("Bounds", "upper")])

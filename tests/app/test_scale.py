@@ -10,6 +10,7 @@ import pytest
 from core.console import desk
 from core.growth import present
 from dashboard.format import plain
+from dashboard.partitions.listing import PAGE
 from dashboard.state import reads
 from tests.app.conftest import THIS_YEAR, Open, texts
 from tests.tables import Made, Run
@@ -49,14 +50,14 @@ def test_overview_and_partitions_among_ten_thousand(console: Open, make_table: C
     app = console("partitions", table=made.address, partition=made.partition(date(THIS_YEAR, 1, 1)))
     assert f"{PARTITIONS} partitions attached, none archived" in texts(app)
     shown = app.dataframe[0].value
-    assert list(shown["Period"]) == [str(year) for year in range(THIS_YEAR + 1, first - 1, -1)]
-    assert shown.loc[shown["Size"] > 0, "Table"].count() == PARTITIONS
+    assert list(shown["Period"]) == [str(year) for year in range(THIS_YEAR + 1, THIS_YEAR + 1 - PAGE, -1)]
+    assert shown.loc[shown["Size"] > 0, "Table"].count() == PAGE
     assert plain(f"public.kid_absences_{THIS_YEAR}") in [heading.value for heading in app.header]
 
     app = console("partitions", table="public.other_150")
     assert f"public.other_150** · {PARTITIONS} partitions attached" in texts(app)
     assert list(app.dataframe[0].value["Table"]) == [
-        f"public.other_150_{year}" for year in range(1999 + PARTITIONS, 1999, -1)
+        f"public.other_150_{year}" for year in range(1999 + PARTITIONS, 1999 + PARTITIONS - PAGE, -1)
     ]
 
 

@@ -40,7 +40,14 @@ def test_the_whole_road_by_clicks(
     before = run(f"SELECT sum(hash_record_extended(t, 0)) FROM {name} t")
     console = start_console(database_url, PARTITION_DESK_HOME=str(home), BACKUP_URL=str(home / "place"))
     page = open_page(console, "/archive")
+    page.set_viewport_size({"width": 1300, "height": 900})
+    year = int(name[-4:])
+    page.get_by_role("button", name=f"More for {year + 1}").click()
+    page.get_by_role("menuitem", name="Split into months").click()
+    expect(button(dialog(page), f"Split {name[:-4]}{year + 1}")).to_be_in_viewport(ratio=1)  # however long its plan is
+    button(dialog(page), "Cancel").click()
     button(page, "Review archive").first.click()
+    expect(button(dialog(page), f"Archive {name}")).to_be_in_viewport(ratio=1)
     button(dialog(page), f"Archive {name}").click()
     done(page, f"Archive {name}")
     assert absences.count() == everything - 400
@@ -63,6 +70,7 @@ def test_the_whole_road_by_clicks(
     dialog(page).get_by_text("Now", exact=True).click()
     drop = button(dialog(page), f"Drop {name}")
     expect(drop).to_be_disabled()
+    expect(drop).to_be_in_viewport(ratio=1)
     typed = dialog(page).get_by_label("Type the table's name")
     typed.fill(name[:-1])
     expect(drop).to_be_disabled()

@@ -153,11 +153,13 @@ def next_period(case: Case) -> Iterator[Finding]:
     reason = f"From {begins} on inserts would fail"
     if case.table.default is not None:
         reason = f"From {begins} on rows would go to the DEFAULT partition"
+    # where today has none either, that is told by `current_period`
+    lacks = f"lacks its partition: {spoken_runway(left)} of runway left" if left else "lacks its partition, too"
     found = Finding(
         "next_period",
         Severity.WARNING,
-        f"The next period, {name}, lacks its partition: {spoken_runway(left)} of runway left",
-        f"{reason}.{_default_caveat(case)}",
+        f"The next period, {name}, {lacks}",
+        f"{reason}.{_default_caveat(case)}" if left else _default_caveat(case).strip(),
     )
     yield planned(found, f"Create {name}", lambda: _ensure(case, cut, *_lacking(case, cut, following)))
 
@@ -214,7 +216,8 @@ def gaps(case: Case) -> Iterator[Finding]:
 def _gap(case: Case, gap: Gap, *, planning: bool) -> Finding:
     where = "go to the DEFAULT partition" if case.table.default else "can't be written"
     title = f"No partition from {spoken_end(gap.lower, case.zone)} up to {spoken_end(gap.upper, case.zone)}"
-    reason = f"No archived table or backup holds it either. Rows of that time {where}.{_default_caveat(case)}"
+    of = "time" if case.key.clock is not None else "range"
+    reason = f"No archived table or backup holds it either. Rows of that {of} {where}.{_default_caveat(case)}"
     finding = Finding("gaps", Severity.WARNING, title, reason)
     cut = case.cut
     cells = _cells(cut, gap) if cut else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dashboard.charts import partitions, spans
@@ -34,6 +35,17 @@ def test_a_picture_that_sums_says_so() -> None:
     assert said is not None
     assert said.startswith("10,000 partitions are drawn as 3")
     assert said.endswith("bars: each is the sum of neighbours.")
+
+
+def test_what_has_no_place_on_the_axis_is_told_beside_the_picture() -> None:
+    default = replace(days(1)[0], label="DEFAULT", lower=None, upper=None, ranged=False, heap=16384)
+    many = [*days(60), default]
+    assert spans.unplaced(days(60)) is None
+    assert spans.unplaced([*days(9), default]) is None  # each has its bar
+    assert spans.unplaced(many) == "The DEFAULT has no place along the axis, with 16\N{NO-BREAK SPACE}KiB."
+    spec = partitions.sizes(many, FIRST).to_dict()
+    assert spec["encoding"]["x"]["field"] == "lower"
+    assert "DEFAULT" not in str(spec["datasets"])
 
 
 def test_bounds_of_ten_thousand_are_drawn_with_their_axis_on_top() -> None:

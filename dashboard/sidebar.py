@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import DeskError, NotAllowed, SettingError
 from core.tables.summaries import TableSummary
-from core.text import human_bytes
+from core.text import human_bytes, plural
 from dashboard import finder
 from dashboard.format import plain
 from dashboard.state import access, current, database, keys, reads
@@ -77,7 +77,7 @@ def _choose_table() -> None:
     addresses = [table.address for table in known]
     stands = reads.standings()
     labels = {table.address: _label(table, stands.get(table.address, "")) for table in known}
-    details = {t.address: f"{t.partitions:,} partitions, about {human_bytes(t.bytes)}" for t in known}
+    details = {t.address: f"{plural(t.partitions, 'partition')}, about {human_bytes(t.bytes)}" for t in known}
     if chosen not in addresses:
         addresses.insert(0, chosen)
     st.session_state[keys.TABLE_CHOICE] = chosen

@@ -34,6 +34,7 @@ from core.postgres.connection import translate
 from core.postgres.driver import wrapped
 from core.postgres.encoding import python_codec
 from core.tables.fingerprint import fingerprint
+from core.text import plural
 
 LEVEL = 3
 """Of zstd: 0.8 s of a processor for 170 MB of rows, half of gzip's bytes; from 6 on it costs three times that."""
@@ -334,7 +335,9 @@ class Packing:
             self._follow.tell(bytes_done=self.bytes, rows_done=done + max(0, rows))
         counted, total, generated = fingerprinting.result()
         if rows != counted:
-            raise Failed(f"pg_dump gave {rows:,} rows where {counted:,} were counted.", next="Look at its version.")
+            raise Failed(
+                f"pg_dump gave {plural(rows, 'row')} where {counted:,} were counted.", next="Look at its version."
+            )
         return replace(
             leaf,
             rows=counted,

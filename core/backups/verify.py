@@ -36,7 +36,7 @@ from core.postgres.driver import driver_of, wrapped
 from core.postgres.encoding import RAW
 from core.tables.fingerprint import SETTINGS, together
 from core.tables.marks import Marks
-from core.text import human_bytes
+from core.text import human_bytes, plural
 
 _BAD_COPY = "22P04"
 """A row that has not the table's number of columns, or no end."""
@@ -276,7 +276,7 @@ def _compare(connection: Connection, backup: Backup, found: _Found) -> str:
     for want, have in leaves:
         whose = f"Its {want.name}" if backup.split else "It"
         if have.rows != want.rows:
-            return f"{whose} holds {have.rows:,} rows, and its manifest says {want.rows:,}."
+            return f"{whose} holds {plural(have.rows, 'row')}, and its manifest says {want.rows:,}."
         if have.fingerprint != want.fingerprint and backup.compared != STORED and want.computed:
             raise Unprovable(
                 "When it was written, generated columns were compared as well, and those are computed anew:"

@@ -68,7 +68,7 @@ from core.tables.bonds import Part
 from core.tables.commands import option
 from core.tables.marks import Hold
 from core.tables.table import PartitionedTable
-from core.text import Json
+from core.text import Json, plural
 
 NAMED = ("year", "partition")
 
@@ -493,6 +493,6 @@ def _require_one_range(table: PartitionedTable, found: Iterable[Kept], text: str
             for backup in sorted(newest.values(), key=lambda backup: backup.bounds)
         )
         raise AmbiguousName(
-            f"{text} means backups of {len(newest)} partitions of {table.label}: {said}.",
+            f"{text} means backups of {plural(len(newest), 'partition')} of {table.label}: {said}.",
             next="Name the backup that is meant by its id.",
         )

@@ -49,6 +49,7 @@ from core.postgres.connection import (
 )
 from core.postgres.session import as_the_role, under_own_path
 from core.tables.catalog.table import read_table_on
+from core.text import plural
 
 FIRST_LOOK_S = 0.02
 LONGEST_LOOK_S = 0.5
@@ -376,7 +377,7 @@ def _out_of_patience(run: Run, step: Step, blockers: tuple[Blocker, ...]) -> Loc
     pending = step.waits_for_all
     within = REFUSING_S if run.left() > 0 else run.budget.patience_s
     return LockNotObtained(
-        f"{step.title}: no lock within {within:.0f} s, after {run.tries} tries. In the way: {who}.",
+        f"{step.title}: no lock within {within:.0f} s, after {plural(run.tries, 'try', 'tries')}. In the way: {who}.",
         safe=PENDING if pending else NOTHING_CHANGED,
         next=("Archive it again to finish." if pending else f"{advice}."),
     )

@@ -41,7 +41,7 @@ def facts(operation: OperationRecord) -> tuple[tuple[str, str], ...]:
         ("From", f"the {operation.origin}{f', {operation.address}' if operation.address else ''}"),
         ("Reason", operation.reason or "none given"),
         ("Table", operation.table),
-        ("Ran", f"{human_seconds(operation.seconds)}, {operation.step} of {operation.steps} steps{tries}"),
+        ("Ran", f"{human_seconds(operation.seconds)}, {operation.step} of {plural(operation.steps, 'step')}{tries}"),
         ("Rows counted", rows if before is not None else ""),
         ("Server said", said),
         ("On the command line", operation.plan.command),

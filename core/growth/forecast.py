@@ -220,7 +220,7 @@ def _verdict(
         notes.append(f"Nothing was measured for {plural(stale, 'day')}: since {human_date(series.last)}.")
         trust = Trust.ROUGH
     if horizon > 2 * span:
-        notes.append(f"It looks {horizon} days ahead on {span} days of history.")
+        notes.append(f"It looks {horizon} days ahead on {plural(span, 'day')} of history.")
     notes += [error.sentence for error in past if error.days in (30, 90, 180)]
     if not past:
         notes.append("The history is too short to try the forecast on it; the band is what such figures may wander.")

@@ -273,7 +273,7 @@ def year_words(growth: Growth) -> str:
     if found is None:
         return ""
     return (
-        f"This year up to {human_date(found.until)}: {human_rows(round(found.rows))} rows, last year up to the same day"
+        f"This year up to {human_date(found.until)}: {plural(round(found.rows), 'row')}, last year up to the same day"
         f" {human_rows(round(found.rows_before))}{bracketed(signed_percent(found.share))}."
     )
 

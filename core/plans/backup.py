@@ -19,7 +19,7 @@ from core.tables.archived import Archived
 from core.tables.commands import twin
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import human_rows, shell_word
+from core.text import plural, shell_word
 
 BACKUP = Operation("backup", "Back up", "backing up", Danger.CLICK, counts_rows=False, moves_files=True)
 
@@ -56,7 +56,7 @@ def plan_backup(table: PartitionedTable, name: str, *, id: str, place_label: str
     target = f"{place_label.rstrip('/')}/{id}.sql.zst"
     option = "--table" if found.is_plain else "--table-and-children"
     dump = f"pg_dump --dbname={shell_word(table.server.database)} {option}={shell_word(found.sql)}"
-    rows = f" {human_rows(found.rows)} rows" if found.rows is not None else " every row"
+    rows = f" {plural(found.rows, 'row')}" if found.rows is not None else " every row"
     return Plan(
         operation=BACKUP,
         table=table.address,

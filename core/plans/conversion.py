@@ -189,7 +189,7 @@ def _told(one: Standing, desk: Sources) -> Standing:
         return replace(one, said=said, back=_way_back(one, desk), next=(finish, back))
     share = one.move.share if one.move is not None else 0.0
     said = f"{by}; the rows of {name} are being moved into {plural(one.periods or 0, 'period')}: {share:.0%} is copied,"
-    moved = "" if one.rows is None else f" about {human_rows(one.moved)} of {human_rows(one.rows)} rows,"
+    moved = "" if one.rows is None else f" about {human_rows(one.moved)} of {plural(one.rows, 'row')},"
     said += (
         f"{moved} and takes its place when all of it is proven. What is left takes about {human_seconds(one.seconds)}."
     )
@@ -198,7 +198,7 @@ def _told(one: Standing, desk: Sources) -> Standing:
 
 
 def _rows(one: Standing) -> str:
-    return "" if one.rows is None else f"about {human_rows(one.rows)} rows, "
+    return "" if one.rows is None else f"about {plural(one.rows, 'row')}, "
 
 
 def _leaving(one: Standing) -> Iterator[Partition]:

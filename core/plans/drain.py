@@ -147,7 +147,7 @@ def _course(table: PartitionedTable, default: Partition, rows: dict[Bounds, _New
 def _told(course: Course, rows: dict[Bounds, _New]) -> tuple[str, ...]:
     new = [one for one in course.pieces if one.bounds != "DEFAULT"]
     counts = {one.name: one.rows for one in rows.values()}
-    told = listed((f"{one.final} ({counts[one.name]:,} rows)" if counts else one.final for one in new), 24)
+    told = listed((f"{one.final} ({plural(counts[one.name], 'row')})" if counts else one.final for one in new), 24)
     default = course.leaving[0].name
     return (
         f"{told} {'gets' if len(new) == 1 else 'get'} the rows of {default} that belong there; {default} is made anew"

@@ -25,7 +25,7 @@ from core.tables.fingerprint import require_fingerprint_sql
 from core.tables.marks import Hold, Marks
 from core.tables.partition import Partition
 from core.tables.table import ArchiveSchema, PartitionedTable
-from core.text import human_bytes, human_rows, plural, to_run
+from core.text import human_bytes, plural, to_run
 
 RESTORE = Operation(
     "restore", "Restore", "restoring", Danger.DIALOG, counts_rows=False, moves_files=True, told_apart_by="backup"
@@ -147,7 +147,8 @@ def plan_restore(
         ),
         effects=(
             f"{human_bytes(backup.bytes)} are fetched{f' from {place_label}' if place_label else ''}, and"
-            f" {human_rows(backup.rows)} rows become the table {there.archive.name}.{backup.name}"
+            f" {plural(backup.rows, 'row')} {'becomes' if backup.rows == 1 else 'become'} the table"
+            f" {there.archive.name}.{backup.name}"
             + (f", with {plural(len(backup.below), 'table')} below it." if backup.split else "."),
             "Its rows are compared with the backup's fingerprint before anything is committed.",
             f"Afterwards it is an archived partition of {backup.parent}, which can be reattached.",

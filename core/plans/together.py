@@ -9,7 +9,7 @@ from core.plans.operation import Wish
 from core.plans.plan import Mode, Plan
 from core.plans.verify import Verify
 from core.tables.table import PartitionedTable
-from core.text import human_bytes, human_rows, listed, plural
+from core.text import human_bytes, listed, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def summed_up(acts: Sequence[Planned]) -> str:
     """How much it is in all, in one sentence; without those that hold already, of which there is one that does not."""
     left = [act for act in acts if act.plan.steps]
     known = [act.rows for act in left if act.rows is not None]
-    rows = f"about {human_rows(sum(known))} rows" if known else "rows that nobody has counted"
+    rows = f"about {plural(sum(known), 'row')}" if known else "rows that nobody has counted"
     if known and len(known) < len(left):
         rows += f" and those of {len(left) - len(known):,} that were never analyzed"
     what, verb = plural(len(left), "partition"), left[0].plan.operation.verb

@@ -10,7 +10,7 @@ from core.plans.operation import Danger, Operation, Sources
 from core.plans.plan import Plan, Step
 from core.plans.proof import Kept
 from core.tables.commands import backup_twin
-from core.text import human_bytes, human_rows, shell_word
+from core.text import human_bytes, plural, shell_word
 
 VERIFY = Operation(
     "verify", "Verify", "verifying", Danger.CLICK, counts_rows=False, moves_files=True, told_apart_by="backup"
@@ -50,7 +50,7 @@ def plan_verify(backup: Backup, place_label: str) -> Plan:
         effects=(
             f"{human_bytes(backup.bytes)} are fetched from {place_label} and their checksum is compared.",
             "They are restored into a PostgreSQL of its own, which is removed afterwards; the server is not touched.",
-            f"Its {human_rows(backup.rows)} rows, their fingerprint, the columns and the bounds have to be those of the"
+            f"Its {plural(backup.rows, 'row')}, their fingerprint, the columns and the bounds have to be those of the"
             " manifest. What was found is written beside the backup.",
         ),
         way_back="Nothing on the server is changed.",

@@ -22,7 +22,7 @@ from core.plans.verify import VERIFY
 from core.tables.archived import Archived
 from core.tables.partition import Partition
 from core.tables.table import PartitionedTable
-from core.text import human_ago, human_bytes, human_date, human_rows, human_time, plural
+from core.text import human_ago, human_bytes, human_date, human_time, plural
 from dashboard import layout
 from dashboard.dialog import ask, buttons, one_click
 from dashboard.dialog.buttons import Choice
@@ -215,10 +215,10 @@ def figures(life: Lifecycle) -> str:
     said: list[str] = []
     if life.one is not None:
         if life.one.rows is not None:
-            said.append(f"about {human_rows(life.one.rows)} rows")
+            said.append(f"about {plural(life.one.rows, 'row')}")
         said.append(f"{human_bytes(life.one.size.total)} on the server" if life.one.size else "busy, not measured")
     elif life.best is not None:
-        said.append(f"{human_rows(life.best.backup.rows)} rows")
+        said.append(f"{plural(life.best.backup.rows, 'row')}")
     if life.backups:
         said.append(f"{human_bytes(life.in_place)} in {plural(len(life.backups), 'backup')}")
     words = ", ".join(said)
@@ -244,7 +244,7 @@ def listing(life: Lifecycle, *, key: str = "") -> None:
         rests = " :blue-badge[the one to rest on]" if kept is life.best and len(life.backups) > 1 else ""
         layout.line(
             f"{human_time(_moment(backup.finished_at))}{rests}  \n{_proof_words(kept)}",
-            f"{human_rows(backup.rows)} rows, {human_bytes(backup.bytes)}, by {backup.actor}"
+            f"{plural(backup.rows, 'row')}, {human_bytes(backup.bytes)}, by {backup.actor}"
             f"{f': {backup.reason}' if backup.reason else ''} · {backup.id}",
             partial(buttons.verify_button, backup.id, key=f"{key}verify_{backup.id}", of=_of_day(life, backup)),
             partial(buttons.menu, _of_backup(life, backup.id), key=f"{key}menu_{backup.id}", of=_of_day(life, backup))

@@ -16,7 +16,7 @@ from core.plans.drop import DROP, SCHEDULE
 from core.plans.restore import RESTORE
 from core.plans.verify import VERIFY
 from core.tables.marks import Hold
-from core.text import human_seconds
+from core.text import human_seconds, plural
 from dashboard import layout
 from dashboard.dialog import blockers, buttons, many
 from dashboard.format import in_a_shell, plain
@@ -126,12 +126,12 @@ def _progress(operation: OperationRecord) -> str:
     """How much is done, for how long, and how often a lock was asked for."""
     if operation.state is OperationState.QUEUED:
         return "not begun yet"
-    done = f"{operation.step} of {operation.steps} steps done"
+    done = f"{operation.step} of {plural(operation.steps, 'step')} done"
     if operation.plan.operation.moves_files:
         done = f"{operation.share:.0%} done" if operation.share is not None else "begun"
     if operation.started_at is not None:
         done += f" · for {human_seconds((clock.now() - operation.started_at).total_seconds())}"
-    return done + (f" · {operation.tries} tries for a lock" if operation.tries else "")
+    return done + (f" · {plural(operation.tries, 'try', 'tries')} for a lock" if operation.tries else "")
 
 
 def _ended(operation: OperationRecord) -> None:

@@ -82,13 +82,14 @@ def prospects_lines(found: Sequence[Prospect], key: str, every: Width, zone: str
             rows = sorted(each.rows for each in periods)
             yield (
                 f"Every {width}, by the planner's estimate: {plural(len(periods), 'partition')} with rows,"
-                f" {rows[0]:,} to {rows[-1]:,} rows each."
+                f" {rows[0]:,} to {plural(rows[-1], 'row')} each."
                 if rows
                 else f"Every {width}: no partition with rows."
             )
             if width == every:
                 yield from (
-                    f"  {each.label}: about {each.rows:,} rows, {human_bytes(each.bytes)}" for each in periods[:_MOST]
+                    f"  {each.label}: about {plural(each.rows, 'row')}, {human_bytes(each.bytes)}"
+                    for each in periods[:_MOST]
                 )
                 if periods[_MOST:]:
                     yield f"  and {len(periods) - _MOST:,} more"

@@ -281,7 +281,7 @@ def _finding_lines(finding: Finding, table: PartitionedTable) -> Iterator[str]:
     for text in (finding.reason, remedy):
         yield from (f"          {part}" for part in text.splitlines())
     if more:
-        yield f"          -- and {more:,} lines more: {_all_of_it(table)}"
+        yield f"          -- and {plural(more, 'line')} more: {_all_of_it(table)}"
 
 
 def found_json(found: Found) -> Json:

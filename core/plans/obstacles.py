@@ -51,7 +51,7 @@ def _of_kind(archived: Archived) -> Iterator[Obstacle]:
 
 
 def _of_owner(table: PartitionedTable, archived: Archived) -> Iterator[Obstacle]:
-    if not archived.owned and not table.server.can.superuser:
+    if not archived.owned and archived.owner != table.owner and not table.server.can.superuser:
         alter = f"ALTER TABLE {archived.sql} OWNER TO {ident(table.owner)}"
         yield Obstacle(f"Its owner is {archived.owner}, not {table.owner}", (alter,))
 

@@ -337,3 +337,10 @@ def test_what_is_attached_has_nothing_to_come_back_from() -> None:
     plan = plan_reattach(table(partitions=(partition(2025), partition(2026, pending=True))), "kid_absences_2025")
     assert plan.steps == ()
     assert plan.effects == ("kid_absences_2025 is attached to public.kid_absences already.",)
+
+
+def test_who_owns_neither_is_told_of_no_other_owner() -> None:
+    of = table(archived=(archived(2021, owned=False),))
+    assert attach_obstacles(of, of.archived[0]) == ()
+    (told,) = attach_obstacles(of, replace(of.archived[0], owner="somebody"))
+    assert str(told).startswith(f"Its owner is somebody, not {of.owner}")

@@ -41,18 +41,20 @@ PAGES = {
     "rules": "/rules",
     "operation": "/operation?operation=1",
 }
-_MANY = """
-CREATE TABLE public.readings (day date NOT NULL, value integer) PARTITION BY RANGE (day);
+_MANY = (
+    "CREATE TABLE public.readings (day date NOT NULL, value integer) PARTITION BY RANGE (day)",
+    """
 DO $$ BEGIN
     FOR n IN 0..9999 LOOP
         EXECUTE format('CREATE TABLE readings_%s PARTITION OF readings FOR VALUES FROM (%L) TO (%L)',
             to_char(current_date - 9990 + n, 'YYYY_MM_DD'), current_date - 9990 + n, current_date - 9989 + n);
         IF n % 500 = 0 THEN COMMIT; END IF;
     END LOOP;
-END $$;
-INSERT INTO readings SELECT current_date - n, n FROM generate_series(0, 900) n WHERE n % 100 > 9;
-ANALYZE readings
-"""
+END $$
+""",
+    "INSERT INTO readings SELECT current_date - n, n FROM generate_series(0, 900) n WHERE n % 100 > 9",
+    "ANALYZE readings",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,13 @@ class Place:
     url: str
     home: Path
 
-    def database(self, name: str, sql: str = "") -> str:
+    def database(self, name: str, *statements: str) -> str:
         """The address of a new database."""
         with closing(connect(self.url)) as connection:
             runner(connection)(f"CREATE DATABASE {name} TEMPLATE template0")
         url = parse_url(self.url).set(database=name).render_as_string(hide_password=False)
         with closing(connect(url)) as connection:
-            for statement in (part for part in sql.split(";\n") if part.strip()):
+            for statement in statements:
                 runner(connection)(statement)
         return url
 
@@ -83,7 +85,7 @@ STATES: dict[str, Callable[[Place], str]] = {
     "demo": lambda place: place.url,
     "empty": lambda place: place.database("empty"),
     "no-rights": lambda place: place.role(),
-    "many": lambda place: place.database("many", _MANY),
+    "many": lambda place: place.database("many", *_MANY),
     "trouble": lambda place: "postgresql://nobody@127.0.0.1:9/gone",
 }
 """The address that the console is started on, by what is to be seen."""

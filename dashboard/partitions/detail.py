@@ -32,7 +32,7 @@ def draw(table: PartitionedTable, one: Partition | Archived) -> None:
     """The card of one partition."""
     life = _leg(table, one)
     with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.header(plain(f"{one.schema}.{one.name}"), anchor=False, width="stretch")
             with st.container(width=layout.ACT_WIDTH):
                 _act(table, one)

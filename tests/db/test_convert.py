@@ -192,6 +192,11 @@ def test_to_its_end_what_it_held_is_split_by_period(partitions: Partitions, run:
     before = run(ALL)
     done = partitions("convert", "--key", "date", "--every", "1 year", "--table", "kid_absences")
     assert done.code == 0, done.err
+    assert "ON CONFLICT (id) fails from then on: it has to name (id, date), or nothing" in done.out
+    run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '2021-05-05') ON CONFLICT (id, date) DO NOTHING")
+    with pytest.raises(Exception, match="no unique or exclusion constraint matching"):
+        run("INSERT INTO kid_absences (kid_id, date) VALUES (1, '2021-05-05') ON CONFLICT (id) DO NOTHING")
+    run("DELETE FROM kid_absences WHERE (kid_id, date) = (1, '2021-05-05')")
     assert "Until then" not in done.out, "what was true while it ran is told as if it were so still"
     assert "does not get the CHECK" not in done.out, "the check that holds its own bounds is nobody's else"
     assert run(ALL) == before

@@ -194,7 +194,7 @@ def widened(definition: Definition, key: str) -> tuple[tuple[Constraint, ...], t
     before = ", ".join(primary.columns)
     note = (
         f"The primary key {primary.name} is ({before}, {key}) now: PostgreSQL needs the partition column in it. "
-        f"That ({before}) alone is unique is no longer checked, and INSERT ... ON CONFLICT ({before}) fails from then"
+        f"That ({before}) alone is unique is no longer checked, and ON CONFLICT ({before}) fails from then"
         f" on: it has to name ({before}, {key}), or nothing."
     )
     return tuple(wider if one is primary else one for one in constraints), (note,)

@@ -27,7 +27,8 @@ def test_a_set_is_one_line_and_goes_in_one_dialog_and_back(console: Open, absenc
     app.button(key="confirm_plan").click().run()
     both = f"{FIRST} with notes_{YEAR}"
     ends = "SELECT kind, subject, state FROM partition_desk.operation ORDER BY id"
-    settle(app, lambda page: run(ends) == [("archive", both, OperationState.DONE.value)], 40)
+    settle(app, lambda page: f"Archive {both}** is done" in texts(page), 40)
+    assert run(ends) == [("archive", both, OperationState.DONE.value)]
     assert run("SELECT count(*) FROM pg_tables WHERE schemaname = 'archive'") == [(2,)]
 
     app = console("partitions", partition=FIRST)

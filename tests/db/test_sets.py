@@ -211,6 +211,7 @@ def test_a_set_is_planned_anew_from_the_journal_a_file_and_its_twin(road: Road, 
         road.run_plan(plan)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("back", [False, True], ids=["archive", "reattach"])
 def test_a_set_whose_backend_is_terminated_anywhere_is_all_there_or_all_away(
     run: Run, desk: Desk, database_url: str, record_property: Note, back: bool

@@ -42,7 +42,7 @@ def tab_to(page: Page, target: Locator) -> None:
 
 def picture(page: Page, target: Locator) -> bytes:
     """It and what is close around it."""
-    target.scroll_into_view_if_needed()
+    target.evaluate("one => one.scrollIntoView({block: 'nearest'})")  # at once: it may be drawn anew meanwhile
     box = target.bounding_box()
     assert box is not None
     return page.screenshot(

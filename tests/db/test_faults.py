@@ -135,9 +135,7 @@ def test_so_does_one_of_an_older_server(
 
 
 @pytest.mark.one_in(4)
-@pytest.mark.parametrize(
-    "act", [act for name in KILLED for act in ACTS if act.name == name], ids=lambda act: act.name
-)
+@pytest.mark.parametrize("act", [act for name in KILLED for act in ACTS if act.name == name], ids=lambda act: act.name)
 def test_a_console_killed_at_any_statement_is_shown_as_interrupted_and_finished(
     act: Act, desk: Console, run: Callable[[str], Any], record_property: Note
 ) -> None:

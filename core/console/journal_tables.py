@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -119,6 +121,7 @@ def make(connection: Connection) -> None:
     Raises NotAllowed; JournalPublished where a subscriber would stop at the first row.
     """
     require_trusted(connection)
-    if exists(connection, current=True):
-        return
-    make_tables(connection, definition(), otherwise="the console's journal, without which nothing is done")
+    there = partial(exists, current=True)
+    if not there(connection):
+        otherwise = "the console's journal, without which nothing is done"
+        make_tables(connection, definition(), there=there, otherwise=otherwise)

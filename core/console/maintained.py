@@ -54,7 +54,8 @@ def begin(connection: Connection, seal: Seal, run: Run) -> int:
     """Writes down that a run has begun, and gives its number. Raises NotAllowed, JournalPublished."""
     require_trusted(connection)
     if not _exists(connection):
-        make_tables(connection, definition(), otherwise="the table that runs of maintain are written down in")
+        otherwise = "the table that runs of maintain are written down in"
+        make_tables(connection, definition(), there=_exists, otherwise=otherwise)
     said = run.said()
     number = connection.exec_driver_sql(
         f"INSERT INTO partition_desk.maintenance (said, seal) VALUES ({literal(said)}, {literal(_seal(seal, said))})"

@@ -6,7 +6,7 @@ and only those of trusted owners are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
@@ -22,15 +22,18 @@ from core.postgres.session import as_the_role
 from core.text import to_run
 
 
-def make_tables(connection: Connection, definition: str, *, otherwise: str) -> None:
+def make_tables(
+    connection: Connection, definition: str, *, there: Callable[[Connection], bool], otherwise: str
+) -> None:
     """Runs the SQL that makes tables of the console's own, after their schema; the connection is in AUTOCOMMIT.
 
-    `otherwise` says what does not work without them. Raises NotAllowed; JournalPublished where a subscriber would stop
-    at the first row.
+    Nothing where all is `there` once nobody else is making them: others write into it by then. `otherwise` says what
+    does not work without them. Raises NotAllowed; JournalPublished where a subscriber would stop at the first row.
     """
     require_unpublished(connection)
     with held(connection, LockKey.MAKING, 0, "making the tables of the console"):
-        _make(connection, definition, otherwise)
+        if not there(connection):
+            _make(connection, definition, otherwise)
 
 
 def _make(connection: Connection, definition: str, otherwise: str) -> None:

@@ -107,8 +107,7 @@ def learnt(siblings: Sequence[Named]) -> Pattern | None:
     position = 0
     for match in _PIECE.finditer(name):
         before = name[position : match.start()]
-        last = next((piece for piece in reversed(found) if piece.parts not in ("", "#")), Piece())
-        found += ((Piece(before),) if before else ()) + (_piece(newest, match, last),)
+        found += ((Piece(before),) if before else ()) + (_piece(newest, match, found),)
         position = match.end()
     if position < len(name):
         found += (Piece(name[position:]),)
@@ -121,15 +120,29 @@ def _steps(newest: Sequence[Named], one: Named) -> int:
     return list(newest).index(one) - len(newest) + 1
 
 
-def _piece(newest: Sequence[Named], match: re.Match[str], last: Piece) -> Piece:
-    """What the run of digits, or the name of a month, stands for in most of the names; `last` stands before it."""
+def _piece(newest: Sequence[Named], match: re.Match[str], before: Sequence[Piece]) -> Piece:
+    """What the run of digits, or the name of a month, stands for in most of the names; `before` stands before it.
+
+    A month without a year comes again after twelve: where a count says as much of all names, it is a count.
+    """
+    last = next((piece for piece in reversed(before) if piece.parts not in ("", "#")), Piece())
     text, (_, lower, upper) = match.group(), newest[-1]
     place = len(_PIECE.findall(match.string[: match.start()]))
+    beside = [word for number, word in enumerate(_found(match.string)) if number != place]
+    read = ((piece, word) for word in beside for piece in _candidates(word))
+    comes_again = not any(_tells_year(piece) and piece.made(lower, upper, 0) == word for piece, word in read)
     others = [(found[place], one) for one in newest if len(found := _found(one[0])) > place]
     candidates = [piece for piece in _candidates(text) if piece.made(lower, upper, 0) == text]
     if len(others) == 1:
         candidates = [piece for piece in candidates if piece.parts != "#"]
-    candidates.sort(key=lambda piece: (piece.upper != last.upper, not _goes_on(piece, last)))
+    candidates.sort(
+        key=lambda piece: (
+            comes_again and piece.parts != "#" and not _tells_year(piece),
+            piece.parts == "#",
+            piece.upper != last.upper,
+            not _goes_on(piece, last),
+        )
+    )
     counted = Counter(
         piece
         for piece in candidates
@@ -137,9 +150,14 @@ def _piece(newest: Sequence[Named], match: re.Match[str], last: Piece) -> Piece:
         if piece.made(one[1], one[2], _steps(newest, one)) == other
     )
     counted[Piece(text)] = sum(1 for other, _ in others if other == text)
-    candidates.insert(len(candidates) - (candidates[-1:] == [Piece(text, "#")]), Piece(text))
+    count = Piece(text, "#")
+    candidates.insert(candidates.index(count) if count in candidates else len(candidates), Piece(text))
     best = max(counted.values())
     return next(piece for piece in candidates if counted[piece] == best)
+
+
+def _tells_year(piece: Piece) -> bool:
+    return bool(set(piece.parts) & set("YGys"))
 
 
 def _goes_on(piece: Piece, last: Piece) -> bool:

@@ -174,4 +174,5 @@ def make(connection: Connection) -> None:
     """Makes the table where it is missing; the connection is in AUTOCOMMIT. Raises NotAllowed, JournalPublished."""
     require_trusted(connection)
     if not _exists(connection):
-        make_tables(connection, definition(), otherwise="the table of what was told, without which no alarm is sent")
+        otherwise = "the table of what was told, without which no alarm is sent"
+        make_tables(connection, definition(), there=_exists, otherwise=otherwise)

@@ -96,6 +96,10 @@ def exists(connection: Connection, name: str = SIZES) -> bool:
     return there
 
 
+def _all_there(connection: Connection) -> bool:
+    return exists(connection) and exists(connection, KEYS)
+
+
 def definition() -> str:
     """The SQL that makes what of the tables is missing, once their schema is there."""
     return _TABLES.strip()
@@ -105,10 +109,11 @@ def make(connection: Connection) -> None:
     """Makes the tables where they are missing; the connection is in AUTOCOMMIT. Raises NotAllowed, JournalPublished."""
     require_trusted(connection)
     sizes = exists(connection)
-    if sizes and exists(connection, KEYS):
+    if _all_there(connection):
         return
     try:
-        make_tables(connection, definition(), otherwise="the tables that samples of sizes are kept in")
+        otherwise = "the tables that samples of sizes are kept in"
+        make_tables(connection, definition(), there=_all_there, otherwise=otherwise)
     except NotAllowed:
         if not sizes:
             raise  # else sizes go on being sampled, and nothing tells the pace of ids

@@ -82,10 +82,14 @@ def test_the_whole_road_is_walked_and_each_act_is_done_once(road: Road, made: Ma
         [f"ensure {YEAR + 1}, {YEAR + 2}", f"archive {old}", f"backup {old}", f"verify {old}"],
     ]
     later = maintain(desk_of(road, TODAY + timedelta(days=31)))
-    assert (did(later), later.good) == ([f"drop {old}"], True)
+    of_old = [one for one in did(later) if one.endswith(old)]
+    assert (of_old, later.good) == ([f"drop {old}"], True)
+    new_year = (TODAY + timedelta(days=31)).year > YEAR  # which brings acts of its own
+    assert did(later) == of_old or new_year
     assert not road.is_there(f"archive.{old}")
     for kind in ("archive", "backup", "verify", "drop"):
-        assert acts_of_journal(road, kind) == [old]
+        done = acts_of_journal(road, kind)
+        assert done == [old] or (new_year and done.count(old) == 1)
 
 
 def test_another_that_is_at_it_is_told_and_nothing_is_done(road: Road, made: Made, session: OpenSession) -> None:
